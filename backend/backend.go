@@ -1,0 +1,52 @@
+// Package backend says what the daemon asks of a backend, the part that carries packets between nodes, and what a
+// backend reports.
+package backend
+
+import (
+	"context"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Backend makes the kernel's state equal to the lease set. It remembers nothing that it decides by: every Apply reads
+// the kernel, so that start, restart, drift and change are one path.
+type Backend interface {
+	// Apply makes the kernel carry this node's own lease and those of all its peers, reads the kernel again, and
+	// reports. It is idempotent: where the kernel is as it should be, nothing is written. The error is for what stops
+	// the whole pass; a peer that alone could not be programmed stands in the Report, and the others are unaffected.
+	Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (Report, error)
+	// Watch calls kick whenever the kernel's state may have been changed, until ctx ends. A kick carries no data; one
+	// that follows the backend's own writes is harmless. kick must not block.
+	Watch(ctx context.Context, kick func()) error
+	// MTU is the overlay's, in bytes: that of the pods.
+	MTU() int
+}
+
+// Report is what one Apply did and found.
+type Report struct {
+	Peers   int           // peers that stand in the kernel, as read back
+	Ops     []Op          // what was written, in order
+	Failed  []Failure     // what could not be written
+	Skipped []subnet.Skip // peers that are not programmed, and why
+}
+
+// Op is one write to the kernel.
+type Op struct {
+	Verb   string // "add", "replace", "delete", "set"
+	Kind   string // "device", "address", "neighbour", "fdb", "route", ...
+	Object string // in the words an operator types: route 10.5.34.0/24 via 10.5.34.0 dev podlane.1 proto 112
+	Drift  bool   // it put back what had been right before: somebody else changed the kernel
+}
+
+func (o Op) String() string { return o.Verb + " " + o.Object }
+
+// Failure is a write that the kernel refused.
+type Failure struct {
+	Op  Op
+	Err error // the kernel's own
+}
+
+func (f Failure) Error() string { return f.Op.String() + ": " + f.Err.Error() }
+
+// Unwrap returns the kernel's error.
+func (f Failure) Unwrap() error { return f.Err }

@@ -1,0 +1,110 @@
+// Package sandbox runs this program once more in mount, process and network namespaces of its own, and makes further
+// network namespaces inside. The kernel does the cleaning: whatever way the program ends, SIGKILL included, its first
+// process dies, with it every process under it, and with the last of them every mount, namespace and device.
+//
+// Inside, /proc shows only the sandbox's processes and /run is an empty tmpfs, so nothing that is made there can be
+// seen, or left behind, outside.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// marker tells the second run of the program that it is inside.
+const marker = "PODLANE_SANDBOX"
+
+// Run runs inside in a new sandbox and returns its exit code. Called again inside a sandbox it just runs inside.
+// started, where not nil, is told the process id of the sandbox's first process as the outside sees it.
+// It needs root (CAP_SYS_ADMIN); signals SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on.
+func Run(inside func() int, started func(pid int)) int {
+	if os.Getenv(marker) != "" {
+		if err := settle(); err != nil {
+			fmt.Fprintln(os.Stderr, "sandbox:", err)
+			return 1
+		}
+		return inside()
+	}
+	code, err := spawn(started)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		return 1
+	}
+	return code
+}
+
+// Inside tells whether this process runs in a sandbox.
+func Inside() bool { return os.Getenv(marker) != "" }
+
+// spawn starts the second run and waits for it. The thread is locked because the death signal follows the thread that
+// forked, not the process.
+func spawn(started func(pid int)) (int, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), marker+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
+		Pdeathsig:  syscall.SIGKILL,
+		Setpgid:    true, // a Ctrl-C reaches only this process, which passes it on once
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start in new namespaces: %w", err)
+	}
+	if started != nil {
+		started(cmd.Process.Pid)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			_ = cmd.Process.Signal(s) // it may have ended just now: Wait tells
+		case err := <-done:
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				return 0, fmt.Errorf("wait for the sandbox: %w", err)
+			}
+			return exitCode(cmd.ProcessState), nil
+		}
+	}
+}
+
+func exitCode(s *os.ProcessState) int {
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return s.ExitCode()
+}
+
+// settle makes the new mount namespace private and gives it its own /proc and /run.
+func settle() error {
+	for _, m := range []struct {
+		source, target, kind string
+		flags                uintptr
+	}{
+		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE},
+		{"proc", "/proc", "proc", 0},
+		{"podlane", "/run", "tmpfs", 0},
+	} {
+		if err := unix.Mount(m.source, m.target, m.kind, m.flags, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", m.target, err)
+		}
+	}
+	if err := os.Mkdir(namespaces, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", namespaces, err)
+	}
+	return raiseLoopback()
+}

@@ -1,0 +1,66 @@
+package subnet
+
+import "net/netip"
+
+// Self is what this node knows of itself before it holds a lease.
+type Self struct {
+	Node       Node
+	PublicIP   netip.Addr // on the IPv4 underlay; not valid where there is none
+	PublicIPv6 netip.Addr // on the IPv6 underlay; not valid where there is none
+	Previous   Pair       // the pod subnets it held last, from the node file or the saved state
+}
+
+// Lease is the lease of these pod subnets as this node would write it. MACs are those of old where old is a lease of
+// the same pod subnets, so that a lease taken over keeps the addresses that the peers know.
+func (s Self) Lease(n Network, p Pair, old Lease) Lease {
+	l := Lease{
+		IPv4:        Endpoint{PublicIP: s.PublicIP},
+		IPv6:        Endpoint{PublicIP: s.PublicIPv6},
+		BackendType: BackendVXLAN,
+		Node:        s.Node,
+	}
+	fill := func(f Family, e *Endpoint) {
+		half := p.Half(f)
+		if !half.IsValid() {
+			return
+		}
+		e.Subnet, e.VNI, e.MAC = half, n.VXLAN.VNI, MACFor(half)
+		if known := old.Endpoint(f); known.Subnet == half && !known.MAC.IsZero() {
+			e.MAC = known.MAC
+		}
+	}
+	fill(IPv4, &l.IPv4)
+	fill(IPv6, &l.IPv6)
+	return l
+}
+
+// match is which of the three marks of identity a lease shares with this node.
+type match struct{ id, address, name bool }
+
+func (s Self) match(l Lease) match {
+	return match{
+		id:   s.Node.ID != "" && s.Node.ID == l.Node.ID,
+		name: s.Node.Name != "" && s.Node.Name == l.Node.Name,
+		address: s.PublicIP.IsValid() && s.PublicIP == l.IPv4.PublicIP ||
+			s.PublicIPv6.IsValid() && s.PublicIPv6 == l.IPv6.PublicIP,
+	}
+}
+
+func (m match) count() int {
+	n := 0
+	for _, b := range []bool{m.id, m.address, m.name} {
+		if b {
+			n++
+		}
+	}
+	return n
+}
+
+// ours tells whether a lease is this node's: two of three marks match. A lease of flannel's has only the address.
+func (s Self) ours(l Lease) bool {
+	m := s.match(l)
+	return m.count() >= 2 || m.address && l.Node == (Node{})
+}
+
+// Concerns tells a holder whether a claim by another node asks about the holder's lease: at least one mark matches.
+func (s Self) Concerns(claim Lease) bool { return s.match(claim).count() > 0 }

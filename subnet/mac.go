@@ -1,0 +1,42 @@
+package subnet
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// MAC is an Ethernet address (IEEE 802, 48 bits) as a value that can be compared and be the key of a map.
+type MAC [6]byte
+
+// MACFor derives the address of a node's VXLAN device from its pod subnet, so that it survives reboots and the
+// re-creation of the device. It is unicast and locally administered (IEEE 802 section 8.4).
+func MACFor(p netip.Prefix) MAC {
+	text, _ := p.Masked().MarshalText() // it never fails: the zero prefix is the empty text
+	sum := sha256.Sum256(append([]byte("podlane "), text...))
+	m := MAC(sum[:6])
+	m[0] = m[0]&^1 | 2
+	return m
+}
+
+// ParseMAC reads an Ethernet address that a device can have: 48 bits, unicast, not zero.
+func ParseMAC(s string) (MAC, error) {
+	hw, err := net.ParseMAC(s)
+	if err != nil || len(hw) != len(MAC{}) {
+		return MAC{}, fmt.Errorf("MAC %.40q is not an Ethernet address", s)
+	}
+	m := MAC(hw)
+	switch {
+	case m.IsZero():
+		return MAC{}, fmt.Errorf("MAC %s is zero", m)
+	case m[0]&1 != 0:
+		return MAC{}, fmt.Errorf("MAC %s is a multicast address", m)
+	}
+	return m, nil
+}
+
+// IsZero tells whether the address is absent.
+func (m MAC) IsZero() bool { return m == MAC{} }
+
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

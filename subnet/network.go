@@ -1,0 +1,199 @@
+package subnet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Network is the configuration of the whole pod network, as it stands in etcd under PREFIX/config. The zero Network is
+// not valid; ParseNetwork makes valid ones.
+type Network struct {
+	IPv4, IPv6 Range // the zero Range where the family is off
+	VXLAN      VXLAN
+}
+
+// Range is the part of the pod network that nodes lease their pod subnets from.
+type Range struct {
+	Prefix    netip.Prefix // the pod network
+	SubnetLen int          // prefix length of a node's pod subnet
+	Min, Max  netip.Addr   // first addresses of the first and of the last pod subnet handed out
+}
+
+// VXLAN is the backend's part of the configuration. Names and defaults are flannel's.
+type VXLAN struct {
+	VNI           uint32 // 1 to 16,777,215 (RFC 7348 section 5); default 1
+	Port          uint16 // UDP destination port; default 8472, Linux's own
+	MTU           int    // of the overlay in bytes; 0: the underlay's less the encapsulation
+	GBP           bool   // VXLAN group policy extension
+	Learning      bool   // the kernel learns FDB entries from traffic too
+	DirectRouting bool   // a peer on the same link is reached by a plain route, without encapsulation
+}
+
+// MaxVNI is the highest VXLAN network identifier: it has 24 bits (RFC 7348 section 5).
+const MaxVNI = 1<<24 - 1
+
+// MinMTU is the lowest MTU of the overlay in bytes: IPv6 needs it of every link (RFC 8200 section 5).
+const MinMTU = 1280
+
+// Range returns the range of one family.
+func (n Network) Range(f Family) Range {
+	if f == IPv4 {
+		return n.IPv4
+	}
+	return n.IPv6
+}
+
+// Prefixes returns the pod network's prefix in each family that is on.
+func (n Network) Prefixes() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, f := range Families {
+		if r := n.Range(f); r.On() {
+			ps = append(ps, r.Prefix)
+		}
+	}
+	return ps
+}
+
+// On tells whether the family is on.
+func (r Range) On() bool { return r.Prefix.IsValid() }
+
+// Fits tells whether a pod subnet is one that this range could have handed out.
+func (r Range) Fits(p netip.Prefix) bool {
+	return r.On() && aligned(p) && p.Bits() == r.SubnetLen && r.Prefix.Contains(p.Addr()) &&
+		!p.Addr().Less(r.Min) && !r.Max.Less(p.Addr())
+}
+
+// Fits tells whether both halves of a pair are ones that this configuration could have handed out: one for each family
+// that is on, none for one that is off.
+func (n Network) Fits(p Pair) bool {
+	for _, f := range Families {
+		switch half := p.Half(f); {
+		case n.Range(f).On() != half.IsValid():
+			return false
+		case half.IsValid() && !n.Range(f).Fits(half):
+			return false
+		}
+	}
+	return true
+}
+
+// networkJSON is the configuration as it is written. Pointers tell an absent key from a zero.
+type networkJSON struct {
+	EnableIPv4    *bool `json:",omitempty"`
+	EnableIPv6    bool  `json:",omitempty"`
+	Network       string
+	SubnetMin     string      `json:",omitempty"`
+	SubnetMax     string      `json:",omitempty"`
+	SubnetLen     int         `json:",omitempty"`
+	IPv6Network   string      `json:",omitempty"`
+	IPv6SubnetMin string      `json:",omitempty"`
+	IPv6SubnetMax string      `json:",omitempty"`
+	IPv6SubnetLen int         `json:",omitempty"`
+	Backend       backendJSON `json:",omitzero"`
+}
+
+type backendJSON struct {
+	Type                         string
+	VNI                          *int64 `json:",omitempty"`
+	Port                         int    `json:",omitempty"`
+	MTU                          int    `json:",omitempty"`
+	GBP, Learning, DirectRouting bool
+}
+
+// The keys flannel knows that mean nothing to podlane: they are accepted without a warning.
+var flannelKeys = []string{"EnableNFTables", "Name", "MacPrefix"}
+
+// ParseNetwork reads and checks the configuration. Keys match case-insensitively, as flannel's do. The warnings name
+// keys that mean nothing; an error names the key and the value that is wrong.
+func ParseNetwork(data []byte) (Network, []string, error) {
+	if strings.TrimSpace(string(data)) == "" {
+		return Network{}, nil, errors.New("network configuration: empty")
+	}
+	var j networkJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return Network{}, nil, fmt.Errorf("network configuration: %w", err)
+	}
+	n, err := j.network()
+	if err != nil {
+		return Network{}, nil, fmt.Errorf("network configuration: %w", err)
+	}
+	return n, unknownKeys(data), nil
+}
+
+func (j networkJSON) network() (n Network, err error) {
+	if j.EnableIPv4 == nil || *j.EnableIPv4 {
+		n.IPv4, err = rangeJSON{IPv4, "", j.Network, j.SubnetMin, j.SubnetMax, j.SubnetLen}.parse()
+		if err != nil {
+			return Network{}, err
+		}
+	}
+	if j.EnableIPv6 {
+		n.IPv6, err = rangeJSON{IPv6, "IPv6", j.IPv6Network, j.IPv6SubnetMin, j.IPv6SubnetMax, j.IPv6SubnetLen}.parse()
+		if err != nil {
+			return Network{}, err
+		}
+	}
+	if !n.IPv4.On() && !n.IPv6.On() {
+		return Network{}, errors.New("EnableIPv4 and EnableIPv6 are both false: nothing to do")
+	}
+	n.VXLAN, err = j.Backend.parse()
+	return n, err
+}
+
+func (b backendJSON) parse() (VXLAN, error) {
+	v := VXLAN{VNI: 1, Port: 8472, MTU: b.MTU, GBP: b.GBP, Learning: b.Learning, DirectRouting: b.DirectRouting}
+	if t := strings.ToLower(b.Type); t != "" && t != BackendVXLAN {
+		return v, fmt.Errorf("Backend.Type %q is unknown: the one backend is %q", b.Type, BackendVXLAN)
+	}
+	if b.VNI != nil {
+		if *b.VNI < 1 || *b.VNI > MaxVNI {
+			return v, fmt.Errorf("Backend.VNI %d is not between 1 and %d", *b.VNI, MaxVNI)
+		}
+		v.VNI = uint32(*b.VNI) //nolint:gosec // in range, just checked
+	}
+	if b.Port < 0 || b.Port > 65535 {
+		return v, fmt.Errorf("Backend.Port %d is not between 1 and 65535", b.Port)
+	}
+	if b.Port != 0 {
+		v.Port = uint16(b.Port)
+	}
+	if b.MTU != 0 && (b.MTU < MinMTU || b.MTU > 65535) {
+		return v, fmt.Errorf("Backend.MTU %d is not between %d and 65535", b.MTU, MinMTU)
+	}
+	return v, nil
+}
+
+// unknownKeys names the keys of the configuration that mean nothing, in the order of the alphabet.
+func unknownKeys(data []byte) []string {
+	known := append([]string{
+		"EnableIPv4", "EnableIPv6", "Network", "SubnetMin", "SubnetMax", "SubnetLen",
+		"IPv6Network", "IPv6SubnetMin", "IPv6SubnetMax", "IPv6SubnetLen", "Backend",
+	}, flannelKeys...)
+	knownBackend := append([]string{"Type", "VNI", "Port", "MTU", "GBP", "Learning", "DirectRouting"}, flannelKeys...)
+	top := map[string]json.RawMessage{}
+	if json.Unmarshal(data, &top) != nil {
+		return nil
+	}
+	warnings := foreign("", top, known)
+	for key, raw := range top {
+		inner := map[string]json.RawMessage{}
+		if strings.EqualFold(key, "Backend") && json.Unmarshal(raw, &inner) == nil {
+			warnings = append(warnings, foreign("Backend.", inner, knownBackend)...)
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+func foreign(at string, object map[string]json.RawMessage, known []string) (warnings []string) {
+	for key := range object {
+		if !slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }) {
+			warnings = append(warnings, fmt.Sprintf("network configuration: unknown key %q is ignored", at+key))
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,167 @@
+package subnet
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// NodeFile is what the daemon tells the CNI plugin, and anybody else on the node (a systemd EnvironmentFile), about it.
+type NodeFile struct {
+	Network  Pair // the whole pod network
+	Subnet   Pair // this node's pod subnets; the file writes them as the gateway's address with the length
+	MTU      int  // of pods, in bytes
+	IPMasq   bool // the daemon does not masquerade: whoever attaches pods should
+	NotReady string
+}
+
+// The keys of the file. keyIPMasq is written last, always, so that a file cut anywhere lacks it or its line's end.
+const (
+	keyNetwork     = "PODLANE_NETWORK"
+	keySubnet      = "PODLANE_SUBNET"
+	keyIPv6Network = "PODLANE_IPV6_NETWORK"
+	keyIPv6Subnet  = "PODLANE_IPV6_SUBNET"
+	keyMTU         = "PODLANE_MTU"
+	keyNotReady    = "PODLANE_NOT_READY"
+	keyIPMasq      = "PODLANE_IPMASQ"
+)
+
+// ErrIncomplete tells of a node file that was cut short.
+var ErrIncomplete = errors.New("the file is incomplete")
+
+// Gateway is the pod subnet's first usable address: what the bridge has and pods route through.
+func Gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+// Marshal is the file's text: one KEY=value a line.
+func (n NodeFile) Marshal() []byte {
+	var b strings.Builder
+	line := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }
+	for _, f := range Families {
+		if s := n.Subnet.Half(f); s.IsValid() {
+			line(familyKeys[f][0], n.Network.Half(f).String())
+			line(familyKeys[f][1], netip.PrefixFrom(Gateway(s), s.Bits()).String())
+		}
+	}
+	line(keyMTU, strconv.Itoa(n.MTU))
+	if n.NotReady != "" {
+		line(keyNotReady, quote(n.NotReady))
+	}
+	line(keyIPMasq, strconv.FormatBool(n.IPMasq))
+	return []byte(b.String())
+}
+
+var familyKeys = [len(Families)][2]string{{keyNetwork, keySubnet}, {keyIPv6Network, keyIPv6Subnet}}
+
+// quote writes text so that both systemd and a shell read it back as it was, on one line.
+func quote(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' || r == 0x7f:
+			return ' '
+		case strings.ContainsRune("\"\\$`", r):
+			return '\''
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return `"` + s + `"`
+}
+
+// ParseNodeFile reads the file's text. Keys it does not know are passed over, so that an older CNI plugin reads a newer
+// daemon's file. A file that was cut in half is ErrIncomplete.
+func ParseNodeFile(data []byte) (NodeFile, error) {
+	values := map[string]string{}
+	rest := string(data)
+	for rest != "" {
+		line, after, ended := strings.Cut(rest, "\n")
+		if !ended {
+			return NodeFile{}, fmt.Errorf("%w: its last line has no end", ErrIncomplete)
+		}
+		rest = after
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok {
+			return NodeFile{}, fmt.Errorf("line %.40q is not KEY=value", line)
+		}
+		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		values[key] = value
+	}
+	return parseValues(values)
+}
+
+func parseValues(values map[string]string) (n NodeFile, err error) {
+	for _, f := range Families {
+		text, ok := values[familyKeys[f][1]]
+		if !ok {
+			continue
+		}
+		gateway, err := netip.ParsePrefix(text)
+		if err != nil || FamilyOf(gateway.Addr()) != f || gateway.Addr() != Gateway(gateway) {
+			return NodeFile{}, fmt.Errorf("%s=%.60s is not the gateway of an %s pod subnet", familyKeys[f][1], text, f)
+		}
+		text = values[familyKeys[f][0]]
+		network, err := netip.ParsePrefix(text)
+		if err != nil || !aligned(network) || !contains(network, gateway) {
+			return NodeFile{}, fmt.Errorf("%s=%.60s does not hold the pod subnet %s", familyKeys[f][0], text, gateway)
+		}
+		n.Subnet, n.Network = n.Subnet.With(f, gateway.Masked()), n.Network.With(f, network)
+	}
+	if n.Subnet.IsZero() {
+		return NodeFile{}, fmt.Errorf("%w: neither %s nor %s", ErrIncomplete, keySubnet, keyIPv6Subnet)
+	}
+	masq, ok := values[keyIPMasq]
+	if !ok {
+		return NodeFile{}, fmt.Errorf("%w: no %s", ErrIncomplete, keyIPMasq)
+	}
+	if n.IPMasq, err = strconv.ParseBool(masq); err != nil {
+		return NodeFile{}, fmt.Errorf("%s=%.20s is neither true nor false", keyIPMasq, masq)
+	}
+	if n.MTU, err = strconv.Atoi(values[keyMTU]); err != nil || n.MTU < MinMTU || n.MTU > 65535 {
+		return NodeFile{}, fmt.Errorf("%s=%.20s is not between %d and 65535", keyMTU, values[keyMTU], MinMTU)
+	}
+	n.NotReady = values[keyNotReady]
+	return n, nil
+}
+
+// ReadNodeFile reads the file at path. Where there is none the error is fs.ErrNotExist.
+func ReadNodeFile(path string) (NodeFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return NodeFile{}, fmt.Errorf("read node file: %w", err)
+	}
+	n, err := ParseNodeFile(data)
+	if err != nil {
+		return NodeFile{}, fmt.Errorf("node file %s: %w", path, err)
+	}
+	return n, nil
+}
+
+// WriteFile writes data to path by rename, so that a reader sees the old file or the new one and nothing between, and
+// syncs it, so that a power cut leaves one of the two. The folder is made where it is missing.
+func WriteFile(path string, data []byte, mode os.FileMode) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the CNI plugin and the user read what is in it
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // nothing is there after the rename
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package subnet
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Pair is the pod subnets of one node: an IPv4 prefix, an IPv6 prefix, or both. An absent half is the zero Prefix.
+type Pair struct{ IPv4, IPv6 netip.Prefix }
+
+// Half returns the pair's prefix of one family; it is not valid where the pair has none.
+func (p Pair) Half(f Family) netip.Prefix {
+	if f == IPv4 {
+		return p.IPv4
+	}
+	return p.IPv6
+}
+
+// With returns the pair with one half replaced.
+func (p Pair) With(f Family, half netip.Prefix) Pair {
+	if f == IPv4 {
+		p.IPv4 = half
+	} else {
+		p.IPv6 = half
+	}
+	return p
+}
+
+// Overlaps tells whether a half of p shares an address with the same half of q.
+func (p Pair) Overlaps(q Pair) bool {
+	return p.IPv4.IsValid() && p.IPv4.Overlaps(q.IPv4) || p.IPv6.IsValid() && p.IPv6.Overlaps(q.IPv6)
+}
+
+// IsZero tells whether the pair has no half.
+func (p Pair) IsZero() bool { return p == Pair{} }
+
+// String is the pair as an operator types it: 10.5.34.0/24, or 10.5.34.0/24 and fd00:5:22::/64.
+func (p Pair) String() string {
+	switch {
+	case !p.IPv6.IsValid():
+		return p.IPv4.String()
+	case !p.IPv4.IsValid():
+		return p.IPv6.String()
+	}
+	return p.IPv4.String() + " and " + p.IPv6.String()
+}
+
+// noIPv4 is what flannel writes for the IPv4 half of an IPv6-only key. It is compared with nothing.
+const noIPv4 = "0.0.0.0-0"
+
+// Key is the last part of the lease's key in etcd, as flannel writes it: 10.5.34.0-24, 10.5.34.0-24&fd00:5:22::-64, or
+// 0.0.0.0-0&fd00:5:22::-64.
+func (p Pair) Key() string {
+	key := noIPv4
+	if p.IPv4.IsValid() {
+		key = keyHalf(p.IPv4)
+	}
+	if p.IPv6.IsValid() {
+		key += "&" + keyHalf(p.IPv6)
+	}
+	return key
+}
+
+func keyHalf(p netip.Prefix) string { return p.Addr().String() + "-" + strconv.Itoa(p.Bits()) }
+
+// ParseKey reads the last part of a lease's key. It accepts only what Key writes, so that no two keys mean one pair.
+func ParseKey(key string) (Pair, error) {
+	var p Pair
+	v4, v6, dual := strings.Cut(key, "&")
+	if v4 != noIPv4 || !dual {
+		half, err := parseKeyHalf(v4)
+		if err != nil || !half.Addr().Is4() {
+			return Pair{}, fmt.Errorf("key %.80q is not a lease: want a name like 10.5.34.0-24", key)
+		}
+		p.IPv4 = half
+	}
+	if dual {
+		half, err := parseKeyHalf(v6)
+		if err != nil || FamilyOf(half.Addr()) != IPv6 || half.Addr().Is4In6() {
+			return Pair{}, fmt.Errorf("key %.80q is not a lease: want a name like 10.5.34.0-24&fd00:5:22::-64", key)
+		}
+		p.IPv6 = half
+	}
+	if p.Key() != key {
+		return Pair{}, fmt.Errorf("key %.80q is not a lease: written %q", key, p.Key())
+	}
+	return p, nil
+}
+
+func parseKeyHalf(s string) (netip.Prefix, error) {
+	a, length, _ := strings.Cut(s, "-")
+	p, err := netip.ParsePrefix(a + "/" + length)
+	if err == nil && (!aligned(p) || p.Bits() == 0) {
+		err = fmt.Errorf("%s does not name its own first address", p)
+	}
+	return p, err
+}
