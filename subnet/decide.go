@@ -9,6 +9,7 @@ import (
 // Verdict is what a node without a lease does next.
 type Verdict int
 
+// The verdicts.
 const (
 	Create   Verdict = iota // create the key of a free pair of pod subnets
 	TakeOver                // write the existing key, by compare-and-swap: it is ours, or its holder is gone

@@ -184,7 +184,7 @@ func (l *Lease) readData(f Family, e *Endpoint, raw json.RawMessage) (err error)
 		if *d.VNI < 1 || *d.VNI > MaxVNI {
 			return fmt.Errorf("VNI %d is not between 1 and %d", *d.VNI, MaxVNI)
 		}
-		e.VNI = uint32(*d.VNI) //nolint:gosec // in range, just checked
+		e.VNI = uint32(*d.VNI)
 	}
 	if e.MAC, err = ParseMAC(d.VtepMAC); err != nil {
 		return err

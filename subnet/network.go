@@ -153,7 +153,7 @@ func (b backendJSON) parse() (VXLAN, error) {
 		if *b.VNI < 1 || *b.VNI > MaxVNI {
 			return v, fmt.Errorf("Backend.VNI %d is not between 1 and %d", *b.VNI, MaxVNI)
 		}
-		v.VNI = uint32(*b.VNI) //nolint:gosec // in range, just checked
+		v.VNI = uint32(*b.VNI)
 	}
 	if b.Port < 0 || b.Port > 65535 {
 		return v, fmt.Errorf("Backend.Port %d is not between 1 and 65535", b.Port)

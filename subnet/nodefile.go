@@ -12,11 +12,11 @@ import (
 
 // NodeFile is what the daemon tells the CNI plugin, and anybody else on the node (a systemd EnvironmentFile), about it.
 type NodeFile struct {
-	Network  Pair // the whole pod network
-	Subnet   Pair // this node's pod subnets; the file writes them as the gateway's address with the length
-	MTU      int  // of pods, in bytes
-	IPMasq   bool // the daemon does not masquerade: whoever attaches pods should
-	NotReady string
+	Network  Pair   // the whole pod network
+	Subnet   Pair   // this node's pod subnets; the file writes them as the gateway's address with the length
+	MTU      int    // of pods, in bytes
+	IPMasq   bool   // the daemon masquerades: the bridge must not
+	NotReady string // why no new pod may be attached; empty: one may
 }
 
 // The keys of the file. keyIPMasq is written last, always, so that a file cut anywhere lacks it or its line's end.

@@ -65,7 +65,7 @@ func (n Namespace) Do(f func() error) error {
 		if err != nil {
 			return fmt.Errorf("open namespace %s: %w", n.Name, err)
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter namespace %s: %w", n.Name, err)
 		}

@@ -1,0 +1,38 @@
+// Package underlay finds the network interface that carries the tunnels between the nodes.
+package underlay
+
+import (
+	"net/netip"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Interface is a network interface of the node, as a value.
+type Interface struct {
+	Name  string
+	Index int
+	MTU   int            // in bytes
+	Up    bool           // administratively
+	Addrs []netip.Prefix // its addresses with the length of their link's prefix, in the kernel's order
+}
+
+// Local is the interface's first address of the family that other nodes can use: not link-local. It is not valid where
+// there is none.
+func (i Interface) Local(f subnet.Family) netip.Addr {
+	for _, p := range i.Addrs {
+		if subnet.FamilyOf(p.Addr()) == f && p.Addr().IsGlobalUnicast() {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// OnLink tells whether an address is on the interface's own link, reached without a router.
+func (i Interface) OnLink(a netip.Addr) bool {
+	for _, p := range i.Addrs {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
