@@ -1,0 +1,31 @@
+# podlane: `make` alone lists what there is to make.
+export CGO_ENABLED ?= 0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+.PHONY: help build deps lab test lint bench dist clean
+
+help: ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+build: bin/cni/bridge ## build podlaned, podlane-cni, the lab and the standard CNI plugins into bin/
+	$(BUILD) -o bin/podlaned ./daemon
+	$(BUILD) -o bin/podlane-cni ./cni-shim
+	$(BUILD) -o bin/lab ./lab/cmd
+bin/cni/bridge: tools/cni/go.mod
+	@mkdir -p bin/cni && cd tools/cni && go build -trimpath -ldflags "-s -w" -o ../../bin/cni/ tool && touch ../../$@
+bin/golangci-lint: tools/lint/go.mod
+	@mkdir -p bin && cd tools/lint && go build -trimpath -o ../../bin/ tool && touch ../../$@
+deps: # what the lab and the tests need of Debian
+	@sh lab/deps.sh
+lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
+	bin/lab up $(LAB_FLAGS)
+test: build deps ## run every test; those that touch the kernel need root
+	go test -timeout 20m ./...
+lint: bin/golangci-lint deps ## check the code and the scripts
+	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
+	shellcheck .ci/run $$(git ls-files '*.sh')
+bench: build deps ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+dist: ## pack the binaries for amd64 and arm64 into dist/out/
+	sh dist/pack.sh "$(VERSION)"
+clean: ## remove what make made
+	rm -rf bin dist/out

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/backend/vxlan"
+	"github.com/podlane/podlane/firewall"
+)
+
+// runCleanup removes everything podlane made on this node: its devices, routes, firewall rules and files. The lease in
+// etcd stays, so that a node that is only reinstalled gets its pod subnet back; it runs out by itself.
+func runCleanup(ctx context.Context, c config, rest []string, io streams) error {
+	if err := errors.Join(noMore(rest), needNetAdmin()); err != nil {
+		return err
+	}
+	unlock, err := lock(c.runDir)
+	if err != nil {
+		return fmt.Errorf("%w; stop it first", err)
+	}
+	defer unlock()
+	devices, errDevices := vxlan.Cleanup(ctx)
+	rules, errRules := firewall.Cleanup(ctx)
+	for _, op := range slices.Concat(devices, rules) {
+		fmt.Fprintln(io.out, op)
+	}
+	errFiles := removeFiles(c, func(path string) {
+		fmt.Fprintln(io.out, backend.Op{Verb: "delete", Object: "file " + path})
+	})
+	return errors.Join(errDevices, errRules, errFiles)
+}
+
+// removeFiles removes the daemon's files, and its folders where nothing else is in them.
+func removeFiles(c config, removed func(path string)) error {
+	files := []string{
+		filepath.Join(c.runDir, nodeName), filepath.Join(c.runDir, socketName), filepath.Join(c.runDir, lockName),
+		filepath.Join(c.stateDir, stateName),
+	}
+	if c.cniConf != "" {
+		files = append(files, c.cniConf)
+	}
+	var errs []error
+	for _, path := range files {
+		err := os.Remove(path)
+		if err == nil {
+			removed(path)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, dir := range []string{c.runDir, c.stateDir} {
+		_ = os.Remove(dir) // it stays where others have files in it
+	}
+	return errors.Join(errs...)
+}

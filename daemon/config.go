@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// config is what the operator asks for. Flags win over PODLANE_* variables, and these over the YAML file.
+type config struct {
+	file string
+
+	etcdEndpoints    list
+	etcdPrefix       string
+	etcdCAFile       string
+	etcdCertFile     string
+	etcdKeyFile      string
+	etcdUsername     string
+	etcdPasswordFile string
+
+	iface      list
+	ifaceRegex string
+	canReach   addr
+	publicIP   addr
+	publicIPv6 addr
+
+	nodeID   string
+	nodeName string
+	leaseTTL time.Duration
+
+	runDir   string
+	stateDir string
+	cniConf  string
+	ipMasq   bool
+	resync   time.Duration
+
+	logLevel  string
+	logFormat string
+	http      string
+
+	json bool // of status
+}
+
+const defaultFile = "/etc/podlane/podlaned.yaml"
+
+// flags binds every setting to its flag. The name of the flag is the key in the YAML file too, and PODLANE_ with the
+// name in capitals the environment variable: one list for all three.
+func (c *config) flags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.StringVar(&c.file, "config", defaultFile, "YAML `file` with these settings, by the names they have here; it may be absent")
+	c.etcdEndpoints = list{"http://127.0.0.1:2379"}
+	f.Var(&c.etcdEndpoints, "etcd-endpoints", "comma-separated `URLs` of etcd's members")
+	f.StringVar(&c.etcdPrefix, "etcd-prefix", "/podlane/network", "key `prefix` in etcd; flannel's is /coreos.com/network")
+	f.StringVar(&c.etcdCAFile, "etcd-cafile", "", "PEM `file` with the CA of etcd's certificates")
+	f.StringVar(&c.etcdCertFile, "etcd-certfile", "", "PEM `file` with this client's certificate")
+	f.StringVar(&c.etcdKeyFile, "etcd-keyfile", "", "PEM `file` with the key of the certificate")
+	f.StringVar(&c.etcdUsername, "etcd-username", "", "`user` in etcd")
+	f.StringVar(&c.etcdPasswordFile, "etcd-password-file", "", "`file` with the user's password")
+	f.Var(&c.iface, "iface", "underlay interface by `name`, address or CIDR; of several, separated by commas, the first that exists")
+	f.StringVar(&c.ifaceRegex, "iface-regex", "", "underlay interface by a regular `expression` over names and addresses")
+	f.Var(&c.canReach, "iface-can-reach", "underlay interface by an `address` it reaches")
+	f.Var(&c.publicIP, "public-ip", "`address` by which the other nodes reach this one, where it is not the interface's own")
+	f.Var(&c.publicIPv6, "public-ipv6", "the same for the IPv6 underlay `address`")
+	f.StringVar(&c.nodeID, "node-id", "", "the node's identity, unique in the cluster (default: /etc/machine-id)")
+	f.StringVar(&c.nodeName, "node-name", "", "the node's `name` (default: the host name)")
+	f.DurationVar(&c.leaseTTL, "lease-ttl", 24*time.Hour, "how long the pod subnet stays this node's without contact to etcd; at least 1m")
+	f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of the node file subnet.env and the status socket")
+	f.StringVar(&c.stateDir, "state-dir", "/var/lib/podlane", "`folder` of the state saved for a start without etcd")
+	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` once pods can be attached")
+	f.BoolVar(&c.ipMasq, "ip-masq", true, "masquerade what leaves the pod network")
+	f.DurationVar(&c.resync, "resync", 30*time.Second, "verify the kernel's state at least this often; at least 1s")
+	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")
+	f.StringVar(&c.logFormat, "log-format", "text", "`format`: text or json")
+	f.StringVar(&c.http, "http", "", "serve the status on this TCP `address` too, such as 127.0.0.1:9472")
+	if name == "status" {
+		f.BoolVar(&c.json, "json", false, "print everything, as JSON")
+	}
+	return f
+}
+
+// loadConfig reads the settings from the arguments, the environment and the file, and checks them. What is left of the
+// arguments is returned. The error is flag.ErrHelp where help was asked for and printed.
+func loadConfig(command string, args, environ []string, help io.Writer) (config, []string, error) {
+	var c config
+	f := c.flags(command)
+	f.SetOutput(help)
+	f.Usage = func() { usage(f, command) }
+	rest, err := parseArgs(f, args)
+	if err != nil {
+		return c, nil, err
+	}
+	given := map[string]bool{}
+	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
+	if err := fromEnvironment(f, environ, given); err != nil {
+		return c, nil, err
+	}
+	if err := c.fromFile(f, given); err != nil {
+		return c, nil, err
+	}
+	return c, rest, c.check()
+}
+
+// parseArgs parses the flags, which may stand before, between and after the other arguments, and returns the others. It
+// is quiet: the error is the caller's to print, once.
+func parseArgs(f *flag.FlagSet, args []string) (rest []string, err error) {
+	help, show := f.Output(), f.Usage
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	defer func() { f.SetOutput(help); f.Usage = show }()
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(help)
+			show()
+			return nil, err
+		} else if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		if args = f.Args(); len(args) == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+}
+
+// variable is the environment variable of a flag.
+func variable(name string) string {
+	return "PODLANE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// fromEnvironment sets what no flag has set, and marks it as given.
+func fromEnvironment(f *flag.FlagSet, environ []string, given map[string]bool) error {
+	values := map[string]string{}
+	for _, e := range environ {
+		key, value, _ := strings.Cut(e, "=")
+		values[key] = value
+	}
+	var errs []error
+	f.VisitAll(func(x *flag.Flag) {
+		value, set := values[variable(x.Name)]
+		if !set || given[x.Name] {
+			return
+		}
+		given[x.Name] = true
+		if err := f.Set(x.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("environment %s=%s: %w", variable(x.Name), value, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// check finds what no single setting's parser can.
+func (c config) check() error {
+	switch {
+	case c.leaseTTL < time.Minute:
+		return fmt.Errorf("lease-ttl %s is shorter than 1m: etcd being away for a moment would cost the node its pod subnet", c.leaseTTL)
+	case c.resync < time.Second:
+		return fmt.Errorf("resync %s is shorter than 1s", c.resync)
+	case c.logFormat != "text" && c.logFormat != "json":
+		return fmt.Errorf("log-format %q is neither text nor json", c.logFormat)
+	case (c.etcdCertFile == "") != (c.etcdKeyFile == ""):
+		return errors.New("etcd-certfile and etcd-keyfile go together")
+	case c.etcdUsername != "" && c.etcdPasswordFile == "":
+		return errors.New("etcd-username needs etcd-password-file")
+	case !strings.HasPrefix(c.etcdPrefix, "/") || strings.TrimRight(c.etcdPrefix, "/") == "":
+		return fmt.Errorf("etcd-prefix %q is not a path like /podlane/network", c.etcdPrefix)
+	case len(c.iface) > 0 && (c.ifaceRegex != "" || c.canReach.IsValid()), c.ifaceRegex != "" && c.canReach.IsValid():
+		return errors.New("of iface, iface-regex and iface-can-reach only one can be given")
+	case c.publicIP.IsValid() && !c.publicIP.Is4():
+		return fmt.Errorf("public-ip %s is not an IPv4 address", c.publicIP)
+	case c.publicIPv6.IsValid() && !c.publicIPv6.Is6():
+		return fmt.Errorf("public-ipv6 %s is not an IPv6 address", c.publicIPv6)
+	}
+	return nil
+}
+
+// identity fills in who this node is where the operator did not say.
+func (c *config) identity() error {
+	if c.nodeID == "" {
+		id, err := os.ReadFile("/etc/machine-id")
+		if c.nodeID = strings.TrimSpace(string(id)); err != nil || c.nodeID == "" {
+			return errors.New("this machine has no id: /etc/machine-id is missing or empty; make one with systemd-machine-id-setup, or give --node-id")
+		}
+	}
+	if c.nodeName == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("read the host name: %w; give --node-name", err)
+		}
+		c.nodeName = name
+	}
+	return nil
+}
+
+// list is a comma-separated setting.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Set replaces the list.
+func (l *list) Set(s string) error {
+	*l = nil
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			*l = append(*l, part)
+		}
+	}
+	return nil
+}
+
+// addr is an address, or none.
+type addr struct{ netip.Addr }
+
+func (a *addr) String() string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Addr.String()
+}
+
+// Set reads an address; the empty text is none.
+func (a *addr) Set(s string) (err error) {
+	if s == "" {
+		*a = addr{}
+		return nil
+	}
+	a.Addr, err = netip.ParseAddr(s)
+	return err
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podlane/podlane/backend/vxlan"
+	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/underlay"
+)
+
+// daemon is what lasts as long as the process.
+type daemon struct {
+	config   config
+	log      *logrus.Logger
+	troubles *troubles
+	board    *board
+	store    *etcd.Store
+	firewall firewall.Firewall
+}
+
+// runDaemon runs until ctx ends. What it made in the kernel stays: the overlay goes on without it.
+func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
+	if err := errors.Join(noMore(rest), needNetAdmin(), c.identity()); err != nil {
+		return err
+	}
+	log, err := newLogger(c, io.err)
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(c.runDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	d := &daemon{config: c, log: log, troubles: newTroubles(log), board: &board{}, store: store}
+	log.Infof("podlaned %s starts as node %s (id %s)", version, c.nodeName, c.nodeID)
+	g, ctx := errgroup.WithContext(ctx)
+	if err := d.serve(ctx, g); err != nil {
+		return err
+	}
+	g.Go(func() error { return d.runNodes(ctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("podlaned ends; the overlay goes on without it")
+	return nil
+}
+
+// serve answers on the local socket, and on TCP where asked for.
+func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
+	socket, err := listenSocket(ctx, d.config.runDir)
+	if err != nil {
+		return err
+	}
+	listeners := []net.Listener{socket}
+	if d.config.http != "" {
+		tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.http)
+		if err != nil {
+			socket.Close()
+			return fmt.Errorf("serve the status on TCP: %w", err)
+		}
+		listeners = append(listeners, tcp)
+	}
+	for _, l := range listeners {
+		g.Go(func() error { return serve(ctx, l, handler(d.board)) })
+	}
+	return nil
+}
+
+// errRebuild ends a node whose underlay has changed, so that it is built anew on the new one.
+var errRebuild = errors.New("the underlay has changed")
+
+// runNodes runs the node on its underlay, again for each underlay it finds itself on. The first must be right; later
+// ones are looked for by the running node.
+func (d *daemon) runNodes(ctx context.Context) error {
+	iface, err := chooseUnderlay(d.config)
+	for err == nil {
+		d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
+		err = d.runNode(ctx, iface)
+		if errors.Is(err, errRebuild) {
+			iface, err = chooseUnderlay(d.config)
+		}
+	}
+	return err
+}
+
+// runNode is the node on one underlay: the lease store, the watchers, and the loop that they feed.
+func (d *daemon) runNode(ctx context.Context, iface underlay.Interface) error {
+	saved, err := loadState(d.config.stateDir)
+	d.troubles.check("saved state", err)
+	states, wake := newMailbox[etcd.State](), newKicks()
+	l := &loop{daemon: d, iface: iface, self: d.self(iface, saved), saved: saved}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return d.store.Run(ctx, etcd.Options{Self: l.self, TTL: d.config.leaseTTL, Saved: saved.store()}, states.put)
+	})
+	g.Go(func() error {
+		if err := l.await(ctx, states); err != nil {
+			return err
+		}
+		g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
+		g.Go(func() error { return firewall.Watch(ctx, wake.kick) })
+		return l.run(ctx, states, wake)
+	})
+	return g.Wait()
+}
+
+// self is this node on this underlay.
+func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
+	s := subnet.Self{
+		Node:       subnet.Node{ID: d.config.nodeID, Name: d.config.nodeName, Version: version},
+		PublicIP:   iface.Local(subnet.IPv4),
+		PublicIPv6: iface.Local(subnet.IPv6),
+		Previous:   previous(d.config, saved),
+	}
+	if d.config.publicIP.IsValid() {
+		s.PublicIP = d.config.publicIP.Addr
+	}
+	if d.config.publicIPv6.IsValid() {
+		s.PublicIPv6 = d.config.publicIPv6.Addr
+	}
+	return s
+}
+
+func chooseUnderlay(c config) (underlay.Interface, error) {
+	ifaces, err := underlay.Read()
+	if err != nil {
+		return underlay.Interface{}, err
+	}
+	want := underlay.Want{Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr}
+	return underlay.Choose(ifaces, want, underlay.RouteTo)
+}
+
+func openStore(c config) (*etcd.Store, error) {
+	password := ""
+	if c.etcdPasswordFile != "" {
+		data, err := os.ReadFile(c.etcdPasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read etcd's password: %w", err)
+		}
+		password = strings.TrimRight(string(data), "\r\n")
+	}
+	return etcd.Open(etcd.Config{
+		Endpoints:      c.etcdEndpoints,
+		Prefix:         strings.TrimRight(c.etcdPrefix, "/"),
+		CAFile:         c.etcdCAFile,
+		CertFile:       c.etcdCertFile,
+		KeyFile:        c.etcdKeyFile,
+		Username:       c.etcdUsername,
+		Password:       password,
+		RequestTimeout: 4 * time.Second,
+	})
+}
+
+// newBackend is the backend that the network configuration asks for.
+func newBackend(network subnet.Network, iface underlay.Interface) (*vxlan.Backend, error) {
+	if err := underlay.Overlap(iface, network); err != nil {
+		return nil, err
+	}
+	return vxlan.New(network, iface)
+}

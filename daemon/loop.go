@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/sysctl"
+	"github.com/podlane/podlane/underlay"
+)
+
+// The pace of the loop.
+const (
+	minPass  = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
+	minRetry = time.Second           // after a pass that failed, doubled each time
+	maxRetry = 30 * time.Second
+	minSave  = 10 * time.Second // between two writes of the saved state
+)
+
+// loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
+// that may have disturbed the kernel, after a failure, and at least every config.resync.
+type loop struct {
+	*daemon
+	iface   underlay.Interface
+	self    subnet.Self
+	backend backend.Backend
+
+	state   etcd.State // the newest
+	network subnet.Network
+	peers   []subnet.Lease // of state, screened
+	skipped []subnet.Skip
+	seen    map[string]bool // warnings and skips already logged
+
+	verified time.Time
+	retry    time.Duration
+	repairs  []repair
+	repaired int
+	report   backend.Report
+	advice   []string
+	written  map[string]string // files as last written, by path
+
+	saved   savedState // as read at the start
+	savedAt time.Time
+	unsaved bool // the state has changed since
+}
+
+// await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
+// backend.
+func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
+	l.seen, l.written = map[string]bool{}, map[string]string{}
+	for l.state.Own == (subnet.Lease{}) {
+		l.publish()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-states:
+			l.take(s)
+		}
+	}
+	b, err := newBackend(l.network, l.iface)
+	if err != nil {
+		return err
+	}
+	l.backend = b
+	l.log.Infof("lease %s: this node's pod subnet", l.state.Own.Pair())
+	return nil
+}
+
+func (l *loop) running() bool { return l.backend != nil }
+
+// run passes until ctx ends.
+func (l *loop) run(ctx context.Context, states <-chan etcd.State, wake <-chan struct{}) error {
+	defer l.saveState(true)
+	for {
+		began := time.Now()
+		next, err := l.pass(ctx)
+		if err != nil {
+			return err
+		}
+		if !pause(ctx, minPass-time.Since(began)) {
+			return ctx.Err()
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case s := <-states:
+			l.take(s)
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// pause waits, and tells whether ctx still lasts.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// take makes a state the newest.
+func (l *loop) take(s etcd.State) {
+	s = l.saved.standIn(s, time.Now())
+	l.state = s
+	l.unsaved = s.Held
+	l.troubles.check("etcd", s.Err)
+	l.troubles.set("lease", s.Conflict)
+	for _, w := range s.Warnings {
+		l.once(w)
+	}
+	if !l.running() {
+		l.network = s.Network // once running, one that changes is for the next start
+	}
+	l.peers, l.skipped = subnet.Screen(l.network, s.Own, s.Set.Records)
+	l.skipped = append(l.skipped, s.Set.Skipped...)
+	for _, skip := range l.skipped {
+		l.once("lease " + skip.Key + " is skipped: " + skip.Reason)
+	}
+}
+
+// once logs a warning the first time it comes.
+func (l *loop) once(text string) {
+	if !l.seen[text] && len(l.seen) < subnet.MaxSkips {
+		l.seen[text] = true
+		l.log.Warn(text)
+	}
+}
+
+// pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
+func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
+	if l.underlayChanged() {
+		return 0, errRebuild
+	}
+	if l.program(ctx) {
+		l.verified, l.retry = time.Now(), 0
+	} else {
+		l.retry = min(max(2*l.retry, minRetry), maxRetry)
+	}
+	if !l.verified.IsZero() {
+		l.announce()
+	}
+	l.saveState(false)
+	l.publish()
+	if l.retry > 0 {
+		return min(l.retry, l.config.resync), nil
+	}
+	return l.config.resync, nil
+}
+
+// underlayChanged looks for the underlay afresh. Where none is right just now, the one in use stays.
+func (l *loop) underlayChanged() bool {
+	now, err := chooseUnderlay(l.config)
+	if !l.troubles.check("underlay", err) {
+		return false
+	}
+	same := now.Name == l.iface.Name && now.Index == l.iface.Index && now.MTU == l.iface.MTU && slices.Equal(now.Addrs, l.iface.Addrs)
+	if !same {
+		l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
+			l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
+	}
+	return !same
+}
+
+// program writes to the kernel what differs, and tells whether all of it is now as it should be.
+func (l *loop) program(ctx context.Context) bool {
+	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On())
+	good := l.troubles.check("forwarding", err)
+	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
+	good = l.troubles.check("overlay", err) && good
+	l.report = report
+	var refused error
+	if len(report.Failed) > 0 {
+		refused = report.Failed[0]
+	}
+	good = l.troubles.check("peers", refused) && good
+	rules, err := l.firewall.Apply(ctx, firewall.Rules{Network: l.network, Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq})
+	good = l.troubles.check("firewall", err) && good
+	l.advice, err = firewall.Advice(l.network)
+	l.troubles.check("other firewalls", err)
+	l.note(slices.Concat(forwarding, report.Ops, rules))
+	return good
+}
+
+// note logs what a pass wrote, and keeps what it repaired for the status.
+func (l *loop) note(ops []backend.Op) {
+	drift, change := split(ops)
+	if len(change) > 0 {
+		l.log.Infof("%d peers: %s", len(l.peers), summary(change))
+	}
+	if len(drift) == 0 {
+		return
+	}
+	text := summary(drift)
+	l.log.Warnf("repaired what somebody else changed: %s", text)
+	l.repaired += len(drift)
+	l.repairs = append(l.repairs, repair{time.Now(), text})
+	if more := len(l.repairs) - maxRepairs; more > 0 {
+		l.repairs = slices.Delete(l.repairs, 0, more)
+	}
+}
+
+// maxRepairs bounds how many repairs the status names.
+const maxRepairs = 10
+
+// announce tells the CNI plugin and the container runtime, after a verified pass.
+func (l *loop) announce() {
+	file := subnet.NodeFile{
+		Network:  subnet.Pair{IPv4: l.network.IPv4.Prefix, IPv6: l.network.IPv6.Prefix},
+		Subnet:   l.state.Own.Pair(),
+		MTU:      l.backend.MTU(),
+		IPMasq:   l.config.ipMasq,
+		NotReady: l.state.Conflict,
+	}
+	err := l.write(filepath.Join(l.config.runDir, nodeName), file.Marshal())
+	if !l.troubles.check("node file", err) || l.config.cniConf == "" {
+		return
+	}
+	list, err := conflist(l.config.runDir)
+	if err == nil {
+		err = l.write(l.config.cniConf, list)
+	}
+	l.troubles.check("cni-conf", err)
+}
+
+// write writes a file for others where it is not already so.
+func (l *loop) write(path string, data []byte) error {
+	if same(path, data) {
+		return nil
+	}
+	err := subnet.WriteFile(path, data, 0o644)
+	if err == nil && l.written[path] == "" {
+		l.log.Infof("%s is written", path)
+	}
+	l.written[path] = string(data)
+	return err
+}

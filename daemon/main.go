@@ -1,0 +1,125 @@
+// podlaned gives the pods of this node a place in the pod network: it leases a pod subnet from etcd, programs a VXLAN
+// device and its peers, and tells the CNI plugin about it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(run()) }
+
+// exit codes
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
+	defer stop()
+	return command(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+}
+
+// streams is where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// commands in the order in which help shows them.
+var commands = []struct {
+	name, help string
+	run        func(ctx context.Context, c config, rest []string, io streams) error
+}{
+	{"run", "run the daemon (also when no command is given)", runDaemon},
+	{"status", "tell how this node and its peers are; ends with 1 if something is wrong", runStatus},
+	{"config", "config get | set FILE: read or write the network configuration in etcd", runConfig},
+	{"cleanup", "remove everything podlane made on this node, and only that", runCleanup},
+	{"version", "print the version", runVersion},
+}
+
+func command(ctx context.Context, args []string, io streams) int {
+	name := "run"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	}
+	for _, cmd := range commands {
+		if cmd.name != name {
+			continue
+		}
+		c, rest, err := loadConfig(name, args, os.Environ(), io.out)
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		if err != nil {
+			fmt.Fprintf(io.err, "podlaned: %v\n", err)
+			return exitUsage
+		}
+		return exitCode(cmd.run(ctx, c, rest, io), io.err)
+	}
+	fmt.Fprintf(io.err, "podlaned: unknown command %q; `podlaned --help` lists them\n", name)
+	return exitUsage
+}
+
+// errUsage marks errors of the command line itself.
+var errUsage = errors.New("usage")
+
+// errSilent ends with an error code where all has been said.
+var errSilent = errors.New("not ready")
+
+func exitCode(err error, w io.Writer) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSilent):
+		return exitError
+	}
+	fmt.Fprintf(w, "podlaned: %v\n", err)
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+func usage(f *flag.FlagSet, name string) {
+	w := f.Output()
+	fmt.Fprintf(w, "podlaned %s\n\nUsage: podlaned [COMMAND] [FLAGS]\n\nCommands:\n", version)
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-9s%s\n", c.name, c.help)
+	}
+	fmt.Fprintf(w, "\nFlags (each is also a key in the configuration file, and PODLANE_<NAME IN CAPITALS>\nin the environment; --etcd-prefix is PODLANE_ETCD_PREFIX), here for %q:\n", name)
+	f.PrintDefaults()
+}
+
+func runVersion(_ context.Context, _ config, rest []string, io streams) error {
+	if err := noMore(rest); err != nil {
+		return err
+	}
+	v := version
+	if info, ok := debug.ReadBuildInfo(); ok && v == "unknown" {
+		v = info.Main.Version
+	}
+	fmt.Fprintf(io.out, "podlaned %s %s/%s %s\n", v, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return nil
+}
+
+// noMore refuses arguments that mean nothing.
+func noMore(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("%w: unexpected argument %q", errUsage, rest[0])
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdio "io"
+	"os"
+
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+// maxConfig bounds the network configuration in bytes; a real one has some 200.
+const maxConfig = 64 << 10
+
+// runConfig reads or writes the network configuration in etcd, so that nobody needs etcdctl.
+func runConfig(ctx context.Context, c config, rest []string, io streams) error {
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	switch {
+	case len(rest) == 1 && rest[0] == "get":
+		return getConfig(ctx, store, io)
+	case len(rest) == 2 && rest[0] == "set":
+		return setConfig(ctx, store, rest[1], io)
+	}
+	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input)", errUsage)
+}
+
+func getConfig(ctx context.Context, store *etcd.Store, io streams) error {
+	raw, _, err := store.Config(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(io.out, "%s\n", raw)
+	_, warnings, err := subnet.ParseNetwork(raw)
+	warn(io, warnings)
+	return err
+}
+
+func setConfig(ctx context.Context, store *etcd.Store, file string, io streams) error {
+	raw, err := readAll(file, io.in)
+	if err != nil {
+		return fmt.Errorf("read the network configuration: %w", err)
+	}
+	_, warnings, err := subnet.ParseNetwork(raw)
+	if err != nil {
+		return err
+	}
+	warn(io, warnings)
+	return store.SetConfig(ctx, raw)
+}
+
+func readAll(file string, in stdio.Reader) ([]byte, error) {
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	raw, err := stdio.ReadAll(stdio.LimitReader(in, maxConfig+1))
+	if err == nil && len(raw) > maxConfig {
+		err = errors.New("it is larger than 64 KiB")
+	}
+	return raw, err
+}
+
+func warn(io streams, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(io.err, "podlaned: warning: %s\n", w)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// same tells whether a file holds exactly this.
+func same(path string, data []byte) bool {
+	have, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(have, data)
+}
+
+// publish makes the status.
+func (l *loop) publish() {
+	s := status{
+		Problems: l.troubles.list(),
+		Notes:    l.advice,
+		Version:  version,
+		Node:     l.self.Node,
+		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU},
+		Network:  l.network.Prefixes(),
+		Lease:    leaseStatus{Subnet: halves(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry},
+		Etcd: etcdStatus{
+			Endpoints: l.config.etcdEndpoints, Prefix: l.config.etcdPrefix,
+			Seen: l.state.Seen, Revision: l.state.Set.Revision,
+		},
+		Skipped: append(l.skipped, l.report.Skipped...), SkipCount: len(l.skipped) + len(l.report.Skipped),
+		Verified: l.verified, Repairs: append([]repair(nil), l.repairs...), Repaired: l.repaired,
+	}
+	for _, a := range []netip.Addr{l.self.PublicIP, l.self.PublicIPv6} {
+		if a.IsValid() {
+			s.Underlay.PublicIP = append(s.Underlay.PublicIP, a)
+		}
+	}
+	if l.running() {
+		s.MTU = l.backend.MTU()
+	}
+	for _, p := range l.peers {
+		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version})
+	}
+	if len(s.Problems) == 0 && l.verified.IsZero() {
+		s.Problems = append(s.Problems, "starting: no verified pass over the kernel yet")
+	}
+	if l.running() && l.state.Network != l.network {
+		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
+	}
+	s.Ready = len(s.Problems) == 0
+	l.board.set(s)
+}
+
+// saveState writes the saved state where it has changed: now, or not too often.
+func (l *loop) saveState(now bool) {
+	if !l.unsaved || !now && time.Since(l.savedAt) < minSave {
+		return
+	}
+	s := savedState{Saved: l.state.Save(), Until: newExpiry(l.state.Expiry, time.Now())}
+	l.unsaved, l.savedAt = false, time.Now()
+	l.troubles.check("saved state", s.save(l.config.stateDir))
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+const stateName = "state.json"
+
+// savedState is what the daemon knows that it needs when it starts while etcd is away, or after etcd lost its data.
+type savedState struct {
+	etcd.Saved
+	Until expiry // the own lease's time, by better clocks
+}
+
+// store is the saved state as the lease store wants it: nil where there is none.
+func (s savedState) store() *etcd.Saved {
+	if s.Own == "" {
+		return nil
+	}
+	return &s.Saved
+}
+
+// standIn is the state itself where it comes from etcd, and else, as long as the own lease lasts, the saved one with
+// what is wrong with etcd: so a node boots while etcd is away.
+func (s savedState) standIn(st etcd.State, now time.Time) etcd.State {
+	left, never := s.Until.left(now)
+	own, ok := s.Lease()
+	if st.Err == nil || st.Set.Revision != 0 || !ok || left <= 0 && !never {
+		return st
+	}
+	st.Own, st.Set, st.Config = own, s.Set(), s.Config
+	if !never {
+		st.Expiry = now.Add(left)
+	}
+	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
+		st.Network, _, _ = subnet.ParseNetwork(s.Config)
+	}
+	return st
+}
+
+// expiry is when the own lease runs out. Within one boot the boot clock decides, which runs on while the machine sleeps
+// and which nobody can set; the wall clock decides only across boots.
+type expiry struct {
+	Never bool
+	Wall  time.Time
+	Boot  string        // the boot's id
+	Since time.Duration // since boot
+}
+
+func newExpiry(t, now time.Time) expiry {
+	if t.IsZero() {
+		return expiry{Never: true}
+	}
+	return expiry{Wall: t.Round(0), Boot: bootID(), Since: sinceBoot() + t.Sub(now)}
+}
+
+// left is how long the lease still lasts. never: it has no end.
+func (e expiry) left(now time.Time) (d time.Duration, never bool) {
+	switch {
+	case e.Never:
+		return 0, true
+	case e.Boot != "" && e.Boot == bootID():
+		return e.Since - sinceBoot(), false
+	}
+	return e.Wall.Sub(now), false
+}
+
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it the wall clock decides
+	return strings.TrimSpace(string(id))
+}
+
+// sinceBoot is CLOCK_BOOTTIME (clock_gettime(2), Linux 2.6.39).
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
+
+// loadState reads the saved state. Where there is none it is the zero one.
+func loadState(dir string) (s savedState, err error) {
+	path := filepath.Join(dir, stateName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the saved state: %w", err)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return savedState{}, fmt.Errorf("saved state %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s savedState) save(dir string) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write the saved state: %w", err)
+	}
+	return subnet.WriteFile(filepath.Join(dir, stateName), data, 0o600)
+}
+
+// previous is the pod subnets this node held last: those of the node file, else those of the saved state. What cannot
+// be read counts as nothing; the node then gets a subnet like any other.
+func previous(c config, s savedState) subnet.Pair {
+	if n, err := subnet.ReadNodeFile(filepath.Join(c.runDir, nodeName)); err == nil {
+		return n.Subnet
+	}
+	p, err := subnet.ParseKey(s.Own)
+	if err != nil {
+		return subnet.Pair{}
+	}
+	return p
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+func TestStateSurvivesTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	if s, err := loadState(dir); err != nil || s.Own != "" {
+		t.Errorf("no state: %+v, %v", s, err)
+	}
+	want := savedState{
+		Saved: etcd.Saved{
+			Config: []byte(`{"Network":"10.5.0.0/16"}`), Revision: 7, Own: "10.5.3.0-24",
+			Leases: []etcd.SavedLease{{Key: "10.5.3.0-24", Value: []byte(`{"PublicIP":"198.18.0.1"}`)}},
+		},
+		Until: newExpiry(time.Now().Add(time.Hour), time.Now()),
+	}
+	if err := want.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadState(dir)
+	if err != nil || got.Own != want.Own || got.Revision != 7 || len(got.Leases) != 1 || string(got.Leases[0].Value) != string(want.Leases[0].Value) {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	if left, never := got.Until.left(time.Now()); never || left < 59*time.Minute || left > time.Hour {
+		t.Errorf("%s left of an hour, never %v", left, never)
+	}
+	path := filepath.Join(dir, stateName)
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(path, []byte(`{"Own":"10.`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := loadState(dir); err == nil || !strings.Contains(err.Error(), path) || s.Own != "" {
+		t.Errorf("half a file: %+v, %v", s, err)
+	}
+}
+
+func TestWallClockDecidesOnlyAcrossBoots(t *testing.T) {
+	now := time.Now()
+	e := newExpiry(now.Add(time.Hour), now)
+	if left, _ := e.left(now.Add(48 * time.Hour)); left < 59*time.Minute {
+		t.Errorf("the wall clock was set on by two days within a boot: %s left", left)
+	}
+	e.Boot = "another boot"
+	if left, _ := e.left(now.Add(48 * time.Hour)); left > 0 {
+		t.Errorf("two days and a reboot later: %s left", left)
+	}
+	if _, never := newExpiry(time.Time{}, now).left(now); !never {
+		t.Error("a reservation runs out")
+	}
+}
+
+func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
+	now := time.Now()
+	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := subnet.ParseKey("10.5.3.0-24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := subnet.Self{Node: subnet.Node{ID: "a", Name: "n1"}, PublicIP: netip.MustParseAddr("198.18.0.1")}.Lease(network, pair, subnet.Lease{})
+	saved := savedState{
+		Saved: etcd.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`), Own: pair.Key(), Leases: []etcd.SavedLease{{Key: pair.Key(), Value: own.Value()}}},
+		Until: newExpiry(now.Add(time.Hour), now),
+	}
+	away := etcd.State{Err: errors.New("no answer")}
+	if got := saved.standIn(away, now); got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
+		t.Errorf("etcd is away: %+v", got)
+	}
+	if got := saved.standIn(etcd.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); got.Own != (subnet.Lease{}) {
+		t.Errorf("etcd was read once and has no lease for us: %+v", got.Own)
+	}
+	if got := saved.standIn(etcd.State{}, now); got.Own != (subnet.Lease{}) {
+		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
+	}
+	saved.Until = newExpiry(now.Add(-time.Second), now)
+	if got := saved.standIn(away, now); got.Own != (subnet.Lease{}) {
+		t.Errorf("the lease has run out: %+v", got.Own)
+	}
+	if got := (savedState{}).standIn(away, now); got.Own != (subnet.Lease{}) {
+		t.Errorf("no saved state: %+v", got.Own)
+	}
+}

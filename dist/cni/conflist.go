@@ -1,0 +1,9 @@
+// Package cni carries the CNI configuration list that podlane ships.
+package cni
+
+import _ "embed" // for the list
+
+// Conflist is the default CNI configuration list: podlane-cni, then portmap for the runtimes that ask for host ports.
+//
+//go:embed 10-podlane.conflist
+var Conflist []byte
