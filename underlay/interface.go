@@ -9,11 +9,12 @@ import (
 
 // Interface is a network interface of the node, as a value.
 type Interface struct {
-	Name  string
-	Index int
-	MTU   int            // in bytes
-	Up    bool           // administratively
-	Addrs []netip.Prefix // its addresses with the length of their link's prefix, in the kernel's order
+	Name     string
+	Index    int
+	MTU      int            // in bytes
+	Up       bool           // administratively
+	Loopback bool           // the node itself is all it reaches
+	Addrs    []netip.Prefix // its addresses with the length of their link's prefix, in the kernel's order
 }
 
 // Local is the interface's first address of the family that other nodes can use: not link-local. It is not valid where

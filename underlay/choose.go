@@ -1,0 +1,212 @@
+package underlay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Want says which interface is to be the underlay. Its ways are tried in the order of the fields; where none is given,
+// the interface of the default route is taken, IPv4's before IPv6's.
+type Want struct {
+	Ifaces   []string   // names, addresses or CIDRs, tried in order
+	Regex    string     // matches in a name or an address
+	CanReach netip.Addr // the interface through which the kernel sends to it
+	PublicIP netip.Addr // the interface that has it; if none has (the node is behind NAT), the default route's
+}
+
+// Choose finds the underlay interface. route is RouteTo, and Choose is otherwise a pure function. The interface chosen is
+// up and has an address that other nodes can use. The loopback interface is chosen only by its name or its address, and
+// what podlane itself makes, podlane.* and cni0, only by its name. The error says what was looked for and what there is.
+func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
+	c := chooser{ifaces, route}
+	var ways []func() (Interface, error)
+	for _, w := range want.Ifaces {
+		ways = append(ways, func() (Interface, error) { return c.named(strings.TrimSpace(w)) })
+	}
+	if want.Regex != "" {
+		ways = append(ways, func() (Interface, error) { return c.matching(want.Regex) })
+	}
+	if want.CanReach.IsValid() {
+		ways = append(ways, func() (Interface, error) { return c.reaching(want.CanReach) })
+	}
+	if len(ways) == 0 {
+		if want.PublicIP.IsValid() {
+			ways = append(ways, func() (Interface, error) { return c.named(want.PublicIP.String()) })
+		}
+		ways = append(ways, c.byDefault)
+	}
+	var errs []string
+	for _, way := range ways {
+		i, err := way()
+		if err == nil {
+			return i, nil
+		}
+		errs = append(errs, err.Error())
+	}
+	return Interface{}, fmt.Errorf("choose the underlay interface: %s: there are %s", strings.Join(errs, "; "), list(ifaces))
+}
+
+type chooser struct {
+	ifaces []Interface
+	route  func(netip.Addr) (int, error)
+}
+
+// named takes a name, an address or a CIDR.
+func (c chooser) named(w string) (Interface, error) {
+	if a, err := netip.ParseAddr(w); err == nil {
+		if i, ok := c.holding(a); ok {
+			return i, usable(i)
+		}
+		return Interface{}, fmt.Errorf("no interface has address %s", w)
+	}
+	if p, err := netip.ParsePrefix(w); err == nil {
+		return c.first("no interface has an address in "+w, func(i Interface) bool {
+			return !i.ours() && slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return p.Masked().Contains(a.Addr()) })
+		})
+	}
+	for _, i := range c.ifaces {
+		if i.Name == w {
+			return i, usable(i)
+		}
+	}
+	return Interface{}, fmt.Errorf("interface %s does not exist", w)
+}
+
+func (c chooser) matching(expression string) (Interface, error) {
+	re, err := regexp.Compile(expression)
+	if err != nil {
+		return Interface{}, fmt.Errorf("regular expression %q: %w", expression, err)
+	}
+	return c.first(fmt.Sprintf("no interface has a name or an address that matches %q", expression), func(i Interface) bool {
+		return !i.Loopback && !i.ours() && (re.MatchString(i.Name) ||
+			slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return re.MatchString(a.Addr().String()) }))
+	})
+}
+
+// first returns the first usable interface that matches; if some match and none is usable, what the first lacks.
+func (c chooser) first(none string, matches func(Interface) bool) (Interface, error) {
+	var unusable error
+	for _, i := range c.ifaces {
+		if !matches(i) {
+			continue
+		}
+		err := usable(i)
+		if err == nil {
+			return i, nil
+		}
+		if unusable == nil {
+			unusable = err
+		}
+	}
+	if unusable == nil {
+		unusable = errors.New(none)
+	}
+	return Interface{}, unusable
+}
+
+func (c chooser) reaching(a netip.Addr) (Interface, error) {
+	i, err := c.routed(a)
+	if err != nil {
+		return Interface{}, fmt.Errorf("%s cannot be reached: %w", a, err)
+	}
+	if i.Loopback {
+		return Interface{}, fmt.Errorf("%s is an address of this node itself", a)
+	}
+	return i, usable(i)
+}
+
+func (c chooser) byDefault() (Interface, error) {
+	var errs []string
+	for _, unspecified := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		i, err := c.routed(unspecified)
+		if err == nil && i.Loopback {
+			err = fmt.Errorf("the default route for %s goes to the loopback interface", subnet.FamilyOf(unspecified))
+		}
+		if err == nil {
+			err = usable(i)
+		}
+		if err == nil {
+			return i, nil
+		}
+		errs = append(errs, err.Error())
+	}
+	return Interface{}, fmt.Errorf("%s; name the interface with --iface", strings.Join(errs, ", and "))
+}
+
+func (c chooser) routed(a netip.Addr) (Interface, error) {
+	index, err := c.route(a)
+	if err != nil {
+		return Interface{}, err
+	}
+	for _, i := range c.ifaces {
+		switch {
+		case i.Index != index:
+			continue
+		case i.ours():
+			return Interface{}, fmt.Errorf("the route goes through the overlay itself, interface %s", i.Name)
+		}
+		return i, nil
+	}
+	return Interface{}, fmt.Errorf("the route goes through interface number %d, which does not exist", index)
+}
+
+// holding returns the interface that has an address.
+func (c chooser) holding(a netip.Addr) (Interface, bool) {
+	n := slices.IndexFunc(c.ifaces, func(i Interface) bool {
+		return !i.ours() && slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
+	})
+	if n < 0 {
+		return Interface{}, false
+	}
+	return c.ifaces[n], true
+}
+
+// ours tells whether podlane, or the bridge plugin for it, made the interface.
+func (i Interface) ours() bool {
+	return i.Name == "cni0" || strings.HasPrefix(i.Name, "podlane") || strings.HasPrefix(i.Name, "pl-v6.")
+}
+
+// usable tells what an interface lacks to be the underlay.
+func usable(i Interface) error {
+	switch {
+	case !i.Up:
+		return fmt.Errorf("interface %s is down", i.Name)
+	case !i.Local(subnet.IPv4).IsValid() && !i.Local(subnet.IPv6).IsValid():
+		return fmt.Errorf("interface %s has no address that other nodes can use", i.Name)
+	}
+	return nil
+}
+
+// list is the interfaces as an operator knows them: eth0 (198.18.0.1/16), eth1 (down). The overlay's own and the pods'
+// ends are left out, of which there may be hundreds.
+func list(ifaces []Interface) string {
+	var names []string
+	for _, i := range ifaces {
+		if i.ours() || strings.HasPrefix(i.Name, "veth") && len(i.Addrs) == 0 {
+			continue
+		}
+		var notes []string
+		if !i.Up {
+			notes = append(notes, "down")
+		}
+		for _, a := range i.Addrs {
+			if !a.Addr().IsLinkLocalUnicast() {
+				notes = append(notes, a.String())
+			}
+		}
+		if len(notes) == 0 {
+			notes = append(notes, "no address")
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", i.Name, strings.Join(notes, ", ")))
+	}
+	if len(names) == 0 {
+		return "no interfaces"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,126 @@
+package underlay
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// attempts bounds how often a dump is read again that a change interrupted.
+const attempts = 10
+
+// again repeats a dump that the kernel marks as interrupted (NLM_F_DUMP_INTR), for it may lack entries.
+func again[T any](dump func() ([]T, error)) (list []T, err error) {
+	for range attempts {
+		if list, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	return nil, err
+}
+
+// Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order.
+// Addresses on which another node cannot rely are left out: temporary ones (RFC 8981), deprecated ones (RFC 4862), and
+// such as were found twice on the link.
+func Read() ([]Interface, error) {
+	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	addrs, err := again(func() ([]netlink.Addr, error) {
+		return netlink.AddrList(nil, netlink.FAMILY_ALL) //nolint:forbidigo // this is the reader that tries again
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	byIndex := map[int][]netip.Prefix{}
+	for _, a := range addrs {
+		if p, ok := prefix(a.IPNet); ok && reliable(p.Addr(), a.Flags) {
+			byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], p)
+		}
+	}
+	var ifaces []Interface
+	for _, l := range links {
+		a := l.Attrs()
+		ifaces = append(ifaces, Interface{
+			Name: a.Name, Index: a.Index, MTU: a.MTU,
+			Up: a.Flags&net.FlagUp != 0, Loopback: a.Flags&net.FlagLoopback != 0,
+			Addrs: byIndex[a.Index],
+		})
+	}
+	return ifaces, nil
+}
+
+func reliable(a netip.Addr, flags int) bool {
+	if a.Is4() { // the bit that means temporary means a second address of its prefix here
+		flags &^= unix.IFA_F_SECONDARY
+	}
+	return flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DEPRECATED|unix.IFA_F_DADFAILED) == 0
+}
+
+func prefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(n.IP)
+	ones, _ := n.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), ones), ok
+}
+
+// RouteTo returns the index of the interface through which the kernel sends to an address; for an unspecified address
+// (0.0.0.0 or ::), that of its family's default route. Without a route the error wraps ErrNoRoute.
+func RouteTo(dst netip.Addr) (int, error) {
+	if dst.IsUnspecified() {
+		return defaultRoute(subnet.FamilyOf(dst))
+	}
+	routes, err := netlink.RouteGet(dst.AsSlice())
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) || err == nil && len(routes) == 0 {
+		return 0, fmt.Errorf("%w to %s", ErrNoRoute, dst)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up the route to %s: %w", dst, err)
+	}
+	return outgoing(routes[0]), nil
+}
+
+// ErrNoRoute says that the kernel has no route to an address.
+var ErrNoRoute = errors.New("there is no route")
+
+// defaultRoute returns the interface of the default route with the lowest metric in the main table.
+func defaultRoute(f subnet.Family) (int, error) {
+	family := map[subnet.Family]int{subnet.IPv4: netlink.FAMILY_V4, subnet.IPv6: netlink.FAMILY_V6}[f]
+	routes, err := again(func() ([]netlink.Route, error) {
+		filter := &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}
+		return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE) //nolint:forbidigo // this is the reader that tries again
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list routes: %w", err)
+	}
+	index, metric := 0, math.MaxInt
+	for _, r := range routes {
+		p, ok := prefix(r.Dst)
+		if r.Dst != nil && (!ok || p.Bits() != 0) || r.Priority >= metric {
+			continue
+		}
+		index, metric = outgoing(r), r.Priority
+	}
+	if index == 0 {
+		return 0, fmt.Errorf("%w by default for %s", ErrNoRoute, f)
+	}
+	return index, nil
+}
+
+// outgoing is a route's interface, the first one where it has several.
+func outgoing(r netlink.Route) int {
+	if r.LinkIndex == 0 && len(r.MultiPath) > 0 {
+		return r.MultiPath[0].LinkIndex
+	}
+	return r.LinkIndex
+}

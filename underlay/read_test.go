@@ -1,0 +1,141 @@
+package underlay
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+func setUp(t *testing.T, script string) sandbox.Namespace {
+	t.Helper()
+	n := sandbox.Test(t, "node")
+	if _, err := n.Run("sh", "-e", "-c", script); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func in[T any](t *testing.T, n sandbox.Namespace, f func() (T, error)) (value T) {
+	t.Helper()
+	if err := n.Do(func() (err error) {
+		value, err = f()
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+const twoLinks = `
+sysctl -qw net.ipv6.conf.default.accept_dad=0
+ip link add eth0 type veth peer name far0
+ip link add eth1 mtu 9000 type veth peer name far1
+ip addr add 198.18.0.1/16 dev eth0
+ip addr add 198.18.0.99/16 dev eth0
+ip addr add 198.19.0.1 peer 198.19.0.2 dev eth1
+ip addr add 2001:db8::1/64 dev eth0 nodad
+ip addr add 2001:db8::2/64 dev eth0 nodad preferred_lft 0
+ip link set eth0 up
+ip link set far0 up
+ip link set eth1 up
+ip link set far1 up`
+
+func TestReadInterfaces(t *testing.T) {
+	n := setUp(t, twoLinks)
+	ifaces := in(t, n, Read)
+	byName := map[string]Interface{}
+	for _, i := range ifaces {
+		i.Addrs = slices.DeleteFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
+		byName[i.Name] = i
+	}
+	if !slices.IsSortedFunc(ifaces, func(a, b Interface) int { return a.Index - b.Index }) {
+		t.Errorf("not in the kernel's order: %v", ifaces)
+	}
+	for _, want := range []Interface{
+		{Name: "lo", MTU: 65536, Up: true, Loopback: true, Addrs: addrs("127.0.0.1/8", "::1/128")},
+		{Name: "eth0", MTU: 1500, Up: true, Addrs: addrs("198.18.0.1/16", "198.18.0.99/16", "2001:db8::1/64")},
+		{Name: "eth1", MTU: 9000, Up: true, Addrs: addrs("198.19.0.1/32")},
+	} {
+		got := byName[want.Name]
+		if got.Index == 0 || got.MTU != want.MTU || got.Up != want.Up || got.Loopback != want.Loopback || !slices.Equal(got.Addrs, want.Addrs) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	n := setUp(t, twoLinks+`
+ip route add unreachable default metric 4096
+ip route add default via 198.18.0.254 dev eth0 metric 200
+ip route add default dev eth1 metric 100
+ip route add 203.0.113.0/24 via 198.18.0.254
+ip route add unreachable 203.0.113.77
+ip -6 route add default via 2001:db8::fe dev eth0`)
+	for dst, want := range map[string]string{
+		"0.0.0.0": "eth1", "::": "eth0", "203.0.113.1": "eth0", "9.9.9.9": "eth1", "198.18.0.1": "lo", "2001:db8:1::1": "eth0",
+	} {
+		index := in(t, n, func() (int, error) { return RouteTo(netip.MustParseAddr(dst)) })
+		link := in(t, n, func() (netlink.Link, error) { return netlink.LinkByIndex(index) })
+		if got := link.Attrs().Name; got != want {
+			t.Errorf("route to %s goes through %s, want %s", dst, got, want)
+		}
+	}
+	err := n.Do(func() error { _, err := RouteTo(netip.MustParseAddr("203.0.113.77")); return err })
+	if !errors.Is(err, ErrNoRoute) {
+		t.Errorf("unreachable destination: %v", err)
+	}
+}
+
+func TestMultipathDefaultRoute(t *testing.T) {
+	n := setUp(t, twoLinks+`
+ip route add default nexthop via 198.18.0.254 dev eth0 nexthop dev eth1`)
+	i := in(t, n, func() (Interface, error) { return chooseHere(Want{}) })
+	if i.Name != "eth0" {
+		t.Errorf("chose %s", i.Name)
+	}
+}
+
+func chooseHere(w Want) (Interface, error) {
+	ifaces, err := Read()
+	if err != nil {
+		return Interface{}, err
+	}
+	return Choose(ifaces, w, RouteTo)
+}
+
+func TestNodeWithoutRoutes(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	err := n.Do(func() error { _, err := chooseHere(Want{}); return err })
+	want := "choose the underlay interface: there is no route by default for IPv4, and there is no route by default for IPv6; " +
+		"name the interface with --iface: there are lo (127.0.0.1/8, ::1/128)"
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+	err = n.Do(func() error { _, err := chooseHere(Want{CanReach: netip.MustParseAddr("9.9.9.9")}); return err })
+	if err == nil {
+		t.Error("9.9.9.9 is reached without a route")
+	}
+}
+
+func TestDumpsAreReadAgain(t *testing.T) {
+	calls := 0
+	got, err := again(func() ([]int, error) {
+		if calls++; calls < 3 {
+			return nil, netlink.ErrDumpInterrupted
+		}
+		return []int{7}, nil
+	})
+	if err != nil || !slices.Equal(got, []int{7}) || calls != 3 {
+		t.Errorf("%v, %v after %d calls", got, err, calls)
+	}
+	if _, err = again(func() ([]int, error) { return []int{7}, netlink.ErrDumpInterrupted }); !errors.Is(err, netlink.ErrDumpInterrupted) {
+		t.Errorf("a dump that is always interrupted: %v", err)
+	}
+}
