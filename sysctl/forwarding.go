@@ -1,0 +1,123 @@
+// Package sysctl turns on the kernel settings without which a node does not forward its pods' packets.
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// root shows the network settings of the thread that opens a file in it.
+const root = "/proc/sys/"
+
+// keys are the settings that make a node a router.
+var keys = [...]string{
+	subnet.IPv4: "net/ipv4/ip_forward",
+	subnet.IPv6: "net/ipv6/conf/all/forwarding",
+}
+
+// EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not
+// written, so that a read-only /proc/sys with the right values does. A node that forwards IPv6 takes no more notice of
+// router advertisements where accept_ra is 1; where it is, it is set to 2 first, so that the node keeps its addresses
+// and routes. It works in the network namespace of the thread that calls it. The ops are what was written.
+func EnableForwarding(v4, v6 bool) (ops []backend.Op, err error) {
+	for _, f := range subnet.Families {
+		if f == subnet.IPv4 && !v4 || f == subnet.IPv6 && !v6 {
+			continue
+		}
+		done, err := enable(f)
+		ops = append(ops, done...)
+		if err != nil {
+			return ops, err
+		}
+	}
+	return ops, nil
+}
+
+func enable(f subnet.Family) (ops []backend.Op, err error) {
+	on, err := is(keys[f], "1")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("set %s: the kernel has no %s: %w", dotted(keys[f]), f, err)
+	}
+	if err != nil || on {
+		return nil, err
+	}
+	if f == subnet.IPv6 {
+		if ops, err = keepAdvertisements(); err != nil {
+			return ops, err
+		}
+	}
+	op, err := set(keys[f], "1")
+	if err != nil {
+		return ops, err
+	}
+	return append(ops, op), nil
+}
+
+// keepAdvertisements sets accept_ra from 1 to 2 on every interface there is. The default for new ones is left alone:
+// among them are the pods', which have no business advertising routes to the node.
+func keepAdvertisements() (ops []backend.Op, err error) {
+	paths, err := filepath.Glob(root + "net/ipv6/conf/*/accept_ra")
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		key := strings.TrimPrefix(path, root)
+		switch filepath.Base(filepath.Dir(path)) {
+		case "all", "default", "lo":
+			continue
+		}
+		ignored, err := is(key, "1")
+		if errors.Is(err, fs.ErrNotExist) { // the interface has gone meanwhile
+			continue
+		}
+		if err != nil {
+			return ops, err
+		}
+		if !ignored {
+			continue
+		}
+		op, err := set(key, "2")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return ops, err
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+func is(key, value string) (bool, error) {
+	b, err := os.ReadFile(root + key)
+	if err != nil {
+		return false, fmt.Errorf("read sysctl %s: %w", dotted(key), err)
+	}
+	return strings.TrimSpace(string(b)) == value, nil
+}
+
+func set(key, value string) (backend.Op, error) {
+	err := os.WriteFile(root+key, []byte(value), 0)
+	if err == nil {
+		var kept bool
+		if kept, err = is(key, value); err == nil && !kept {
+			err = errors.New("the kernel did not keep it")
+		}
+	}
+	if err != nil {
+		return backend.Op{}, fmt.Errorf("set sysctl %s: %w; run this on the node: sysctl -w %s=%s", dotted(key), err, dotted(key), value)
+	}
+	return backend.Op{Verb: "set", Kind: "sysctl", Object: dotted(key) + " = " + value}, nil
+}
+
+// dotted is a setting's name as sysctl(8) prints it. A dot in an interface's name becomes a slash there.
+func dotted(key string) string {
+	return strings.NewReplacer("/", ".", ".", "/").Replace(key)
+}

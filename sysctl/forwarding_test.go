@@ -1,0 +1,141 @@
+package sysctl
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// enableIn calls EnableForwarding inside a namespace.
+func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []backend.Op, err error) {
+	err = n.Do(func() (err error) {
+		ops, err = EnableForwarding(v4, v6)
+		return err
+	})
+	return ops, err
+}
+
+func words(ops []backend.Op) string {
+	var lines []string
+	for _, op := range ops {
+		lines = append(lines, op.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func get(t *testing.T, n sandbox.Namespace, key string) string {
+	t.Helper()
+	out, err := n.Run("sysctl", "-n", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+func run(t *testing.T, n sandbox.Namespace, line string) {
+	t.Helper()
+	if _, err := n.Run("sh", "-c", line); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestForwardingIsEnabledInThisNamespaceOnly(t *testing.T) {
+	n, other := sandbox.Test(t, "node"), sandbox.Test(t, "other")
+	run(t, other, "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
+	run(t, n, `sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+ip link add eth0 type veth peer name eth1
+ip link add eth0.100 type veth peer name eth2
+sysctl -w net.ipv6.conf.eth0.accept_ra=1 net.ipv6.conf.eth1.accept_ra=0 net.ipv6.conf.eth2.accept_ra=2`)
+	ops, err := enableIn(n, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `set net.ipv4.ip_forward = 1
+set net.ipv6.conf.eth0.accept_ra = 2
+set net.ipv6.conf.eth0/100.accept_ra = 2
+set net.ipv6.conf.all.forwarding = 1`
+	if got := words(ops); got != want {
+		t.Errorf("ops:\n%s\nwant:\n%s", got, want)
+	}
+	for key, want := range map[string]string{
+		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.eth0.forwarding": "1",
+		"net.ipv6.conf.eth0.accept_ra": "2", "net.ipv6.conf.eth0/100.accept_ra": "2",
+		"net.ipv6.conf.eth1.accept_ra": "0", "net.ipv6.conf.default.accept_ra": "1",
+	} {
+		if got := get(t, n, key); got != want {
+			t.Errorf("%s = %s, want %s", key, got, want)
+		}
+	}
+	if got := get(t, other, "net.ipv4.ip_forward") + get(t, other, "net.ipv6.conf.all.forwarding"); got != "00" {
+		t.Errorf("another namespace's forwarding is %s, want 00", got)
+	}
+	if ops, err := enableIn(n, true, true); len(ops) != 0 || err != nil {
+		t.Errorf("second time: %s, %v; want nothing written", words(ops), err)
+	}
+}
+
+func TestOnlyTheFamiliesAskedFor(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	run(t, n, "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
+	if ops, err := enableIn(n, false, false); len(ops) != 0 || err != nil {
+		t.Errorf("no family: %s, %v", words(ops), err)
+	}
+	if ops, err := enableIn(n, false, true); words(ops) != "set net.ipv6.conf.all.forwarding = 1" || err != nil {
+		t.Errorf("IPv6: %s, %v", words(ops), err)
+	}
+	if got := get(t, n, "net.ipv4.ip_forward"); got != "0" {
+		t.Errorf("net.ipv4.ip_forward = %s, want 0", got)
+	}
+}
+
+func TestReadOnlyProcSys(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	run(t, n, "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=0")
+	for _, flags := range []uintptr{unix.MS_BIND, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY} {
+		if err := unix.Mount("/proc/sys", "/proc/sys", "", flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount("/proc/sys", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if ops, err := enableIn(n, true, false); len(ops) != 0 || err != nil {
+		t.Errorf("with the right value: %s, %v; want no write and no error", words(ops), err)
+	}
+	_, err := enableIn(n, false, true)
+	if err == nil || !errors.Is(err, syscall.EROFS) {
+		t.Fatalf("error %v, want EROFS", err)
+	}
+	for _, want := range []string{"net.ipv6.conf.all.forwarding", "sysctl -w net.ipv6.conf.all.forwarding=1"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+}
+
+func TestKernelWithoutIPv6(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	if err := unix.Mount("none", "/proc/sys/net", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount("/proc/sys/net", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err := enableIn(n, false, true)
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "the kernel has no IPv6") {
+		t.Errorf("error %v", err)
+	}
+}
