@@ -1,0 +1,86 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Advice says what other firewalls on this node may hold up, with the commands that allow it: firewalld, ufw, chains of
+// others that drop what they forward, and iptables-legacy where its program is absent. It changes nothing, and works in
+// the network namespace of the thread that calls it.
+func Advice(n subnet.Network) ([]string, error) {
+	have, err := read()
+	if err != nil {
+		return nil, err
+	}
+	advice := advise(have, n)
+	for _, f := range subnet.Families {
+		if n.Range(f).On() && legacyProgram(f) == "" && legacyLoaded(f) {
+			advice = append(advice, adviseLegacy(n, f))
+		}
+	}
+	return advice, nil
+}
+
+// advise is the part of Advice that nftables' own state tells.
+func advise(have snapshot, n subnet.Network) (advice []string) {
+	if slices.ContainsFunc(have.tables, func(t heldTable) bool { return t.name == "firewalld" }) {
+		commands := []string{fmt.Sprintf("firewall-cmd --permanent --add-port=%d/udp", n.VXLAN.Port)}
+		for _, p := range n.Prefixes() {
+			commands = append(commands, fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s", p))
+		}
+		advice = append(advice, say("firewalld is active", append(commands, "firewall-cmd --reload")))
+	}
+	if slices.ContainsFunc(have.chains, func(c heldChain) bool { return strings.HasPrefix(c.name, "ufw-") || strings.HasPrefix(c.name, "ufw6-") }) {
+		commands := []string{fmt.Sprintf("ufw allow %d/udp", n.VXLAN.Port)}
+		for _, p := range n.Prefixes() {
+			commands = append(commands, fmt.Sprintf("ufw allow from %s", p), fmt.Sprintf("ufw route allow from %s", p), fmt.Sprintf("ufw route allow to %s", p))
+		}
+		advice = append(advice, say("ufw is active", commands))
+	}
+	for _, c := range have.chains {
+		if dropsForwarded(c) {
+			advice = append(advice, say(fmt.Sprintf("chain %s %s %s drops what no rule of it accepts", family(c.family), c.table, c.name), acceptIn(c, n)))
+		}
+	}
+	return advice
+}
+
+// dropsForwarded tells whether a chain is somebody's own that drops by default; planForward sees to iptables'.
+func dropsForwarded(c heldChain) bool {
+	known := []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6}
+	iptables := c.family != nftables.TableFamilyINet && c.table == filter && c.name == forwardChain
+	return c.base.kind != "" && c.base.hook == *nftables.ChainHookForward && c.base.policy == nftables.ChainPolicyDrop &&
+		slices.Contains(known, c.family) && !iptables
+}
+
+func acceptIn(c heldChain, n subnet.Network) (commands []string) {
+	words := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}
+	for _, f := range subnet.Families {
+		if c.family != nftables.TableFamilyINet && c.family != iptables[f].family || !n.Range(f).On() {
+			continue
+		}
+		for _, side := range []string{"saddr", "daddr"} {
+			commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s %s %s accept",
+				family(c.family), c.table, c.name, words[iptables[f].family], side, n.Range(f).Prefix))
+		}
+	}
+	return commands
+}
+
+func adviseLegacy(n subnet.Network, f subnet.Family) string {
+	var commands []string
+	for _, r := range legacyRules(n, f) {
+		commands = append(commands, iptables[f].legacy+" -I"+strings.TrimPrefix(r, "-A"))
+	}
+	return say(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed: if its FORWARD policy is DROP", iptables[f].legacy), commands)
+}
+
+func say(state string, commands []string) string {
+	return state + "; to let the pods' packets through, run: " + strings.Join(commands, " && ")
+}

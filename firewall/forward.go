@@ -1,0 +1,94 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// The one foreign chain that is edited, in nftables as iptables-nft keeps it and in iptables-legacy alike: an accept in
+// a table of our own cannot override another table's drop.
+const (
+	filter       = "filter"
+	forwardChain = "FORWARD"
+	// mark is the comment by which our rules in it are known again, whatever wrote them back: iptables-restore, or an
+	// earlier podlaned for another pod network.
+	mark = "podlane"
+)
+
+// iptables is its two halves.
+var iptables = [...]struct {
+	family nftables.TableFamily
+	legacy string // the program
+	names  string // lists the tables that the kernel has for it; of this thread's network namespace
+}{
+	subnet.IPv4: {nftables.TableFamilyIPv4, "iptables-legacy", "/proc/thread-self/net/ip_tables_names"},
+	subnet.IPv6: {nftables.TableFamilyIPv6, "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names"},
+}
+
+// forwardRules accept what comes from pods and what goes to pods, in the form iptables-nft gives its own rules.
+func forwardRules(n subnet.Network, f subnet.Family) (rules []rule) {
+	if !n.Range(f).On() {
+		return nil
+	}
+	for _, s := range []side{source, destination} {
+		r := newRule(address(s, expr.CmpOpEq, n.Range(f).Prefix), counter(), accept())
+		r.comment = mark
+		rules = append(rules, r)
+	}
+	return rules
+}
+
+// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. They are put at its top where
+// its policy is drop and they are absent; where they stand is left to whoever else edits the chain. Rules of ours that
+// are there twice or are not wanted go. It is a pure function.
+func planForward(have snapshot, want []rule, f subnet.Family) plan {
+	var p plan
+	fam := iptables[f].family
+	c, ok := have.find(fam, filter, forwardChain)
+	if !ok || c.base.hook != *nftables.ChainHookForward {
+		return p
+	}
+	at := "rule " + family(fam) + " " + filter + " " + forwardChain + " "
+	n := &nftables.Chain{Name: forwardChain, Table: &nftables.Table{Name: filter, Family: fam}}
+	missing := slices.Clone(want)
+	for _, h := range have.in(fam, filter, forwardChain) {
+		if h.comment() != mark {
+			continue
+		}
+		if i := slices.IndexFunc(missing, func(r rule) bool { return r.sameButComment(h) }); i >= 0 {
+			p.stands = append(p.stands, at+missing[i].String())
+			missing = slices.Delete(missing, i, i+1)
+			continue
+		}
+		p.ops = append(p.ops, backend.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.handle, mark)})
+		p.steps = append(p.steps, func(conn *nftables.Conn) error {
+			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.handle})
+		})
+	}
+	if c.base.policy != nftables.ChainPolicyDrop {
+		return p
+	}
+	for _, r := range missing {
+		p.ops = append(p.ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
+		p.steps = append(p.steps, func(conn *nftables.Conn) error {
+			conn.InsertRule(&nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()})
+			return nil
+		})
+	}
+	return p
+}
+
+// sameButComment compares a rule with one whose comment may stand elsewhere: iptables-restore writes it as a match.
+func (r rule) sameButComment(h heldRule) bool {
+	exprs := slices.DeleteFunc(slices.Clone(h.exprs), func(e []byte) bool {
+		_, ok := matchComment(e)
+		return ok
+	})
+	return sameExprs(h.family, exprs, r.exprs)
+}

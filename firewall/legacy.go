@@ -1,0 +1,115 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// iptables-legacy keeps its rules in a part of the kernel of its own, which has no netlink and whose tables are
+// replaced whole, under a lock of its programs. So its own program edits them.
+
+// lockWait is for how many seconds the program waits for others that hold the lock.
+const lockWait = "5"
+
+// legacyLoaded tells whether iptables-legacy has a filter table in this network namespace. Asking the program would
+// make one.
+func legacyLoaded(f subnet.Family) bool {
+	b, err := os.ReadFile(iptables[f].names)
+	return err == nil && slices.Contains(strings.Fields(string(b)), filter)
+}
+
+// legacyProgram is where the program is; empty where it is not installed.
+func legacyProgram(f subnet.Family) string {
+	path, err := exec.LookPath(iptables[f].legacy)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// legacyRules are the wanted rules as the program prints them.
+func legacyRules(n subnet.Network, f subnet.Family) (rules []string) {
+	if p := n.Range(f).Prefix; p.IsValid() {
+		for _, option := range []string{"-s", "-d"} {
+			rules = append(rules, fmt.Sprintf("-A %s %s %s -m comment --comment %s -j ACCEPT", forwardChain, option, p, mark))
+		}
+	}
+	return rules
+}
+
+// planLegacy compares what `iptables-legacy -S FORWARD` printed with the wanted rules, as planForward does. The changes
+// are arguments of the program, one command each. It is a pure function.
+func planLegacy(listing string, want []string) (changes [][]string, stands []string) {
+	missing := slices.Clone(want)
+	drop := false
+	for line := range strings.Lines(listing) {
+		line = strings.TrimSpace(line)
+		switch i := slices.Index(missing, line); {
+		case line == "-P "+forwardChain+" DROP":
+			drop = true
+		case i >= 0:
+			stands = append(stands, line)
+			missing = slices.Delete(missing, i, i+1)
+		case strings.Contains(line, " --comment "+mark+" "):
+			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
+		}
+	}
+	for _, line := range missing {
+		if drop {
+			changes = append(changes, append([]string{"-I"}, strings.Fields(line)[1:]...))
+		}
+	}
+	return changes, stands
+}
+
+// applyLegacy does planLegacy where there is a table and a program, and returns what it did and what stands. Without
+// the program Advice has the command.
+func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, err error) {
+	program := legacyProgram(f)
+	if program == "" || !legacyLoaded(f) {
+		return p, nil
+	}
+	object := func(rule string) string { return "rule " + iptables[f].legacy + rule }
+	for range 2 { // the second round verifies
+		listing, err := legacy(ctx, program, "-S", forwardChain)
+		if err != nil {
+			return p, err
+		}
+		changes, stands := planLegacy(listing, want)
+		for _, s := range stands {
+			p.stands = append(p.stands, object(strings.TrimPrefix(s, "-A")))
+		}
+		if len(changes) == 0 {
+			return p, nil
+		}
+		for _, args := range changes {
+			if _, err := legacy(ctx, program, args...); err != nil {
+				return p, err
+			}
+			verb := map[string]string{"-I": "add", "-D": "delete"}[args[0]]
+			p.ops = append(p.ops, backend.Op{Verb: verb, Kind: "rule", Object: object(" " + strings.Join(args[1:], " "))})
+		}
+	}
+	return p, fmt.Errorf("verify %s %s: others change it at the same time", iptables[f].legacy, forwardChain)
+}
+
+func legacy(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, append([]string{"-w", lockWait}, args...)...) //nolint:gosec // our own arguments
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		return "", fmt.Errorf("%s %s: %w", program, strings.Join(args, " "), err)
+	}
+	return string(out), nil
+}

@@ -1,0 +1,83 @@
+package firewall
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+func TestLegacyPolicyDrop(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh("iptables-legacy -P FORWARD DROP; iptables-legacy -A FORWARD -o docker0 -j ACCEPT; ip6tables-legacy -P FORWARD DROP")
+	ops := words(n.apply(dual))
+	if want := "add rule iptables-legacy FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"; !strings.Contains(ops, want) {
+		t.Errorf("ops:\n%s\nwant %s", ops, want)
+	}
+	equal(t, "iptables-legacy", n.sh("iptables-legacy -S FORWARD; ip6tables-legacy -S FORWARD"), `-P FORWARD DROP
+-A FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
+-A FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
+-A FORWARD -o docker0 -j ACCEPT
+-P FORWARD DROP
+-A FORWARD -d fd00:5::/48 -m comment --comment podlane -j ACCEPT
+-A FORWARD -s fd00:5::/48 -m comment --comment podlane -j ACCEPT`)
+	n.quiet(dual)
+	n.sh("iptables-legacy -D FORWARD 1; iptables-legacy -I FORWARD -s 10.9.0.0/16 -m comment --comment podlane -j ACCEPT")
+	equal(t, "ops", words(n.apply(dual)), `delete rule iptables-legacy FORWARD -s 10.9.0.0/16 -m comment --comment podlane -j ACCEPT (drift)
+add rule iptables-legacy FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT (drift)`)
+	n.cleanup()
+	equal(t, "after cleanup", n.sh("iptables-legacy -S FORWARD; ip6tables-legacy -S FORWARD"), `-P FORWARD DROP
+-A FORWARD -o docker0 -j ACCEPT
+-P FORWARD DROP`)
+}
+
+func TestLegacyPolicyAccept(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh("iptables-legacy -L")
+	n.apply(dual)
+	equal(t, "iptables-legacy", n.sh("iptables-legacy -S FORWARD"), "-P FORWARD ACCEPT")
+}
+
+func TestLegacyTablesAreNotMade(t *testing.T) {
+	n := newNode(t, "node")
+	n.apply(dual)
+	n.cleanup()
+	equal(t, "iptables-legacy's tables", n.sh("cat /proc/thread-self/net/ip_tables_names /proc/thread-self/net/ip6_tables_names"), "")
+}
+
+func TestLegacyWithoutItsProgram(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh("iptables-legacy -P FORWARD DROP")
+	t.Setenv("PATH", t.TempDir())
+	for _, op := range n.apply(dual) {
+		if strings.Contains(op.Object, "legacy") {
+			t.Errorf("%s without the program", op)
+		}
+	}
+	advice, err := here(n.ns, func() ([]string, error) { return Advice(dual.Network) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "advice", strings.Join(advice, "\n"), "the kernel has iptables-legacy's filter table, and the program iptables-legacy is not installed: if its FORWARD policy is DROP; "+
+		"to let the pods' packets through, run: iptables-legacy -I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT && iptables-legacy -I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT")
+}
+
+func TestPlanLegacy(t *testing.T) {
+	want := legacyRules(dual.Network, subnet.IPv4)
+	for name, c := range map[string]struct{ listing, changes string }{
+		"accept":            {"-P FORWARD ACCEPT", ""},
+		"drop":              {"-P FORWARD DROP", "-I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT\n-I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"},
+		"there":             {"-P FORWARD DROP\n" + strings.Join(want, "\n"), ""},
+		"there, accept":     {"-P FORWARD ACCEPT\n" + want[0], ""},
+		"twice":             {"-P FORWARD ACCEPT\n" + want[0] + "\n" + want[0], "-D FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"},
+		"others' comment":   {"-P FORWARD ACCEPT\n-A FORWARD -m comment --comment podlane-not -j ACCEPT", ""},
+		"nothing was there": {"", ""},
+	} {
+		changes, _ := planLegacy(c.listing, want)
+		var lines []string
+		for _, args := range changes {
+			lines = append(lines, strings.Join(args, " "))
+		}
+		equal(t, name, strings.Join(lines, "\n"), c.changes)
+	}
+}

@@ -1,0 +1,130 @@
+package firewall
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/subnet"
+)
+
+// Fuzzing needs no kernel, and its workers do not run inside a sandbox.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(m.Run())
+	}
+	sandbox.Main(m)
+}
+
+// dual is the rules of a dual-stack node.
+var dual = Rules{
+	Network: subnet.Network{
+		IPv4:  subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16")},
+		IPv6:  subnet.Range{Prefix: netip.MustParsePrefix("fd00:5::/48")},
+		VXLAN: subnet.VXLAN{VNI: 1, Port: 8472},
+	},
+	Subnet:     subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:22::/64")},
+	Masquerade: true,
+}
+
+// node is a namespace with a firewall.
+type node struct {
+	ns sandbox.Namespace
+	*testing.T
+	Firewall
+}
+
+func newNode(t *testing.T, name string) *node {
+	t.Helper()
+	return &node{ns: sandbox.Test(t, name), T: t}
+}
+
+// sh runs a shell script in the namespace and returns what it printed.
+func (n *node) sh(script string) string {
+	n.Helper()
+	out, err := n.ns.Run("sh", "-e", "-c", script)
+	if err != nil {
+		n.Fatal(err)
+	}
+	return out
+}
+
+// here runs f in a namespace.
+func here[T any](n sandbox.Namespace, f func() (T, error)) (value T, err error) {
+	err = n.Do(func() (err error) {
+		value, err = f()
+		return err
+	})
+	return value, err
+}
+
+func (n *node) apply(r Rules) []backend.Op {
+	n.Helper()
+	ops, err := here(n.ns, func() ([]backend.Op, error) { return n.Apply(n.Context(), r) })
+	if err != nil {
+		n.Fatal(err)
+	}
+	return ops
+}
+
+func (n *node) cleanup() []backend.Op {
+	n.Helper()
+	ops, err := here(n.ns, func() ([]backend.Op, error) { return Cleanup(n.Context()) })
+	if err != nil {
+		n.Fatal(err)
+	}
+	return ops
+}
+
+// quiet checks that another Apply finds nothing to do and leaves the kernel's generation as it is.
+func (n *node) quiet(r Rules) {
+	n.Helper()
+	before := n.generation()
+	if ops := n.apply(r); len(ops) > 0 {
+		n.Errorf("nothing has changed, and it wrote:\n%s", words(ops))
+	}
+	if after := n.generation(); after != before {
+		n.Errorf("nothing has changed, and the generation went from %d to %d", before, after)
+	}
+}
+
+func (n *node) generation() uint32 {
+	n.Helper()
+	g, err := here(n.ns, func() (uint32, error) {
+		s, err := open()
+		if err != nil {
+			return 0, err
+		}
+		defer s.close()
+		return s.generation()
+	})
+	if err != nil {
+		n.Fatal(err)
+	}
+	return g
+}
+
+func words(ops []backend.Op) string {
+	var lines []string
+	for _, op := range ops {
+		line := op.String()
+		if op.Drift {
+			line += " (drift)"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// equal compares texts.
+func equal(t *testing.T, what, got, want string) {
+	t.Helper()
+	if strings.TrimSpace(got) != strings.TrimSpace(want) {
+		t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
+	}
+}

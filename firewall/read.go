@@ -1,0 +1,233 @@
+package firewall
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// snapshot is the part of the kernel's nftables that this package looks at, at one generation: every table and chain
+// by name, and the content of its own table and of iptables-nft's FORWARD chains.
+type snapshot struct {
+	tables []heldTable
+	chains []heldChain
+	rules  []heldRule
+	sets   []heldSet
+}
+
+type heldTable struct {
+	family nftables.TableFamily
+	name   string
+	flags  uint32
+	use    uint32 // how many chains, sets, flow tables and named objects it holds
+}
+
+type heldChain struct {
+	family      nftables.TableFamily
+	table, name string
+	base        base
+}
+
+type heldRule struct {
+	family       nftables.TableFamily
+	table, chain string
+	handle       uint64
+	exprs        [][]byte
+	userdata     []byte
+}
+
+type heldSet struct {
+	name     string
+	flags    uint32
+	keyType  uint32
+	elements []netip.Addr
+	foreign  bool // it holds an element that is no address
+}
+
+// attempts bounds how often a reading is repeated that others' changes make inconsistent.
+const attempts = 10
+
+// read takes a snapshot. The kernel has no way to list everything at once, so its parts belong together only where
+// the generation is the same before and after.
+func read() (snapshot, error) {
+	s, err := open()
+	if err != nil {
+		return snapshot{}, err
+	}
+	defer s.close()
+	for range attempts {
+		before, err := s.generation()
+		if err != nil {
+			return snapshot{}, err
+		}
+		shot, readErr := s.readAll()
+		after, err := s.generation()
+		if err != nil {
+			return snapshot{}, err
+		}
+		if before == after {
+			return shot, readErr
+		}
+	}
+	return snapshot{}, errors.New("read nftables: others change it faster than it can be read")
+}
+
+func (s socket) readAll() (shot snapshot, err error) {
+	if shot.tables, err = each(s, heldTableOf, unix.NFT_MSG_GETTABLE, nftables.TableFamilyUnspecified); err != nil {
+		return shot, err
+	}
+	if shot.chains, err = each(s, heldChainOf, unix.NFT_MSG_GETCHAIN, nftables.TableFamilyUnspecified); err != nil {
+		return shot, err
+	}
+	if shot.rules, err = each(s, heldRuleOf, unix.NFT_MSG_GETRULE, nftables.TableFamilyINet, name(unix.NFTA_RULE_TABLE, Name)); err != nil {
+		return shot, err
+	}
+	for _, f := range iptables {
+		forward, err := each(s, heldRuleOf, unix.NFT_MSG_GETRULE, f.family,
+			name(unix.NFTA_RULE_TABLE, filter), name(unix.NFTA_RULE_CHAIN, forwardChain))
+		if err != nil {
+			return shot, err
+		}
+		shot.rules = append(shot.rules, forward...)
+	}
+	if _, ok := shot.own(); ok { // the kernel refuses to list the sets of a table that is not there
+		shot.sets, err = s.readSets()
+	}
+	return shot, err
+}
+
+func (s socket) readSets() ([]heldSet, error) {
+	sets, err := each(s, heldSetOf, unix.NFT_MSG_GETSET, nftables.TableFamilyINet, name(unix.NFTA_SET_TABLE, Name))
+	if err != nil {
+		return nil, err
+	}
+	for i := range sets {
+		answers, err := s.dump(unix.NFT_MSG_GETSETELEM, nftables.TableFamilyINet,
+			name(unix.NFTA_SET_ELEM_LIST_TABLE, Name), name(unix.NFTA_SET_ELEM_LIST_SET, sets[i].name))
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range answers {
+			sets[i].addElements(a.attrs[unix.NFTA_SET_ELEM_LIST_ELEMENTS].data)
+		}
+	}
+	return sets, nil
+}
+
+func each[T any](s socket, of func(object) T, kind int, f nftables.TableFamily, attrs ...netlink.Attribute) ([]T, error) {
+	objects, err := s.dump(kind, f, attrs...)
+	var all []T
+	for _, o := range objects {
+		all = append(all, of(o))
+	}
+	return all, err
+}
+
+func name(t uint16, s string) netlink.Attribute {
+	return netlink.Attribute{Type: t, Data: append([]byte(s), 0)}
+}
+
+func heldTableOf(o object) heldTable {
+	return heldTable{o.family, o.text(unix.NFTA_TABLE_NAME), o.number(unix.NFTA_TABLE_FLAGS), o.number(unix.NFTA_TABLE_USE)}
+}
+
+func heldChainOf(o object) heldChain {
+	c := heldChain{family: o.family, table: o.text(unix.NFTA_CHAIN_TABLE), name: o.text(unix.NFTA_CHAIN_NAME)}
+	if hook, ok := o.attrs[unix.NFTA_CHAIN_HOOK]; ok {
+		attrs, _ := attributes(hook.data)
+		h := object{o.family, attrs}
+		c.base = base{
+			kind:     nftables.ChainType(o.text(unix.NFTA_CHAIN_TYPE)),
+			hook:     nftables.ChainHook(h.number(unix.NFTA_HOOK_HOOKNUM)),
+			priority: nftables.ChainPriority(h.number(unix.NFTA_HOOK_PRIORITY)), //nolint:gosec // the kernel's signed number
+			policy:   nftables.ChainPolicy(o.number(unix.NFTA_CHAIN_POLICY)),
+		}
+	}
+	return c
+}
+
+func heldRuleOf(o object) heldRule {
+	r := heldRule{
+		family: o.family, table: o.text(unix.NFTA_RULE_TABLE), chain: o.text(unix.NFTA_RULE_CHAIN),
+		userdata: o.attrs[unix.NFTA_RULE_USERDATA].data,
+	}
+	for _, b := range o.attrs[unix.NFTA_RULE_HANDLE].data {
+		r.handle = r.handle<<8 | uint64(b)
+	}
+	list, err := netlink.UnmarshalAttributes(o.attrs[unix.NFTA_RULE_EXPRESSIONS].data)
+	if err != nil {
+		return r
+	}
+	for _, e := range list {
+		r.exprs = append(r.exprs, e.Data)
+	}
+	return r
+}
+
+// comment is the rule's comment, whether it stands where nft writes it or in the match that iptables writes.
+func (r heldRule) comment() string {
+	for _, e := range r.exprs {
+		if c, ok := matchComment(e); ok {
+			return c
+		}
+	}
+	for b := r.userdata; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] { // type, length, value
+		if userdata.Type(b[0]) == userdata.TypeComment {
+			return text(b[2 : 2+int(b[1])])
+		}
+	}
+	return ""
+}
+
+// matchComment reads xtables' comment match, which is what iptables makes of a comment.
+func matchComment(raw []byte) (string, bool) {
+	if exprName(raw) != "match" {
+		return "", false
+	}
+	m, _ := attributes(raw)
+	m, _ = attributes(m[unix.NFTA_EXPR_DATA].data)
+	if text(m[unix.NFTA_MATCH_NAME].data) != "comment" {
+		return "", false
+	}
+	return text(m[unix.NFTA_MATCH_INFO].data), true
+}
+
+func heldSetOf(o object) heldSet {
+	return heldSet{name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS), keyType: o.number(unix.NFTA_SET_KEY_TYPE)}
+}
+
+func (h *heldSet) addElements(b []byte) {
+	list, err := netlink.UnmarshalAttributes(b)
+	h.foreign = h.foreign || err != nil
+	for _, e := range list {
+		m, _ := attributes(e.Data)
+		m, _ = attributes(m[unix.NFTA_SET_ELEM_KEY].data)
+		a, ok := netip.AddrFromSlice(m[unix.NFTA_DATA_VALUE].data)
+		h.foreign = h.foreign || !ok
+		h.elements = append(h.elements, a)
+	}
+}
+
+// find returns a chain of the snapshot.
+func (s snapshot) find(f nftables.TableFamily, table, chain string) (heldChain, bool) {
+	i := slices.IndexFunc(s.chains, func(c heldChain) bool { return c.family == f && c.table == table && c.name == chain })
+	if i < 0 {
+		return heldChain{}, false
+	}
+	return s.chains[i], true
+}
+
+// in returns the rules of a chain, in order.
+func (s snapshot) in(f nftables.TableFamily, table, chain string) (rules []heldRule) {
+	for _, r := range s.rules {
+		if r.family == f && r.table == table && r.chain == chain {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
