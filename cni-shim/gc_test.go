@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+func TestGarbageIsCollected(t *testing.T) {
+	n := newNode(t, "1.1.0", dualNode, nil)
+	a, b := sandbox.Test(t, "pod-a"), sandbox.Test(t, "pod-b")
+	n.add(n.pod(a))
+	n.add(n.pod(b))
+	second := n.pod(b)
+	second.IfName = "eth1"
+	n.add(second)
+	old := filepath.Join(n.dataDir, n.list.Name, "10.5.34.77")
+	if err := os.WriteFile(old, []byte("pod-c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.restart() // or libcni would send the DELs itself
+	if err := n.gc(n.pod(a), n.pod(b)); err != nil {
+		t.Error(err)
+	}
+	n.wantReserved("10.5.34.2", "10.5.34.3", "fd00:5:0:22::2", "fd00:5:0:22::3")
+	if err := os.Remove(n.nodeFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.gc(); err != nil {
+		t.Error("without a node file:", err)
+	}
+	n.wantReserved()
+}
+
+func TestGarbageThatCannotBeCollected(t *testing.T) {
+	n := newNode(t, "1.1.0", ipv4Node, nil)
+	n.add(n.pod(sandbox.Test(t, "pod-a")))
+	dir := filepath.Join(n.dataDir, n.list.Name)
+	for name, text := range map[string]string{"10.5.34.7": "", "10.5.34.8": "no container\r\neth0"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.restart()
+	err := n.gc()
+	for _, text := range []string{
+		dir + "/10.5.34.7 names no container: remove it to free the address",
+		"free the address of container no container, interface eth0: invalid characters in containerID; no container",
+	} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v; want %q", err, text)
+		}
+	}
+	n.wantReserved("10.5.34.7", "10.5.34.8") // the good one is gone all the same
+}
