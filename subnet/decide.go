@@ -1,6 +1,7 @@
 package subnet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,18 +53,16 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	if own != nil { // a name or an id that another node has too does not matter to the owner of a lease
 		doubts = slices.DeleteFunc(doubts, func(r Record) bool { return !self.match(r.Lease).address })
 	}
-	d, pending := self.settle(doubts, claim)
-	if pending || d.Verdict == Refuse {
-		return d, nil
+	for _, r := range doubts {
+		if self.match(r.Lease).address && claim.answered(r) {
+			return Decision{Verdict: Refuse, Warning: refusal(self, r)}, nil
+		}
 	}
-	if own != nil && n.Fits(own.Pair()) {
-		return Decision{Verdict: TakeOver, Record: *own, Warning: d.Warning}, nil
+	awaited := func(r Record) bool { return !claim.answered(r) }
+	if !claim.Expired && slices.ContainsFunc(doubts, awaited) {
+		return Decision{Verdict: Ask}, nil
 	}
-	if d.Verdict == TakeOver && n.Fits(d.Record.Pair()) {
-		return d, nil
-	}
-	p, err := free(n, self, set)
-	return Decision{Verdict: Create, Pair: p, Warning: d.Warning}, err
+	return settle(n, self, set, own, doubts, claim)
 }
 
 // better prefers, of several leases of our own, one that fits the network and then the one held last.
@@ -82,54 +81,77 @@ func better(a, b *Record, n Network, self Self) *Record {
 	return a
 }
 
-// settle goes through the leases that share exactly one mark with this node. pending: an answer must be awaited.
-func (s Self) settle(doubts []Record, claim Claim) (d Decision, pending bool) {
-	d.Verdict = Create
-	var warnings []string
-	for _, r := range doubts {
-		m, alive := s.match(r.Lease), claim.answered(r)
-		switch {
-		case m.address && alive:
-			return Decision{Verdict: Refuse, Warning: fmt.Sprintf(
-				"public address %s is held by live node %s: this node, %s, cannot use it too; give it another with --public-ip or --iface",
-				r.PublicIP(), who(r.Node), who(s.Node))}, false
-		case !alive && !claim.Expired:
-			pending = true
-		case m.address:
-			d.Verdict, d.Record = TakeOver, r
-			warnings = append(warnings, fmt.Sprintf("lease %s: its node %s did not answer: taken over with its public address", r.Pair(), who(r.Node)))
-		default:
-			mark := "node id"
-			if m.name {
-				mark = "node name"
+// settle decides when nothing is awaited: for our own lease, then for one whose holder is gone and whose public address
+// we have, then for a fresh pair of pod subnets.
+func settle(n Network, self Self, set Set, own *Record, doubts []Record, claim Claim) (Decision, error) {
+	chosen := own
+	if own == nil || !n.Fits(own.Pair()) {
+		for i, r := range doubts {
+			if self.match(r.Lease).address { // and not answered: that would have been refused
+				chosen = better(chosen, &doubts[i], n, self)
 			}
-			state := "did not answer"
-			if alive {
-				state = "is alive"
-			}
-			warnings = append(warnings, fmt.Sprintf("lease %s of node %s has the %s of this node, %s, and %s: taking a fresh pod subnet",
-				r.Lease, who(r.Node), mark, who(s.Node), state))
 		}
 	}
-	d.Warning = strings.Join(warnings, "; ")
-	if pending {
-		return Decision{Verdict: Ask}, true
+	var d Decision
+	var warnings []string
+	if chosen != nil && n.Fits(chosen.Pair()) {
+		d = Decision{Verdict: TakeOver, Record: *chosen}
+	} else {
+		p, err := free(n, self, set)
+		if err != nil {
+			return Decision{}, err
+		}
+		d = Decision{Verdict: Create, Pair: p}
+		if chosen != nil {
+			warnings = append(warnings, fmt.Sprintf("lease %s does not fit the network configuration: %s is taken instead", chosen.Pair(), p))
+		}
 	}
-	return d, false
+	for _, r := range doubts {
+		warnings = append(warnings, warning(self, r, claim.answered(r), d))
+	}
+	d.Warning = strings.Join(warnings, "; ")
+	return d, nil
+}
+
+func refusal(self Self, r Record) string {
+	address := self.PublicIP
+	if !address.IsValid() || address != r.IPv4.PublicIP {
+		address = self.PublicIPv6
+	}
+	return fmt.Sprintf("public address %s is held by live node %s: this node, %s, cannot use it too; give it another with --public-ip or --iface",
+		address, who(r.Node), who(self.Node))
+}
+
+// warning says what became of a lease that shares exactly one mark with this node.
+func warning(self Self, r Record, alive bool, d Decision) string {
+	m := self.match(r.Lease)
+	if m.address {
+		fate := "left alone"
+		if d.Verdict == TakeOver && d.Record.Pair() == r.Pair() {
+			fate = "taken over"
+		}
+		return fmt.Sprintf("lease %s of node %s has the public address of this node, %s, and did not answer: it is %s", r.Pair(), who(r.Node), who(self.Node), fate)
+	}
+	mark, state := "node id", "did not answer"
+	if m.name {
+		mark = "node name"
+	}
+	if alive {
+		state = "is alive"
+	}
+	return fmt.Sprintf("lease %s of node %s has the %s of this node, %s, and %s: it is left alone", r.Pair(), who(r.Node), mark, who(self.Node), state)
 }
 
 func who(n Node) string {
-	if n == (Node{}) {
-		return "of unknown name (flannel)"
-	}
-	return fmt.Sprintf("%s (id %s)", n.Name, n.ID)
+	return fmt.Sprintf("%s (id %s)", cmp.Or(n.Name, "without a name"), cmp.Or(n.ID, "unknown"))
 }
 
-// free is the pair held last, where it is free and fits, and otherwise a freely chosen one.
+// free is the pair held last, where it is free and fits, and otherwise a freely chosen one. The addresses are part of
+// the identity because clones have all the rest in common.
 func free(n Network, self Self, set Set) (Pair, error) {
 	taken := set.Taken()
 	if n.Fits(self.Previous) && !slices.ContainsFunc(taken, self.Previous.Overlaps) {
 		return self.Previous, nil
 	}
-	return Choose(n, taken, self.Node.ID+" "+self.Node.Name+" "+self.PublicIP.String())
+	return Choose(n, taken, fmt.Sprint(self.Node.ID, " ", self.Node.Name, " ", self.PublicIP, " ", self.PublicIPv6))
 }

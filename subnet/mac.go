@@ -13,8 +13,7 @@ type MAC [6]byte
 // MACFor derives the address of a node's VXLAN device from its pod subnet, so that it survives reboots and the
 // re-creation of the device. It is unicast and locally administered (IEEE 802 section 8.4).
 func MACFor(p netip.Prefix) MAC {
-	text, _ := p.Masked().MarshalText() // it never fails: the zero prefix is the empty text
-	sum := sha256.Sum256(append([]byte("podlane "), text...))
+	sum := sha256.Sum256([]byte("podlane " + p.Masked().String()))
 	m := MAC(sum[:6])
 	m[0] = m[0]&^1 | 2
 	return m

@@ -1,11 +1,11 @@
 package subnet
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -63,65 +63,55 @@ func (r Range) On() bool { return r.Prefix.IsValid() }
 
 // Fits tells whether a pod subnet is one that this range could have handed out.
 func (r Range) Fits(p netip.Prefix) bool {
-	return r.On() && aligned(p) && p.Bits() == r.SubnetLen && r.Prefix.Contains(p.Addr()) &&
-		!p.Addr().Less(r.Min) && !r.Max.Less(p.Addr())
+	return aligned(p) && p.Bits() == r.SubnetLen && !p.Addr().Less(r.Min) && !r.Max.Less(p.Addr())
 }
 
 // Fits tells whether both halves of a pair are ones that this configuration could have handed out: one for each family
 // that is on, none for one that is off.
 func (n Network) Fits(p Pair) bool {
 	for _, f := range Families {
-		switch half := p.Half(f); {
-		case n.Range(f).On() != half.IsValid():
-			return false
-		case half.IsValid() && !n.Range(f).Fits(half):
+		half, r := p.Half(f), n.Range(f)
+		if (half.IsValid() || r.On()) && !r.Fits(half) {
 			return false
 		}
 	}
 	return true
 }
 
-// networkJSON is the configuration as it is written. Pointers tell an absent key from a zero.
+// networkJSON is the configuration as it is written. EnableIPv4 is a pointer, for IPv4 is on where the key is absent.
+// Backend is read later: where it stands twice the last one counts as a whole, as with flannel.
 type networkJSON struct {
-	EnableIPv4    *bool `json:",omitempty"`
-	EnableIPv6    bool  `json:",omitempty"`
-	Network       string
-	SubnetMin     string      `json:",omitempty"`
-	SubnetMax     string      `json:",omitempty"`
-	SubnetLen     int         `json:",omitempty"`
-	IPv6Network   string      `json:",omitempty"`
-	IPv6SubnetMin string      `json:",omitempty"`
-	IPv6SubnetMax string      `json:",omitempty"`
-	IPv6SubnetLen int         `json:",omitempty"`
-	Backend       backendJSON `json:",omitzero"`
+	EnableIPv4                                *bool
+	EnableIPv6                                bool
+	Network, SubnetMin, SubnetMax             string
+	SubnetLen                                 int
+	IPv6Network, IPv6SubnetMin, IPv6SubnetMax string
+	IPv6SubnetLen                             int
+	Backend                                   json.RawMessage
 }
 
+// backendJSON is its Backend. VNI is a pointer, for a zero is an error and not the default.
 type backendJSON struct {
 	Type                         string
-	VNI                          *int64 `json:",omitempty"`
-	Port                         int    `json:",omitempty"`
-	MTU                          int    `json:",omitempty"`
+	VNI                          *int
+	Port, MTU                    int
 	GBP, Learning, DirectRouting bool
 }
 
-// The keys flannel knows that mean nothing to podlane: they are accepted without a warning.
-var flannelKeys = []string{"EnableNFTables", "Name", "MacPrefix"}
-
 // ParseNetwork reads and checks the configuration. Keys match case-insensitively, as flannel's do. The warnings name
 // keys that mean nothing; an error names the key and the value that is wrong.
-func ParseNetwork(data []byte) (Network, []string, error) {
-	if strings.TrimSpace(string(data)) == "" {
+func ParseNetwork(data []byte) (n Network, warnings []string, err error) {
+	if len(bytes.TrimSpace(data)) == 0 {
 		return Network{}, nil, errors.New("network configuration: empty")
 	}
 	var j networkJSON
-	if err := json.Unmarshal(data, &j); err != nil {
+	if err := decode("", data, &j); err != nil {
 		return Network{}, nil, fmt.Errorf("network configuration: %w", err)
 	}
-	n, err := j.network()
-	if err != nil {
+	if n, err = j.network(); err != nil {
 		return Network{}, nil, fmt.Errorf("network configuration: %w", err)
 	}
-	return n, unknownKeys(data), nil
+	return n, j.warnings(data), nil
 }
 
 func (j networkJSON) network() (n Network, err error) {
@@ -140,60 +130,35 @@ func (j networkJSON) network() (n Network, err error) {
 	if !n.IPv4.On() && !n.IPv6.On() {
 		return Network{}, errors.New("EnableIPv4 and EnableIPv6 are both false: nothing to do")
 	}
-	n.VXLAN, err = j.Backend.parse()
+	n.VXLAN, err = parseBackend(j.Backend)
 	return n, err
 }
 
-func (b backendJSON) parse() (VXLAN, error) {
+func parseBackend(raw json.RawMessage) (VXLAN, error) {
+	var b backendJSON
+	if len(raw) > 0 {
+		if err := decode("Backend", raw, &b); err != nil {
+			return VXLAN{}, err
+		}
+	}
 	v := VXLAN{VNI: 1, Port: 8472, MTU: b.MTU, GBP: b.GBP, Learning: b.Learning, DirectRouting: b.DirectRouting}
-	if t := strings.ToLower(b.Type); t != "" && t != BackendVXLAN {
-		return v, fmt.Errorf("Backend.Type %q is unknown: the one backend is %q", b.Type, BackendVXLAN)
+	if b.Type != "" && !strings.EqualFold(b.Type, BackendVXLAN) {
+		return VXLAN{}, fmt.Errorf("Backend.Type %.40q is unknown: the one backend is %q", b.Type, BackendVXLAN)
 	}
 	if b.VNI != nil {
 		if *b.VNI < 1 || *b.VNI > MaxVNI {
-			return v, fmt.Errorf("Backend.VNI %d is not between 1 and %d", *b.VNI, MaxVNI)
+			return VXLAN{}, fmt.Errorf("Backend.VNI %d is not between 1 and %d", *b.VNI, MaxVNI)
 		}
 		v.VNI = uint32(*b.VNI)
 	}
 	if b.Port < 0 || b.Port > 65535 {
-		return v, fmt.Errorf("Backend.Port %d is not between 1 and 65535", b.Port)
+		return VXLAN{}, fmt.Errorf("Backend.Port %d is not between 1 and 65535", b.Port)
 	}
 	if b.Port != 0 {
 		v.Port = uint16(b.Port)
 	}
 	if b.MTU != 0 && (b.MTU < MinMTU || b.MTU > 65535) {
-		return v, fmt.Errorf("Backend.MTU %d is not between %d and 65535", b.MTU, MinMTU)
+		return VXLAN{}, fmt.Errorf("Backend.MTU %d is not between %d and 65535", b.MTU, MinMTU)
 	}
 	return v, nil
-}
-
-// unknownKeys names the keys of the configuration that mean nothing, in the order of the alphabet.
-func unknownKeys(data []byte) []string {
-	known := append([]string{
-		"EnableIPv4", "EnableIPv6", "Network", "SubnetMin", "SubnetMax", "SubnetLen",
-		"IPv6Network", "IPv6SubnetMin", "IPv6SubnetMax", "IPv6SubnetLen", "Backend",
-	}, flannelKeys...)
-	knownBackend := append([]string{"Type", "VNI", "Port", "MTU", "GBP", "Learning", "DirectRouting"}, flannelKeys...)
-	top := map[string]json.RawMessage{}
-	if json.Unmarshal(data, &top) != nil {
-		return nil
-	}
-	warnings := foreign("", top, known)
-	for key, raw := range top {
-		inner := map[string]json.RawMessage{}
-		if strings.EqualFold(key, "Backend") && json.Unmarshal(raw, &inner) == nil {
-			warnings = append(warnings, foreign("Backend.", inner, knownBackend)...)
-		}
-	}
-	slices.Sort(warnings)
-	return warnings
-}
-
-func foreign(at string, object map[string]json.RawMessage, known []string) (warnings []string) {
-	for key := range object {
-		if !slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) }) {
-			warnings = append(warnings, fmt.Sprintf("network configuration: unknown key %q is ignored", at+key))
-		}
-	}
-	return warnings
 }

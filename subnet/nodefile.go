@@ -56,7 +56,8 @@ func (n NodeFile) Marshal() []byte {
 
 var familyKeys = [len(Families)][2]string{{keyNetwork, keySubnet}, {keyIPv6Network, keyIPv6Subnet}}
 
-// quote writes text so that both systemd and a shell read it back as it was, on one line.
+// quote writes text on one line so that systemd, a shell and ParseNodeFile read the same from it. What would need an
+// escape, which they differ in, becomes an apostrophe or a space.
 func quote(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

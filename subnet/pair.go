@@ -30,7 +30,7 @@ func (p Pair) With(f Family, half netip.Prefix) Pair {
 
 // Overlaps tells whether a half of p shares an address with the same half of q.
 func (p Pair) Overlaps(q Pair) bool {
-	return p.IPv4.IsValid() && p.IPv4.Overlaps(q.IPv4) || p.IPv6.IsValid() && p.IPv6.Overlaps(q.IPv6)
+	return p.IPv4.Overlaps(q.IPv4) || p.IPv6.Overlaps(q.IPv6) // an absent half overlaps nothing
 }
 
 // IsZero tells whether the pair has no half.
@@ -39,6 +39,8 @@ func (p Pair) IsZero() bool { return p == Pair{} }
 // String is the pair as an operator types it: 10.5.34.0/24, or 10.5.34.0/24 and fd00:5:22::/64.
 func (p Pair) String() string {
 	switch {
+	case p.IsZero():
+		return "no pod subnet"
 	case !p.IPv6.IsValid():
 		return p.IPv4.String()
 	case !p.IPv4.IsValid():
@@ -67,33 +69,23 @@ func keyHalf(p netip.Prefix) string { return p.Addr().String() + "-" + strconv.I
 
 // ParseKey reads the last part of a lease's key. It accepts only what Key writes, so that no two keys mean one pair.
 func ParseKey(key string) (Pair, error) {
+	v4, v6, hasIPv6 := strings.Cut(key, "&")
 	var p Pair
-	v4, v6, dual := strings.Cut(key, "&")
-	if v4 != noIPv4 || !dual {
-		half, err := parseKeyHalf(v4)
-		if err != nil || !half.Addr().Is4() {
-			return Pair{}, fmt.Errorf("key %.80q is not a lease: want a name like 10.5.34.0-24", key)
-		}
-		p.IPv4 = half
+	good := true
+	if v4 != noIPv4 || !hasIPv6 {
+		p.IPv4, good = parseKeyHalf(IPv4, v4)
 	}
-	if dual {
-		half, err := parseKeyHalf(v6)
-		if err != nil || FamilyOf(half.Addr()) != IPv6 || half.Addr().Is4In6() {
-			return Pair{}, fmt.Errorf("key %.80q is not a lease: want a name like 10.5.34.0-24&fd00:5:22::-64", key)
-		}
-		p.IPv6 = half
+	if good && hasIPv6 {
+		p.IPv6, good = parseKeyHalf(IPv6, v6)
 	}
-	if p.Key() != key {
-		return Pair{}, fmt.Errorf("key %.80q is not a lease: written %q", key, p.Key())
+	if !good || p.Key() != key {
+		return Pair{}, fmt.Errorf("key %.80q is not a lease: want a name like 10.5.34.0-24 or 10.5.34.0-24&fd00:5:22::-64", key)
 	}
 	return p, nil
 }
 
-func parseKeyHalf(s string) (netip.Prefix, error) {
+func parseKeyHalf(f Family, s string) (netip.Prefix, bool) {
 	a, length, _ := strings.Cut(s, "-")
 	p, err := netip.ParsePrefix(a + "/" + length)
-	if err == nil && (!aligned(p) || p.Bits() == 0) {
-		err = fmt.Errorf("%s does not name its own first address", p)
-	}
-	return p, err
+	return p, err == nil && FamilyOf(p.Addr()) == f && !p.Addr().Is4In6() && aligned(p) && p.Bits() > 0
 }

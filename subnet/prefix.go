@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/bits"
 	"net/netip"
+	"slices"
 )
 
 // number is an address as an unsigned 128-bit integer; IPv4 addresses use the low 32 bits.
@@ -50,7 +51,7 @@ func (n number) big() *big.Int {
 	return b.Lsh(b, 64).Add(b, new(big.Int).SetUint64(n.lo))
 }
 
-// blockSize is the number of addresses in a prefix of the given length; the length is at least 1.
+// blockSize is the number of addresses in a prefix of the given length, modulo 2¹²⁸: that of ::/0 is zero.
 func blockSize(f Family, length int) number {
 	host := f.Bits() - length
 	if host >= 64 {
@@ -62,11 +63,31 @@ func blockSize(f Family, length int) number {
 // last is the highest address of a prefix.
 func last(p netip.Prefix) netip.Addr {
 	f := FamilyOf(p.Addr())
-	if p.Bits() == 0 {
-		return number{^uint64(0), ^uint64(0)}.addr(f)
-	}
 	return numberOf(p.Masked().Addr()).add(blockSize(f, p.Bits())).sub(number{lo: 1}).addr(f)
 }
 
 // aligned tells whether a prefix names its own first address, as 10.5.34.0/24 does and 10.5.34.1/24 does not.
 func aligned(p netip.Prefix) bool { return p.IsValid() && p == p.Masked() }
+
+// contains tells whether every address of inner is in outer.
+func contains(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+// parents finds for each prefix the smallest other one that contains it, where there is one. Two prefixes overlap only
+// by one containing the other, so that the chain of parents, of 128 at the most, holds everything that contains a prefix.
+func parents(prefixes []netip.Prefix) map[netip.Prefix]netip.Prefix {
+	slices.SortFunc(prefixes, netip.Prefix.Compare) // each stands behind those that contain it
+	parent := make(map[netip.Prefix]netip.Prefix)
+	var open []netip.Prefix // those that contain the one before, the smallest last
+	for _, p := range slices.Compact(prefixes) {
+		for len(open) > 0 && !contains(open[len(open)-1], p) {
+			open = open[:len(open)-1]
+		}
+		if len(open) > 0 {
+			parent[p] = open[len(open)-1]
+		}
+		open = append(open, p)
+	}
+	return parent
+}

@@ -17,11 +17,11 @@ type rangeJSON struct {
 func (j rangeJSON) parse() (Range, error) {
 	key := func(name string) string { return j.prefix + name }
 	if j.network == "" {
-		return Range{}, fmt.Errorf("%s is missing", key("Network"))
+		return Range{}, fmt.Errorf("%s is missing (Enable%s is true)", key("Network"), j.family)
 	}
 	p, err := netip.ParsePrefix(j.network)
 	if err != nil || FamilyOf(p.Addr()) != j.family || p.Addr().Is4In6() {
-		return Range{}, fmt.Errorf("%s %q is not an %s prefix like %s", key("Network"), j.network, j.family, example[j.family])
+		return Range{}, fmt.Errorf("%s %.80q is not an %s prefix like %s", key("Network"), j.network, j.family, example[j.family])
 	}
 	r := Range{Prefix: p.Masked(), SubnetLen: j.length}
 	if p.Bits() == 0 {
@@ -56,18 +56,20 @@ func (j rangeJSON) parse() (Range, error) {
 
 var (
 	example          = map[Family]string{IPv4: "10.5.0.0/16", IPv6: "fd00:5::/48"}
+	unspecified      = map[Family]string{IPv4: "0.0.0.0", IPv6: "::"}
 	defaultSubnetLen = map[Family]int{IPv4: 24, IPv6: 64}
 )
 
-// bound reads SubnetMin or SubnetMax, which must be the first address of a pod subnet in the network.
+// bound reads SubnetMin or SubnetMax, which must be the first address of a pod subnet in the network. Flannel writes
+// 0.0.0.0 and :: where none was given.
 func (r Range) bound(key, text string, otherwise number) (netip.Addr, error) {
 	f := FamilyOf(r.Prefix.Addr())
-	if text == "" {
+	if text == "" || text == unspecified[f] {
 		return otherwise.addr(f), nil
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil || !r.Prefix.Contains(a) {
-		return netip.Addr{}, fmt.Errorf("%s %q is not an address in %s", key, text, r.Prefix)
+		return netip.Addr{}, fmt.Errorf("%s %.80q is not an address in %s", key, text, r.Prefix)
 	}
 	if block := netip.PrefixFrom(a, r.SubnetLen); !aligned(block) {
 		return netip.Addr{}, fmt.Errorf("%s %s does not begin a /%d: the nearest that does is %s", key, a, r.SubnetLen, block.Masked().Addr())

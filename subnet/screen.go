@@ -8,62 +8,69 @@ import (
 )
 
 // Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a
-// peer's traffic or ours. Of two that clash the one created first stays. What stays is in the order of the keys;
-// what goes is named with its reason. Our own lease (self) is never among the peers.
+// peer's traffic or ours. Of two that clash the one created first stays. Peers and skips are in the order of the
+// records; each skip has its reason. Our own lease (self) is among neither.
 func Screen(n Network, self Lease, records []Record) (peers []Lease, skipped []Skip) {
 	s := newScreen(n, self, records)
-	byAge := slices.Clone(records)
-	slices.SortStableFunc(byAge, func(a, b Record) int { return cmp.Compare(a.Created, b.Created) })
-	good := make(map[Pair]bool, len(records))
-	reasons := map[Pair]string{}
-	for _, r := range byAge {
-		if r.Pair() == self.Pair() {
-			continue
+	faults := make([]string, len(records))
+	for _, i := range byAge(records) {
+		if faults[i] = s.fault(records[i].Lease); faults[i] == "" {
+			s.admit(&records[i].Lease)
 		}
-		if reason := s.fault(r.Lease); reason != "" {
-			reasons[r.Pair()] = reason
-			continue
-		}
-		good[r.Pair()] = true
-		s.admit(r.Lease)
 	}
-	for _, r := range records {
-		if good[r.Pair()] {
+	for i, r := range records {
+		switch {
+		case r.Pair() == self.Pair(): // it overlaps ours, being ours
+		case faults[i] != "":
+			skipped = append(skipped, Skip{r.Pair().Key(), faults[i]})
+		default:
 			peers = append(peers, r.Lease)
-		} else if reason, bad := reasons[r.Pair()]; bad {
-			skipped = append(skipped, Skip{r.Pair().Key(), reason})
 		}
 	}
 	return peers, skipped
+}
+
+// byAge is the indices of the records, the oldest first. The pod subnets decide between two of one revision, so that
+// every node comes to the same result.
+func byAge(records []Record) []int {
+	order := make([]int, len(records))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := records[i], records[j]
+		return cmp.Or(cmp.Compare(a.Created, b.Created), a.IPv4.Subnet.Compare(b.IPv4.Subnet), a.IPv6.Subnet.Compare(b.IPv6.Subnet))
+	})
+	return order
 }
 
 // screen is what has been let in so far.
 type screen struct {
 	network Network
 	self    Lease
-	lengths [len(Families)]map[int]bool // that the pod subnets of all records have
-	taken   map[netip.Prefix]Lease
-	around  map[netip.Prefix]Lease // the prefixes, of those lengths, that contain a taken one
-	macs    map[familyMAC]Lease
+	parents map[netip.Prefix]netip.Prefix // of the pod subnets of all records
+	taken   map[netip.Prefix]*Lease       // by the pod subnet of an admitted lease
+	around  map[netip.Prefix]*Lease       // by a pod subnet of any record that contains that of an admitted lease
+	macs    map[familyMAC]*Lease
 }
 
 func newScreen(n Network, self Lease, records []Record) *screen {
-	s := &screen{
-		network: n,
-		self:    self,
-		lengths: [...]map[int]bool{{}, {}},
-		taken:   make(map[netip.Prefix]Lease, len(records)),
-		around:  map[netip.Prefix]Lease{},
-		macs:    make(map[familyMAC]Lease, len(records)),
-	}
+	var subnets []netip.Prefix
 	for _, r := range records {
 		for _, f := range Families {
 			if p := r.Endpoint(f).Subnet; p.IsValid() {
-				s.lengths[f][p.Bits()] = true
+				subnets = append(subnets, p)
 			}
 		}
 	}
-	return s
+	return &screen{
+		network: n,
+		self:    self,
+		parents: parents(subnets),
+		taken:   make(map[netip.Prefix]*Lease, len(subnets)),
+		around:  map[netip.Prefix]*Lease{},
+		macs:    make(map[familyMAC]*Lease, len(subnets)),
+	}
 }
 
 type familyMAC struct {
@@ -71,19 +78,17 @@ type familyMAC struct {
 	mac    MAC
 }
 
-func (s *screen) admit(l Lease) {
+func (s *screen) admit(l *Lease) {
 	for _, f := range Families {
 		e := l.Endpoint(f)
 		if !e.Subnet.IsValid() {
 			continue
 		}
 		s.taken[e.Subnet] = l
-		for length := range s.lengths[f] {
-			if length < e.Subnet.Bits() {
-				s.around[netip.PrefixFrom(e.Subnet.Addr(), length).Masked()] = l
-			}
+		for p := s.parents[e.Subnet]; p.IsValid() && s.around[p] == nil; p = s.parents[p] {
+			s.around[p] = l
 		}
-		if !e.MAC.IsZero() {
+		if !e.MAC.IsZero() { // leases of other backends have none
 			s.macs[familyMAC{f, e.MAC}] = l
 		}
 	}
@@ -110,28 +115,23 @@ func (s *screen) fault(l Lease) string {
 		if other, clash := s.overlapping(e.Subnet); clash {
 			return fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, other)
 		}
-		if other, clash := s.macs[familyMAC{f, e.MAC}]; clash && !e.MAC.IsZero() {
+		if other, clash := s.macs[familyMAC{f, e.MAC}]; clash {
 			return fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
 		}
 	}
 	return ""
 }
 
-// overlapping looks for an admitted lease whose pod subnet shares an address with p: one that contains p, or one that p
-// contains. It costs a look-up for each length that any lease has, which is nearly always one.
-func (s *screen) overlapping(p netip.Prefix) (Lease, bool) {
-	for length := range s.lengths[FamilyOf(p.Addr())] {
-		if length > p.Bits() {
-			continue
-		}
-		if l, ok := s.taken[netip.PrefixFrom(p.Addr(), length).Masked()]; ok {
+// overlapping looks for an admitted lease whose pod subnet shares an address with p, that of another record: it is p, or
+// contains p, or p contains it.
+func (s *screen) overlapping(p netip.Prefix) (*Lease, bool) {
+	if l, ok := s.around[p]; ok {
+		return l, true
+	}
+	for ; p.IsValid(); p = s.parents[p] {
+		if l, ok := s.taken[p]; ok {
 			return l, true
 		}
 	}
-	l, ok := s.around[p]
-	return l, ok
-}
-
-func contains(outer, inner netip.Prefix) bool {
-	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+	return nil, false
 }

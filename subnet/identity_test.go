@@ -1,0 +1,111 @@
+package subnet
+
+import (
+	"net/netip"
+	"testing"
+)
+
+var me = Self{
+	Node:       Node{ID: "id-1", Name: "n1", Version: "v2"},
+	PublicIP:   addr("192.0.0.1"),
+	PublicIPv6: addr("2001:db8::1"),
+}
+
+// stranger has nothing in common with me.
+func stranger() Record { return record(9, pair("10.5.9.0/24", "fd00:5:0:9::/64")) }
+
+func TestTwoOfThreeMarksMakeALeaseOurs(t *testing.T) {
+	for _, c := range []struct {
+		id, address, name bool
+		count             int
+	}{
+		{false, false, false, 0}, {true, false, false, 1}, {false, true, false, 1}, {false, false, true, 1},
+		{true, true, false, 2}, {true, false, true, 2}, {false, true, true, 2}, {true, true, true, 3},
+	} {
+		for _, f := range Families { // an address of either family will do
+			l := stranger().Lease
+			if c.id {
+				l.Node.ID = me.Node.ID
+			}
+			if c.name {
+				l.Node.Name = me.Node.Name
+			}
+			if c.address && f == IPv4 {
+				l.IPv4.PublicIP = me.PublicIP
+			} else if c.address {
+				l.IPv6.PublicIP = me.PublicIPv6
+			}
+			if got := me.match(l); got != (match{c.id, c.address, c.name}) || got.count() != c.count {
+				t.Errorf("%+v: %+v", c, got)
+			}
+			if me.ours(l) != (c.count >= 2) {
+				t.Errorf("%+v: ours is %v", c, me.ours(l))
+			}
+			if me.Concerns(l) != (c.count > 0) {
+				t.Errorf("%+v: Concerns is %v", c, me.Concerns(l))
+			}
+		}
+	}
+}
+
+func TestWhatIsAbsentMatchesNothing(t *testing.T) {
+	nobody := Self{}
+	if m := nobody.match(Lease{}); m.count() != 0 {
+		t.Errorf("nothing matches nothing: %+v", m)
+	}
+	if nobody.ours(Lease{}) || nobody.Concerns(Lease{}) {
+		t.Error("nothing is ours")
+	}
+}
+
+func TestFlannelsLeaseIsOursByItsAddressAlone(t *testing.T) {
+	l := stranger().Lease
+	l.Node = Node{}
+	if me.ours(l) {
+		t.Error("a flannel lease of another address is ours")
+	}
+	l.IPv4.PublicIP = me.PublicIP
+	if !me.ours(l) {
+		t.Error("a flannel lease of our address is not ours")
+	}
+	l.Node = Node{Version: "v1"} // podlane wrote it
+	if me.ours(l) {
+		t.Error("a lease of podlane's is ours by its address alone")
+	}
+}
+
+func TestLeaseAsThisNodeWritesIt(t *testing.T) {
+	n := network(t, `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48","Backend":{"VNI":7}}`)
+	p := pair("10.5.34.0/24", "fd00:5:0:22::/64")
+	fresh := me.Lease(n, p, Lease{})
+	want := Lease{
+		IPv4:        Endpoint{p.IPv4, me.PublicIP, 7, MACFor(p.IPv4)},
+		IPv6:        Endpoint{p.IPv6, me.PublicIPv6, 7, MACFor(p.IPv6)},
+		BackendType: "vxlan",
+		Node:        me.Node,
+	}
+	if fresh != want {
+		t.Errorf("got  %+v\nwant %+v", fresh, want)
+	}
+	// A lease taken over keeps the MACs of those halves that stay, and nothing else.
+	old := fresh
+	old.IPv4.MAC, old.IPv6.MAC, old.IPv4.VNI, old.Node, old.BackendType = flannelMAC, flannelMAC, 1, Node{}, "host-gw"
+	old.IPv6.Subnet = prefix("fd00:5:0:23::/64")
+	want.IPv4.MAC = flannelMAC
+	if got := me.Lease(n, p, old); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	old.IPv4.MAC = MAC{}
+	want.IPv4.MAC = MACFor(p.IPv4)
+	if got := me.Lease(n, p, old); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	// Without an IPv6 half the address stays known, for the node is recognised by it.
+	half := me.Lease(n, p.With(IPv6, netip.Prefix{}), Lease{})
+	if half.IPv6 != (Endpoint{PublicIP: me.PublicIPv6}) || half.IPv4 != fresh.IPv4 {
+		t.Errorf("%+v", half)
+	}
+	if back, err := ParseLease(half.Pair().Key(), half.Value()); err != nil || back != half {
+		t.Errorf("%+v, %v", back, err)
+	}
+}

@@ -1,0 +1,153 @@
+package subnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+)
+
+// valueJSON is a lease's value, with flannel's keys.
+type valueJSON struct {
+	PublicIP      string          // flannel writes 0.0.0.0 where there is none
+	PublicIPv6    *string         // null where there is none
+	BackendType   string          `json:",omitempty"`
+	BackendData   json.RawMessage `json:",omitempty"`
+	BackendV6Data json.RawMessage `json:",omitempty"`
+}
+
+// dataJSON is BackendData and BackendV6Data. What podlane adds stands here, where flannel ignores it.
+type dataJSON struct {
+	VNI     *int `json:",omitempty"`
+	VtepMAC string
+	NodeID  string `json:",omitempty"`
+	Node    string `json:",omitempty"`
+	Version string `json:",omitempty"`
+}
+
+// Value is the lease's value in etcd.
+func (l Lease) Value() []byte {
+	v := valueJSON{PublicIP: unspecified[IPv4], BackendType: l.BackendType, BackendData: l.data(IPv4), BackendV6Data: l.data(IPv6)}
+	if a := l.IPv4.PublicIP; a.IsValid() {
+		v.PublicIP = a.String()
+	}
+	if a := l.IPv6.PublicIP; a.IsValid() {
+		s := a.String()
+		v.PublicIPv6 = &s
+	}
+	return encode(v)
+}
+
+// data is the backend's data of one family. It is absent where the lease has no such half: a null would be read by
+// flannel, for the 0.0.0.0-0 of an IPv6-only key, as the data of a peer that owns 0.0.0.0/0.
+func (l Lease) data(f Family) json.RawMessage {
+	e := l.Endpoint(f)
+	if !e.Subnet.IsValid() {
+		return nil
+	}
+	d := dataJSON{VtepMAC: e.MAC.String(), NodeID: l.Node.ID, Node: l.Node.Name, Version: l.Node.Version}
+	if vni := int(e.VNI); vni != 0 {
+		d.VNI = &vni
+	}
+	return encode(d)
+}
+
+// maxValue bounds the value of a lease in bytes; a real one has some 300.
+const maxValue = 64 << 10
+
+// ParseLease reads a lease from the last part of its key and its value. What another node wrote is not trusted: an
+// error says what is wrong with it. The backend's data is read for BackendVXLAN alone.
+func ParseLease(key string, value []byte) (Lease, error) {
+	pair, err := ParseKey(key)
+	if err != nil {
+		return Lease{}, err
+	}
+	if len(value) > maxValue {
+		return Lease{}, fmt.Errorf("value has %d bytes, more than %d", len(value), maxValue)
+	}
+	var v valueJSON
+	if err := decode("", value, &v); err != nil {
+		return Lease{}, fmt.Errorf("value is not a lease: %w", err)
+	}
+	if err := checkText("BackendType", v.BackendType); err != nil {
+		return Lease{}, err
+	}
+	l := Lease{BackendType: v.BackendType}
+	l.IPv4.Subnet, l.IPv6.Subnet = pair.IPv4, pair.IPv6
+	if l.IPv4.PublicIP, err = publicIP(IPv4, v.PublicIP, pair.IPv4.IsValid()); err != nil {
+		return Lease{}, err
+	}
+	var publicIPv6 string
+	if v.PublicIPv6 != nil {
+		publicIPv6 = *v.PublicIPv6
+	}
+	if l.IPv6.PublicIP, err = publicIP(IPv6, publicIPv6, pair.IPv6.IsValid()); err != nil {
+		return Lease{}, err
+	}
+	if v.BackendType != BackendVXLAN {
+		return l, nil
+	}
+	if err := l.readData(&l.IPv4, "BackendData", v.BackendData); err != nil {
+		return Lease{}, err
+	}
+	if err := l.readData(&l.IPv6, "BackendV6Data", v.BackendV6Data); err != nil {
+		return Lease{}, err
+	}
+	return l, nil
+}
+
+var publicIPKey = map[Family]string{IPv4: "PublicIP", IPv6: "PublicIPv6"}
+
+// publicIP reads a node's address on the underlay. It is needed where the lease has a pod subnet of the family.
+func publicIP(f Family, text string, needed bool) (netip.Addr, error) {
+	if text == "" || text == unspecified[f] {
+		if needed {
+			return netip.Addr{}, fmt.Errorf("%s is zero or missing", publicIPKey[f])
+		}
+		return netip.Addr{}, nil
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || FamilyOf(a) != f || a.Is4In6() || a.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("%s %.60q is not an %s address", publicIPKey[f], text, f)
+	}
+	if !usable(a) {
+		return netip.Addr{}, fmt.Errorf("%s %s cannot be the address of a node", publicIPKey[f], a)
+	}
+	return a, nil
+}
+
+// usable tells whether tunnels can end at an address. IPv6 link-local addresses would need an interface beside them
+// (RFC 4007 section 6); IPv4's need not.
+func usable(a netip.Addr) bool {
+	return a.IsGlobalUnicast() || a.Is4() && a.IsLinkLocalUnicast()
+}
+
+// readData reads the backend's data of one half, if the lease has it.
+func (l *Lease) readData(e *Endpoint, key string, raw json.RawMessage) (err error) {
+	if !e.Subnet.IsValid() {
+		return nil
+	}
+	var d dataJSON
+	if len(raw) == 0 || string(raw) == "null" {
+		return fmt.Errorf("%s is missing", key)
+	}
+	if err := decode(key, raw, &d); err != nil {
+		return err
+	}
+	if d.VNI != nil {
+		if *d.VNI < 1 || *d.VNI > MaxVNI {
+			return fmt.Errorf("%s.VNI %d is not between 1 and %d", key, *d.VNI, MaxVNI)
+		}
+		e.VNI = uint32(*d.VNI)
+	}
+	if e.MAC, err = ParseMAC(d.VtepMAC); err != nil {
+		return fmt.Errorf("%s.VtepMAC: %w", key, err)
+	}
+	node := Node{ID: d.NodeID, Name: d.Node, Version: d.Version}
+	if err := node.Check(); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	if l.Node == (Node{}) {
+		l.Node = node
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package tests drives the built binaries as an operator would, and holds what is true of the source as a whole.
+package tests
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/podlane/podlane"
+
+// goPackage is what `go list -json` says of a package.
+type goPackage struct {
+	ImportPath                string
+	Standard                  bool
+	Imports, Deps             []string
+	TestImports, XTestImports []string
+}
+
+// listPackages is the packages of this module, by their path in it, and every package that they lead to, by its import
+// path.
+func listPackages(t *testing.T) (ours, all map[string]goPackage) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,TestImports,XTestImports", "./...")
+	cmd.Dir = ".."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	ours, all = map[string]goPackage{}, map[string]goPackage{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return ours, all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+		if path, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
+			ours[path] = p
+		}
+	}
+}
+
+// within tells whether an import path is one of some folders of this module or of some other modules, or below it.
+func within(path string, roots ...string) bool {
+	path = strings.TrimPrefix(path, module+"/")
+	return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
+}
+
+func TestImportRules(t *testing.T) {
+	ours, all := listPackages(t)
+	for _, path := range []string{"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "daemon"} {
+		if _, ok := ours[path]; !ok {
+			t.Errorf("package %s is missing", path)
+		}
+	}
+	const (
+		etcdClient = "go.etcd.io/etcd/client"
+		etcdServer = "go.etcd.io/etcd/server"
+		netlink    = "github.com/vishvananda/netlink"
+	)
+	for path, p := range ours {
+		// Rules for what a package is built from, near or far.
+		for _, dep := range p.Deps {
+			wrong := ""
+			switch {
+			case within(dep, "daemon", "cni-shim"):
+				wrong = "nobody imports a command"
+			case path == "subnet" && !all[dep].Standard:
+				wrong = "subnet is pure: the standard library only"
+			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):
+				wrong = "where the leases come from is no concern of what programs the kernel"
+			case within(path, "cni-shim") && within(dep, "subnet/etcd", "backend", "go.etcd.io", netlink):
+				wrong = "the CNI plugin is small: not the daemon, not etcd, not netlink"
+			case within(path, "lab") && within(dep, "backend", "firewall"):
+				wrong = "the lab drives the binaries, not what they are made of"
+			case !within(path, "lab", "tests") && within(dep, "lab", "tests", etcdServer):
+				wrong = "the product does not contain its tests"
+			}
+			if wrong != "" {
+				t.Errorf("%s depends on %s: %s", path, dep, wrong)
+			}
+		}
+		// Rules for what a package's own files name.
+		for _, imported := range p.Imports {
+			wrong := ""
+			switch {
+			case !within(path, "subnet/etcd", "lab", "tests") && within(imported, etcdClient):
+				wrong = "the lease store is the only importer of the etcd client"
+			case within(path, "cni-shim") && !all[imported].Standard &&
+				!within(imported, "subnet", "github.com/containernetworking/cni", "golang.org/x/sys"):
+				wrong = "the CNI plugin imports subnet, the CNI library and x/sys"
+			}
+			if wrong != "" {
+				t.Errorf("%s imports %s: %s", path, imported, wrong)
+			}
+		}
+	}
+}
+
+// The black-box tests and the lab see the product from outside; so do their tests.
+func TestTestsImportNoInternals(t *testing.T) {
+	ours, _ := listPackages(t)
+	for path, p := range ours {
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			switch {
+			case within(path, "tests") && strings.HasPrefix(imported, module) && !within(imported, "lab", "tests"):
+				t.Errorf("%s imports %s: of this module the tests import the lab alone", path, imported)
+			case within(path, "lab") && within(imported, "daemon", "backend", "firewall", "cni-shim"):
+				t.Errorf("%s imports %s: the lab drives the binaries, not what they are made of", path, imported)
+			}
+		}
+	}
+}
+
+// A package without a duty of its own collects what nobody looks for.
+func TestNoUtilityPackages(t *testing.T) {
+	ours, _ := listPackages(t)
+	for path := range ours {
+		for _, part := range strings.Split(path, "/") {
+			if slices.Contains([]string{"pkg", "util", "utils", "common", "types", "helpers", "misc"}, part) {
+				t.Errorf("package %s: name it after its duty", path)
+			}
+		}
+	}
+}
