@@ -20,7 +20,8 @@ lab: build deps ## run a pod network of three nodes on this machine (root); LAB_
 	bin/lab up $(LAB_FLAGS)
 test: build deps ## run every test; those that touch the kernel need root
 	go test -timeout 20m ./...
-lint: bin/golangci-lint deps ## check the code and the scripts
+lint: bin/golangci-lint ## check the code and the scripts
+	@sh lab/deps.sh shellcheck
 	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
 	shellcheck .ci/run $$(git ls-files '*.sh')
 bench: build deps ## run the benchmarks

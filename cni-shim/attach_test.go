@@ -48,7 +48,7 @@ func TestTwoPodsReachEachOther(t *testing.T) {
 }
 
 func TestBridgeAndRoutesOfAPod(t *testing.T) {
-	n := newNode(t, "1.0.0", dualNode, nil)
+	n := newNode(t, "1.0.0", dualNode, map[string]any{"ipMasq": true})
 	a, b := sandbox.Test(t, "pod-a"), sandbox.Test(t, "pod-b")
 	n.add(n.pod(a))
 	addrs := n.add(n.pod(b))
@@ -74,7 +74,7 @@ func TestBridgeAndRoutesOfAPod(t *testing.T) {
 		"ip -o -4 address show cni0":     "10.5.34.1/24",
 		"ip -o -6 address show cni0":     "fd00:5:0:22::1/64",
 		"ip -d -o link show master cni0": "hairpin on",
-		"nft list ruleset":               "masquerade", // this node file leaves it to the bridge
+		"nft list ruleset":               "masquerade", // as the user wants it
 	} {
 		if got := n.run(n.ns, command); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", command, got, want)
@@ -91,7 +91,7 @@ func TestIPv6Only(t *testing.T) {
 		t.Errorf("the user's bridge and MTU: %s", got)
 	}
 	if got := n.run(n.ns, "nft list ruleset"); strings.Contains(got, "masquerade") {
-		t.Errorf("podlaned masquerades, and the bridge does too:\n%s", got)
+		t.Errorf("nobody asked the bridge to masquerade:\n%s", got)
 	}
 	if err := n.check(n.pod(a)); err != nil {
 		t.Error(err)

@@ -94,12 +94,12 @@ func readNode(path string) (subnet.NodeFile, error) {
 
 // lastNode is the node file, or what stands in for it where nothing but freeing an address is wanted. host-local frees
 // by container and interface, whatever the range, but with no range at all it fails and leaks; so it gets one for
-// documentation (RFC 5737). The bridge plugin is told not to look for its own masquerade rules: podlaned's are the default.
+// documentation (RFC 5737).
 func lastNode(path string) (subnet.NodeFile, error) {
 	n, err := subnet.ReadNodeFile(path)
 	if err != nil {
 		anyRange := subnet.Pair{IPv4: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24)}
-		n = subnet.NodeFile{Network: anyRange, Subnet: anyRange, MTU: subnet.MinMTU, IPMasq: true}
+		n = subnet.NodeFile{Network: anyRange, Subnet: anyRange, MTU: subnet.MinMTU}
 	}
 	return n, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,15 +17,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// TestMain runs the tests in a sandbox, but not a fuzzing session: its workers talk over descriptors that the sandbox
-// does not hand on, and what is fuzzed here is pure.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("test.fuzz"); f.Value.String() != "" {
-		os.Exit(m.Run())
-	}
-	sandbox.Main(m)
-}
+func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // ours is where the built binaries are. /run is the sandbox's own and ends with it.
 const ours = "/run/podlane-cni"

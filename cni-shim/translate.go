@@ -17,8 +17,10 @@ func (c config) translate(n subnet.NodeFile) ([]byte, error) {
 		return nil, err
 	}
 	defaults := map[string]any{
-		"mtu":    n.MTU,
-		"ipMasq": !n.IPMasq, // one of the two masquerades, and the daemon knows which addresses are pods'
+		"mtu": n.MTU,
+		// bridge would masquerade what goes to pods of other nodes too. podlaned knows which addresses are pods'; where
+		// it does not masquerade, the operator wants none.
+		"ipMasq": false,
 	}
 	if c.plugin == bridge {
 		layer3 := string(c.keys["isGateway"]) != "false" // isDefaultGateway would overrule it

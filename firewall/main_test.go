@@ -1,9 +1,7 @@
 package firewall
 
 import (
-	"flag"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
@@ -12,14 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Fuzzing needs no kernel, and its workers do not run inside a sandbox.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(m.Run())
-	}
-	sandbox.Main(m)
-}
+func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // dual is the rules of a dual-stack node.
 var dual = Rules{

@@ -15,7 +15,7 @@ type NodeFile struct {
 	Network  Pair   // the whole pod network
 	Subnet   Pair   // this node's pod subnets; the file writes them as the gateway's address with the length
 	MTU      int    // of pods, in bytes
-	IPMasq   bool   // the daemon masquerades: the bridge must not
+	IPMasq   bool   // the daemon masquerades what leaves the pod network
 	NotReady string // why no new pod may be attached; empty: one may
 }
 

@@ -61,16 +61,24 @@ func (n Namespace) Delete() error {
 // Do runs f on a thread inside the namespace. Goroutines that f starts are not in it; sockets that f opens are.
 func (n Namespace) Do(f func() error) error {
 	return onThread(func() error {
-		fd, err := unix.Open(n.Path(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open namespace %s: %w", n.Name, err)
-		}
-		defer func() { _ = unix.Close(fd) }()
-		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter namespace %s: %w", n.Name, err)
+		if err := n.enter(); err != nil {
+			return err
 		}
 		return f()
 	})
+}
+
+// enter moves this thread into the namespace.
+func (n Namespace) enter() error {
+	fd, err := unix.Open(n.Path(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open namespace %s: %w", n.Name, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter namespace %s: %w", n.Name, err)
+	}
+	return nil
 }
 
 // Start starts cmd inside the namespace.
@@ -91,11 +99,18 @@ func (n Namespace) Run(name string, args ...string) (string, error) {
 }
 
 // onThread runs f on a thread of its own that ends with it, so that no other goroutine ever runs in f's namespace.
+// The main thread is passed over: it never ends, would stay in the namespace, and its namespaces are what /proc shows
+// as those of the process.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime ends the thread with the goroutine
-		done <- f()
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			done <- onThread(f) // on another thread, for this goroutine holds the main one meanwhile
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f() // never unlocked: the runtime ends the thread with the goroutine
 	}()
 	return <-done
 }

@@ -18,19 +18,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marker tells the second run of the program that it is inside.
+// marker tells the second run of the program that it is inside. It is not handed on, so that a program started inside
+// can have a sandbox of its own.
 const marker = "PODLANE_SANDBOX"
 
-// Run runs inside in a new sandbox and returns its exit code. Called again inside a sandbox it just runs inside.
+var inside bool
+
+// Run runs main in a new sandbox and returns its exit code. Called again inside a sandbox it just runs main.
 // started, where not nil, is told the process id of the sandbox's first process as the outside sees it.
 // It needs root (CAP_SYS_ADMIN); signals SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on.
-func Run(inside func() int, started func(pid int)) int {
+func Run(main func() int, started func(pid int)) int {
+	if inside {
+		return main()
+	}
 	if os.Getenv(marker) != "" {
 		if err := settle(); err != nil {
 			fmt.Fprintln(os.Stderr, "sandbox:", err)
 			return 1
 		}
-		return inside()
+		go endWithParent(os.NewFile(lifeline, "lifeline"))
+		return main()
 	}
 	code, err := spawn(started)
 	if err != nil {
@@ -41,17 +48,36 @@ func Run(inside func() int, started func(pid int)) int {
 }
 
 // Inside tells whether this process runs in a sandbox.
-func Inside() bool { return os.Getenv(marker) != "" }
+func Inside() bool { return inside || os.Getenv(marker) != "" }
+
+// lifeline is the descriptor of a pipe that nobody writes to: its end inside the sandbox reads the end of file when the
+// process outside has gone.
+const lifeline = 3
+
+// endWithParent ends the sandbox when the process outside ends. The death signal alone leaves a gap: a parent killed
+// between the child's birth and its asking for the signal is not noticed, because in a new PID namespace the parent's
+// id is 0 before and after.
+func endWithParent(pipe *os.File) {
+	_, _ = pipe.Read(make([]byte, 1)) // whatever it returns: the other end is gone
+	os.Exit(1)
+}
 
 // spawn starts the second run and waits for it. The thread is locked because the death signal follows the thread that
 // forked, not the process.
 func spawn(started func(pid int)) (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	inner, outer, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("make the lifeline: %w", err)
+	}
+	defer outer.Close()
+	defer inner.Close()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), marker+"=1")
+	cmd.ExtraFiles = []*os.File{inner} // becomes descriptor 3
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
@@ -91,6 +117,7 @@ func exitCode(s *os.ProcessState) int {
 
 // settle makes the new mount namespace private and gives it its own /proc and /run.
 func settle() error {
+	unix.CloseOnExec(lifeline)
 	for _, m := range []struct {
 		source, target, kind string
 		flags                uintptr
@@ -105,6 +132,10 @@ func settle() error {
 	}
 	if err := os.Mkdir(namespaces, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", namespaces, err)
+	}
+	inside = true
+	if err := os.Unsetenv(marker); err != nil {
+		return fmt.Errorf("unset %s: %w", marker, err)
 	}
 	return raiseLoopback()
 }

@@ -1,0 +1,82 @@
+// Command lab builds a cluster of nodes on this machine, measures who reaches whom, and lets one look around in it.
+// Everything it makes is in a sandbox that the kernel removes when the lab ends, whatever way it ends.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+const usage = `lab builds a podlane cluster in network namespaces on this machine.
+
+  lab up [flags]                            build it, measure, stay up until Ctrl-C; lab up -h lists the flags
+  lab exec [--name NAME] PLACE [COMMAND...] run a command (without one: a shell) in a node (n1), a pod (p1) or outside
+  lab list                                  the labs that run
+`
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(os.Stderr, usage)
+		return 2
+	}
+	commands := map[string]func([]string) (int, error){"up": up, "exec": execute, "list": list}
+	command, known := commands[args[0]]
+	switch {
+	case args[0] == "help" || args[0] == "-h" || args[0] == "--help":
+		fmt.Print(usage)
+		return 0
+	case !known:
+		fmt.Fprintf(os.Stderr, "lab: no command %q\n\n%s", args[0], usage)
+		return 2
+	}
+	code, err := command(args[1:])
+	var wrong usageError
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &wrong):
+		code = 2
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+	}
+	return code
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// newFlags is a set of flags whose errors run prints.
+func newFlags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	return f
+}
+
+// parse parses the flags; -h lists them.
+func parse(f *flag.FlagSet, args []string) error {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		f.SetOutput(os.Stdout)
+		fmt.Printf("lab %s:\n", f.Name())
+		f.PrintDefaults()
+		return err
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// root tells a user who is not root that the lab needs it.
+func root() error {
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root: run it with sudo")
+	}
+	return nil
+}

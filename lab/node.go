@@ -1,0 +1,194 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// startTimeout bounds how long a daemon may take until it is ready, and to end after a signal.
+const startTimeout = 30 * time.Second
+
+// Node is a node: a namespace on the underlay with a podlaned. Its methods are for one goroutine at a time.
+type Node struct {
+	*Place
+	Index  int        // from 1
+	Addr   netip.Addr // IPv4, on the underlay
+	Addr6  netip.Addr // IPv6; valid in a lab with Options.IPv6
+	daemon *process   // nil: never started
+}
+
+func (l *Lab) makeNode(i int) (*Node, error) {
+	name := fmt.Sprintf("n%d", i)
+	place, err := makePlace(name, l.options.Bin, l.nodeEnv(i, name))
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Place: place, Index: i}
+	for _, p := range l.underlay.plans {
+		if a := p.node(i).Addr(); a.Is4() {
+			n.Addr = a
+		} else {
+			n.Addr6 = a
+		}
+	}
+	return n, l.underlay.attach(i, place.ns)
+}
+
+// nodeEnv is podlaned's settings on node i, and so also those of `podlaned status` run there.
+func (l *Lab) nodeEnv(i int, name string) []string {
+	own := filepath.Join(dir, name)
+	return append([]string{
+		"PODLANE_ETCD_ENDPOINTS=" + strings.Join(l.Etcd.Endpoints(), ","),
+		"PODLANE_NODE_NAME=" + name,
+		"PODLANE_NODE_ID=lab-" + name,
+		"PODLANE_RUN_DIR=" + filepath.Join(own, "run"),
+		"PODLANE_STATE_DIR=" + filepath.Join(own, "state"),
+		"PODLANE_IP_MASQ=true",
+	}, l.options.NodeEnv(i)...)
+}
+
+// NodeFile is the path of the node file that podlaned writes.
+func (n *Node) NodeFile() string { return filepath.Join(n.dir(), "run", "subnet.env") }
+
+// StateDir is podlaned's.
+func (n *Node) StateDir() string { return filepath.Join(n.dir(), "state") }
+
+// LogFile is where podlaned's output goes, over all its starts.
+func (n *Node) LogFile() string { return filepath.Join(n.dir(), "podlaned.log") }
+
+// LogText is what podlaned wrote, over all its starts.
+func (n *Node) LogText() string {
+	text, err := os.ReadFile(n.LogFile())
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// Subnet is the node's pod subnets, as the node file says.
+func (n *Node) Subnet() (subnet.Pair, error) {
+	text, err := os.ReadFile(n.NodeFile())
+	if err != nil {
+		return subnet.Pair{}, err
+	}
+	file, err := subnet.ParseNodeFile(text)
+	if err != nil {
+		return subnet.Pair{}, fmt.Errorf("read %s: %w", n.NodeFile(), err)
+	}
+	return file.Subnet, nil
+}
+
+// Start starts podlaned and waits until it is ready: its node file is there and `podlaned status` ends with 0. The
+// error tells the last lines of its log. args follow `podlaned run`.
+func (n *Node) Start(ctx context.Context, args ...string) error {
+	if err := n.Launch(ctx, args...); err != nil {
+		return err
+	}
+	return n.Ready(ctx)
+}
+
+// Launch starts podlaned and does not wait for it; ctx bounds neither its life nor anything else but this call.
+func (n *Node) Launch(ctx context.Context, args ...string) error {
+	if n.daemon.running() {
+		return fmt.Errorf("podlaned on %s is running already", n.Name)
+	}
+	cmd := n.Command(context.WithoutCancel(ctx), "podlaned", append([]string{"run"}, args...)...)
+	daemon, err := startProcess(n.Place, cmd, n.LogFile())
+	if err != nil {
+		return fmt.Errorf("start podlaned on %s: %w", n.Name, err)
+	}
+	n.daemon = daemon
+	return nil
+}
+
+// Ready waits until podlaned, just launched, is ready.
+func (n *Node) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
+	defer cancel()
+	status := "no node file yet"
+	err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
+		if !n.daemon.running() {
+			return false, fmt.Errorf("it ended: %s", n.daemon.ended())
+		}
+		if _, err := os.Stat(n.NodeFile()); err != nil {
+			return false, nil //nolint:nilerr // not there yet
+		}
+		out, err := n.Run(ctx, "podlaned", "status")
+		status = out
+		return err == nil, nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("%w; its status: %s", context.Cause(ctx), strings.TrimSpace(status))
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return fmt.Errorf("podlaned on %s: %w; the end of its log:\n%s", n.Name, err, indent(lastLines(n.LogText(), 10)))
+}
+
+// Running tells whether podlaned runs.
+func (n *Node) Running() bool { return n.daemon.running() }
+
+// Signal sends podlaned a signal; one that has ended is left in peace.
+func (n *Node) Signal(s os.Signal) error { return n.daemon.signal(s) }
+
+// Stop ends podlaned by SIGTERM and waits for it; its exit code is returned.
+func (n *Node) Stop(ctx context.Context) (int, error) {
+	if n.daemon == nil {
+		return 0, fmt.Errorf("podlaned on %s was never started", n.Name)
+	}
+	if err := n.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	return n.Wait(ctx)
+}
+
+// Wait waits until podlaned has ended by itself, and returns its exit code; -1 where a signal ended it.
+func (n *Node) Wait(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-n.daemon.done:
+		return n.daemon.cmd.ProcessState.ExitCode(), nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("wait for podlaned on %s to end: %w", n.Name, ctx.Err())
+	}
+}
+
+// Kill ends podlaned by SIGKILL and waits for it.
+func (n *Node) Kill() error { return n.daemon.kill() }
+
+// Restart stops podlaned by SIGTERM, starts it again and waits until it is ready.
+func (n *Node) Restart(ctx context.Context, args ...string) error {
+	if _, err := n.Stop(ctx); err != nil {
+		return err
+	}
+	return n.Start(ctx, args...)
+}
+
+// Unplug takes the node off the underlay, as when its cable is pulled: eth0 stays and has no carrier.
+func (n *Node) Unplug() error { return n.plug(netlink.LinkSetDown) }
+
+// Plug puts the node back on the underlay.
+func (n *Node) Plug() error { return n.plug(netlink.LinkSetUp) }
+
+func (n *Node) plug(set func(netlink.Link) error) error {
+	link, err := netlink.LinkByName(n.Name)
+	if err != nil {
+		return fmt.Errorf("find the bridge's end of %s: %w", n.Name, err)
+	}
+	return set(link)
+}

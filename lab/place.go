@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// Place is where commands run: a node, a pod, or the outside.
+type Place struct {
+	Name string
+	ns   sandbox.Namespace
+	bin  string
+	env  []string // added to this process's own
+}
+
+// makePlace makes the namespace and writes its environment where Attached commands find it.
+func makePlace(name, bin string, env []string) (*Place, error) {
+	p := &Place{Name: name, bin: bin}
+	p.env = append([]string{
+		"TMPDIR=" + filepath.Join(dir, "tmp"),
+		"PATH=" + bin + ":" + os.Getenv("PATH"),
+	}, env...)
+	if err := os.MkdirAll(p.dir(), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(envFile(name), []byte(strings.Join(p.env, "\n")+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	ns, err := sandbox.New(name)
+	if err != nil {
+		return nil, err
+	}
+	p.ns = ns
+	if err := ns.Do(func() error { return sysctl(quiet) }); err != nil {
+		return nil, errors.Join(err, p.remove())
+	}
+	return p, nil
+}
+
+// remove takes the place and its files away. The namespace lasts as long as something runs in it.
+func (p *Place) remove() error { return errors.Join(p.ns.Delete(), os.RemoveAll(p.dir())) }
+
+// dir is where the place's files are.
+func (p *Place) dir() string { return filepath.Join(dir, p.Name) }
+
+func envFile(place string) string { return filepath.Join(dir, place, "env") }
+
+// Env is the environment of commands in the place.
+func (p *Place) Env() []string { return append(os.Environ(), p.env...) }
+
+// Do runs f on a thread inside the place's network namespace: sockets that f opens are in it, goroutines that f starts
+// are not.
+func (p *Place) Do(f func() error) error { return p.ns.Do(f) }
+
+// Path is the file that stands for the place's network namespace.
+func (p *Place) Path() string { return p.ns.Path() }
+
+// Command is a command with the place's environment, killed when ctx ends. A bare name is looked for in the lab's
+// folder of binaries first. It is in the place only if StartCommand starts it.
+func (p *Place) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if built := filepath.Join(p.bin, name); !strings.Contains(name, "/") && executable(built) {
+		name = built
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = p.Env()
+	cmd.WaitDelay = 2 * time.Second // for children of a killed command that hold its output open
+	return cmd
+}
+
+// StartCommand starts cmd in the place; the caller waits for it.
+func (p *Place) StartCommand(cmd *exec.Cmd) error { return p.ns.Start(cmd) }
+
+// Run runs a command in the place until it ends, and returns what it printed, errors included. The error names the
+// place and the command.
+func (p *Place) Run(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := p.output(p.Command(ctx, name, args...))
+	if err != nil {
+		said := strings.TrimSpace(out)
+		if said != "" {
+			said = ": " + said
+		}
+		return out, fmt.Errorf("in %s: %s: %w%s", p.Name, strings.Join(append([]string{name}, args...), " "), err, said)
+	}
+	return out, nil
+}
+
+func (p *Place) output(cmd *exec.Cmd) (string, error) {
+	var out []byte
+	err := p.ns.Do(func() (err error) {
+		out, err = cmd.CombinedOutput()
+		return err
+	})
+	return string(out), err
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// ErrNoPlace answers a search for a place that a lab does not have.
+var ErrNoPlace = errors.New("no such node or pod")
+
+// Attach starts a command, from outside, in a place of the lab whose sandbox's first process has this id, with the
+// place's environment and this process's standard streams; the caller waits for it. args[0] is looked for in the
+// place's PATH.
+func Attach(pid int, place string, args []string) (*exec.Cmd, error) {
+	root := sandbox.Root(pid)
+	if place == "" || strings.Contains(place, "/") {
+		return nil, fmt.Errorf("%q: %w", place, ErrNoPlace)
+	}
+	text, err := os.ReadFile(filepath.Join(root, envFile(place)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; there are: %s", place, ErrNoPlace, strings.Join(places(root), " "))
+	}
+	env := strings.Split(strings.TrimSpace(string(text)), "\n")
+	path, err := lookPath(args[0], env)
+	if err != nil {
+		return nil, err
+	}
+	cmd := &exec.Cmd{Path: path, Args: args, Env: append(os.Environ(), env...)}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if cmd.Dir, err = os.Getwd(); err != nil {
+		cmd.Dir = "/"
+	}
+	return cmd, sandbox.Start(pid, place, cmd)
+}
+
+// places lists the places of a lab by its file tree.
+func places(root string) []string {
+	files, err := filepath.Glob(filepath.Join(root, envFile("*")))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, filepath.Base(filepath.Dir(f)))
+	}
+	slices.SortFunc(names, natural)
+	return names
+}
+
+// natural orders n2 before n10.
+func natural(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
+
+// lookPath finds a command in the PATH of an environment.
+func lookPath(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	for _, e := range env {
+		list, ok := strings.CutPrefix(e, "PATH=")
+		if !ok {
+			continue
+		}
+		for _, d := range filepath.SplitList(list) {
+			if path := filepath.Join(d, name); executable(path) {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
+}

@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// probeTimeout bounds one question to another place.
+const probeTimeout = 3 * time.Second
+
+// pingResult is ping's last line: rtt min/avg/max/mdev = 0.031/0.045/0.070/0.011 ms.
+var pingResult = regexp.MustCompile(`(?m)^rtt min/avg/max/mdev = ([0-9.]+)/([0-9.]+)/`)
+
+// pinged is what some pings found.
+type pinged struct{ best, mean time.Duration }
+
+// Ping sends count packets from the place, all of which must be answered, and returns the shortest round trip.
+func (p *Place) Ping(ctx context.Context, to netip.Addr, count int) (time.Duration, error) {
+	r, err := p.ping(ctx, to, count, 2*time.Millisecond)
+	return r.best, err
+}
+
+func (p *Place) ping(ctx context.Context, to netip.Addr, count int, interval time.Duration) (pinged, error) {
+	out, err := p.output(p.Command(ctx, "ping", "-n", "-q", "-W", "1",
+		"-c", strconv.Itoa(count), "-i", fmt.Sprintf("%.3f", interval.Seconds()), to.String()))
+	if ctx.Err() != nil {
+		return pinged{}, ctx.Err()
+	}
+	m := pingResult.FindStringSubmatch(out)
+	if m == nil {
+		return pinged{}, fmt.Errorf("ping %s: no answer%s", to, because(err, out))
+	}
+	if want := fmt.Sprintf("%d packets transmitted, %d received", count, count); !strings.Contains(out, want) {
+		return pinged{}, fmt.Errorf("ping %s: packets were lost: %s", to, lossLine(out))
+	}
+	best, err1 := time.ParseDuration(m[1] + "ms")
+	mean, err2 := time.ParseDuration(m[2] + "ms")
+	return pinged{best, mean}, errors.Join(err1, err2)
+}
+
+// because adds what ping said where that is more than its statistics.
+func because(err error, out string) string {
+	if err == nil || strings.Contains(out, "packets transmitted") {
+		return ""
+	}
+	return ": " + strings.TrimSpace(out)
+}
+
+func lossLine(out string) string {
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "packets transmitted") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(out)
+}
+
+// Mirror is a TCP server in a place that tells each client the address it saw it come from.
+type Mirror struct {
+	Addr     netip.AddrPort
+	listener net.Listener
+	done     chan struct{}
+}
+
+// NewMirror starts a Mirror on an address of the place, on a free port.
+func (p *Place) NewMirror(ctx context.Context, a netip.Addr) (*Mirror, error) {
+	m := &Mirror{done: make(chan struct{})}
+	err := p.Do(func() (err error) {
+		m.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(a, 0).String())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen in %s: %w", p.Name, err)
+	}
+	m.Addr = m.listener.Addr().(*net.TCPAddr).AddrPort()
+	go m.serve()
+	return m, nil
+}
+
+func (m *Mirror) serve() {
+	defer close(m.done)
+	for {
+		c, err := m.listener.Accept()
+		if err != nil {
+			return
+		}
+		_ = c.SetDeadline(time.Now().Add(probeTimeout))
+		_, _ = io.WriteString(c, c.RemoteAddr().String()) // the client notices
+		_ = c.Close()
+	}
+}
+
+// Close ends the server.
+func (m *Mirror) Close() {
+	_ = m.listener.Close()
+	<-m.done
+}
+
+// SourceSeenBy asks a Mirror, from this place, which source address it sees.
+func (p *Place) SourceSeenBy(ctx context.Context, m *Mirror) (netip.Addr, error) {
+	var c net.Conn
+	err := p.Do(func() (err error) {
+		c, err = (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", m.Addr.String())
+		return err
+	})
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
+		return netip.Addr{}, err
+	}
+	text, err := io.ReadAll(c)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("ask for the source address: %w", err)
+	}
+	saw, err := netip.ParseAddrPort(string(text))
+	return saw.Addr().Unmap(), err
+}
+
+// Throughput sends TCP from this place to an address of another for a time, by iperf3, and returns bits per second as
+// received.
+func (p *Place) Throughput(ctx context.Context, to *Place, a netip.Addr, lasting time.Duration) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, lasting+10*time.Second)
+	defer cancel()
+	stop, err := to.iperfServer(ctx, a)
+	if err != nil {
+		return 0, fmt.Errorf("iperf3 server in %s: %w", to.Name, err)
+	}
+	defer stop()
+	out, runErr := p.output(p.Command(ctx, "iperf3", "--client", a.String(), "--json",
+		"--time", fmt.Sprintf("%.0f", lasting.Seconds())))
+	var result struct {
+		Error string
+		End   struct {
+			SumReceived struct {
+				Rate float64 `json:"bits_per_second"`
+			} `json:"sum_received"`
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		return 0, fmt.Errorf("iperf3 from %s to %s: %w", p.Name, to.Name, errors.Join(runErr, err))
+	}
+	if result.Error != "" {
+		return 0, fmt.Errorf("iperf3 from %s to %s: %s", p.Name, to.Name, result.Error)
+	}
+	return result.End.SumReceived.Rate, nil
+}
+
+// iperfServer starts a server for one client and waits until it listens.
+func (p *Place) iperfServer(ctx context.Context, a netip.Addr) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := p.Command(ctx, "iperf3", "--server", "--one-off", "--forceflush", "--bind", a.String())
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = p.StartCommand(cmd)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "listening") {
+			break
+		}
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	return func() {
+		cancel()
+		<-drained
+		_ = cmd.Wait() // killed
+	}, nil
+}

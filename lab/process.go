@@ -1,0 +1,85 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// process is a daemon that writes to a log file. Its end is noticed when it comes.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+}
+
+// startProcess starts cmd in the place, adding to the log file.
+func startProcess(p *Place, cmd *exec.Cmd, log string) (*process, error) {
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	cmd.Stdout, cmd.Stderr = f, f
+	if err := p.StartCommand(cmd); err != nil {
+		return nil, err
+	}
+	r := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		_ = cmd.Wait() // its state tells
+	}()
+	return r, nil
+}
+
+// running tells whether the process has not ended; false for a nil process.
+func (r *process) running() bool {
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// signal sends s; a process that has ended is left in peace.
+func (r *process) signal(s os.Signal) error {
+	if !r.running() {
+		return nil
+	}
+	if err := r.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// kill ends the process for sure and waits for it.
+func (r *process) kill() error {
+	if r == nil {
+		return nil
+	}
+	err := r.signal(syscall.SIGKILL)
+	if err == nil {
+		<-r.done
+	}
+	return err
+}
+
+// ended says how an ended process did.
+func (r *process) ended() string { return r.cmd.ProcessState.String() }
+
+// lastLines is the last n lines of a text.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// indent puts two spaces before each line.
+func indent(text string) string {
+	return fmt.Sprint("  ", strings.ReplaceAll(text, "\n", "\n  "))
+}

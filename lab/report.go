@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Look is how a table is written.
+type Look struct {
+	Width  int // of the terminal, in columns; 0: 80
+	Colour bool
+}
+
+// How many pods and failures are written one by one.
+const (
+	mostPods     = 40
+	mostFailures = 15
+)
+
+// Write writes the table for people to read: what was reached, how fast, and each check that did not hold.
+func (t Table) Write(w io.Writer, look Look) {
+	if look.Width == 0 {
+		look.Width = 80
+	}
+	if len(t.Pods) > 1 {
+		fmt.Fprintf(w, "Every pod pings every other: round trip in ms, best of %d\n\n", pings)
+		t.writePairs(w, look)
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "Checks\n\n")
+	for _, s := range []struct {
+		kind       Kind
+		name, says string
+	}{
+		{PodToPod, "pod to pod", ""},
+		{NodeToPod, "node to a pod of another node", ""},
+		{PodToOwnNode, "pod to its own node", ""},
+		{PodToOutside, "pod to outside, masqueraded", "outside sees the node"},
+		{SourceKept, "source address kept", "a pod sees the other pod itself"},
+	} {
+		t.writeSummary(w, look, s.kind, s.name, s.says)
+	}
+	if t.From[0] != "" {
+		fmt.Fprintln(w)
+		t.writeSpeed(w)
+	}
+	t.writeFailures(w, look)
+}
+
+// writePairs writes a matrix where it fits, and otherwise a line for each pod.
+func (t Table) writePairs(w io.Writer, look Look) {
+	const head, column = 30, 7
+	at := map[[2]string]Check{}
+	for _, c := range t.Of(PodToPod) {
+		at[[2]string{c.From, c.To}] = c
+	}
+	matrix := head+column*len(t.Pods) <= look.Width
+	if matrix {
+		fmt.Fprintf(w, "  %-*s", head-2, "from                      to")
+		for _, p := range t.Pods {
+			fmt.Fprintf(w, "%*s", column, p.Name)
+		}
+		fmt.Fprintln(w)
+	}
+	for i, from := range t.Pods {
+		if i == mostPods {
+			fmt.Fprintf(w, "  ... and %d pods more\n", len(t.Pods)-i)
+			break
+		}
+		fmt.Fprintf(w, "  %-*s", head-2, fmt.Sprintf("%-5s %-5s %s", from.Name, from.Node, from.Addr))
+		if matrix {
+			for _, to := range t.Pods {
+				fmt.Fprint(w, cell(at[[2]string{from.Name, to.Name}], from == to, column, look))
+			}
+			fmt.Fprintln(w)
+			continue
+		}
+		var row []Check
+		for _, to := range t.Pods {
+			if from != to {
+				row = append(row, at[[2]string{from.Name, to.Name}])
+			}
+		}
+		fmt.Fprintln(w, "  "+reached(row))
+	}
+}
+
+// cell is one round trip, or FAIL, at the right of so many columns.
+func cell(c Check, self bool, columns int, look Look) string {
+	switch {
+	case self:
+		return fmt.Sprintf("%*s", columns, "-")
+	case c.Err != nil:
+		return strings.Repeat(" ", columns-len("FAIL")) + look.bad("FAIL")
+	}
+	return fmt.Sprintf("%*s", columns, milliseconds(c.RTT))
+}
+
+// reached counts the checks that held, and gives the range of their round trips.
+func reached(checks []Check) string {
+	held := 0
+	var shortest, longest time.Duration
+	for _, c := range checks {
+		if c.Err != nil {
+			continue
+		}
+		held++
+		if shortest == 0 || c.RTT < shortest {
+			shortest = c.RTT
+		}
+		longest = max(longest, c.RTT)
+	}
+	text := fmt.Sprintf("%4d of %-4d", held, len(checks))
+	if longest > 0 {
+		text += fmt.Sprintf("  %s to %s ms", milliseconds(shortest), milliseconds(longest))
+	}
+	return text
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
+
+func (t Table) writeSummary(w io.Writer, look Look, k Kind, name, says string) {
+	checks := t.Of(k)
+	if len(checks) == 0 {
+		return
+	}
+	mark := look.good("ok    ")
+	for _, c := range checks {
+		if c.Err != nil {
+			mark = look.bad("FAILED")
+		}
+	}
+	if says != "" {
+		says = "  " + says
+	}
+	fmt.Fprintf(w, "  %s  %-30s%s%s\n", mark, name, reached(checks), says)
+}
+
+func (t Table) writeSpeed(w io.Writer) {
+	fmt.Fprintf(w, "%-30s%14s%14s%8s\n\n", fmt.Sprintf("%s (%s) to %s (%s)", t.From[0], t.From[1], t.To[0], t.To[1]),
+		"pod to pod", "node to node", "ratio")
+	for _, l := range []struct {
+		name    string
+		c       Compare
+		unit    string
+		scaling float64
+		digits  int
+	}{
+		{"TCP", t.Rate, "Gbit/s", 1e-9, 2},
+		{"round trip, mean", t.RoundTrip, "ms", 1e3, 3},
+	} {
+		if l.c.Pod == 0 || l.c.Node == 0 {
+			fmt.Fprintf(w, "  %-28snot measured\n", l.name)
+			continue
+		}
+		value := func(f float64) string { return fmt.Sprintf("%.*f %s", l.digits, f*l.scaling, l.unit) }
+		fmt.Fprintf(w, "  %-28s%14s%14s%8.2f\n", l.name, value(l.c.Pod), value(l.c.Node), l.c.Ratio())
+	}
+}
+
+func (t Table) writeFailures(w io.Writer, look Look) {
+	if t.OK() {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n\n", look.bad("What did not hold"))
+	for i, c := range t.Failed() {
+		if i == mostFailures {
+			fmt.Fprintf(w, "  ... and %d more\n", len(t.Failed())-i)
+			break
+		}
+		fmt.Fprintf(w, "  %s to %s: %v\n", c.From, c.To, c.Err)
+	}
+	if t.RateErr != nil {
+		fmt.Fprintf(w, "%s\n", indent(t.RateErr.Error()))
+	}
+}
+
+func (l Look) good(s string) string { return l.paint("32", s) }
+func (l Look) bad(s string) string  { return l.paint("31;1", s) }
+
+func (l Look) paint(colour, s string) string {
+	if !l.Colour {
+		return s
+	}
+	return "\x1b[" + colour + "m" + s + "\x1b[0m"
+}

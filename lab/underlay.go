@@ -1,0 +1,240 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// bridgeName is the underlay bridge's, in the sandbox's own namespace.
+const bridgeName = "underlay0"
+
+// underlay is the bridge that the nodes are on.
+type underlay struct {
+	bridge *netlink.Bridge
+	plans  []plan // one for each family in use
+	mtu    int
+	cables []cable
+}
+
+// cable is a pair of devices: device here, eth0 in the namespace.
+type cable struct {
+	device string
+	ns     sandbox.Namespace
+}
+
+// makeUnderlay makes the bridge with the router's and etcd's addresses, and forwards between it and the outside.
+func makeUnderlay(o Options) (*underlay, error) {
+	u := &underlay{plans: plans[:1], mtu: o.MTU}
+	if o.IPv6 {
+		u.plans = plans
+	}
+	if err := errors.Join(sysctl(router), sysctl(quiet)); err != nil {
+		return nil, err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = bridgeName, o.MTU
+	u.bridge = &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(u.bridge); err != nil {
+		return nil, fmt.Errorf("make bridge %s: %w", bridgeName, err)
+	}
+	var addrs []netip.Prefix
+	for _, p := range u.plans {
+		for i := 1; i <= o.EtcdMembers; i++ {
+			addrs = append(addrs, p.member(i))
+		}
+	}
+	if err := raise(bridgeName, addrs); err != nil {
+		return u, err
+	}
+	return u, nil
+}
+
+// router is set where the router is, quiet everywhere: IPv6 addresses are used at once, link-local ones included, not
+// after a second of duplicate address detection.
+var (
+	router = map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1"}
+	quiet  = map[string]string{"ipv6/conf/all/accept_dad": "0", "ipv6/conf/default/accept_dad": "0"}
+)
+
+// sysctl sets kernel parameters of this network namespace. A kernel without IPv6 does not have those.
+func sysctl(parameters map[string]string) error {
+	for name, value := range parameters {
+		err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeOutside makes the namespace that stands for the rest of the world. It knows the underlay, not the pod network.
+func (u *underlay) makeOutside(o Options) (*Place, error) {
+	place, err := makePlace("outside", o.Bin, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.veth("outside0", place.ns); err != nil {
+		return place, err
+	}
+	var here, there []netip.Prefix
+	var routes []netlink.Route
+	for _, p := range u.plans {
+		here, there = append(here, p.gateway()), append(there, p.world())
+		routes = append(routes, route(p.underlay, p.gateway().Addr()))
+	}
+	if err := raise("outside0", here); err != nil {
+		return place, err
+	}
+	return place, place.Do(func() error { return configure(there, routes) })
+}
+
+// attach connects node i to the bridge. Its default route leads to the outside.
+func (u *underlay) attach(i int, ns sandbox.Namespace) error {
+	name := fmt.Sprintf("n%d", i)
+	if err := u.veth(name, ns); err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetMaster(link, u.bridge); err != nil {
+		return fmt.Errorf("connect %s to %s: %w", name, bridgeName, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	var addrs []netip.Prefix
+	var routes []netlink.Route
+	for _, p := range u.plans {
+		addrs = append(addrs, p.node(i))
+		anywhere := netip.PrefixFrom(p.underlay.Addr(), 0).Masked()
+		routes = append(routes, route(anywhere, p.router().Addr()))
+	}
+	return ns.Do(func() error { return configure(addrs, routes) })
+}
+
+// await waits until the kernel has noted that everything is up, which may take a second: until then the bridge does not
+// forward to a node, and IPv6 addresses are not used.
+func (u *underlay) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for _, c := range u.cables {
+		if err := poll(ctx, 10*time.Millisecond, c.up); err != nil {
+			return fmt.Errorf("wait for %s and its other end: %w", c.device, err)
+		}
+	}
+	return poll(ctx, 10*time.Millisecond, func() (bool, error) { return deviceUp(bridgeName) })
+}
+
+func (c cable) up() (bool, error) {
+	here, err := deviceUp(c.device)
+	if err != nil || !here {
+		return false, err
+	}
+	there := false
+	err = c.ns.Do(func() (err error) {
+		there, err = deviceUp("eth0")
+		return err
+	})
+	return there, err
+}
+
+// deviceUp tells whether a device has a carrier and all its addresses can be used.
+func deviceUp(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return false, fmt.Errorf("find %s: %w", name, err)
+	}
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return false, fmt.Errorf("list addresses of %s: %w", name, err)
+	}
+	tentative := slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 })
+	return link.Attrs().OperState == netlink.OperUp && !tentative, nil
+}
+
+// veth makes a pair of devices: name here, eth0 in the namespace.
+func (u *underlay) veth(name string, ns sandbox.Namespace) error {
+	f, err := os.Open(ns.Path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = name, u.mtu
+	v := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerMTU: uint32(u.mtu), PeerNamespace: netlink.NsFd(f.Fd())}
+	if err := netlink.LinkAdd(v); err != nil {
+		return fmt.Errorf("connect %s: %w", ns.Name, err)
+	}
+	u.cables = append(u.cables, cable{name, ns})
+	return nil
+}
+
+// remove takes the bridge and the devices away.
+func (u *underlay) remove() error {
+	devices := []string{bridgeName}
+	for _, c := range u.cables {
+		devices = append(devices, c.device)
+	}
+	var errs []error
+	for _, name := range devices {
+		link, err := netlink.LinkByName(name)
+		var gone netlink.LinkNotFoundError
+		if errors.As(err, &gone) {
+			continue // with the namespace of its other end
+		}
+		if err == nil {
+			err = netlink.LinkDel(link)
+		}
+		if err != nil && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// configure gives eth0 of this namespace its addresses and routes.
+func configure(addrs []netip.Prefix, routes []netlink.Route) error {
+	if err := raise("eth0", addrs); err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if err := netlink.RouteAdd(&r); err != nil {
+			return fmt.Errorf("add route %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// raise gives a device of this namespace its addresses, without duplicate address detection, and sets it up.
+func raise(name string, addrs []netip.Prefix) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	for _, a := range addrs {
+		addr := netlink.Addr{IPNet: ipNet(a)}
+		if a.Addr().Is6() {
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(link, &addr); err != nil {
+			return fmt.Errorf("add address %s to %s: %w", a, name, err)
+		}
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("raise %s: %w", name, err)
+	}
+	return nil
+}
