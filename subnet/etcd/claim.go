@@ -1,0 +1,92 @@
+package etcd
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// A claim is the question of a node that has no lease to the holders of leases that look like its own: is one of you
+// alive? It stands at PREFIX/claims/<node id>. A live holder writes its lease once more, which is the answer.
+
+// claim is another node's question as it stands in etcd, or our own.
+type claim struct {
+	from     subnet.Lease // only what identifies a node
+	modified int64        // revision
+}
+
+// maxClaims bounds the claims that are remembered.
+const maxClaims = 10000
+
+// claimJSON is the value of a claim.
+type claimJSON struct {
+	NodeID     string     `json:",omitempty"`
+	Node       string     `json:",omitempty"`
+	PublicIP   netip.Addr `json:",omitzero"`
+	PublicIPv6 netip.Addr `json:",omitzero"`
+}
+
+func claimValue(self subnet.Self) []byte {
+	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6})
+	if err != nil {
+		panic(err) // strings and addresses: it cannot fail
+	}
+	return b
+}
+
+// parseClaim reads what another node wrote.
+func parseClaim(value []byte) (subnet.Lease, error) {
+	var j claimJSON
+	if len(value) > 4<<10 {
+		return subnet.Lease{}, fmt.Errorf("claim has %d bytes, more than %d", len(value), 4<<10)
+	}
+	if err := json.Unmarshal(value, &j); err != nil {
+		return subnet.Lease{}, fmt.Errorf("claim: %w", err)
+	}
+	return subnet.Lease{
+		IPv4: subnet.Endpoint{PublicIP: j.PublicIP},
+		IPv6: subnet.Endpoint{PublicIP: j.PublicIPv6},
+		Node: subnet.Node{ID: j.NodeID, Name: j.Node},
+	}, nil
+}
+
+func (m *mirror) putClaim(key string, kv *mvccpb.KeyValue) {
+	from, err := parseClaim(kv.Value)
+	_, known := m.claims[key]
+	if err != nil || !known && len(m.claims) >= maxClaims {
+		delete(m.claims, key) // a question nobody can read gets no answer
+		return
+	}
+	m.claims[key] = claim{from: from, modified: kv.ModRevision}
+}
+
+// claimKey is the key of a node's claim: the id is escaped, for it could hold a slash.
+func (s *Store) claimKey(n subnet.Node) string { return s.prefix + "/" + claims + url.PathEscape(n.ID) }
+
+// asking is our own question.
+type asking struct {
+	revision int64     // at which it was written; 0: we do not ask
+	until    time.Time // how long an answer is awaited
+	ttl      int64     // its etcd lease: to revoke it is to delete the claim, unless a clone has written over it
+}
+
+// claim is the question as subnet.Decide sees it.
+func (a asking) claim(now time.Time) subnet.Claim {
+	return subnet.Claim{Revision: a.revision, Expired: a.revision > 0 && !now.Before(a.until)}
+}
+
+// unanswered tells whether a claim by another node waits for the holder of a lease that was last written at a revision.
+func (m *mirror) unanswered(self subnet.Self, ownClaim, written int64) bool {
+	for _, c := range m.claims {
+		if c.modified > written && c.modified != ownClaim && self.Concerns(c.from) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,322 @@
+package etcd
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// authority is a CA in a folder.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) authority {
+	a := authority{t: t, dir: t.TempDir()}
+	a.cert, a.key = a.make("ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	return a
+}
+
+func (a authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+// make writes NAME.pem and NAME-key.pem.
+func (a authority) make(name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c.SerialNumber, c.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: name}
+	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		name + ".pem":     {Type: "CERTIFICATE", Bytes: der},
+		name + "-key.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(a.file(file), pem.EncodeToMemory(block), 0o600); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a authority) leaf(name string) {
+	a.make(name, &x509.Certificate{
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	})
+}
+
+// startTLS starts an etcd with TLS, and a CA that signed its certificate and a client's.
+func startTLS(t *testing.T, clientCert bool) (*server, authority) {
+	a := newAuthority(t)
+	a.leaf("server")
+	a.leaf("client")
+	s := &server{t: t, url: freeURL(t, "https"), peer: freeURL(t, "http")}
+	s.tls.CertFile, s.tls.KeyFile = a.file("server.pem"), a.file("server-key.pem")
+	s.tls.ClientCertAuth = clientCert
+	if clientCert {
+		s.tls.TrustedCAFile = a.file("ca.pem")
+	}
+	s.start(t.TempDir())
+	t.Cleanup(s.stop)
+	return s, a
+}
+
+// works checks that a node gets a lease by this configuration of the client.
+func works(t *testing.T, cfg Config) {
+	t.Helper()
+	store := openStore(t, cfg)
+	if err := store.SetConfig(t.Context(), []byte(ipv4Config)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, store, quick(1)).held(t)
+}
+
+func TestTLSWithCAAlone(t *testing.T) {
+	etcd, a := startTLS(t, false)
+	works(t, Config{Endpoints: []string{etcd.url}, CAFile: a.file("ca.pem")})
+}
+
+func TestTLSWithClientCertificate(t *testing.T) {
+	etcd, a := startTLS(t, true)
+	works(t, Config{Endpoints: []string{etcd.url}, CAFile: a.file("ca.pem"), CertFile: a.file("client.pem"), KeyFile: a.file("client-key.pem")})
+}
+
+func TestTLSWithAnotherCASaysSo(t *testing.T) {
+	etcd, _ := startTLS(t, false)
+	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, CAFile: newAuthority(t).file("ca.pem")}), quick(1))
+	s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
+	if !strings.Contains(s.Err.Error(), "certificate") || !strings.Contains(s.Err.Error(), etcd.url) {
+		t.Errorf("error %q does not say that the certificate is not trusted", s.Err)
+	}
+}
+
+// withUsers turns authentication on: root, and podlane, which may use the prefix alone.
+func withUsers(t *testing.T, etcd *server) {
+	t.Helper()
+	c := etcd.client()
+	ctx := t.Context()
+	end := clientv3.GetPrefixRangeEnd(DefaultPrefix + "/")
+	steps := []func() error{
+		func() error { _, err := c.RoleAdd(ctx, "root"); return err },
+		func() error { _, err := c.UserAdd(ctx, "root", "r"); return err },
+		func() error { _, err := c.UserGrantRole(ctx, "root", "root"); return err },
+		func() error { _, err := c.RoleAdd(ctx, "podlane"); return err },
+		func() error {
+			_, err := c.RoleGrantPermission(ctx, "podlane", DefaultPrefix+"/", end, clientv3.PermissionType(clientv3.PermReadWrite))
+			return err
+		},
+		func() error { _, err := c.UserAdd(ctx, "podlane", "secret"); return err },
+		func() error { _, err := c.UserGrantRole(ctx, "podlane", "podlane"); return err },
+		func() error { _, err := c.UserAdd(ctx, "nobody", "secret"); return err },
+		func() error { _, err := c.AuthEnable(ctx); return err },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestUserAndPassword(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	withUsers(t, etcd)
+	works(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", Password: "secret"})
+	for _, bad := range []Config{
+		{Username: "podlane", Password: "wrong"},
+		{Username: "nobody", Password: "secret"},
+		{},
+	} {
+		bad.Endpoints = []string{etcd.url}
+		text := run(t, openStore(t, bad), quick(2)).fails(t, ErrDenied)
+		if !strings.Contains(text, `"`+bad.Username+`"`) {
+			t.Errorf("%q does not name the user", text)
+		}
+		if _, _, err := openStore(t, bad).Config(t.Context()); !errors.Is(err, ErrDenied) {
+			t.Errorf("Config: %v", err)
+		}
+	}
+}
+
+func TestTokensEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	withUsers(t, etcd)
+	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", Password: "secret"}), quick(1))
+	n.held(t)
+	dir := etcd.dir
+	etcd.stop()
+	n.wait(t, "error", func(s State) bool { return s.Err != nil })
+	etcd.start(dir)
+	n.held(t)
+}
+
+func TestOneOfTwoEndpointsIsDead(t *testing.T) {
+	etcd := startEtcd(t)
+	dead := freeURL(t, "http")
+	works(t, Config{Endpoints: []string{dead, etcd.url}})
+}
+
+func TestOneOfTwoEndpointsIsMute(t *testing.T) {
+	etcd := startEtcd(t)
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	works(t, Config{Endpoints: []string{"http://" + mute.Addr().String(), etcd.url}})
+}
+
+func TestStartWithoutEtcdSaysSoAndGoesOn(t *testing.T) {
+	t.Parallel()
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	for _, user := range []string{"", "somebody"} {
+		dead := freeURL(t, "http")
+		for _, e := range []string{dead, "http://" + mute.Addr().String()} {
+			cfg := Config{Endpoints: []string{e}, Username: user, Password: user}
+			start := time.Now()
+			n := run(t, openStore(t, cfg), quick(1))
+			s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("said so after %v", d)
+			}
+			if !strings.Contains(s.Err.Error(), "etcd does not answer at "+e) {
+				t.Errorf("error %q", s.Err)
+			}
+			n.stop(t)
+		}
+	}
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	dir := etcd.dir
+	etcd.stop()
+	n := run(t, etcd.open(t), quick(1))
+	n.wait(t, "error", func(s State) bool { return s.Err != nil && s.Set.Revision == 0 })
+	etcd.start(dir)
+	n.held(t)
+}
+
+func TestConnectionsThatBreakAtOnceAreNotMadeWithoutAPause(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"", "somebody"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var accepted atomic.Int32
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted.Add(1)
+				_ = c.Close()
+			}
+		}()
+		run(t, openStore(t, Config{Endpoints: []string{"http://" + l.Addr().String()}, Username: user, Password: user}), quick(1))
+		<-time.After(3 * time.Second) // what must not happen has no condition to wait for
+		if n := accepted.Load(); n < 2 || n > 20 {
+			t.Errorf("user %q: %d connections in 3 s", user, n)
+		}
+		l.Close()
+	}
+}
+
+func TestEtcdIsDownForAWhile(t *testing.T) {
+	t.Parallel()
+	etcd, n, before := holder(t, quick(1))
+	dir := etcd.dir
+	etcd.stop()
+	s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
+	if !s.Held || s.Own != before.Own || len(s.Set.Records) != 1 {
+		t.Errorf("without etcd: held %v own %v set %v", s.Held, s.Own, s.Set)
+	}
+	etcd.start(dir)
+	if after := n.held(t); after.Own != before.Own {
+		t.Errorf("own %v, before %v", after.Own, before.Own)
+	}
+}
+
+func TestCloseWhileWaiting(t *testing.T) {
+	dead := freeURL(t, "http")
+	store := openStore(t, Config{Endpoints: []string{dead}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := store.Run(ctx, quick(1), func(State) {}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefusesBadConfiguration(t *testing.T) {
+	a := newAuthority(t)
+	a.leaf("x")
+	a.leaf("y")
+	junk := a.file("junk")
+	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	https := []string{"https://127.0.0.1:2379"}
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{}, "no endpoint"},
+		{Config{Endpoints: []string{"127.0.0.1:2379"}}, `"127.0.0.1:2379"`},
+		{Config{Endpoints: []string{"ftp://a"}}, "ftp://a"},
+		{Config{Endpoints: []string{"http://"}}, "http://"},
+		{Config{Endpoints: []string{"http://a:1", "https://b:1"}}, "one with TLS, one without"},
+		{Config{Endpoints: []string{"http://a:1"}, CAFile: a.file("ca.pem")}, "without TLS"},
+		{Config{Endpoints: []string{"http://a:1"}, Username: "u"}, "password"},
+		{Config{Endpoints: https, CAFile: a.file("none")}, a.file("none")},
+		{Config{Endpoints: https, CAFile: junk}, junk},
+		{Config{Endpoints: https, CertFile: a.file("x.pem")}, a.file("x.pem")},
+		{Config{Endpoints: https, CertFile: a.file("x.pem"), KeyFile: a.file("y-key.pem")}, a.file("y-key.pem")},
+		{Config{Endpoints: https, CertFile: junk, KeyFile: a.file("y-key.pem")}, junk},
+	} {
+		if _, err := Open(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want it to say %q", c.cfg, err, c.want)
+		}
+	}
+}

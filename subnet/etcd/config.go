@@ -1,0 +1,67 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Config reads the network configuration as it stands in etcd, and the revision at which it was written. Where there
+// is none the error is ErrNoConfig.
+func (s *Store) Config(ctx context.Context) (raw []byte, revision int64, err error) {
+	client, err := s.connect(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	resp, err := client.Get(ctx, s.configKey())
+	if err != nil {
+		return nil, 0, s.explain("read "+s.configKey(), err)
+	}
+	if len(resp.Kvs) == 0 {
+		return nil, 0, fmt.Errorf("%s: %w", s.configKey(), ErrNoConfig)
+	}
+	return resp.Kvs[0].Value, resp.Kvs[0].ModRevision, nil
+}
+
+// SetConfig writes the network configuration after checking it. Where somebody else writes it at the same moment
+// nothing is overwritten and the error is ErrConfigChanged.
+func (s *Store) SetConfig(ctx context.Context, raw []byte) error {
+	if _, _, err := subnet.ParseNetwork(raw); err != nil {
+		return err
+	}
+	_, revision, err := s.Config(ctx)
+	if err != nil && !errors.Is(err, ErrNoConfig) {
+		return err
+	}
+	return s.swapConfig(ctx, raw, revision)
+}
+
+// swapConfig writes the configuration if it still is the one of that revision; 0: if there is none.
+func (s *Store) swapConfig(ctx context.Context, raw []byte, revision int64) error {
+	client, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	resp, err := client.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(s.configKey()), "=", revision)).
+		Then(clientv3.OpPut(s.configKey(), string(raw))).
+		Commit()
+	if err != nil {
+		return s.explain("write "+s.configKey(), err)
+	}
+	if !resp.Succeeded {
+		return fmt.Errorf("write %s: %w", s.configKey(), ErrConfigChanged)
+	}
+	return nil
+}
+
+func (s *Store) configKey() string          { return s.prefix + "/config" }
+func (s *Store) leaseKey(key string) string { return s.prefix + "/" + subnets + key }

@@ -1,0 +1,30 @@
+package etcd
+
+import (
+	"context"
+
+	"google.golang.org/grpc/stats"
+)
+
+// connections tells of each new connection to etcd. The client makes them, and resumes its watches on them, without a
+// word; but behind a new connection may stand an etcd that has lost data.
+type connections struct{ made chan<- struct{} }
+
+// HandleConn is called by gRPC for each connection. It does not block.
+func (c connections) HandleConn(_ context.Context, s stats.ConnStats) {
+	if _, begin := s.(*stats.ConnBegin); begin {
+		select {
+		case c.made <- struct{}{}:
+		default: // one word is enough
+		}
+	}
+}
+
+// HandleRPC, TagConn and TagRPC do nothing.
+func (connections) HandleRPC(context.Context, stats.RPCStats) {}
+
+// TagConn does nothing.
+func (connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// TagRPC does nothing.
+func (connections) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }

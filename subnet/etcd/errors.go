@@ -1,0 +1,58 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// The errors that callers ask for with errors.Is. Run returns them only while the node has never held a lease and there
+// is no saved state; later they stand in State.Err.
+var (
+	ErrNoConfig      = errors.New("there is no network configuration in etcd: write one with 'podlaned config set'")
+	ErrConfig        = errors.New("the network configuration in etcd is not valid") // wraps what is wrong with it
+	ErrRefused       = errors.New("refused")                                        // another live node has our public address
+	ErrDenied        = errors.New("etcd denies access")                             // wrong password, or no permission
+	ErrConfigChanged = errors.New("the network configuration was changed by somebody else at the same moment")
+)
+
+// fatal tells whether waiting does not help.
+func fatal(err error) bool {
+	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, errInvalidLease, errFull} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain puts an error of the client in an operator's words.
+func (s *Store) explain(doing string, err error) error {
+	for _, denial := range []error{
+		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrRoleNotFound,
+	} {
+		if errors.Is(err, denial) {
+			return fmt.Errorf("%s: %w to user %q at %s: %w", doing, ErrDenied, s.user, s.endpoints, err)
+		}
+	}
+	if silent(err) {
+		return fmt.Errorf("etcd does not answer at %s: %s: %w", s.endpoints, doing, err)
+	}
+	return fmt.Errorf("etcd at %s: %s: %w", s.endpoints, doing, err)
+}
+
+// silent tells whether no server answered, or one that has lost its cluster.
+func silent(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var server rpctypes.EtcdError
+	if errors.As(err, &server) {
+		return server.Code() == codes.Unavailable
+	}
+	return status.Code(err) == codes.Unavailable || status.Code(err) == codes.DeadlineExceeded
+}

@@ -1,0 +1,129 @@
+package etcd
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// How no half of a key is ever handed out twice.
+//
+// "Create if absent" protects a key, but two different keys can share a half: dual-stack nodes choose the halves apart
+// from each other, flannel nodes may be IPv4-only, and SubnetLen may have been changed. So a key that was created is
+// not yet a lease. It becomes one when the mirror is complete up to the revision of its creation and holds no older key
+// that shares an address with it; else it is given back, by compare-and-swap, and the node chooses again from the set
+// that it now knows. Of two overlapping keys the younger one's creator always sees the older, for revisions order all
+// writes; so never are both leases. The oldest of any number of rivals never gives way, so somebody always gets on.
+// Guard keys for each half would need the same etcd lease, the same repair and the same clean-up as the leases, and
+// flannel writes none; a comparison "nothing was created since" lets only one of a thousand joining nodes through at a
+// time. This way only true collisions cost a second try. It costs no call either: the watch brings our own key back, in
+// the order of the revisions.
+
+// keep decides how the own lease is held, given what stands under its key.
+func (s *session) keep(now time.Time) step {
+	e, present := s.mirrored()
+	if present && e.record.Modified > s.own.modified && e.record.TTLID == 0 && e.fault == "" && !s.foreign(e) {
+		s.own.reserved = true // an operator took it off its etcd lease
+	}
+	rival, contested := s.mirror.rival(s.own.lease.Pair())
+	switch {
+	case !s.own.established && (!present || s.foreign(e)):
+		s.abandon()
+		return s.join(now)
+	case !present && contested:
+		return step{verb: wait, conflict: s.conflict(rival)}
+	case !present:
+		return step{verb: create, lease: s.desired(), reserved: s.own.reserved}
+	case s.foreign(e):
+		return step{verb: wait, conflict: s.conflict(e)}
+	case contested && rival.record.Created < e.record.Created:
+		return s.yield(e, rival)
+	case s.outdated(e), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
+		return step{verb: write, lease: s.desired(), record: stored(e), reserved: s.own.reserved}
+	case !s.settled(e):
+		return step{verb: wait}
+	}
+	s.own.established, s.own.modified = true, e.record.Modified
+	return step{verb: wait}
+}
+
+// settled tells whether every key that is older than the own one would be seen.
+func (s *session) settled(own entry) bool { return s.mirror.revision >= own.record.Created }
+
+// held tells whether the own key is ours beyond doubt.
+func (s *session) held() bool {
+	e, present := s.mirrored()
+	if !present || !s.own.established || s.foreign(e) || !s.settled(e) {
+		return false
+	}
+	rival, contested := s.mirror.rival(e.pair)
+	return !contested || rival.record.Created > e.record.Created
+}
+
+// mirrored is what stands under the own key.
+func (s *session) mirrored() (e entry, present bool) {
+	if s.mirror == nil || s.own.lease == (subnet.Lease{}) {
+		return entry{}, false
+	}
+	e, present = s.mirror.entries[s.own.key()]
+	return e, present
+}
+
+// yield gives way to an older lease. A node whose pods may already use the pod subnet says so; one that only just chose
+// it, or that finds such a leftover of its own, chooses another. A reservation is the operator's: it stays.
+func (s *session) yield(own, rival entry) step {
+	inUse := s.own.established || s.own.lease.Pair() == s.self.Previous
+	if inUse {
+		s.own.established = true
+	}
+	if own.record.TTLID == 0 {
+		return step{verb: wait, conflict: s.conflict(rival)}
+	}
+	st := step{verb: giveBack, lease: s.own.lease, record: stored(own)}
+	if inUse {
+		st.conflict = s.conflict(rival)
+	}
+	return st
+}
+
+// desired is the own lease as it should stand.
+func (s *session) desired() subnet.Lease {
+	return s.self.Lease(s.network, s.own.lease.Pair(), s.own.lease)
+}
+
+// outdated tells whether the own entry must be written again: what it says, or the etcd lease it hangs on.
+func (s *session) outdated(e entry) bool {
+	ttl := e.record.TTLID == s.own.ttl && s.own.ttl != 0 || e.record.TTLID == 0 && s.own.reserved
+	return e.fault != "" || e.record.Lease != s.desired() || !ttl
+}
+
+// foreign tells whether another node stands under our key. An entry that cannot be read is nobody's: we hold the key.
+// One with our node id but an address we never wrote is another machine with our identity; if it is older than our last
+// write it is what we wrote before, from a backup.
+func (s *session) foreign(e entry) bool {
+	l, own := e.record.Lease, s.own.lease
+	if e.fault != "" || l == own || e.record.Modified <= s.own.modified && sameNode(l, own) {
+		return false
+	}
+	return !sameNode(l, own) || l.PublicIP() != own.PublicIP()
+}
+
+// sameNode tells whether two leases under one key are of one node. flannel writes no identity but the address.
+func sameNode(a, b subnet.Lease) bool {
+	if a.Node == (subnet.Node{}) || b.Node == (subnet.Node{}) {
+		return a.PublicIP() == b.PublicIP()
+	}
+	return a.Node.ID == b.Node.ID && (a.Node.ID != "" || a.Node.Name == b.Node.Name)
+}
+
+func (s *session) conflict(other entry) string {
+	return fmt.Sprintf("this node's pod subnet %s clashes with the lease %s", s.own.lease.Pair(), other.describe())
+}
+
+// stored is the entry's record with its pair, also where its value is not a lease.
+func stored(e entry) subnet.Record {
+	r := e.record
+	r.IPv4.Subnet, r.IPv6.Subnet = e.pair.IPv4, e.pair.IPv6
+	return r
+}

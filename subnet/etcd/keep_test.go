@@ -1,0 +1,242 @@
+package etcd
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// holder is an etcd with one node that holds a lease.
+func holder(t *testing.T, opts Options) (*server, *node, State) {
+	t.Helper()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	n := run(t, etcd.open(t), opts)
+	return etcd, n, n.held(t)
+}
+
+func TestOwnKeyDeletedIsPutBack(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	key := s.Own.Pair().Key()
+	for range 3 {
+		etcd.delete(subnets + key)
+		eventually(t, "key put back", func() bool { return etcd.keys(subnets)[key].value == string(s.Own.Value()) })
+	}
+	if again := n.held(t); again.Own != s.Own {
+		t.Errorf("own %v, before %v", again.Own, s.Own)
+	}
+}
+
+func TestOwnKeyGarbledIsPutRight(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	key := s.Own.Pair().Key()
+	etcd.put(subnets+key, "garbage")
+	eventually(t, "key put right", func() bool { return etcd.keys(subnets)[key].value == string(s.Own.Value()) })
+	n.held(t)
+}
+
+func TestOwnKeyTakenByAnotherNodeIsAConflict(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	network := s.Network
+	key := s.Own.Pair().Key()
+	etcd.put(subnets+key, string(self(2).Lease(network, s.Own.Pair(), subnet.Lease{}).Value()))
+	c := n.wait(t, "conflict", func(s State) bool { return s.Conflict != "" })
+	for _, word := range []string{s.Own.Pair().String(), "n2", self(2).PublicIP.String()} {
+		if !strings.Contains(c.Conflict, word) {
+			t.Errorf("conflict %q does not name %s", c.Conflict, word)
+		}
+	}
+	if c.Held || c.Own != s.Own {
+		t.Errorf("held %v, own %v: want the pods to stay on %v", c.Held, c.Own, s.Own)
+	}
+	etcd.delete(subnets + key)
+	if again := n.held(t); again.Own != s.Own || again.Expiry.IsZero() {
+		t.Errorf("own %v until %v, before %v", again.Own, again.Expiry, s.Own)
+	}
+}
+
+func TestOperatorMakesAReservation(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	key := s.Own.Pair().Key()
+	etcd.put(subnets+key, string(s.Own.Value())) // without an etcd lease
+	n.wait(t, "reservation", func(s State) bool { return held(s) && s.Expiry.IsZero() })
+	etcd.delete(subnets + key)
+	eventually(t, "reservation put back", func() bool { r, ok := etcd.keys(subnets)[key]; return ok && r.ttl == 0 })
+}
+
+func TestOwnKeyDeletedAndHalfOfItTaken(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", dualConfig)
+	n := run(t, etcd.open(t), quick(1))
+	s := n.held(t)
+	other := subnet.Pair{IPv4: s.Own.IPv4.Subnet}
+	// In one transaction, so that the node cannot be faster.
+	_, err := etcd.client().Txn(t.Context()).Then(
+		clientv3.OpDelete(DefaultPrefix+"/"+subnets+s.Own.Pair().Key()),
+		clientv3.OpPut(DefaultPrefix+"/"+subnets+other.Key(), string(self(2).Lease(s.Network, other, subnet.Lease{}).Value())),
+	).Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, "n2") && !s.Held })
+	etcd.delete(subnets + other.Key())
+	if again := n.held(t); again.Own != s.Own {
+		t.Errorf("own %v, before %v", again.Own, s.Own)
+	}
+}
+
+func TestYoungerOverlapIsNoConflict(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", dualConfig)
+	n := run(t, etcd.open(t), quick(1))
+	s := n.held(t)
+	other := subnet.Pair{IPv4: s.Own.IPv4.Subnet}
+	etcd.put(subnets+other.Key(), string(self(2).Lease(s.Network, other, subnet.Lease{}).Value()))
+	n.wait(t, "both leases", func(s State) bool { return len(s.Set.Records) == 2 && held(s) })
+}
+
+func TestExpiredLeaseIsPutBack(t *testing.T) {
+	opts := quick(1)
+	etcd, n, s := holder(t, opts)
+	key := s.Own.Pair().Key()
+	before := etcd.keys(subnets)[key]
+	if _, err := etcd.client().Revoke(t.Context(), clientv3.LeaseID(before.ttl)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "key under another etcd lease", func() bool {
+		r, ok := etcd.keys(subnets)[key]
+		return ok && r.ttl != 0 && r.ttl != before.ttl
+	})
+	n.wait(t, "expiry", func(s State) bool { return held(s) && time.Until(s.Expiry) > 50*time.Minute })
+}
+
+func TestShortLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
+	opts := quick(1)
+	opts.TTL = 2 * time.Second
+	etcd, n, s := holder(t, opts)
+	before := etcd.keys(subnets)[s.Own.Pair().Key()]
+	n.wait(t, "third renewal", func(now State) bool { return now.Expiry.Sub(s.Expiry) > 4*time.Second })
+	if after := etcd.keys(subnets)[s.Own.Pair().Key()]; after.modified != before.modified || after.ttl != before.ttl {
+		t.Errorf("the key was written again: %+v, %+v", before, after)
+	}
+}
+
+func TestUnderlayAddressChanges(t *testing.T) {
+	opts := quick(1)
+	changes := make(chan subnet.Self)
+	opts.Changes = changes
+	etcd, n, s := holder(t, opts)
+	moved := self(1)
+	moved.PublicIP = netip.MustParseAddr("192.168.77.7")
+	changes <- moved
+	after := n.wait(t, "new address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == moved.PublicIP })
+	if after.Own.Pair() != s.Own.Pair() || after.Own.IPv4.MAC != s.Own.IPv4.MAC {
+		t.Errorf("own %+v, before %+v", after.Own, s.Own)
+	}
+	if r := etcd.keys(subnets)[s.Own.Pair().Key()]; !strings.Contains(r.value, "192.168.77.7") {
+		t.Errorf("in etcd %s", r.value)
+	}
+}
+
+func TestOutdatedLeaseIsRewrittenWithItsMAC(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	etcd.put(subnets+"10.5.9.0-24", `{"PublicIP":"192.168.0.200","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:09","NodeID":"id-1","Node":"n1","Version":"v0"}}`)
+	s := run(t, etcd.open(t), quick(1)).held(t)
+	if s.Own.Pair().Key() != "10.5.9.0-24" || s.Own.IPv4.MAC.String() != "02:00:00:00:00:09" || s.Own.IPv4.PublicIP != self(1).PublicIP || s.Own.Node.Version != "v1" {
+		t.Errorf("own %+v", s.Own)
+	}
+}
+
+func TestAnswerToAWriteIsLost(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	store := etcd.open(t)
+	var lost atomic.Int32
+	intercept(store, func(txn *etcdserverpb.TxnRequest, commit func() error) error {
+		err := commit()
+		if err == nil && len(txn.Compare) > 0 && lost.Add(1) == 1 {
+			return status.Error(codes.Unavailable, "the connection broke")
+		}
+		return err
+	})
+	n := run(t, store, quick(1))
+	n.held(t)
+	if keys := etcd.keys(subnets); len(keys) != 1 {
+		t.Errorf("keys %v, want one", keys)
+	}
+}
+
+func TestConfigurationChangesWhileRunning(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	etcd.put("config", `{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","MTU":1400,"Colour":"red"}}`)
+	now := n.wait(t, "new configuration", func(s State) bool { return s.Network.VXLAN.MTU == 1400 && held(s) })
+	if len(now.Warnings) != 1 || !strings.Contains(now.Warnings[0], "Colour") {
+		t.Errorf("warnings %q", now.Warnings)
+	}
+	etcd.put("config", `{`)
+	n.wait(t, "warning", func(s State) bool { return len(s.Warnings) == 2 && s.Network.VXLAN.MTU == 1400 })
+	etcd.delete("config")
+	n.wait(t, "warning", func(s State) bool {
+		return len(s.Warnings) == 2 && strings.Contains(s.Warnings[1], "podlaned config set") && held(s)
+	})
+	etcd.put("config", `{"Network":"10.6.0.0/16"}`)
+	n.wait(t, "warning", func(s State) bool {
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "not one of the changed") && s.Own.Pair() == now.Own.Pair()
+	})
+	if s.Own.Pair() != now.Own.Pair() {
+		t.Errorf("own %v, before %v", now.Own, s.Own)
+	}
+}
+
+func TestCompactionWhileAway(t *testing.T) {
+	t.Parallel()
+	etcd, n, s := holder(t, quick(1))
+	dir := etcd.dir
+	network := s.Network
+	// The node's watch is cut off, and what it is to resume from is compacted, before it is back.
+	n.stop(t)
+	store := etcd.open(t)
+	again := run(t, store, quick(1))
+	again.held(t)
+	etcd.stop()
+	again.wait(t, "error", func(s State) bool { return s.Err != nil })
+	cut := freeURL(t, "http")
+	public := etcd.url
+	etcd.url = cut
+	etcd.start(dir)
+	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.200.0/24")}
+	etcd.put(subnets+pair.Key(), string(self(2).Lease(network, pair, subnet.Lease{}).Value()))
+	for range 50 {
+		etcd.put("other", "x")
+	}
+	resp, err := etcd.client().Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.client().Compact(t.Context(), resp.Header.Revision); err != nil {
+		t.Fatal(err)
+	}
+	etcd.stop()
+	etcd.url = public
+	etcd.start(dir)
+	again.wait(t, "peer", func(s State) bool { _, ok := s.Set.Find(pair); return ok && held(s) })
+}
+
+func TestInvalidOwnAddressIsFatal(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	opts := quick(1)
+	opts.Self.PublicIP = netip.Addr{}
+	run(t, etcd.open(t), opts).fails(t, errInvalidLease)
+}

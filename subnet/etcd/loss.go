@@ -1,0 +1,100 @@
+package etcd
+
+import (
+	"slices"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// etcd can lose data: a member is wiped, a backup is restored. The cluster id stays the same, revisions start again
+// lower, and a watch is silent about it. The nodes still are where they were; so each puts its own key back, one of them
+// the configuration, and meanwhile all keep the peers they knew.
+
+// retained is a peer that stands no longer in etcd.
+type retained struct {
+	lease subnet.Lease
+	until time.Time
+}
+
+// replace takes over a complete list, and tells whether it shows a loss of data.
+func (s *session) replace(m *mirror, now time.Time, grace time.Duration) (lost bool) {
+	if lost = s.lossShows(m, now); lost {
+		s.lost = true
+		for _, l := range s.known() {
+			key := l.Pair().Key()
+			if _, already := s.retained[key]; !already {
+				s.retained[key] = retained{l, now.Add(grace)}
+			}
+		}
+	}
+	s.mirror, s.seen = m, m.revision
+	s.readConfig()
+	s.prune(now)
+	return lost
+}
+
+// lossShows tells whether a list is of an etcd that lost data: its revision is lower than one we saw, or our own key is
+// missing, or older than our last write, before its time ran out.
+func (s *session) lossShows(m *mirror, now time.Time) bool {
+	if m.revision < s.seen {
+		return true
+	}
+	key, modified, alive := s.own.key(), s.own.modified, s.own.established && (s.own.reserved || now.Before(s.own.expiry))
+	if s.mirror == nil && s.saved != nil && s.saved.Own != "" {
+		key, modified, alive = s.saved.Own, 0, s.saved.Expiry.IsZero() || now.Before(s.saved.Expiry)
+	} else if _, present := s.mirrored(); !present {
+		return false // it is known to be gone: an event said so
+	}
+	e, present := m.entries[key]
+	return alive && (!present || e.record.Modified < modified)
+}
+
+// known is every lease that was known before the list at hand, ours left out.
+func (s *session) known() []subnet.Lease {
+	var set subnet.Set
+	own := s.own.lease.Pair()
+	switch {
+	case s.mirror != nil:
+		set = s.mirror.set()
+	case s.saved != nil:
+		set = s.saved.Set()
+		if l, ok := s.saved.Lease(); ok {
+			own = l.Pair()
+		}
+	}
+	return slices.DeleteFunc(set.Leases(), func(l subnet.Lease) bool { return l.Pair() == own })
+}
+
+// prune lets go of retained peers: those whose time is over, whose key is back, or whose pod subnet is another's now.
+func (s *session) prune(now time.Time) {
+	for key, r := range s.retained {
+		_, back := s.mirror.entries[key]
+		_, taken := s.mirror.rival(r.lease.Pair())
+		if back || taken || !now.Before(r.until) || r.lease.Pair().Overlaps(s.own.lease.Pair()) {
+			delete(s.retained, key)
+		}
+	}
+}
+
+// pruneAt is when the next retained peer's time is over; zero: there is none.
+func (s *session) pruneAt() (at time.Time) {
+	for _, r := range s.retained {
+		if at.IsZero() || r.until.Before(at) {
+			at = r.until
+		}
+	}
+	return at
+}
+
+// set is the mirror's set and the retained peers.
+func (s *session) set() subnet.Set {
+	set := s.mirror.set()
+	for _, r := range s.retained {
+		set.Records = append(set.Records, subnet.Record{Lease: r.lease})
+	}
+	if len(s.retained) > 0 {
+		slices.SortFunc(set.Records, byKey)
+	}
+	return set
+}

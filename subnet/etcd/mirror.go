@@ -1,0 +1,182 @@
+package etcd
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// The keys under PREFIX/ that mean something. All others are passed over.
+const (
+	configName = "config"
+	subnets    = "subnets/"
+	claims     = "claims/"
+)
+
+// mirror is what stands under PREFIX/ in etcd, parsed; raw values are dropped, except for the configuration's. It is
+// complete up to revision; single keys may be newer, where the answer to a write of ours has shown them.
+type mirror struct {
+	revision int64
+	entries  map[string]entry // by the last part of their key
+	claims   map[string]claim // by the last part of their key
+	config   configValue
+	strange  int               // keys under subnets/ that are not leases
+	skips    map[string]string // the first subnet.MaxSkips of them: why
+	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
+}
+
+// entry is a key that names pod subnets.
+type entry struct {
+	pair   subnet.Pair
+	record subnet.Record // without a Lease where fault is set
+	fault  string        // why the value is not a lease
+}
+
+// configValue is PREFIX/config; revision 0: there is none.
+type configValue struct {
+	raw      []byte
+	revision int64
+}
+
+func newMirror(revision int64) *mirror {
+	return &mirror{revision: revision, entries: map[string]entry{}, claims: map[string]claim{}, skips: map[string]string{}, gone: map[string]int64{}}
+}
+
+// put takes in a key and its value, unless what is known of it is newer. name is the key without PREFIX/.
+func (m *mirror) put(name string, kv *mvccpb.KeyValue) {
+	if kv.ModRevision <= m.gone[name] {
+		return
+	}
+	if name == configName {
+		if kv.ModRevision > m.config.revision {
+			m.config = configValue{kv.Value, kv.ModRevision}
+		}
+	} else if key, ok := strings.CutPrefix(name, claims); ok {
+		if kv.ModRevision > m.claims[key].modified {
+			m.putClaim(key, kv)
+		}
+	} else if key, ok := strings.CutPrefix(name, subnets); ok {
+		if kv.ModRevision > m.entries[key].record.Modified {
+			m.putEntry(key, kv)
+		}
+	}
+}
+
+func (m *mirror) putEntry(key string, kv *mvccpb.KeyValue) {
+	pair, err := subnet.ParseKey(key)
+	if err != nil {
+		if kv.CreateRevision == kv.ModRevision || m.revision == 0 {
+			m.strange++
+		}
+		if _, known := m.skips[key]; known || len(m.skips) < subnet.MaxSkips {
+			m.skips[key] = err.Error()
+		}
+		m.strange = max(m.strange, len(m.skips))
+		return
+	}
+	e := entry{pair: pair, record: subnet.Record{Created: kv.CreateRevision, Modified: kv.ModRevision, TTLID: kv.Lease}}
+	if e.record.Lease, err = subnet.ParseLease(key, kv.Value); err != nil {
+		e.fault = err.Error()
+	}
+	m.entries[key] = e
+}
+
+// remove takes out a key that was deleted at a revision, unless it has been written since.
+func (m *mirror) remove(name string, revision int64) {
+	if name == configName {
+		if revision > m.config.revision {
+			m.config = configValue{}
+		}
+	} else if key, ok := strings.CutPrefix(name, claims); ok {
+		if revision > m.claims[key].modified {
+			delete(m.claims, key)
+		}
+	} else if key, ok := strings.CutPrefix(name, subnets); ok {
+		if _, err := subnet.ParseKey(key); err != nil {
+			m.strange = max(0, m.strange-1)
+			delete(m.skips, key)
+		} else if revision > m.entries[key].record.Modified {
+			delete(m.entries, key)
+		}
+	}
+}
+
+// forget takes out a key that a read or a write of ours has shown to be gone at a revision. The watch may still bring
+// what was there before.
+func (m *mirror) forget(name string, revision int64) {
+	m.remove(name, revision)
+	if revision > m.revision {
+		m.gone[name] = revision
+	}
+}
+
+// reach notes that the mirror is complete up to a revision.
+func (m *mirror) reach(revision int64) {
+	m.revision = max(m.revision, revision)
+	maps.DeleteFunc(m.gone, func(_ string, at int64) bool { return at <= m.revision })
+}
+
+// keys is the number of keys under subnets/.
+func (m *mirror) keys() int64 { return int64(len(m.entries) + m.strange) }
+
+// newest is the lease written last, and when.
+func (m *mirror) newest() (key string, modified int64) {
+	for k, e := range m.entries {
+		if e.record.Modified > modified {
+			key, modified = k, e.record.Modified
+		}
+	}
+	return key, modified
+}
+
+// rival is the oldest lease that shares an address with a pair and is not the pair's own key.
+func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
+	for _, e := range m.entries {
+		if e.pair != p && e.pair.Overlaps(p) && (!found || e.record.Created < rival.record.Created) {
+			rival, found = e, true
+		}
+	}
+	return rival, found
+}
+
+// set is the whole lease set as others see it. What it returns shares nothing with the mirror.
+func (m *mirror) set() subnet.Set {
+	s := subnet.Set{Revision: m.revision, Junk: m.strange, Records: make([]subnet.Record, 0, len(m.entries))}
+	for _, key := range slices.Sorted(maps.Keys(m.skips)) {
+		s.Skipped = append(s.Skipped, subnet.Skip{Key: fmt.Sprintf("%.200s", key), Reason: m.skips[key]})
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.entries)) {
+		e := m.entries[key]
+		if e.fault == "" {
+			s.Records = append(s.Records, e.record)
+			continue
+		}
+		s.Blocked = append(s.Blocked, e.pair)
+		s.Junk++
+		if len(s.Skipped) < subnet.MaxSkips {
+			s.Skipped = append(s.Skipped, subnet.Skip{Key: key, Reason: e.fault})
+		}
+	}
+	return s
+}
+
+// describe names the holder of an entry in a sentence.
+func (e entry) describe() string {
+	if e.fault != "" {
+		return fmt.Sprintf("%s, whose value is not a lease: %s", e.pair, e.fault)
+	}
+	node := "an unnamed node (flannel)"
+	if e.record.Node.Name != "" {
+		node = "node " + e.record.Node.Name
+	}
+	return fmt.Sprintf("%s of %s at %s", e.pair, node, e.record.PublicIP())
+}
+
+// byKey orders records as a Set has them.
+func byKey(a, b subnet.Record) int { return cmp.Compare(a.Pair().Key(), b.Pair().Key()) }

@@ -1,0 +1,281 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Run lists and watches the leases of all nodes, takes this node's own lease, and holds it. It calls deliver with the
+// newest state after every change; deliver must not block for long. It returns nil when ctx ends, and an error only
+// where waiting does not help: the node has never held a lease, there is no saved state, and there is no configuration,
+// or no valid one (ErrNoConfig, ErrConfig), the node is refused (ErrRefused, subnet.ErrFull), or etcd denies access
+// (ErrDenied). Everything else stands in State.Err, and Run goes on trying. The own lease stays in etcd.
+func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) error {
+	opts = opts.withDefaults()
+	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}
+	defer func() { r.feed.stop() }()
+	for ctx.Err() == nil {
+		err := r.pass(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil && fatal(err) && !r.session.own.established && opts.Saved == nil {
+			if r.client != nil {
+				r.takeBack(ctx)
+			}
+			return err
+		}
+		r.report(err)
+		r.wait(ctx)
+	}
+	return nil
+}
+
+// runner is the effects around a session. It runs on one goroutine.
+type runner struct {
+	store   *Store
+	client  *clientv3.Client
+	opts    Options
+	session session
+	feed    *feed
+	deliver func(State)
+
+	ttl      int64     // the etcd lease for the own key; 0: none is granted yet
+	expiry   time.Time // of it
+	renewAt  time.Time // when it is due
+	checkAt  time.Time // when to ask etcd whether it still is where we saw it
+	listAt   time.Time // when to list; zero: the mirror is good
+	listed   time.Time // the last time
+	retryAt  time.Time // when to try again what etcd did not answer
+	tried    time.Time // the last time
+	writeAt  time.Time // when the own key may be written again
+	failures int       // in a row
+
+	unsure    subnet.Lease // it was written without an answer
+	last      step         // the last decision
+	seen      time.Time
+	err       error
+	dirty     bool      // there is something new to deliver
+	delivered time.Time // the last time
+}
+
+// pass does all that is due. An error is what stands in the way; it does not have to be reported twice.
+func (r *runner) pass(ctx context.Context) error {
+	now := time.Now()
+	if now.Before(r.retryAt) {
+		return r.err
+	}
+	r.tried = now
+	if err := r.work(ctx); err != nil {
+		r.failures++
+		r.retryAt = time.Now().Add(backOff(r.failures))
+		return err
+	}
+	r.failures, r.retryAt = 0, time.Time{}
+	return r.last.err
+}
+
+func (r *runner) work(ctx context.Context) error {
+	if r.client == nil {
+		client, err := r.store.connect(ctx)
+		if err != nil {
+			return err
+		}
+		r.client = client
+	}
+	if r.session.mirror == nil || due(r.listAt) {
+		if err := r.list(ctx); err != nil {
+			return err
+		}
+	}
+	if r.unsure != (subnet.Lease{}) {
+		if err := r.look(ctx, subnets+r.unsure.Pair().Key()); err != nil {
+			return err
+		}
+		r.unsure = subnet.Lease{}
+	}
+	if due(r.checkAt) {
+		if err := r.check(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.act(ctx); err != nil {
+		return err
+	}
+	if due(r.renewAt) {
+		return r.renew(ctx)
+	}
+	return nil
+}
+
+// act executes what the session decides, until there is nothing left to do.
+func (r *runner) act(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if due(r.listAt) {
+			if err := r.list(ctx); err != nil {
+				return err
+			}
+		}
+		before := r.session.own.established
+		r.session.prune(time.Now())
+		r.last = r.session.next(time.Now())
+		if r.session.own.established != before {
+			r.dirty = true
+		}
+		if r.last.verb == wait {
+			if r.settle(ctx) {
+				continue
+			}
+			return nil
+		}
+		if r.last.verb != putConfig {
+			if r.session.own.established && time.Now().Before(r.writeAt) {
+				r.last.at = r.writeAt
+				return nil
+			}
+			r.writeAt = time.Now().Add(rewriteGap)
+		}
+		if err := r.execute(ctx, r.last); err != nil {
+			r.unsure = r.last.lease // it may have been done all the same
+			return err
+		}
+		r.answered()
+	}
+	return nil
+}
+
+// settle ends a round of decisions. It tells whether there is to be another one at once.
+func (r *runner) settle(ctx context.Context) (again bool) {
+	if asked := r.session.asking; asked.revision != 0 {
+		refused := errors.Is(r.last.err, ErrRefused)
+		if refused { // ask again from time to time: the other node may be gone
+			r.last.at = asked.until.Add(r.opts.CheckEvery)
+		}
+		if r.session.own.established || r.last.err != nil && !refused || refused && due(r.last.at) {
+			r.takeBack(ctx)
+			return refused
+		}
+	}
+	if e, present := r.session.mirrored(); present && !r.session.settled(e) {
+		r.last.at = r.writeAt.Add(settleTime)
+		if due(r.last.at) {
+			r.relist()
+			r.last.at = r.listAt
+		}
+	}
+	return false
+}
+
+// rewriteGap is the least time between two writes of the own key, so that we never race whoever else writes it.
+const rewriteGap = 500 * time.Millisecond
+
+// settleTime is how long the watch may take to bring back our own write before everything is listed again.
+const settleTime = 2 * time.Second
+
+// relist makes everything be listed again, at once but not more than once a second.
+func (r *runner) relist() {
+	if r.listAt.IsZero() {
+		r.listAt = r.listed.Add(time.Second)
+	}
+}
+
+func (r *runner) list(ctx context.Context) error {
+	r.listed = time.Now()
+	r.feed.stop()
+	r.feed = nil
+	m, err := r.store.list(ctx)
+	if err != nil {
+		r.listAt = time.Now()
+		return err
+	}
+	r.answered()
+	r.listAt = time.Time{}
+	if r.session.replace(m, time.Now(), r.opts.Grace) && r.session.own.established {
+		r.renewAt = time.Now() // the etcd lease may be lost too
+	}
+	r.checkAt = jittered(r.opts.CheckEvery)
+	r.feed = r.store.watch(ctx, r.client, m.revision)
+	return nil
+}
+
+// wait returns when there may be something to do.
+func (r *runner) wait(ctx context.Context) {
+	timer := time.NewTimer(time.Until(r.wakeAt()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case self, more := <-r.opts.Changes:
+		if !more {
+			r.opts.Changes = nil
+			break
+		}
+		previous := r.session.self.Previous
+		r.session.self = self
+		if self.Previous.IsZero() {
+			r.session.self.Previous = previous
+		}
+	case <-r.store.connected:
+		r.reconnected()
+	case resp, more := <-r.feed.source():
+		r.receive(resp, more)
+		r.drain()
+	}
+}
+
+// reconnected brings the next call forward. Connections that break as soon as they are made bring it to twice a second.
+// Without a lasting client nothing is brought forward: each attempt to make one is a new connection.
+func (r *runner) reconnected() {
+	if r.client == nil {
+		return
+	}
+	if r.session.mirror != nil {
+		r.checkAt = time.Now()
+	}
+	if soon := r.tried.Add(500 * time.Millisecond); r.retryAt.After(soon) {
+		r.retryAt = soon
+	}
+}
+
+// answered notes that etcd answers.
+func (r *runner) answered() { r.seen, r.dirty = time.Now(), true }
+
+// wakeAt is when something is due.
+func (r *runner) wakeAt() time.Time {
+	at := time.Now().Add(time.Hour)
+	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt()}
+	if !r.retryAt.IsZero() {
+		dues = []time.Time{r.retryAt}
+	}
+	if r.dirty {
+		dues = append(dues, r.delivered.Add(reportGap))
+	}
+	for _, t := range dues {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func due(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+// jitter spreads a duration by a tenth, so that a thousand nodes do not do the same at the same moment.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // no secret
+}
+
+// backOff is how long to wait after a number of failures in a row: 0.1 s at first, 5 s at the end, half more or less, so
+// that an etcd that is overwhelmed is not asked by all nodes again at once.
+func backOff(failures int) time.Duration {
+	d := min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
+	return time.Duration(float64(d) * (0.5 + rand.Float64())) //nolint:gosec // no secret
+}
+
+func jittered(d time.Duration) time.Time { return time.Now().Add(jitter(d)) }

@@ -1,0 +1,206 @@
+package etcd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// specVariable tells this program to be an etcd: a process of its own can be killed.
+const specVariable = "PODLANE_TEST_ETCD"
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(specVariable); spec != "" {
+		fmt.Println(serve(spec))
+		os.Exit(1)
+	}
+	if slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzz") }) {
+		os.Exit(m.Run()) // fuzzing needs no network, and its workers do not start in a sandbox
+	}
+	sandbox.Main(m)
+}
+
+// server is a real etcd, in a process of its own.
+type server struct {
+	t       *testing.T
+	process *exec.Cmd
+	dir     string
+	url     string // where clients reach it; kept over a stop
+	peer    string
+	tls     transport.TLSInfo
+}
+
+// serve is the process. It returns where the etcd ends by itself.
+func serve(spec string) error {
+	var s struct {
+		Dir, URL, Peer string
+		TLS            transport.TLSInfo
+	}
+	if err := json.Unmarshal([]byte(spec), &s); err != nil {
+		return err
+	}
+	client, err := url.Parse(s.URL)
+	if err != nil {
+		return err
+	}
+	peer, err := url.Parse(s.Peer)
+	if err != nil {
+		return err
+	}
+	cfg := embed.NewConfig()
+	cfg.Dir, cfg.LogOutputs, cfg.UnsafeNoFsync, cfg.ClientTLSInfo = s.Dir, []string{"/dev/null"}, true, s.TLS
+	cfg.TickMs, cfg.ElectionMs = 50, 500
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return err
+	}
+	<-e.Server.ReadyNotify()
+	fmt.Println("ready")
+	return <-e.Err()
+}
+
+// startEtcd starts an etcd on an empty folder.
+func startEtcd(t *testing.T) *server {
+	t.Helper()
+	s := &server{t: t, url: freeURL(t, "http"), peer: freeURL(t, "http")}
+	s.start(t.TempDir())
+	t.Cleanup(s.stop)
+	return s
+}
+
+// freeURL is one of a port that nobody listens on.
+func freeURL(t *testing.T, scheme string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return scheme + "://" + l.Addr().String()
+}
+
+// start starts it on a folder; after a stop it is at the same address again.
+func (s *server) start(dir string) {
+	s.t.Helper()
+	s.dir = dir
+	spec, err := json.Marshal(map[string]any{"Dir": dir, "URL": s.url, "Peer": s.peer, "TLS": map[string]any{
+		"CertFile": s.tls.CertFile, "KeyFile": s.tls.KeyFile, "TrustedCAFile": s.tls.TrustedCAFile, "ClientCertAuth": s.tls.ClientCertAuth,
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.process = exec.Command("/proc/self/exe")
+	s.process.Env = append(os.Environ(), specVariable+"="+string(spec))
+	s.process.Stderr = os.Stderr
+	out, err := s.process.StdoutPipe()
+	if err == nil {
+		err = s.process.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if line != "ready\n" {
+		s.t.Fatalf("etcd: %s %v", line, err)
+	}
+}
+
+// stop kills it.
+func (s *server) stop() {
+	if s.process != nil {
+		_ = s.process.Process.Kill()
+		_ = s.process.Wait() // it was killed, which is an error
+		s.process = nil
+	}
+}
+
+// client is an etcdctl.
+func (s *server) client() *clientv3.Client {
+	s.t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, Logger: zap.NewNop()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (s *server) put(key, value string) {
+	s.t.Helper()
+	s.do(clientv3.OpPut(DefaultPrefix+"/"+key, value))
+}
+
+func (s *server) delete(key string) {
+	s.t.Helper()
+	s.do(clientv3.OpDelete(DefaultPrefix + "/" + key))
+}
+
+func (s *server) do(op clientv3.Op) clientv3.OpResponse {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, Logger: zap.NewNop()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	resp, err := c.Do(ctx, op)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp
+}
+
+// record is a key's value, revision and etcd lease.
+type record struct {
+	value    string
+	modified int64
+	ttl      int64
+}
+
+// keys is everything under a part of the prefix, by the last part of the key.
+func (s *server) keys(part string) map[string]record {
+	s.t.Helper()
+	resp := s.do(clientv3.OpGet(DefaultPrefix+"/"+part, clientv3.WithPrefix()))
+	m := map[string]record{}
+	for _, kv := range resp.Get().Kvs {
+		m[strings.TrimPrefix(string(kv.Key), DefaultPrefix+"/"+part)] = record{string(kv.Value), kv.ModRevision, kv.Lease}
+	}
+	return m
+}
+
+func (s *server) open(t *testing.T) *Store {
+	t.Helper()
+	return openStore(t, Config{Endpoints: []string{s.url}})
+}
+
+// eventually polls what cannot be waited for otherwise.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not: %s", what)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}

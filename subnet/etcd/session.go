@@ -1,0 +1,171 @@
+package etcd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+var (
+	errFull         = subnet.ErrFull
+	errInvalidLease = errors.New("this node's own lease would not be valid")
+)
+
+// session is everything Run knows. Its methods look and decide, and never call etcd; runner does.
+type session struct {
+	self   subnet.Self
+	mirror *mirror // nil before the first complete list
+	seen   int64   // highest revision of the store that was seen
+
+	config   []byte // the last valid one: of the mirror where it has one, else what was known before
+	network  subnet.Network
+	warnings []string
+	badSince error // why the configuration in etcd is not the one in use
+
+	own      holding
+	asking   asking
+	retained map[string]retained // peers that a loss of data took out of etcd
+	lost     bool                // data was lost and the configuration may have to be put back
+	note     string              // Decide's warning
+	saved    *Saved
+}
+
+// holding is the own lease as it was last written or adopted.
+type holding struct {
+	lease       subnet.Lease // zero: none
+	modified    int64        // revision
+	ttl         int64        // the etcd lease it hangs on
+	reserved    bool         // it hangs on none, and never expires
+	expiry      time.Time    // of the etcd lease, unless renewed
+	established bool         // it was ours for sure: from then on it is given up only to an older one
+}
+
+func (h holding) key() string { return h.lease.Pair().Key() }
+
+func newSession(o Options) session {
+	s := session{self: o.Self, retained: map[string]retained{}, saved: o.Saved}
+	if o.Saved == nil {
+		return s
+	}
+	s.seen = o.Saved.Revision
+	if n, warnings, err := subnet.ParseNetwork(o.Saved.Config); err == nil {
+		s.config, s.network, s.warnings = o.Saved.Config, n, warnings
+	}
+	if l, ok := o.Saved.Lease(); ok && s.self.Previous.IsZero() {
+		s.self.Previous = l.Pair()
+	}
+	return s
+}
+
+// verb is what to do next.
+type verb int
+
+const (
+	wait      verb = iota // nothing, until something changes
+	create                // create the key of lease
+	write                 // write lease over entry by compare-and-swap
+	giveBack              // delete the own key by compare-and-swap
+	ask                   // write a claim
+	putConfig             // put the configuration back that etcd has lost
+)
+
+// step is a verb with its object.
+type step struct {
+	verb     verb
+	lease    subnet.Lease
+	record   subnet.Record // as it stands: to write over or to delete
+	reserved bool          // lease is to hang on no etcd lease
+	conflict string
+	err      error     // what stands in the way, until something changes
+	at       time.Time // when to look again though nothing changed; zero: never
+}
+
+// next decides what to do. It has no effects but to note what it concludes about the own lease, and is asked again after
+// every change.
+func (s *session) next(now time.Time) step {
+	switch {
+	case s.mirror == nil:
+		return step{verb: wait}
+	case s.lost && s.mirror.config.revision == 0 && s.config != nil:
+		return step{verb: putConfig}
+	case s.config == nil:
+		return step{verb: wait, err: s.badSince}
+	case s.own.lease == subnet.Lease{}:
+		return s.join(now)
+	}
+	return s.keep(now)
+}
+
+// readConfig takes over the mirror's configuration where it is valid; else the last valid one stays in use.
+func (s *session) readConfig() {
+	s.badSince = nil
+	raw := s.mirror.config.raw
+	if s.mirror.config.revision == 0 {
+		s.badSince = ErrNoConfig
+		return
+	}
+	s.lost = false // it is back
+	n, warnings, err := subnet.ParseNetwork(raw)
+	if err != nil {
+		s.badSince = fmt.Errorf("%w: %w", ErrConfig, err)
+		return
+	}
+	s.config, s.network, s.warnings = slices.Clone(raw), n, warnings
+}
+
+// join decides how a node without a lease gets one.
+func (s *session) join(now time.Time) step {
+	set := s.mirror.set()
+	for _, r := range s.retained { // they will be back
+		set.Blocked = append(set.Blocked, r.lease.Pair())
+	}
+	d, err := subnet.Decide(s.network, s.self, set, s.asking.claim(now))
+	if err != nil {
+		return step{verb: wait, err: err}
+	}
+	s.note = d.Warning
+	switch d.Verdict {
+	case subnet.Refuse:
+		return step{verb: wait, conflict: d.Warning, err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
+	case subnet.Ask:
+		if s.asking.revision == 0 {
+			return step{verb: ask}
+		}
+		return step{verb: wait, at: s.asking.until}
+	case subnet.TakeOver:
+		return step{verb: write, lease: s.self.Lease(s.network, d.Record.Pair(), d.Record.Lease), record: d.Record, reserved: d.Record.TTLID == 0}
+	case subnet.Create:
+	}
+	var old subnet.Lease
+	if s.saved != nil {
+		old, _ = s.saved.Lease()
+	}
+	return step{verb: create, lease: s.self.Lease(s.network, d.Pair, old)}
+}
+
+// took notes that the own lease was written.
+func (s *session) took(l subnet.Lease, r subnet.Record) {
+	s.own.lease, s.own.modified = l, r.Modified
+	s.own.ttl, s.own.reserved = r.TTLID, r.TTLID == 0
+}
+
+// abandon notes that what was taken is not ours after all: choose again.
+func (s *session) abandon() { s.own = holding{} }
+
+// problems is everything an operator should know though nothing stands still.
+func (s *session) problems() []string {
+	ps := slices.Clone(s.warnings)
+	if s.note != "" {
+		ps = append(ps, s.note)
+	}
+	if s.badSince != nil && s.config != nil {
+		ps = append(ps, fmt.Sprintf("%v; the last valid one stays in use", s.badSince))
+	}
+	if l := s.own.lease; s.own.established && !s.network.Fits(l.Pair()) {
+		ps = append(ps, fmt.Sprintf("pod subnet %s is not one of the changed network configuration: it is kept until podlaned is started anew", l.Pair()))
+	}
+	return ps
+}

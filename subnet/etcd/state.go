@@ -1,0 +1,108 @@
+package etcd
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Options says who this node is and how it holds its lease. Zero durations are the defaults.
+type Options struct {
+	Self    subnet.Self        // who this node is at the start
+	Changes <-chan subnet.Self // who it is from then on; the own lease follows. May be nil
+	Saved   *Saved             // what it knew before it was started; may be nil
+
+	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds
+	AnswerTime time.Duration // how long the holders of leases like ours are given to answer; default 10 s
+	Grace      time.Duration // how long peers are kept that vanished because etcd lost data; default 5 min
+	CheckEvery time.Duration // how often etcd is asked whether it still is where we saw it; default 30 s
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&o.TTL, 24 * time.Hour},
+		{&o.AnswerTime, 10 * time.Second},
+		{&o.Grace, 5 * time.Minute},
+		{&o.CheckEvery, 30 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.def
+		}
+	}
+	return o
+}
+
+// State is what Run knows. Its slices are the receiver's to keep.
+type State struct {
+	Config   []byte // the configuration in use, as written
+	Network  subnet.Network
+	Warnings []string
+
+	Set      subnet.Set // the whole lease set, the own lease included; Revision is 0 until it was read once
+	Retained int        // how many records of the Set are no longer in etcd: kept for the time of grace after a loss of data
+
+	Own      subnet.Lease // what this node holds; the zero Lease until it is taken for sure
+	Held     bool         // the own key is ours in etcd as last seen
+	Expiry   time.Time    // when the own lease runs out unless it is renewed; zero: never, a reservation
+	Seen     time.Time    // when etcd last answered
+	Conflict string       // who else has our pod subnet; the pods keep running on it, new ones should not be attached
+	Err      error        // what is wrong with etcd just now
+}
+
+// Saved is what a node keeps over restarts, as plain values that can be written as JSON.
+type Saved struct {
+	Config   json.RawMessage `json:"config"`
+	Revision int64           `json:"revision"` // the highest seen: a lower one means that etcd has lost data
+	Own      string          `json:"own"`      // the last part of the own lease's key
+	Expiry   time.Time       `json:"expiry"`   // of the own lease; zero: a reservation
+	Leases   []SavedLease    `json:"leases"`   // the whole set, the own lease included
+}
+
+// SavedLease is a lease as it stood in etcd.
+type SavedLease struct {
+	Key   string          `json:"key"` // the last part of it
+	Value json.RawMessage `json:"value"`
+}
+
+// Save returns what of a state is worth keeping; it means something once the own lease is taken.
+func (s State) Save() Saved {
+	saved := Saved{Config: s.Config, Revision: s.Set.Revision, Expiry: s.Expiry}
+	if !s.Own.Pair().IsZero() {
+		saved.Own = s.Own.Pair().Key()
+	}
+	for _, l := range s.Set.Leases() {
+		saved.Leases = append(saved.Leases, SavedLease{Key: l.Pair().Key(), Value: l.Value()})
+	}
+	return saved
+}
+
+// Set reads the saved leases. One that cannot be read is left out and named.
+func (s Saved) Set() subnet.Set {
+	set := subnet.Set{Revision: s.Revision}
+	for _, saved := range s.Leases {
+		l, err := subnet.ParseLease(saved.Key, saved.Value)
+		if err != nil {
+			set.Junk++
+			if len(set.Skipped) < subnet.MaxSkips {
+				set.Skipped = append(set.Skipped, subnet.Skip{Key: saved.Key, Reason: err.Error()})
+			}
+			continue
+		}
+		set.Records = append(set.Records, subnet.Record{Lease: l})
+	}
+	return set
+}
+
+// Lease is the saved own lease.
+func (s Saved) Lease() (subnet.Lease, bool) {
+	for _, r := range s.Set().Records {
+		if r.Pair().Key() == s.Own {
+			return r.Lease, true
+		}
+	}
+	return subnet.Lease{}, false
+}
