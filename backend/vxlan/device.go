@@ -1,0 +1,196 @@
+package vxlan
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
+)
+
+// device is a VXLAN device as a value. fixed is what the kernel does not change in place; the rest it does.
+type device struct {
+	name     string
+	fixed    fixed
+	local    netip.Addr // outer source address
+	learning bool
+	mtu      int // in bytes
+	mac      subnet.MAC
+	master   uint32 // index of the bridge or VRF that it is a port of; 0: none
+	up       bool
+	settings settings
+}
+
+// fixed is what a device is made with.
+type fixed struct {
+	family subnet.Family // of the outer header
+	vni    uint32
+	port   uint16
+	gbp    bool
+	odd    bool // it has something that ours have not: a group, a bound link, collected metadata, other checksums
+}
+
+// settings are those of net.ipv4.conf and net.ipv6.conf that matter. They are set through netlink, which works where
+// /proc/sys is read-only, as it is in most containers.
+type settings struct {
+	rpFilter   setting // net.ipv4.conf.DEVICE.rp_filter
+	forwarding setting // net.ipv4.conf.DEVICE.forwarding; for IPv6 netlink has no such thing
+	addrGen    setting // net.ipv6.conf.DEVICE.addr_gen_mode
+}
+
+// setting is a number, or absent: not wished for, or not had because the kernel runs without the family.
+type setting int
+
+const absent setting = -1
+
+const (
+	devconfForwarding = 1 // IPV4_DEVCONF_FORWARDING of linux/ip.h
+	devconfRPFilter   = 8 // IPV4_DEVCONF_RP_FILTER
+	rpFilterLoose     = 2
+	addrGenNone       = 1 // IN6_ADDR_GEN_MODE_NONE
+)
+
+// wantDevice is the device that a family should have.
+//
+// Its reverse path filter is loose: a process on a peer that sends from the peer's underlay address (it was bound to
+// it, or the kernel chose it) arrives through the tunnel, and the way back to that address is the underlay. It has no
+// link-local address: nobody would answer what is sent for it (router solicitations, MLD), for no FDB entry leads to
+// all peers.
+func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own subnet.Endpoint) device {
+	mtu, _ := overlayMTU(n, u) // New has looked at the error
+	d := device{
+		name:     deviceName(f, n.VXLAN.VNI),
+		fixed:    fixed{family: f, vni: n.VXLAN.VNI, port: n.VXLAN.Port, gbp: n.VXLAN.GBP},
+		local:    localAddr(f, u, own),
+		learning: n.VXLAN.Learning,
+		mtu:      mtu,
+		mac:      own.MAC,
+		up:       true,
+		settings: settings{rpFilter: absent, forwarding: absent, addrGen: addrGenNone},
+	}
+	if f == subnet.IPv4 {
+		d.settings.rpFilter, d.settings.forwarding = rpFilterLoose, 1
+	}
+	return d
+}
+
+// localAddr is the address that our packets come from: the one that peers know us by, unless that is another
+// machine's which translates it.
+func localAddr(f subnet.Family, u underlay.Interface, own subnet.Endpoint) netip.Addr {
+	for _, p := range u.Addrs {
+		if p.Addr() == own.PublicIP {
+			return own.PublicIP
+		}
+	}
+	return u.Local(f)
+}
+
+// change is one thing to be done to a device.
+type change struct {
+	verb, what string // what: in an operator's words, behind "link NAME"
+	request    func(b *rtnl.Batch)
+}
+
+// deviceChanges is what makes a device that stands (with an index) the one that should be, in the order of doing. It
+// is pure; the device is one that fits.
+func deviceChanges(index int, have, want device) []change {
+	var cs []change
+	set := func(differs bool, what string, fill func(b *rtnl.Batch)) {
+		if differs {
+			cs = append(cs, change{"set", what, func(b *rtnl.Batch) { startLink(b, 0, index, 0, 0); fill(b) }})
+		}
+	}
+	set(have.master != want.master, "nomaster", func(b *rtnl.Batch) { b.Uint32(unix.IFLA_MASTER, want.master) })
+	set(have.mtu != want.mtu, mtuText(want), func(b *rtnl.Batch) { b.Uint32(unix.IFLA_MTU, uint32(want.mtu)) }) //nolint:gosec // at most 65535
+	set(have.mac != want.mac, "address "+want.mac.String(), func(b *rtnl.Batch) { b.Bytes(unix.IFLA_ADDRESS, want.mac[:]) })
+	set(have.local != want.local, "local "+want.local.String(), func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Addr(localAttr(want.fixed.family), want.local) })
+	})
+	set(have.learning != want.learning, learningText(want), func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_LEARNING, bit(want.learning)) })
+	})
+	for _, s := range []struct {
+		have, want setting
+		what       string
+		fill       func(b *rtnl.Batch)
+	}{
+		{have.settings.rpFilter, want.settings.rpFilter, "rp_filter loose", inetConf(devconfRPFilter, want.settings.rpFilter)},
+		{have.settings.forwarding, want.settings.forwarding, "forwarding on", inetConf(devconfForwarding, want.settings.forwarding)},
+		{have.settings.addrGen, want.settings.addrGen, "addrgenmode none", addrGenMode(want.settings.addrGen)},
+	} {
+		set(s.want != absent && s.have != absent && s.want != s.have, s.what, s.fill)
+	}
+	return cs
+}
+
+// raise is the last change: addresses and settings come first, so that the kernel makes no link-local address.
+func raise(index int) change {
+	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
+}
+
+// create is the request for a device with all its attributes at once: a MAC that is set later would flush the
+// neighbours. It is not bound to the underlay interface (dev): the kernel would delete it together with that.
+func create(b *rtnl.Batch, d device) {
+	startLink(b, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0, 0)
+	b.String(unix.IFLA_IFNAME, d.name)
+	b.Uint32(unix.IFLA_MTU, uint32(d.mtu)) //nolint:gosec // at most 65535
+	b.Bytes(unix.IFLA_ADDRESS, d.mac[:])
+	vxlanInfo(b, func() {
+		b.Uint32(unix.IFLA_VXLAN_ID, d.fixed.vni)
+		b.Port(unix.IFLA_VXLAN_PORT, d.fixed.port)
+		b.Addr(localAttr(d.fixed.family), d.local)
+		b.Uint8(unix.IFLA_VXLAN_LEARNING, bit(d.learning))
+		if d.fixed.gbp {
+			b.Bytes(unix.IFLA_VXLAN_GBP, nil)
+		}
+	})
+}
+
+func deleteLink(b *rtnl.Batch, index int) {
+	b.Start(unix.RTM_DELLINK, 0, ifinfo(index, 0, 0)...)
+}
+
+func startLink(b *rtnl.Batch, flags uint16, index int, up, change uint32) {
+	b.Start(unix.RTM_NEWLINK, flags, ifinfo(index, up, change)...)
+}
+
+func vxlanInfo(b *rtnl.Batch, fill func()) {
+	b.Nest(unix.IFLA_LINKINFO, func() {
+		b.String(unix.IFLA_INFO_KIND, kind)
+		b.Nest(unix.IFLA_INFO_DATA, fill)
+	})
+}
+
+func inetConf(option uint16, value setting) func(b *rtnl.Batch) {
+	return func(b *rtnl.Batch) {
+		b.Nest(unix.IFLA_AF_SPEC, func() {
+			b.Nest(unix.AF_INET, func() {
+				b.Nest(unix.IFLA_INET_CONF, func() { b.Uint32(option, uint32(value)) }) //nolint:gosec // 1 or 2
+			})
+		})
+	}
+}
+
+func addrGenMode(value setting) func(b *rtnl.Batch) {
+	return func(b *rtnl.Batch) {
+		b.Nest(unix.IFLA_AF_SPEC, func() {
+			b.Nest(unix.AF_INET6, func() { b.Uint8(unix.IFLA_INET6_ADDR_GEN_MODE, uint8(value)) }) //nolint:gosec // 1
+		})
+	}
+}
+
+func localAttr(f subnet.Family) uint16 {
+	if f == subnet.IPv4 {
+		return unix.IFLA_VXLAN_LOCAL
+	}
+	return unix.IFLA_VXLAN_LOCAL6
+}
+
+func bit(on bool) uint8 {
+	if on {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,133 @@
+package vxlan
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+)
+
+// writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (an
+// earlier VNI) go, one that cannot be changed into what it should be is made anew. It tells whether there is anything.
+func (p *pass) writeDevices(links []link) bool {
+	stands := false
+	for _, l := range links {
+		if !ownName(p.family, l.device.name) {
+			continue
+		}
+		if p.name == l.device.name && l.device.fixed == p.want.device.fixed {
+			stands = true
+			continue
+		}
+		p.w.add("delete", "device", l.device.String(), p.sameDevice())
+		deleteLink(&p.w.batch, l.index)
+	}
+	if p.name != "" && !stands {
+		p.w.add("add", "device", p.want.device.String(), p.sameDevice())
+		create(&p.w.batch, p.want.device)
+	}
+	return len(p.w.ops) > 0
+}
+
+// sameDevice tells whether the last pass left the device that is wanted now.
+func (p *pass) sameDevice() bool { return p.verified && p.before.device == p.want.device }
+
+// setDevice gathers what is to be changed of the device that stands, its addresses included.
+func (p *pass) setDevice(links []link) (changed bool, err error) {
+	var have device
+	for _, l := range links {
+		if l.index == p.index {
+			have = l.device
+		}
+	}
+	if err := p.have.readAddrs(p.w.conn, p.index); err != nil {
+		return false, err
+	}
+	for _, c := range deviceChanges(p.index, have, p.want.device) {
+		p.w.add(c.verb, "device", "link "+p.name+" "+c.what, p.sameDevice())
+		c.request(&p.w.batch)
+	}
+	p.writeAddrs()
+	if !have.up {
+		c := raise(p.index)
+		p.w.add(c.verb, "device", "link "+p.name+" "+c.what, p.sameDevice())
+		c.request(&p.w.batch)
+	}
+	return len(p.w.ops) > 0, nil
+}
+
+// writeAddrs gathers what makes the device's addresses those wanted. The new come first: the last IPv4 address of a
+// device takes all routes through it along.
+func (p *pass) writeAddrs() {
+	old, addrs := backend.Changes(p.have.addrs, p.want.addrs, netip.Prefix.Compare)
+	for _, a := range addrs {
+		p.w.add(putVerb(a.Replace), "address", addressText(a.Key, p.name), p.before.addrs[a.Key])
+		address(&p.w.batch, unix.RTM_NEWADDR, putFlags, p.index, a.Key)
+	}
+	for _, a := range old {
+		p.w.add("delete", "address", addressText(a, p.name), p.verified && !p.before.addrs[a])
+		address(&p.w.batch, unix.RTM_DELADDR, 0, p.index, a)
+	}
+}
+
+// sendDevice sends what concerns the device. Without a device there is no overlay: a refusal ends the pass, with words
+// for those that an operator can do something about.
+func (p *pass) sendDevice(links []link) error {
+	before := len(p.w.failed)
+	if err := p.w.send(); err != nil {
+		return err
+	}
+	if len(p.w.failed) == before {
+		return nil
+	}
+	f := p.w.failed[before]
+	p.w.failed = p.w.failed[:before] // it is told as the pass's error
+	switch {
+	case errors.Is(f.Err, unix.EEXIST) && f.Op.Verb == "add" && f.Op.Kind == "device":
+		return p.taken(links, f)
+	case errors.Is(f.Err, unix.EADDRINUSE):
+		return p.portTaken(links, f)
+	}
+	return f
+}
+
+// taken says who has the name, or the VNI and port, of the device that could not be made.
+func (p *pass) taken(links []link, f backend.Failure) error {
+	d := p.want.device
+	if l, err := readLink(p.w.conn, d.name, 0); err == nil {
+		return fmt.Errorf("add device %s: its name is taken by a %s: %w", d.name, l.describe(), f.Err)
+	}
+	for _, l := range links {
+		if l.device.fixed.vni == d.fixed.vni && l.device.fixed.port == d.fixed.port {
+			return fmt.Errorf("add device %s: VNI %d on UDP port %d is taken by the %s: %w",
+				d.name, d.fixed.vni, d.fixed.port, l.describe(), f.Err)
+		}
+	}
+	return f
+}
+
+// portTaken says who has the UDP port. A VXLAN device with other extensions than ours does not share its socket.
+func (p *pass) portTaken(links []link, f backend.Failure) error {
+	d := p.want.device
+	for _, l := range links {
+		if l.index != p.index && l.device.up && l.device.fixed.port == d.fixed.port {
+			return fmt.Errorf("raise device %s: UDP port %d is taken by the %s, which does not share it: %w",
+				d.name, d.fixed.port, l.describe(), f.Err)
+		}
+	}
+	return fmt.Errorf("raise device %s: UDP port %d is taken by another program's socket: %w", d.name, d.fixed.port, f.Err)
+}
+
+// describe names a device with what it holds.
+func (l link) describe() string {
+	switch l.kind {
+	case kind:
+		return fmt.Sprintf("vxlan device %s (VNI %d, UDP port %d)", l.device.name, l.device.fixed.vni, l.device.fixed.port)
+	case "":
+		return fmt.Sprintf("device %s (of no kind the kernel names)", l.device.name)
+	}
+	return fmt.Sprintf("%s device %s", l.kind, l.device.name)
+}

@@ -1,0 +1,138 @@
+package vxlan
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// What stands in one message of a dump or of a subscription, read in place.
+
+// parseNeighbour reads RTM_NEWNEIGH of an IP family. Entries of the kernel's own (NOARP: multicast) and those that have no
+// MAC yet, or never got one, are nobody's: false. The MAC is zero where the entry is not permanent.
+func parseNeighbour(m rtnl.Message, f subnet.Family, index int) (a netip.Addr, mac subnet.MAC, ok bool) {
+	h, attrs, ok := m.Header(unix.SizeofNdMsg)
+	if !ok || m.Type != unix.RTM_NEWNEIGH || h[0] != socketFamily[f] || ndIndex(h) != index {
+		return a, mac, false
+	}
+	state := binary.NativeEndian.Uint16(h[8:])
+	if state == unix.NUD_NONE || state&(unix.NUD_NOARP|unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0 {
+		return a, mac, false
+	}
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.NDA_DST:
+			a = attrs.Addr()
+		case unix.NDA_LLADDR:
+			if state == unix.NUD_PERMANENT && len(attrs.Value) == len(mac) {
+				mac = subnet.MAC(attrs.Value)
+			}
+		}
+	}
+	return a, mac, a.IsValid() && subnet.FamilyOf(a) == f
+}
+
+// fdbEntry is one destination of one entry.
+type fdbEntry struct {
+	mac     subnet.MAC
+	dst     netip.Addr // not valid where the destination is not as ours are: another port, VNI or interface
+	nexthop bool       // the entry points to a next hop object: the kernel does not replace it in place
+	learned bool       // from traffic: it ages
+}
+
+// A next hop object's number in an FDB entry and in a route, of linux/neighbour.h and linux/rtnetlink.h.
+const (
+	ndaNHID = 13 // NDA_NH_ID
+	rtaNHID = 30 // RTA_NH_ID
+)
+
+// parseFDB reads RTM_NEWNEIGH of the bridge family.
+func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
+	h, attrs, ok := m.Header(unix.SizeofNdMsg)
+	if !ok || m.Type != unix.RTM_NEWNEIGH || h[0] != unix.AF_BRIDGE || ndIndex(h) != index {
+		return e, false
+	}
+	plain := binary.NativeEndian.Uint16(h[8:])&unix.NUD_PERMANENT != 0
+	e.learned = !plain
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.NDA_LLADDR:
+			if len(attrs.Value) != len(e.mac) {
+				return e, false
+			}
+			e.mac = subnet.MAC(attrs.Value)
+		case unix.NDA_DST:
+			e.dst = attrs.Addr()
+		case unix.NDA_PORT, unix.NDA_VNI, unix.NDA_IFINDEX: // told only where they are not the device's
+			plain = false
+		case ndaNHID:
+			e.nexthop = true
+		}
+	}
+	if !plain {
+		e.dst = netip.Addr{}
+	}
+	return e, true
+}
+
+func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))) } //nolint:gosec // signed in struct ndmsg
+
+// parseRoute reads RTM_NEWROUTE of the main table with our protocol. Links are the kernel's indexes.
+func parseRoute(m rtnl.Message, f subnet.Family) (k routeKey, r route, ok bool) {
+	h, attrs, ok := m.Header(unix.SizeofRtMsg)
+	if !ok || m.Type != unix.RTM_NEWROUTE || h[0] != socketFamily[f] || h[4] != unix.RT_TABLE_MAIN || h[5] != protocol {
+		return k, r, false
+	}
+	k.tos = h[3]
+	dst := netip.IPv4Unspecified()
+	if f == subnet.IPv6 {
+		dst = netip.IPv6Unspecified()
+	}
+	odd := h[6] != unix.RT_SCOPE_UNIVERSE || h[7] != unix.RTN_UNICAST
+	r.onlink = binary.NativeEndian.Uint32(h[8:])&unix.RTNH_F_ONLINK != 0
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.RTA_DST:
+			dst = attrs.Addr()
+		case unix.RTA_PRIORITY:
+			k.metric = attrs.Uint32()
+		case unix.RTA_GATEWAY:
+			r.via = attrs.Addr()
+		case unix.RTA_OIF:
+			r.link = int(attrs.Uint32())
+		case unix.RTA_MULTIPATH, rtaNHID, unix.RTA_VIA, unix.RTA_ENCAP, unix.RTA_PREFSRC, unix.RTA_METRICS:
+			odd = true
+		}
+	}
+	if odd || !r.via.IsValid() {
+		r = route{}
+	}
+	k.prefix = netip.PrefixFrom(dst, int(h[1]))
+	return k, r, k.prefix.IsValid() && subnet.FamilyOf(dst) == f
+}
+
+// parseAddress reads RTM_NEWADDR: the address with its length, and the index of its interface.
+func parseAddress(m rtnl.Message) (p netip.Prefix, index int, ok bool) {
+	h, attrs, ok := m.Header(unix.SizeofIfAddrmsg)
+	if !ok || m.Type != unix.RTM_NEWADDR {
+		return p, 0, false
+	}
+	var addr, local netip.Addr // IPv6 has no IFA_LOCAL where there is no other end
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.IFA_LOCAL:
+			local = attrs.Addr()
+		case unix.IFA_ADDRESS:
+			addr = attrs.Addr()
+		}
+	}
+	if !local.IsValid() {
+		local = addr
+	}
+	p = netip.PrefixFrom(local, int(h[1]))
+	return p, int(binary.NativeEndian.Uint32(h[4:])), p.IsValid()
+}

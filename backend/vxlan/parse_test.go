@@ -1,0 +1,37 @@
+package vxlan
+
+import (
+	"testing"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// FuzzParse reads what a kernel would never send. Its seeds in testdata are messages of Linux 6.18: one of each kind
+// that a pass reads.
+func FuzzParse(f *testing.F) {
+	watch := filter{underlay: 3, own: map[int]bool{4: true}}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for m, rest, ok := rtnl.Next(data); ok; m, rest, ok = rtnl.Next(rest) {
+			watch.matters(m)
+			if l, ok := parseLink(m); ok {
+				_, _ = l.describe(), l.device.String()
+				deviceChanges(l.index, l.device, device{name: "podlane.1"})
+			}
+			if p, _, ok := parseAddress(m); ok && !p.IsValid() {
+				t.Errorf("address %v", p)
+			}
+			for _, family := range subnet.Families {
+				if a, mac, ok := parseNeighbour(m, family, 4); ok && subnet.FamilyOf(a) != family {
+					t.Errorf("%s neighbour %v %v", family, a, mac)
+				}
+				if k, r, ok := parseRoute(m, family); ok && (!k.prefix.IsValid() || subnet.FamilyOf(k.prefix.Addr()) != family) {
+					t.Errorf("%s route %v %v", family, k, r)
+				}
+			}
+			if e, ok := parseFDB(m, 4); ok {
+				_ = fdbText(e.mac, e.dst, "podlane.1")
+			}
+		}
+	})
+}

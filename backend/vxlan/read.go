@@ -1,0 +1,147 @@
+package vxlan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// maxReads is how often a dump is read before giving up, because the kernel's tables change all the time.
+const maxReads = 20
+
+// dump reads until the kernel's tables did not change meanwhile. start is called before each attempt.
+func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), each func(rtnl.Message)) error {
+	var err error
+	for range maxReads {
+		start()
+		var b rtnl.Batch
+		request(&b)
+		err = c.Dump(&b, each)
+		if !errors.Is(err, rtnl.ErrInterrupted) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
+
+// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: counters are not wanted.
+const filterSkipStats = 1 << 3
+
+// readLinks reads the VXLAN devices. The kernel filters by kind: the pods' devices cost nothing.
+func readLinks(c *rtnl.Conn) (links []link, err error) {
+	err = dump(c, "vxlan devices", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETLINK, 0, ifinfo(0, 0, 0)...)
+		b.Uint32(unix.IFLA_EXT_MASK, filterSkipStats)
+		b.Nest(unix.IFLA_LINKINFO, func() { b.String(unix.IFLA_INFO_KIND, kind) })
+	}, func() { links = links[:0] }, func(m rtnl.Message) {
+		if l, ok := parseLink(m); ok && l.kind == kind { // a kernel that has not loaded vxlan yet does not filter
+			links = append(links, l)
+		}
+	})
+	return links, err
+}
+
+// readLink reads one device by name or, where that is empty, by index.
+func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
+	var b rtnl.Batch
+	b.Start(unix.RTM_GETLINK, 0, ifinfo(index, 0, 0)...)
+	if name != "" {
+		b.String(unix.IFLA_IFNAME, name)
+	}
+	err = c.Get(&b, func(m rtnl.Message) {
+		if got, ok := parseLink(m); ok {
+			l = got
+		}
+	})
+	if err != nil {
+		return l, fmt.Errorf("read device %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// readAddrs reads a device's addresses, of both families.
+func (s *state) readAddrs(c *rtnl.Conn, index int) error {
+	return dump(c, "addresses", func(b *rtnl.Batch) {
+		h := make([]byte, unix.SizeofIfAddrmsg)
+		binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // the kernel's interface indexes are positive
+		b.Start(unix.RTM_GETADDR, 0, h...)
+	}, func() { clear(s.addrs) }, func(m rtnl.Message) {
+		if p, at, ok := parseAddress(m); ok && at == index {
+			s.addrs[p] = true
+		}
+	})
+}
+
+// readNeighbours reads the neighbours on a device.
+func (s *state) readNeighbours(c *rtnl.Conn, f subnet.Family, index int) error {
+	return dump(c, "neighbours", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETNEIGH, 0, ndmsg(socketFamily[f], 0, 0, 0)...)
+		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as above
+	}, func() { clear(s.neighbours) }, func(m rtnl.Message) {
+		if a, mac, ok := parseNeighbour(m, f, index); ok {
+			s.neighbours[a] = mac
+		}
+	})
+}
+
+// readFDB reads a device's forwarding database, and returns the entries that stand in the way of ours because the
+// kernel does not replace them. With learning on, what the kernel learned is its own.
+func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (inTheWay []subnet.MAC, err error) {
+	err = dump(c, "fdb", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETNEIGH, 0, ndmsg(unix.AF_BRIDGE, 0, 0, 0)...)
+		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as above
+	}, func() { clear(s.fdb); inTheWay = nil }, func(m rtnl.Message) {
+		e, ok := parseFDB(m, index)
+		switch {
+		case !ok || e.learned && learning:
+		case e.nexthop:
+			inTheWay = append(inTheWay, e.mac)
+		default:
+			if _, several := s.fdb[e.mac]; several {
+				e.dst = netip.Addr{}
+			}
+			s.fdb[e.mac] = e.dst
+		}
+	})
+	return inTheWay, err
+}
+
+// stray is a further route with the key of another: only somebody who appends makes one.
+type stray struct {
+	key   routeKey
+	route route
+}
+
+// readRoutes reads the routes of ours through whatever device, and those that stand beside another of the same key.
+func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []stray, err error) {
+	err = dump(c, "routes", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0)
+		b.Uint32(unix.RTA_TABLE, unix.RT_TABLE_MAIN)
+	}, func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
+		k, r, ok := parseRoute(m, f)
+		if !ok {
+			return
+		}
+		if own != 0 && r.link == own {
+			r.link = ownDevice
+		}
+		if _, several := s.routes[k]; several {
+			strays = append(strays, stray{k, r})
+			return
+		}
+		s.routes[k] = r
+	})
+	if errors.Is(err, unix.ENOENT) { // the kernel makes the main table with its first route
+		return nil, nil
+	}
+	return strays, err
+}

@@ -1,0 +1,140 @@
+package vxlan
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// gather is how long changes gather after a kick before the next. A pass of ours over thousands of peers is as many
+// notifications; this makes them a few kicks, and a few system calls.
+const gather = 50 * time.Millisecond
+
+var groups = []int{
+	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
+	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+}
+
+// Watch calls kick once when it is ready, and then whenever the kernel's state may have been changed: at once, and
+// again 50 ms later where there was more. It ends without an error when ctx does. See backend.Backend.
+//
+// Each kick begins a new subscription and closes the old: what that still holds happened before the kick, and whoever
+// is kicked reads everything.
+func (b *Backend) Watch(ctx context.Context, kick func()) error {
+	for {
+		err := b.watchOnce(ctx, kick)
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // to end is what was asked for
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// watchOnce subscribes, kicks for what came before, and waits for the next change.
+func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
+	s, err := rtnl.Subscribe(groups...)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	filter, err := b.newFilter()
+	if err != nil {
+		return err
+	}
+	kick()
+	if err := pause(ctx, gather); err != nil {
+		return err
+	}
+	return s.Await(ctx, filter.matters)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// filter tells the notifications that may concern the backend from the pods' devices, neighbours and routes.
+type filter struct {
+	underlay int
+	own      map[int]bool // indexes of our devices
+}
+
+func (b *Backend) newFilter() (filter, error) {
+	f := filter{underlay: b.underlay.Index, own: map[int]bool{}}
+	conn, err := rtnl.Dial()
+	if err != nil {
+		return f, err
+	}
+	defer conn.Close()
+	links, err := readLinks(conn)
+	for _, l := range links {
+		f.own[l.index] = isOwn(l)
+	}
+	return f, err
+}
+
+func isOwn(l link) bool {
+	return ownName(subnet.IPv4, l.device.name) || ownName(subnet.IPv6, l.device.name)
+}
+
+// matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our
+// VNI and port.
+func (f filter) matters(m rtnl.Message) bool {
+	switch m.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		l, ok := parseLink(m)
+		return ok && (l.kind == kind || l.index == f.underlay || isOwn(l))
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		h, _, ok := m.Header(unix.SizeofNdMsg)
+		return ok && f.own[ndIndex(h)]
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		h, _, ok := m.Header(unix.SizeofIfAddrmsg)
+		if !ok {
+			return false
+		}
+		index := int(binary.NativeEndian.Uint32(h[4:]))
+		return f.own[index] || index == f.underlay
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return f.routeMatters(m)
+	}
+	return false
+}
+
+// routeMatters: a route with our protocol, through our device, or with a metric of ours: somebody else's may have
+// taken the place of one.
+func (f filter) routeMatters(m rtnl.Message) bool {
+	h, attrs, ok := m.Header(unix.SizeofRtMsg)
+	if !ok || h[4] != unix.RT_TABLE_MAIN {
+		return false
+	}
+	if h[5] == protocol {
+		return true
+	}
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.RTA_OIF:
+			if f.own[int(attrs.Uint32())] {
+				return true
+			}
+		case unix.RTA_PRIORITY:
+			if metric := attrs.Uint32(); metric >= metricDirect && metric < metricTunnel+metricRoom {
+				return true
+			}
+		}
+	}
+	return false
+}
