@@ -16,7 +16,7 @@ func needNetAdmin() error {
 		return fmt.Errorf("read this process's capabilities: %w", err)
 	}
 	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
-		return errors.New("podlaned needs CAP_NET_ADMIN: run it as root, or give it the capability")
+		return errors.New("CAP_NET_ADMIN is missing: run podlaned as root, or give it the capability")
 	}
 	return nil
 }

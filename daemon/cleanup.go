@@ -38,7 +38,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 // removeFiles removes the daemon's files, and its folders where nothing else is in them.
 func removeFiles(c config, removed func(path string)) error {
 	files := []string{
-		filepath.Join(c.runDir, nodeName), filepath.Join(c.runDir, socketName), filepath.Join(c.runDir, lockName),
+		filepath.Join(c.runDir, nodeName), filepath.Join(c.runDir, socketName),
 		filepath.Join(c.stateDir, stateName),
 	}
 	if c.cniConf != "" {
@@ -53,6 +53,7 @@ func removeFiles(c config, removed func(path string)) error {
 			errs = append(errs, err)
 		}
 	}
+	_ = os.Remove(filepath.Join(c.runDir, lockName)) // cleanup itself has made it: nothing to tell of
 	for _, dir := range []string{c.runDir, c.stateDir} {
 		_ = os.Remove(dir) // it stays where others have files in it
 	}

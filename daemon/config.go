@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
-	"os"
 	"strings"
 	"time"
 )
@@ -68,17 +66,20 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.Var(&c.publicIPv6, "public-ipv6", "the same for the IPv6 underlay `address`")
 	f.StringVar(&c.nodeID, "node-id", "", "the node's identity, unique in the cluster (default: /etc/machine-id)")
 	f.StringVar(&c.nodeName, "node-name", "", "the node's `name` (default: the host name)")
-	f.DurationVar(&c.leaseTTL, "lease-ttl", 24*time.Hour, "how long the pod subnet stays this node's without contact to etcd; at least 1m")
+	c.leaseTTL = 24 * time.Hour
+	f.Var(duration{&c.leaseTTL}, "lease-ttl", "how long the pod subnet stays this node's without contact to etcd: a `duration` of at least 1m")
 	f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of the node file subnet.env and the status socket")
 	f.StringVar(&c.stateDir, "state-dir", "/var/lib/podlane", "`folder` of the state saved for a start without etcd")
 	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` once pods can be attached")
-	f.BoolVar(&c.ipMasq, "ip-masq", true, "masquerade what leaves the pod network")
-	f.DurationVar(&c.resync, "resync", 30*time.Second, "verify the kernel's state at least this often; at least 1s")
+	c.ipMasq = true
+	f.Var(boolean{&c.ipMasq}, "ip-masq", "masquerade what leaves the pod network")
+	c.resync = 30 * time.Second
+	f.Var(duration{&c.resync}, "resync", "verify the kernel's state at least once in this `duration` of at least 1s")
 	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format`: text or json")
 	f.StringVar(&c.http, "http", "", "serve the status on this TCP `address` too, such as 127.0.0.1:9472")
 	if name == "status" {
-		f.BoolVar(&c.json, "json", false, "print everything, as JSON")
+		f.Var(boolean{&c.json}, "json", "print everything, as JSON")
 	}
 	return f
 }
@@ -151,83 +152,4 @@ func fromEnvironment(f *flag.FlagSet, environ []string, given map[string]bool) e
 		}
 	})
 	return errors.Join(errs...)
-}
-
-// check finds what no single setting's parser can.
-func (c config) check() error {
-	switch {
-	case c.leaseTTL < time.Minute:
-		return fmt.Errorf("lease-ttl %s is shorter than 1m: etcd being away for a moment would cost the node its pod subnet", c.leaseTTL)
-	case c.resync < time.Second:
-		return fmt.Errorf("resync %s is shorter than 1s", c.resync)
-	case c.logFormat != "text" && c.logFormat != "json":
-		return fmt.Errorf("log-format %q is neither text nor json", c.logFormat)
-	case (c.etcdCertFile == "") != (c.etcdKeyFile == ""):
-		return errors.New("etcd-certfile and etcd-keyfile go together")
-	case c.etcdUsername != "" && c.etcdPasswordFile == "":
-		return errors.New("etcd-username needs etcd-password-file")
-	case !strings.HasPrefix(c.etcdPrefix, "/") || strings.TrimRight(c.etcdPrefix, "/") == "":
-		return fmt.Errorf("etcd-prefix %q is not a path like /podlane/network", c.etcdPrefix)
-	case len(c.iface) > 0 && (c.ifaceRegex != "" || c.canReach.IsValid()), c.ifaceRegex != "" && c.canReach.IsValid():
-		return errors.New("of iface, iface-regex and iface-can-reach only one can be given")
-	case c.publicIP.IsValid() && !c.publicIP.Is4():
-		return fmt.Errorf("public-ip %s is not an IPv4 address", c.publicIP)
-	case c.publicIPv6.IsValid() && !c.publicIPv6.Is6():
-		return fmt.Errorf("public-ipv6 %s is not an IPv6 address", c.publicIPv6)
-	}
-	return nil
-}
-
-// identity fills in who this node is where the operator did not say.
-func (c *config) identity() error {
-	if c.nodeID == "" {
-		id, err := os.ReadFile("/etc/machine-id")
-		if c.nodeID = strings.TrimSpace(string(id)); err != nil || c.nodeID == "" {
-			return errors.New("this machine has no id: /etc/machine-id is missing or empty; make one with systemd-machine-id-setup, or give --node-id")
-		}
-	}
-	if c.nodeName == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("read the host name: %w; give --node-name", err)
-		}
-		c.nodeName = name
-	}
-	return nil
-}
-
-// list is a comma-separated setting.
-type list []string
-
-func (l *list) String() string { return strings.Join(*l, ",") }
-
-// Set replaces the list.
-func (l *list) Set(s string) error {
-	*l = nil
-	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*l = append(*l, part)
-		}
-	}
-	return nil
-}
-
-// addr is an address, or none.
-type addr struct{ netip.Addr }
-
-func (a *addr) String() string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.Addr.String()
-}
-
-// Set reads an address; the empty text is none.
-func (a *addr) Set(s string) (err error) {
-	if s == "" {
-		*a = addr{}
-		return nil
-	}
-	a.Addr, err = netip.ParseAddr(s)
-	return err
 }

@@ -60,7 +60,17 @@ func TestWrongSettings(t *testing.T) {
 		"prefix":              {args: []string{"--etcd-prefix=podlane"}, want: "is not a path"},
 		"two ways to choose":  {args: []string{"--iface=x", "--iface-regex=y"}, want: "only one"},
 		"IPv6 as public IPv4": {args: []string{"--public-ip=fd00::1"}, want: "not an IPv4 address"},
-		"no address":          {args: []string{"--public-ip=here"}, want: "unable to parse IP"},
+		"bad CIDR":            {args: []string{"--iface=eth0,198.18.0.0/33"}, want: `iface "198.18.0.0/33" is not a CIDR`},
+		"bad expression":      {args: []string{"--iface-regex=eth["}, want: `iface-regex "eth[" is not a regular expression`},
+		"loopback as public":  {args: []string{"--public-ip=127.0.0.1"}, want: "public-ip 127.0.0.1 cannot be the address of a node"},
+		"link-local as IPv6":  {args: []string{"--public-ipv6=fe80::1"}, want: "public-ipv6 fe80::1 cannot be the address of a node"},
+		"IPv4 as public IPv6": {args: []string{"--public-ipv6=192.0.2.1"}, want: "public-ipv6 192.0.2.1 is not an IPv6 address"},
+		"log level":           {args: []string{"--log-level=loud"}, want: `log-level "loud" is none of debug, info, warning and error`},
+		"short resync":        {args: []string{"--resync=1ms"}, want: "resync 1ms is shorter than 1s"},
+		"no duration":         {args: []string{"--resync=often"}, want: "want a duration such as 30s or 24h"},
+		"no boolean":          {args: []string{"--ip-masq=perhaps"}, want: "want true or false"},
+		"name with a newline": {args: []string{"--node-name=a\nb"}, want: "node name"},
+		"no address":          {args: []string{"--public-ip=here"}, want: "want an IP address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := load(t, c.file, []string{c.env}, c.args...)

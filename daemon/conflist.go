@@ -11,16 +11,19 @@ import (
 // conflist is the CNI configuration list for this node: the shipped one, with the node file's place where that is not
 // the usual one.
 func conflist(runDir string) ([]byte, error) {
-	var list struct {
-		CNIVersion string           `json:"cniVersion"`
-		Name       string           `json:"name"`
-		Plugins    []map[string]any `json:"plugins"`
+	file := filepath.Join(runDir, nodeName)
+	if file == "/run/podlane/"+nodeName {
+		return cni.Conflist, nil
 	}
+	var list map[string]any // whatever keys it has are kept
 	if err := json.Unmarshal(cni.Conflist, &list); err != nil {
 		return nil, fmt.Errorf("read the shipped CNI configuration list: %w", err)
 	}
-	if file := filepath.Join(runDir, nodeName); file != "/run/podlane/"+nodeName {
-		list.Plugins[0]["nodeFile"] = file
+	plugins, _ := list["plugins"].([]any)
+	for _, p := range plugins {
+		if plugin, ok := p.(map[string]any); ok && plugin["type"] == "podlane-cni" {
+			plugin["nodeFile"] = file
+		}
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	return append(data, '\n'), err

@@ -34,10 +34,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin(), c.identity()); err != nil {
 		return err
 	}
-	log, err := newLogger(c, io.err)
-	if err != nil {
-		return err
-	}
+	log := newLogger(c, io.err)
 	unlock, err := lock(c.runDir)
 	if err != nil {
 		return err
@@ -108,7 +105,10 @@ func (d *daemon) runNode(ctx context.Context, iface underlay.Interface) error {
 	l := &loop{daemon: d, iface: iface, self: d.self(iface, saved), saved: saved}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return d.store.Run(ctx, etcd.Options{Self: l.self, TTL: d.config.leaseTTL, Saved: saved.store()}, states.put)
+		if err := d.fit(ctx, iface, saved, states.put); err != nil {
+			return err
+		}
+		return explain(d.config, d.store.Run(ctx, etcd.Options{Self: l.self, TTL: d.config.leaseTTL, Saved: saved.store()}, states.put))
 	})
 	g.Go(func() error {
 		if err := l.await(ctx, states); err != nil {
@@ -119,6 +119,25 @@ func (d *daemon) runNode(ctx context.Context, iface underlay.Interface) error {
 		return l.run(ctx, states, wake)
 	})
 	return g.Wait()
+}
+
+// fit refuses an underlay that cannot carry the pod network, before a lease is taken. Where there is neither a saved
+// configuration nor one in etcd just now, the store waits for one and says so, and await looks at it.
+func (d *daemon) fit(ctx context.Context, iface underlay.Interface, saved savedState, put func(etcd.State)) error {
+	raw := []byte(saved.Config)
+	if raw == nil {
+		var err error
+		if raw, _, err = d.store.Config(ctx); err != nil {
+			put(etcd.State{Err: err})
+			return nil //nolint:nilerr // it is told, and the store goes on trying
+		}
+	}
+	network, _, err := subnet.ParseNetwork(raw)
+	if err != nil {
+		return nil //nolint:nilerr // the store says it, with where it stands
+	}
+	_, err = newBackend(network, iface)
+	return err
 }
 
 // self is this node on this underlay.

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/sirupsen/logrus"
 )
 
-func newLogger(c config, w io.Writer) (*logrus.Logger, error) {
+// newLogger is a logger for settings that have been checked.
+func newLogger(c config, w io.Writer) *logrus.Logger {
 	level, err := logrus.ParseLevel(c.logLevel)
 	if err != nil {
-		return nil, fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
+		level = logrus.InfoLevel
 	}
 	log := logrus.New()
 	log.SetOutput(w)
@@ -19,5 +19,10 @@ func newLogger(c config, w io.Writer) (*logrus.Logger, error) {
 	if c.logFormat == "json" {
 		log.SetFormatter(&logrus.JSONFormatter{})
 	}
-	return log, nil
+	return log
+}
+
+func isLevel(text string) bool {
+	_, err := logrus.ParseLevel(text)
+	return err == nil
 }

@@ -32,15 +32,15 @@ type loop struct {
 
 	state   etcd.State // the newest
 	network subnet.Network
-	peers   []subnet.Lease // of state, screened
-	skipped []subnet.Skip
-	seen    map[string]bool // warnings and skips already logged
+	peers   []subnet.Lease  // of state, screened
+	skips   skips           // what of state is not among the peers
+	unfit   skips           // what of the peers the backend does not program
+	seen    map[string]bool // warnings already logged
 
 	verified time.Time
 	retry    time.Duration
 	repairs  []repair
 	repaired int
-	report   backend.Report
 	advice   []string
 	written  map[string]string // files as last written, by path
 
@@ -52,7 +52,7 @@ type loop struct {
 // await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
 // backend.
 func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
-	l.seen, l.written = map[string]bool{}, map[string]string{}
+	l.seen, l.written, l.skips.log, l.unfit.log = map[string]bool{}, map[string]string{}, l.log, l.log
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
 		select {
@@ -114,7 +114,7 @@ func (l *loop) take(s etcd.State) {
 	s = l.saved.standIn(s, time.Now())
 	l.state = s
 	l.unsaved = s.Held
-	l.troubles.check("etcd", s.Err)
+	l.troubles.check("etcd", explain(l.config, s.Err))
 	l.troubles.set("lease", s.Conflict)
 	for _, w := range s.Warnings {
 		l.once(w)
@@ -122,29 +122,34 @@ func (l *loop) take(s etcd.State) {
 	if !l.running() {
 		l.network = s.Network // once running, one that changes is for the next start
 	}
-	l.peers, l.skipped = subnet.Screen(l.network, s.Own, s.Set.Records)
-	l.skipped = append(l.skipped, s.Set.Skipped...)
-	for _, skip := range l.skipped {
-		l.once("lease " + skip.Key + " is skipped: " + skip.Reason)
-	}
+	var clashing []subnet.Skip
+	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
+	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
 }
 
 // once logs a warning the first time it comes.
 func (l *loop) once(text string) {
-	if !l.seen[text] && len(l.seen) < subnet.MaxSkips {
+	if !l.seen[text] && len(l.seen) < maxSeen {
 		l.seen[text] = true
 		l.log.Warn(text)
 	}
 }
+
+// maxSeen bounds how many warnings are remembered.
+const maxSeen = 100
 
 // pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
 func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	if l.underlayChanged() {
 		return 0, errRebuild
 	}
-	if l.program(ctx) {
+	good, err := l.program(ctx)
+	switch {
+	case err != nil:
+		return 0, err
+	case good:
 		l.verified, l.retry = time.Now(), 0
-	} else {
+	default:
 		l.retry = min(max(2*l.retry, minRetry), maxRetry)
 	}
 	if !l.verified.IsZero() {
@@ -172,13 +177,26 @@ func (l *loop) underlayChanged() bool {
 	return !same
 }
 
-// program writes to the kernel what differs, and tells whether all of it is now as it should be.
-func (l *loop) program(ctx context.Context) bool {
-	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On())
-	good := l.troubles.check("forwarding", err)
+// program writes to the kernel what differs, and tells whether all of it is now as it should be. The error is for a
+// start that somebody else's device or socket stands in the way of; the overlay comes first, so that then nothing is left.
+func (l *loop) program(ctx context.Context) (good bool, err error) {
 	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
-	good = l.troubles.check("overlay", err) && good
-	l.report = report
+	if ctx.Err() != nil {
+		return false, ctx.Err() // what was cut short is no trouble
+	}
+	err = advise(err)
+	if l.verified.IsZero() && taken(err) {
+		return false, withdraw(ctx, report, err)
+	}
+	good = l.troubles.check("overlay", err)
+	if good {
+		l.unfit.take(report.Skipped, len(report.Skipped))
+	}
+	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On())
+	for i := range forwarding {
+		forwarding[i].Drift = !l.verified.IsZero() // it was on
+	}
+	good = l.troubles.check("forwarding", err) && good
 	var refused error
 	if len(report.Failed) > 0 {
 		refused = report.Failed[0]
@@ -188,8 +206,8 @@ func (l *loop) program(ctx context.Context) bool {
 	good = l.troubles.check("firewall", err) && good
 	l.advice, err = firewall.Advice(l.network)
 	l.troubles.check("other firewalls", err)
-	l.note(slices.Concat(forwarding, report.Ops, rules))
-	return good
+	l.note(slices.Concat(report.Ops, forwarding, rules))
+	return good, nil
 }
 
 // note logs what a pass wrote, and keeps what it repaired for the status.

@@ -23,9 +23,9 @@ func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 	defer store.Close()
 	switch {
 	case len(rest) == 1 && rest[0] == "get":
-		return getConfig(ctx, store, io)
+		return explain(c, getConfig(ctx, store, io))
 	case len(rest) == 2 && rest[0] == "set":
-		return setConfig(ctx, store, rest[1], io)
+		return explain(c, setConfig(ctx, store, rest[1], io))
 	}
 	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input)", errUsage)
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/podlane/podlane/subnet"
 )
 
 // same tells whether a file holds exactly this.
@@ -27,9 +30,10 @@ func (l *loop) publish() {
 			Endpoints: l.config.etcdEndpoints, Prefix: l.config.etcdPrefix,
 			Seen: l.state.Seen, Revision: l.state.Set.Revision,
 		},
-		Skipped: append(l.skipped, l.report.Skipped...), SkipCount: len(l.skipped) + len(l.report.Skipped),
+		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
 		Verified: l.verified, Repairs: append([]repair(nil), l.repairs...), Repaired: l.repaired,
 	}
+	s.Skipped = s.Skipped[:min(len(s.Skipped), subnet.MaxSkips)]
 	for _, a := range []netip.Addr{l.self.PublicIP, l.self.PublicIPv6} {
 		if a.IsValid() {
 			s.Underlay.PublicIP = append(s.Underlay.PublicIP, a)

@@ -110,7 +110,7 @@ func (s status) print(w io.Writer, now time.Time) error {
 		row("note", "%s", n)
 	}
 	row("underlay", "%s, MTU %d, address %s", s.Underlay.Interface, s.Underlay.MTU, join(s.Underlay.PublicIP))
-	row("pod network", "%s, MTU %d", join(s.Network), s.MTU)
+	row("pod network", "%s", s.networkText())
 	row("lease", "%s", s.Lease.text(now))
 	row("etcd", "%s, prefix %s, answered %s", join(s.Etcd.Endpoints), s.Etcd.Prefix, ago(s.Etcd.Seen, now))
 	row("kernel", "verified %s; %d repairs", ago(s.Verified, now), s.Repaired)
@@ -128,6 +128,16 @@ func (s status) print(w io.Writer, now time.Time) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", dash(p.Name), join(p.Subnet), p.PublicIP, dash(p.Version))
 	}
 	return t.Flush()
+}
+
+func (s status) networkText() string {
+	switch {
+	case len(s.Network) == 0:
+		return "none known yet"
+	case s.MTU == 0:
+		return join(s.Network)
+	}
+	return fmt.Sprintf("%s, MTU %d", join(s.Network), s.MTU)
 }
 
 func (l leaseStatus) text(now time.Time) string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -53,7 +54,7 @@ func askStatus(ctx context.Context, socket string) (s status, err error) {
 		if errors.As(err, &op) {
 			err = op
 		}
-		return s, fmt.Errorf("ask podlaned on this node: %w; is it running? `systemctl status podlaned` tells", err)
+		return s, fmt.Errorf("ask podlaned on this node: %w; %s", err, askAdvice(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -64,4 +65,12 @@ func askStatus(ctx context.Context, socket string) (s status, err error) {
 	}
 	slices.SortFunc(s.Peers, func(a, b peerStatus) int { return a.PublicIP.Compare(b.PublicIP) })
 	return s, nil
+}
+
+// askAdvice is what an operator can do where podlaned could not be asked.
+func askAdvice(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run it as root"
+	}
+	return "is it running? `systemctl status podlaned` tells"
 }

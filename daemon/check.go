@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// check finds what no single setting's parser can.
+func (c config) check() error {
+	switch {
+	case c.leaseTTL < time.Minute:
+		return fmt.Errorf("lease-ttl %s is shorter than 1m: etcd being away for a moment would cost the node its pod subnet", c.leaseTTL)
+	case c.resync < time.Second:
+		return fmt.Errorf("resync %s is shorter than 1s", c.resync)
+	case c.logFormat != "text" && c.logFormat != "json":
+		return fmt.Errorf("log-format %q is neither text nor json", c.logFormat)
+	case !isLevel(c.logLevel):
+		return fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
+	case (c.etcdCertFile == "") != (c.etcdKeyFile == ""):
+		return errors.New("etcd-certfile and etcd-keyfile go together")
+	case c.etcdUsername != "" && c.etcdPasswordFile == "":
+		return errors.New("etcd-username needs etcd-password-file")
+	case !strings.HasPrefix(c.etcdPrefix, "/") || strings.TrimRight(c.etcdPrefix, "/") == "":
+		return fmt.Errorf("etcd-prefix %q is not a path like /podlane/network", c.etcdPrefix)
+	}
+	return errors.Join(
+		c.checkUnderlay(),
+		checkPublic("public-ip", subnet.IPv4, c.publicIP),
+		checkPublic("public-ipv6", subnet.IPv6, c.publicIPv6),
+		subnet.Node{ID: c.nodeID, Name: c.nodeName}.Check(),
+	)
+}
+
+// checkUnderlay looks at the ways to choose the underlay interface, before the interfaces themselves are known.
+func (c config) checkUnderlay() error {
+	if len(c.iface) > 0 && (c.ifaceRegex != "" || c.canReach.IsValid()) || c.ifaceRegex != "" && c.canReach.IsValid() {
+		return errors.New("of iface, iface-regex and iface-can-reach only one can be given")
+	}
+	for _, i := range c.iface { // a slash is in no interface's name
+		if _, err := netip.ParsePrefix(i); err != nil && strings.Contains(i, "/") {
+			return fmt.Errorf("iface %q is not a CIDR such as 198.18.0.0/16", i)
+		}
+	}
+	if _, err := regexp.Compile(c.ifaceRegex); err != nil {
+		return fmt.Errorf("iface-regex %q is not a regular expression: %w", c.ifaceRegex, err)
+	}
+	return nil
+}
+
+// checkPublic tells whether peers can send to a public address. Link-local ones do for IPv4 alone: IPv6's would need an
+// interface beside them (RFC 4007 section 6).
+func checkPublic(name string, f subnet.Family, a addr) error {
+	switch {
+	case !a.IsValid():
+		return nil
+	case subnet.FamilyOf(a.Addr) != f || a.Is4In6() || a.Zone() != "":
+		return fmt.Errorf("%s %s is not an %s address", name, a, f)
+	case !a.IsGlobalUnicast() && (f != subnet.IPv4 || !a.IsLinkLocalUnicast()):
+		return fmt.Errorf("%s %s cannot be the address of a node", name, a)
+	}
+	return nil
+}

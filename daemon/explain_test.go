@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+func TestExplain(t *testing.T) {
+	c := config{etcdPrefix: "/p/"}
+	for _, x := range []struct {
+		err  error
+		want string
+	}{
+		{etcd.ErrNoConfig, "/p/config: " + etcd.ErrNoConfig.Error()},
+		{fmt.Errorf("/p/config: %w", etcd.ErrNoConfig), "/p/config: " + etcd.ErrNoConfig.Error()},
+		{fmt.Errorf("%w: VNI", etcd.ErrConfig), "/p/config: " + etcd.ErrConfig.Error() + ": VNI; put it right with `podlaned config set FILE`"},
+		{etcd.ErrDenied, etcd.ErrDenied.Error() + "; see the settings etcd-username and etcd-password-file"},
+		{errors.New("other"), "other"},
+	} {
+		if got := explain(c, x.err); got.Error() != x.want || !errors.Is(got, x.err) {
+			t.Errorf("%q, want %q", got, x.want)
+		}
+	}
+	if err := explain(c, nil); err != nil {
+		t.Errorf("nothing is wrong: %v", err)
+	}
+}
+
+func TestTakenDevice(t *testing.T) {
+	for _, x := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{unix.EPERM, false},
+		{fmt.Errorf("IPv4 overlay: add device: %w", unix.EEXIST), true},
+		{errors.Join(errors.New("other"), fmt.Errorf("raise: %w", unix.EADDRINUSE)), true},
+	} {
+		if got := taken(x.err); got != x.want {
+			t.Errorf("%v: taken %v", x.err, got)
+		}
+		if err := advise(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
+			t.Errorf("%v: advice %v", x.err, err)
+		}
+	}
+	// A start that made no device takes none away.
+	if err := withdraw(t.Context(), backend.Report{Ops: []backend.Op{{Verb: "set", Kind: "device"}}}, unix.EEXIST); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("withdraw: %v", err)
+	}
+}

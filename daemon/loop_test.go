@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/underlay"
+)
+
+// still is a backend that only has an MTU: these tests are about what stands around it.
+type still struct{ backend.Backend }
+
+func (still) MTU() int { return 1450 }
+
+// bench is a loop without a kernel, and its log.
+func bench(t *testing.T) (*loop, *strings.Builder) {
+	t.Helper()
+	var out strings.Builder
+	log := logrus.New()
+	log.SetOutput(&out)
+	dir := t.TempDir()
+	d := &daemon{
+		config: config{
+			etcdPrefix: "/p", etcdEndpoints: list{"http://a"}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
+			nodeID: "a", nodeName: "n1", ipMasq: true,
+		},
+		log: log, troubles: newTroubles(log), board: &board{},
+	}
+	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}
+	l := &loop{daemon: d, iface: iface, self: d.self(iface, savedState{}), seen: map[string]bool{}, written: map[string]string{}}
+	l.skips.log, l.unfit.log = log, log
+	return l, &out
+}
+
+// peerState is a state with our own lease, 10.5.34.0/24, and those of some peers.
+func peerState(t *testing.T, l *loop, peers ...int) etcd.State {
+	t.Helper()
+	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease := func(self subnet.Self, i int) subnet.Lease {
+		return self.Lease(network, subnet.Pair{IPv4: netip.MustParsePrefix(fmt.Sprintf("10.5.%d.0/24", i))}, subnet.Lease{})
+	}
+	s := etcd.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.self, 34), Held: true, Seen: time.Now()}
+	s.Set = subnet.Set{Revision: 9, Records: []subnet.Record{{Lease: s.Own, Created: 1}}}
+	for _, i := range peers {
+		self := subnet.Self{Node: subnet.Node{ID: fmt.Sprint(i), Name: fmt.Sprint("n", i)}, PublicIP: netip.MustParseAddr(fmt.Sprint("198.18.1.", i))}
+		s.Set.Records = append(s.Set.Records, subnet.Record{Lease: lease(self, i), Created: int64(i)})
+	}
+	return s
+}
+
+func TestSelfOnAnUnderlay(t *testing.T) {
+	l, _ := bench(t)
+	if l.self.PublicIP != netip.MustParseAddr("198.18.1.1") || l.self.PublicIPv6.IsValid() || l.self.Node.Name != "n1" || !l.self.Previous.IsZero() {
+		t.Errorf("%+v", l.self)
+	}
+	l.config.publicIP = addr{netip.MustParseAddr("203.0.113.7")}
+	l.config.publicIPv6 = addr{netip.MustParseAddr("2001:db8::7")}
+	self := l.daemon.self(l.iface, savedState{Saved: etcd.Saved{Own: "10.5.34.0-24"}})
+	if self.PublicIP != l.config.publicIP.Addr || self.PublicIPv6 != l.config.publicIPv6.Addr || self.Previous.Key() != "10.5.34.0-24" {
+		t.Errorf("with public addresses and a saved state: %+v", self)
+	}
+	node := subnet.NodeFile{
+		Network: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.0.0/16")}, Subnet: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.35.0/24")}, MTU: 1450,
+	}
+	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeName), node.Marshal(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if self := l.daemon.self(l.iface, savedState{Saved: etcd.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
+		t.Errorf("the node file does not win over the saved state: %+v", self.Previous)
+	}
+}
+
+func TestStatusFollowsTheState(t *testing.T) {
+	l, out := bench(t)
+	l.publish()
+	if s := l.board.get(); s.Ready || !slices.Equal(s.Problems, []string{"starting: no verified pass over the kernel yet"}) {
+		t.Errorf("at the start: %+v", s)
+	}
+	l.take(etcd.State{Err: etcd.ErrNoConfig})
+	l.publish()
+	if s := l.board.get(); s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "etcd: /p/config: ") {
+		t.Errorf("without a configuration: %q", s.Problems)
+	}
+	state := peerState(t, l, 2, 3)
+	state.Warnings = []string{"network configuration: odd"}
+	l.take(state)
+	l.take(state)
+	l.backend, l.verified = still{}, time.Now()
+	l.publish()
+	s := l.board.get()
+	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
+		t.Errorf("%+v", s)
+	}
+	if got := strings.Count(out.String(), "network configuration: odd"); got != 1 {
+		t.Errorf("the warning is logged %d times, want once", got)
+	}
+	state.Network.VXLAN.Port = 4789
+	state.Set.Skipped, state.Set.Junk = skipList(0, 100), 250
+	l.take(state)
+	l.unfit.take(skipList(100, 150), 50)
+	l.publish()
+	s = l.board.get()
+	if l.network.VXLAN.Port != 8472 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "restart podlaned on every node") {
+		t.Errorf("a changed configuration: port %d, notes %q", l.network.VXLAN.Port, s.Notes)
+	}
+	if s.SkipCount != 300 || len(s.Skipped) != subnet.MaxSkips || !s.Ready {
+		t.Errorf("%d skips, %d named, ready %v", s.SkipCount, len(s.Skipped), s.Ready)
+	}
+}
+
+func TestAnnouncement(t *testing.T) {
+	l, out := bench(t)
+	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
+	l.take(peerState(t, l))
+	l.backend = still{}
+	for range 2 {
+		l.announce()
+	}
+	path := filepath.Join(l.config.runDir, nodeName)
+	file, err := subnet.ReadNodeFile(path)
+	if err != nil || file.MTU != 1450 || !file.IPMasq || file.NotReady != "" || file.Subnet.Key() != "10.5.34.0-24" {
+		t.Errorf("node file: %+v, %v", file, err)
+	}
+	if data, err := os.ReadFile(l.config.cniConf); err != nil || !strings.Contains(string(data), path) {
+		t.Errorf("conflist: %s, %v", data, err)
+	}
+	if got := strings.Count(out.String(), "is written"); got != 2 {
+		t.Errorf("%d files are said to be written, want each once:\n%s", got, out)
+	}
+	state := peerState(t, l)
+	state.Conflict = "n7 has it too"
+	l.take(state)
+	l.announce()
+	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "n7 has it too" {
+		t.Errorf("node file in a conflict: %+v, %v", file, err)
+	}
+	l.config.cniConf = filepath.Join(path, "x")
+	l.announce()
+	if got := l.troubles.list(); len(got) != 2 || !strings.HasPrefix(got[0], "cni-conf: write ") || got[1] != "lease: n7 has it too" {
+		t.Errorf("troubles: %q", got)
+	}
+}
+
+func TestStateIsSavedNotTooOften(t *testing.T) {
+	l, _ := bench(t)
+	path := filepath.Join(l.config.stateDir, stateName)
+	l.saveState(true)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("with nothing to save: %v", err)
+	}
+	l.take(peerState(t, l, 2))
+	l.saveState(false)
+	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	l.take(peerState(t, l, 2, 3))
+	l.saveState(false) // too soon
+	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	l.saveState(true) // but at the end, always
+	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
+	l, out := bench(t)
+	for i := range maxRepairs + 2 {
+		l.note([]backend.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}})
+	}
+	if l.repaired != maxRepairs+2 || len(l.repairs) != maxRepairs || l.repairs[0].What != "add route 2" {
+		t.Errorf("%d repairs, %d kept, the first %+v", l.repaired, len(l.repairs), l.repairs[0])
+	}
+	out.Reset()
+	l.note(nil)
+	if out.Len() > 0 {
+		t.Errorf("nothing was written, and yet: %s", out)
+	}
+	l.note([]backend.Op{{Verb: "add", Kind: "route", Object: "route x"}})
+	if !strings.Contains(out.String(), "0 peers: add route x") || l.repaired != maxRepairs+2 {
+		t.Errorf("%s", out)
+	}
+}
+
+func TestWarningsAreBounded(t *testing.T) {
+	l, out := bench(t)
+	for i := range 3 * maxSeen {
+		l.once(fmt.Sprint("warning ", i))
+	}
+	if got := strings.Count(out.String(), "\n"); got != maxSeen {
+		t.Errorf("%d lines, want %d", got, maxSeen)
+	}
+}
+
+func TestPauseEndsWithItsContext(t *testing.T) {
+	if !pause(t.Context(), -time.Second) {
+		t.Error("a pause that is over already")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if pause(ctx, time.Hour) {
+		t.Error("a pause outlasts its context")
+	}
+}
+
+// An underlay that cannot carry the network is refused by the saved configuration, before etcd is asked for anything.
+func TestUnderlayIsRefusedBeforeALeaseIsTaken(t *testing.T) {
+	l, _ := bench(t)
+	never := func(etcd.State) { t.Error("a state is delivered") }
+	for config, want := range map[string]string{
+		`{"Network":"198.18.0.0/20"}`:                           "pod network 198.18.0.0/20 overlaps 198.18.1.1/16 of underlay interface eth0",
+		`{"Network":"10.5.0.0/16","Backend":{"MTU":1500}}`:      "configured MTU 1500 is more than the 1450",
+		`{"Network":"10.5.0.0/16"}`:                             "",
+		`{"Network":"10.5.0.0/30"}`:                             "", // the store tells
+		`{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Net":`: "",
+	} {
+		saved := savedState{Saved: etcd.Saved{Config: []byte(config)}}
+		err := l.fit(t.Context(), l.iface, saved, never)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", config, err, want)
+		}
+	}
+}

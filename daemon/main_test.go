@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestCommandLine(t *testing.T) {
+	none := "--config=" + t.TempDir() + "/podlaned.yaml"
+	for _, c := range []struct {
+		name     string
+		args     []string
+		code     int
+		out, err string
+	}{
+		{"version", []string{"version"}, exitOK, "podlaned ", ""},
+		{"version and more", []string{"version", "x"}, exitUsage, "", `podlaned: usage: unexpected argument "x"`},
+		{"help", []string{"--help"}, exitOK, "Usage: podlaned [COMMAND] [FLAGS]", ""},
+		{"help of a command", []string{"status", "-h"}, exitOK, "-json", ""},
+		{"unknown command", []string{"go"}, exitUsage, "", "podlaned: unknown command \"go\"; `podlaned --help` lists them"},
+		{"empty command", []string{""}, exitUsage, "", `podlaned: usage: unexpected argument ""`},
+		{"unknown flag", []string{"status", "--jsn"}, exitUsage, "", "podlaned: usage: flag provided but not defined: -jsn"},
+		{"missing file", []string{"status", none}, exitUsage, "", "podlaned: read the configuration file: open "},
+		{"config alone", []string{"config"}, exitUsage, "", "podlaned: usage: podlaned config get, or podlaned config set FILE"},
+		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
+		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: read etcd's password: open /none"},
+		{"no configuration to set", []string{"config", "set", "/none"}, exitError, "", "podlaned: read the network configuration: open /none"},
+		{"bad configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out, err strings.Builder
+			code := command(t.Context(), c.args, streams{strings.NewReader(""), &out, &err})
+			if code != c.code || !strings.Contains(out.String(), c.out) || !strings.HasPrefix(err.String(), c.err) || (c.err == "") != (err.String() == "") {
+				t.Errorf("code %d, want %d\nout: %s\nerr: %s", code, c.code, &out, &err)
+			}
+		})
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+		said string
+	}{
+		{nil, exitOK, ""},
+		{errSilent, exitError, ""},
+		{errors.New("no luck"), exitError, "podlaned: no luck\n"},
+		{fmt.Errorf("%w: what?", errUsage), exitUsage, "podlaned: usage: what?\n"},
+	} {
+		var b strings.Builder
+		if code := exitCode(c.err, &b); code != c.code || b.String() != c.said {
+			t.Errorf("%v: %d, %q; want %d, %q", c.err, code, &b, c.code, c.said)
+		}
+	}
+}
+
+func TestNetworkConfigurationIsBounded(t *testing.T) {
+	for size, good := range map[int]bool{maxConfig: true, maxConfig + 1: false} {
+		raw, err := readAll("-", strings.NewReader(strings.Repeat(" ", size)))
+		if (err == nil) != good || good && len(raw) != size {
+			t.Errorf("%d bytes: %d, %v", size, len(raw), err)
+		}
+	}
+}

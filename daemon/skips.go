@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/sirupsen/logrus"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// skips is the leases of others that are not programmed, and why. It logs each when it comes, but of many that come at once
+// only the first.
+type skips struct {
+	log   logrus.FieldLogger
+	named []subnet.Skip // the first subnet.MaxSkips
+	count int           // of all
+}
+
+// take replaces the skips. count is how many there are, named or not.
+func (s *skips) take(named []subnet.Skip, count int) {
+	named = named[:min(len(named), subnet.MaxSkips)]
+	for i, skip := range without(named, s.named) {
+		if i == maxNamed {
+			s.log.Warnf("%d leases are skipped in all: `podlaned status` names them", count)
+			break
+		}
+		s.log.Warnf("lease %s is skipped: %s", skip.Key, skip.Reason)
+	}
+	s.named, s.count = named, count
+}
+
+// without is those of a that are not in b.
+func without(a, b []subnet.Skip) (left []subnet.Skip) {
+	known := map[subnet.Skip]bool{}
+	for _, skip := range b {
+		known[skip] = true
+	}
+	for _, skip := range a {
+		if !known[skip] {
+			left = append(left, skip)
+		}
+	}
+	return left
+}

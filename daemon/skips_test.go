@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+func skipList(from, to int) (list []subnet.Skip) {
+	for i := from; i < to; i++ {
+		list = append(list, subnet.Skip{Key: fmt.Sprint("k", i), Reason: "bad"})
+	}
+	return list
+}
+
+func TestSkipsAreLoggedWhenTheyCome(t *testing.T) {
+	var out strings.Builder
+	log := logrus.New()
+	log.SetOutput(&out)
+	s := skips{log: log}
+	lines := func(want int, when string) {
+		t.Helper()
+		if got := strings.Count(out.String(), "\n"); got != want {
+			t.Errorf("%s: %d lines, want %d:\n%s", when, got, want, &out)
+		}
+		out.Reset()
+	}
+	s.take(skipList(0, 2), 2)
+	lines(2, "two come")
+	s.take(skipList(0, 2), 2)
+	lines(0, "they stay")
+	s.take([]subnet.Skip{{Key: "k0", Reason: "bad"}, {Key: "k1", Reason: "worse"}}, 2)
+	lines(1, "one has another reason")
+	s.take(skipList(1, 2), 1)
+	lines(1, "and has the first again")
+	s.take(nil, 0)
+	lines(0, "none")
+	s.take(skipList(0, 1), 1)
+	lines(1, "one comes back")
+	s.take(skipList(0, 3000), 5000)
+	if !strings.Contains(out.String(), "5000 leases are skipped in all") || len(s.named) != subnet.MaxSkips || s.count != 5000 {
+		t.Errorf("%d named of %d:\n%s", len(s.named), s.count, &out)
+	}
+	lines(maxNamed+1, "a flood")
+}

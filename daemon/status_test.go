@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// wellStatus is the status of a node on which all is well.
+func wellStatus() status {
+	return status{
+		Ready:    true,
+		Version:  "v1",
+		Node:     subnet.Node{ID: "abc", Name: "n1"},
+		Underlay: underlayStatus{"eth0", 1500, []netip.Addr{netip.MustParseAddr("198.18.1.1")}},
+		Network:  []netip.Prefix{netip.MustParsePrefix("10.5.0.0/16")},
+		MTU:      1450,
+		Lease:    leaseStatus{[]netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, true, noon.Add(23 * time.Hour)},
+		Etcd:     etcdStatus{[]string{"http://198.18.0.1:2379"}, "/podlane/network", noon.Add(-3 * time.Second), 7},
+		Peers: []peerStatus{
+			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1"},
+			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), ""},
+		},
+		Verified: noon.Add(-2 * time.Second),
+	}
+}
+
+func TestStatusForAPerson(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status status
+		want   string
+	}{
+		{"all is well", wellStatus(), `
+node         n1 (id abc): ready
+underlay     eth0, MTU 1500, address 198.18.1.1
+pod network  10.5.0.0/16, MTU 1450
+lease        10.5.34.0/24, ours for 23h0m0s without etcd
+etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
+kernel       verified 2s ago; 0 repairs
+
+PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION
+n2    10.5.35.0/24                  198.18.1.2      v1
+-     10.5.36.0/24, fd00:5:24::/64  198.18.1.3      -
+`},
+		{"before anything is known", status{
+			Node:     subnet.Node{ID: "abc", Name: "n1"},
+			Problems: []string{"etcd: no answer"},
+			Underlay: underlayStatus{Interface: "eth0", MTU: 1500},
+			Etcd:     etcdStatus{Endpoints: []string{"http://a", "http://b"}, Prefix: "/p"},
+		}, `
+node         n1 (id abc): NOT READY
+problem      etcd: no answer
+underlay     eth0, MTU 1500, address -
+pod network  none known yet
+lease        none yet
+etcd         http://a, http://b, prefix /p, answered never
+kernel       verified never; 0 repairs
+
+PEER  POD SUBNET  PUBLIC ADDRESS  VERSION
+`},
+		{"much is wrong", func() status {
+			s := wellStatus()
+			s.Ready, s.Peers = false, nil
+			s.Problems, s.Notes = []string{"lease: a conflict", "peers: add route: no"}, []string{"ufw is on"}
+			s.Lease.Held = false
+			s.Repaired, s.Repairs = 12, []repair{{noon.Add(-time.Minute), "add route 10.5.35.0/24"}}
+			s.Skipped, s.SkipCount = []subnet.Skip{{Key: "10.5.37.0-24", Reason: "MAC is zero"}}, 4
+			return s
+		}(), `
+node         n1 (id abc): NOT READY
+problem      lease: a conflict
+problem      peers: add route: no
+note         ufw is on
+underlay     eth0, MTU 1500, address 198.18.1.1
+pod network  10.5.0.0/16, MTU 1450
+lease        10.5.34.0/24, NOT HELD in etcd
+etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
+kernel       verified 2s ago; 12 repairs
+repaired     1m0s ago: add route 10.5.35.0/24
+skipped      10.5.37.0-24: MAC is zero
+skipped      3 more
+
+PEER  POD SUBNET  PUBLIC ADDRESS  VERSION
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			if err := c.status.print(&b, noon); err != nil {
+				t.Fatal(err)
+			}
+			if got := "\n" + b.String(); got != c.want {
+				t.Errorf("got:%swant:%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestLeaseInWords(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}
+	for want, l := range map[string]leaseStatus{
+		"none yet":                                    {},
+		"10.5.34.0/24, NOT HELD in etcd":              {Subnet: own},
+		"10.5.34.0/24, reserved for ever":             {Subnet: own, Held: true},
+		"10.5.34.0/24, ours for 1h30m0s without etcd": {Subnet: own, Held: true, Expiry: noon.Add(90*time.Minute + time.Second)},
+	} {
+		if got := l.text(noon); got != want {
+			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
+	}
+}
