@@ -32,7 +32,20 @@ func pair(t *testing.T, n subnet.Network) (a, b *node) {
 	}
 	a.apply([]subnet.Lease{b.self})
 	b.apply([]subnet.Lease{a.self})
+	for _, d := range []*node{a, b} {
+		d.owns(pod(d.self.IPv6.Subnet).Addr())
+	}
 	return a, b
+}
+
+// owns waits until an address is heard: the kernel gives a new IPv6 address its local route only in a work queue.
+func (d *node) owns(a netip.Addr) {
+	d.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(d.run("ip route get "+a.String()), "local "); {
+		if time.Now().After(deadline) {
+			d.Fatalf("%s is not local", a)
+		}
+	}
 }
 
 // reaches waits until the underlay carries packets: IPv6 takes notice of a new link's carrier only after up to a second,

@@ -87,9 +87,12 @@ func (s *session) yield(own, rival entry) step {
 	return st
 }
 
-// desired is the own lease as it should stand.
+// desired is the own lease as it should stand. It keeps its VNI when the configuration's changes: the device keeps it
+// until podlaned is started anew, and peers take no lease of another VNI than theirs.
 func (s *session) desired() subnet.Lease {
-	return s.self.Lease(s.network, s.own.lease.Pair(), s.own.lease)
+	n, own := s.network, s.own.lease
+	n.VXLAN.VNI = max(own.IPv4.VNI, own.IPv6.VNI)
+	return s.self.Lease(n, own.Pair(), own)
 }
 
 // outdated tells whether the own entry must be written again: what it says, or the etcd lease it hangs on.

@@ -240,3 +240,14 @@ func TestInvalidOwnAddressIsFatal(t *testing.T) {
 	opts.Self.PublicIP = netip.Addr{}
 	run(t, etcd.open(t), opts).fails(t, errInvalidLease)
 }
+
+// The device keeps its VNI until the daemon is started anew, and peers skip a lease that names another.
+func TestConfigurationWithAnotherVNILeavesTheLease(t *testing.T) {
+	etcd, n, s := holder(t, quick(1))
+	etcd.put("config", `{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","VNI":7}}`)
+	n.wait(t, "changed configuration", func(s State) bool { return s.Network.VXLAN.VNI == 7 })
+	touched := n.wait(t, "a check after it", func(later State) bool { return later.Seen.After(s.Seen.Add(time.Second)) })
+	if got := etcd.keys(subnets)[s.Own.Pair().Key()].value; got != string(s.Own.Value()) || touched.Own != s.Own {
+		t.Errorf("the lease was rewritten: %s", got)
+	}
+}
