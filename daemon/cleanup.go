@@ -19,7 +19,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 	if err := errors.Join(noMore(rest), needNetAdmin()); err != nil {
 		return err
 	}
-	unlock, err := lock(c.runDir)
+	unlock, err := lock(ctx, nodeLock)
 	if err != nil {
 		return fmt.Errorf("%w; stop it first", err)
 	}
@@ -53,7 +53,6 @@ func removeFiles(c config, removed func(path string)) error {
 			errs = append(errs, err)
 		}
 	}
-	_ = os.Remove(filepath.Join(c.runDir, lockName)) // cleanup itself has made it: nothing to tell of
 	for _, dir := range []string{c.runDir, c.stateDir} {
 		_ = os.Remove(dir) // it stays where others have files in it
 	}

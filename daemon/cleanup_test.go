@@ -12,7 +12,7 @@ func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
 	c := config{runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"), cniConf: filepath.Join(dir, "cni", "10-podlane.conflist")}
 	other := filepath.Join(c.runDir, "other")
 	ours := []string{filepath.Join(c.runDir, nodeName), filepath.Join(c.stateDir, stateName), c.cniConf}
-	for _, path := range append(slices.Clone(ours), other, filepath.Join(c.runDir, lockName)) {
+	for _, path := range append(slices.Clone(ours), other) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +25,7 @@ func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
 	if err := removeFiles(c, note); err != nil || !slices.Equal(removed, ours) {
 		t.Errorf("removed %q, %v; want %q", removed, err, ours)
 	}
-	for path, want := range map[string]bool{c.runDir: true, other: true, c.stateDir: false, filepath.Dir(c.cniConf): true, filepath.Join(c.runDir, lockName): false} {
+	for path, want := range map[string]bool{c.runDir: true, other: true, c.stateDir: false, filepath.Dir(c.cniConf): true} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
 		}

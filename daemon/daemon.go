@@ -35,7 +35,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 		return err
 	}
 	log := newLogger(c, io.err)
-	unlock, err := lock(c.runDir)
+	unlock, err := lock(ctx, nodeLock)
 	if err != nil {
 		return err
 	}

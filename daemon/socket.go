@@ -10,38 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
 	socketName = "podlaned.sock"
-	lockName   = "podlaned.lock"
 	nodeName   = "subnet.env"
 )
-
-// lock makes this the only podlaned of its run folder, and so of its node. The lock is the kernel's and goes with the
-// process, however that ends.
-func lock(runDir string) (unlock func(), err error) {
-	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // the node file in it is for everybody
-		return nil, fmt.Errorf("make the run folder: %w", err)
-	}
-	path := filepath.Join(runDir, lockName)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the run folder: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		f.Close()
-		return nil, fmt.Errorf("another podlaned runs on this node: it holds %s", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
-}
 
 // handler answers GET /status.
 func handler(b *board) http.Handler {
@@ -56,6 +30,9 @@ func handler(b *board) http.Handler {
 // listenSocket listens on the local socket, which only root and its group may use. What an earlier podlaned left in its
 // place is removed: the lock says that there is none now.
 func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
+	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // the node file in it is for everybody
+		return nil, fmt.Errorf("make the run folder: %w", err)
+	}
 	path := filepath.Join(runDir, socketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old socket: %w", err)

@@ -13,32 +13,6 @@ import (
 	"time"
 )
 
-func TestLockIsForOne(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "run") // made where it is missing
-	unlock, err := lock(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "another podlaned runs on this node: it holds "+dir) {
-		t.Errorf("the second lock: %v", err)
-	}
-	unlock()
-	unlock, err = lock(dir)
-	if err != nil {
-		t.Fatalf("once unlocked: %v", err)
-	}
-	unlock()
-	if _, err := lock(filepath.Join(dir, lockName)); err == nil || !strings.Contains(err.Error(), "make the run folder") {
-		t.Errorf("a file as the run folder: %v", err)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "b", lockName), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock(filepath.Join(dir, "b")); err == nil || !strings.Contains(err.Error(), "lock the run folder") {
-		t.Errorf("a folder as the lock: %v", err)
-	}
-}
-
 func TestHandlerAnswersOnlyGETStatus(t *testing.T) {
 	b := &board{}
 	b.set(wellStatus())
@@ -145,9 +119,13 @@ func TestStrangeAnswersToAStatus(t *testing.T) {
 }
 
 func TestSocketThatCannotBe(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := listenSocket(t.Context(), filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "listen on the local socket") {
-		t.Errorf("no folder: %v", err)
+	dir := filepath.Join(t.TempDir(), "a", "run")        // made where it is missing
+	long := filepath.Join(dir, strings.Repeat("x", 108)) // unix(7) has room for 108 bytes
+	if _, err := listenSocket(t.Context(), long); err == nil || !strings.Contains(err.Error(), "listen on the local socket") {
+		t.Errorf("a path that is too long: %v", err)
+	}
+	if _, err := listenSocket(t.Context(), "/dev/null/run"); err == nil || !strings.Contains(err.Error(), "make the run folder") {
+		t.Errorf("a file as the run folder: %v", err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, socketName, "x"), 0o755); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ var groups = []int{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, // forwarding and the reverse path filter
 }
 
 // Watch calls kick once when it is ready, and then whenever the kernel's state may have been changed: at once, and
@@ -110,9 +111,28 @@ func (f filter) matters(m rtnl.Message) bool {
 		return f.own[index] || index == f.underlay
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		return f.routeMatters(m)
+	case unix.RTM_NEWNETCONF:
+		return f.settingMatters(m)
 	}
 	return false
 }
+
+// settingMatters: of our devices, or of all interfaces, as net.ipv4.ip_forward is.
+func (f filter) settingMatters(m rtnl.Message) bool {
+	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, filled up
+	for ok && attrs.Next() {
+		if attrs.Type == netconfIfindex {
+			index := int32(attrs.Uint32()) //nolint:gosec // it is a signed number
+			return index == netconfAll || f.own[int(index)]
+		}
+	}
+	return false
+}
+
+const (
+	netconfIfindex = 1  // NETCONFA_IFINDEX of linux/netconf.h
+	netconfAll     = -1 // NETCONFA_IFINDEX_ALL
+)
 
 // routeMatters: a route with our protocol, through our device, or with a metric of ours: somebody else's may have
 // taken the place of one.

@@ -173,7 +173,7 @@ func (e entry) describe() string {
 	}
 	node := "an unnamed node (flannel)"
 	if e.record.Node.Name != "" {
-		node = "node " + e.record.Node.Name
+		node = fmt.Sprintf("node %s (id %s)", e.record.Node.Name, e.record.Node.ID)
 	}
 	return fmt.Sprintf("%s of %s at %s", e.pair, node, e.record.PublicIP())
 }

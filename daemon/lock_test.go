@@ -1,0 +1,29 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestLockIsForOne(t *testing.T) {
+	name := fmt.Sprintf("@podlaned-test-%d", os.Getpid())
+	unlock, err := lock(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("another podlaned runs on this node: its process is %d", os.Getpid())
+	if _, err := lock(t.Context(), name); err == nil || err.Error() != want {
+		t.Errorf("the second lock: %v, want %s", err, want)
+	}
+	unlock()
+	unlock, err = lock(t.Context(), name)
+	if err != nil {
+		t.Fatalf("once unlocked: %v", err)
+	}
+	unlock()
+	if _, err := lock(t.Context(), "/none/x"); err == nil || !strings.Contains(err.Error(), "lock the node") {
+		t.Errorf("no place for a lock: %v", err)
+	}
+}

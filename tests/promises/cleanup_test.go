@@ -1,0 +1,157 @@
+package promises
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// foreign is what others have on a node. Forwarding is one of these things: podlaned would turn it on, and cleanup, which
+// cannot know who else needs it, leaves it on.
+var foreign = []string{
+	"sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+	"ip link add vxlan7 type vxlan id 7 dstport 4790 local 198.18.1.1 dev eth0",
+	"ip address add 192.0.2.1/24 dev vxlan7",
+	"ip link set vxlan7 up",
+	"bridge fdb append 02:00:00:00:00:07 dev vxlan7 dst 198.18.1.2",
+	"ip neigh add 192.0.2.7 lladdr 02:00:00:00:00:07 dev vxlan7 nud permanent",
+	"ip route add 10.6.0.0/16 via 198.18.0.1",
+	"ip route add 10.7.0.0/16 dev vxlan7 proto 111",
+	"ip route add 10.8.0.0/16 via 198.18.0.1 proto 112 table 200",
+	"ip route add blackhole 10.9.0.0/16",
+	"ip rule add from 10.9.0.0/16 table 200",
+	"nft add table inet other",
+	"nft add chain inet other forward { type filter hook forward priority 0 ; policy accept ; }",
+	"nft add rule inet other forward ip saddr 10.9.0.0/16 drop",
+	"nft add table ip podlane-other",
+	"iptables -P FORWARD DROP",
+	"iptables -A FORWARD -s 10.6.0.0/16 -j ACCEPT",
+	"iptables -A FORWARD -s 10.7.0.0/16 -m comment --comment other -j ACCEPT",
+	"ip6tables -P FORWARD DROP",
+	"ip -6 route add fd00:8::/48 via fd98:18::1 proto 112 table 200",
+	"iptables -t nat -A POSTROUTING -s 10.6.0.0/16 -j MASQUERADE",
+}
+
+// snapshotScript prints all of a node's kernel that podlane could have touched. Neighbours that were resolved come and
+// go by themselves.
+const snapshotScript = `
+ip -d link
+ip address
+ip rule
+ip route show table all
+ip -6 route show table all
+bridge fdb
+ip neigh show nud permanent
+ip -6 rule
+nft -s list ruleset
+`
+
+// elapsed is how long a bridge's timers have run.
+var elapsed = regexp.MustCompile(`(?m)_timer +\d+\.\d+`)
+
+func snapshot(t *testing.T, n *lab.Node) string {
+	t.Helper()
+	out, err := n.Run(within(t), "sh", "-c", snapshotScript)
+	check(t, err)
+	return elapsed.ReplaceAllString(out, "_timer")
+}
+
+func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
+	conf := "/run/cni-conf/10-podlane.conflist"
+	l := build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+		if i == 1 {
+			return []string{"PODLANE_CNI_CONF=" + conf}
+		}
+		return nil
+	}})
+	t.Cleanup(func() { check(t, os.RemoveAll(filepath.Dir(conf))) })
+	n := l.Nodes[0]
+	for _, c := range foreign {
+		run(t, n.Place, c)
+	}
+	before := snapshot(t, n)
+	check(t, l.StartAll(within(t)))
+	awaitPeers(t, l, within5, 1)
+	during, ours := snapshot(t, n), kernelOf(t, n)
+	for _, mark := range []string{"podlane.1", "podlane-v6.1", "proto 112", "table inet podlane", `comment "podlane"`} {
+		if !strings.Contains(differences(before, during), mark) {
+			t.Errorf("no %s while podlaned runs", mark)
+		}
+	}
+	for _, file := range []string{n.NodeFile(), conf} {
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	}
+
+	if said := refused(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
+		t.Errorf("cleanup while podlaned runs says: %s", said)
+	}
+	expectSnapshot(t, n, during, "cleanup was refused")
+	stop(t, n)
+	expectSnapshot(t, n, during, "podlaned has ended")
+	said := run(t, n.Place, "podlaned cleanup")
+	for _, removed := range []string{
+		"podlane.1", "podlane-v6.1", "table inet podlane", "rule ip filter FORWARD", "rule ip6 filter FORWARD", "subnet.env", "state.json", conf,
+	} {
+		if !strings.Contains(said, removed) {
+			t.Errorf("cleanup does not tell of %s; it says:\n%s", removed, said)
+		}
+	}
+	expectSnapshot(t, n, before, "cleanup")
+	for _, path := range []string{filepath.Dir(n.NodeFile()), n.StateDir(), conf} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is left after cleanup: %v", path, err)
+		}
+	}
+	if again := run(t, n.Place, "podlaned cleanup"); again != "" {
+		t.Errorf("cleanup again says: %s", again)
+	}
+	expectSnapshot(t, n, before, "cleanup again")
+	check(t, n.Start(within(t)))
+	awaitPeers(t, l, within5, 1)
+	expectKernel(t, n, ours)
+}
+
+// expectSnapshot compares all that podlane could have touched with what it was.
+func expectSnapshot(t *testing.T, n *lab.Node, want, after string) {
+	t.Helper()
+	if now := snapshot(t, n); now != want {
+		t.Errorf("after %s the kernel differs:\n%s", after, differences(want, now))
+	}
+}
+
+// A pod's device, the bridge and its addresses belong to the CNI plugins, and outlast a cleanup.
+func TestCleanupLeavesPods(t *testing.T) {
+	l := start(t, lab.Options{Nodes: 1}, 2)
+	n, pods := l.Nodes[0], l.Pods()
+	stop(t, n)
+	run(t, n.Place, "podlaned cleanup")
+	if _, err := pods[0].Ping(within(t), pods[1].Addrs[0], 1); err != nil {
+		t.Errorf("between pods of one node: %v", err)
+	}
+	for _, p := range pods {
+		check(t, p.Delete(within(t)))
+	}
+}
+
+func TestSecondPodlanedOnANodeIsRefused(t *testing.T) {
+	l := start(t, lab.Options{Nodes: 2}, 0)
+	awaitPeers(t, l, within5, 1)
+	n := l.Nodes[0]
+	before, watch := kernelOf(t, n), watchKernel(t, n.Place)
+	for _, second := range []string{"podlaned run", "podlaned run --run-dir /run/x/run --state-dir /run/x/state", "podlaned cleanup --run-dir /run/x/run"} {
+		if said := refused(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
+			t.Errorf("%s says: %s", second, said)
+		}
+	}
+	watch.expectNothing(t)
+	expectKernel(t, n, before)
+	if s, err := statusOf(within(t), n); err != nil || !s.Ready || !n.Running() {
+		t.Errorf("the first: %+v, %v", s, err)
+	}
+}

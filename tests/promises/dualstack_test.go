@@ -1,0 +1,39 @@
+package promises
+
+import (
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// The IPv6 tunnel's outer packets are IPv6 too: 20 bytes more of overhead, for pods of both families alike.
+const overhead6 = overhead + 20
+
+const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
+
+func TestDualStack(t *testing.T) {
+	expectFamilies(t, dualStack, 2)
+}
+
+func TestIPv6Alone(t *testing.T) {
+	expectFamilies(t, `{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`, 1)
+}
+
+// expectFamilies starts a network whose pods have so many addresses, and asks all of them.
+func expectFamilies(t *testing.T, config string, families int) {
+	t.Helper()
+	l := start(t, lab.Options{IPv6: true, Config: config}, 2)
+	awaitPeers(t, l, within5, 2)
+	for _, p := range l.Pods() {
+		if len(p.Addrs) != families {
+			t.Fatalf("%s has the addresses %v, want %d", p.Name, p.Addrs, families)
+		}
+	}
+	expectFlat(t, l, overlayAddr)
+	expectMasquerade(t, l)
+	from, to := l.Pods()[0], l.Pods()[2]
+	expectMTU(t, from.Place, "eth0", 1500-overhead6)
+	for _, a := range to.Addrs {
+		expectFits(t, from.Place, a, 1500-overhead6)
+	}
+}

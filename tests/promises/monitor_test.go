@@ -1,0 +1,129 @@
+package promises
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// monitor holds what the kernel of a place tells of its changes: links, addresses, routes, settings of interfaces, the
+// neighbours and FDB entries of our devices, and nftables. Neighbours of other devices come and go by themselves.
+type monitor struct {
+	place   *lab.Place
+	sockets [2]int // route, netfilter
+	own     map[uint32]string
+}
+
+var routeGroups = []int{
+	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
+	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV4_NETCONF,
+	unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV6_NETCONF,
+}
+
+// watchKernel begins to listen, until the test ends.
+func watchKernel(t *testing.T, p *lab.Place) *monitor {
+	t.Helper()
+	m := &monitor{place: p, own: map[uint32]string{}}
+	check(t, p.Do(func() (err error) {
+		links, err := netlink.LinkList()
+		for _, l := range links {
+			if strings.HasPrefix(l.Attrs().Name, "podlane") {
+				m.own[uint32(l.Attrs().Index)] = l.Attrs().Name
+			}
+		}
+		if err == nil {
+			m.sockets[0], err = subscribe(unix.NETLINK_ROUTE, routeGroups)
+		}
+		if err == nil {
+			m.sockets[1], err = subscribe(unix.NETLINK_NETFILTER, []int{unix.NFNLGRP_NFTABLES})
+		}
+		return err
+	}))
+	t.Cleanup(func() {
+		for _, fd := range m.sockets {
+			_ = unix.Close(fd)
+		}
+	})
+	return m
+}
+
+func subscribe(protocol int, groups []int) (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return fd, err
+	}
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20),
+		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+	for _, g := range groups {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, g))
+	}
+	return fd, err
+}
+
+// changes takes what the kernel has told since the last time, in words.
+func (m *monitor) changes(t *testing.T) (all []string) {
+	t.Helper()
+	buffer := make([]byte, 1<<16)
+	for _, fd := range m.sockets {
+		for {
+			n, _, err := unix.Recvfrom(fd, buffer, 0)
+			if errors.Is(err, unix.EAGAIN) {
+				break
+			}
+			check(t, err)
+			messages, err := syscall.ParseNetlinkMessage(buffer[:n])
+			check(t, err)
+			for _, message := range messages {
+				if text := m.describe(fd, message); text != "" {
+					all = append(all, text)
+				}
+			}
+		}
+	}
+	return all
+}
+
+var routeMessages = map[uint16]string{
+	unix.RTM_NEWLINK: "new link", unix.RTM_DELLINK: "deleted link",
+	unix.RTM_NEWADDR: "new address", unix.RTM_DELADDR: "deleted address",
+	unix.RTM_NEWROUTE: "new route", unix.RTM_DELROUTE: "deleted route",
+	unix.RTM_NEWRULE: "new rule", unix.RTM_DELRULE: "deleted rule",
+	unix.RTM_NEWNEIGH: "new neighbour or FDB entry", unix.RTM_DELNEIGH: "deleted neighbour or FDB entry",
+	unix.RTM_NEWNETCONF: "new setting", unix.RTM_DELNETCONF: "deleted setting",
+}
+
+func (m *monitor) describe(fd int, message syscall.NetlinkMessage) string {
+	kind := message.Header.Type
+	if fd == m.sockets[1] {
+		return fmt.Sprintf("nftables message %d", kind&0xff)
+	}
+	name := routeMessages[kind]
+	switch kind {
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		own, ok := m.own[binary.NativeEndian.Uint32(message.Data[4:])]
+		if !ok {
+			return ""
+		}
+		return name + " of " + own
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return fmt.Sprintf("%s, interface %d", name, binary.NativeEndian.Uint32(message.Data[4:]))
+	}
+	return fmt.Sprintf("%s, family %d", name, message.Data[0])
+}
+
+// expectNothing tells of everything that has been written to the kernel.
+func (m *monitor) expectNothing(t *testing.T) {
+	t.Helper()
+	if changes := m.changes(t); len(changes) > 0 {
+		t.Errorf("%s: %d changes of the kernel, want none: %s", m.place.Name, len(changes), strings.Join(changes, "; "))
+	}
+}

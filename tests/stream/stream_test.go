@@ -1,0 +1,127 @@
+package stream
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// wire is two namespaces with a wire between them, and a stream over it.
+func wire(t *testing.T, o Options) (a, b sandbox.Namespace, s *Stream) {
+	t.Helper()
+	a, b = sandbox.Test(t, "a"), sandbox.Test(t, "b")
+	run(t, a, "ip link add eth0 type veth peer name eth0 netns b")
+	run(t, a, "ip address add 192.0.2.1/24 dev eth0")
+	run(t, b, "ip address add 192.0.2.2/24 dev eth0")
+	run(t, a, "ip link set eth0 up")
+	run(t, b, "ip link set eth0 up")
+	s, err := Start(t.Context(), End{a, netip.MustParseAddr("192.0.2.1")}, End{b, netip.MustParseAddr("192.0.2.2")}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b, s
+}
+
+func run(t *testing.T, n sandbox.Namespace, command string) {
+	t.Helper()
+	words := strings.Fields(command)
+	if _, err := n.Run(words[0], words[1:]...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sent waits until so many datagrams have been sent each way.
+func sent(t *testing.T, s *Stream, count uint64) {
+	t.Helper()
+	from := s.flows[0].tally.next()
+	if !await(within(t), func() bool { return s.flows[0].tally.next() >= from+count && s.flows[1].tally.next() >= from+count }) {
+		t.Fatal("nothing is being sent")
+	}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestNothingIsLostOnAQuietWire(t *testing.T) {
+	_, _, s := wire(t, Options{Connections: 3})
+	sent(t, s, 100)
+	r := s.Stop()
+	if r.Err() != nil || r.Sent < 200 || r.LongestGap != 0 || r.Connections != 3 {
+		t.Errorf("%s", r)
+	}
+	if again := s.Stop(); again.String() != r.String() {
+		t.Errorf("stopped again: %s, not %s", again, r)
+	}
+}
+
+func TestLossIsCounted(t *testing.T) {
+	_, b, s := wire(t, Options{Connections: 1, Size: 1000})
+	run(t, b, "nft add table inet fault")
+	run(t, b, "nft add chain inet fault input { type filter hook input priority 0 ; }")
+	run(t, b, "nft add rule inet fault input meta l4proto udp drop")
+	sent(t, s, 50)
+	run(t, b, "nft delete table inet fault")
+	if err := s.Flowing(within(t)); err != nil {
+		t.Error(err)
+	}
+	r := s.Stop()
+	if r.Lost < 50 || r.Lost >= r.Sent-50 || r.LongestGap < 50*time.Millisecond || r.Broken != 0 || r.Err() == nil {
+		t.Errorf("more than 50 one way, none the other way: %s", r)
+	}
+}
+
+func TestWhatTheKernelRefusesIsLost(t *testing.T) {
+	a, _, s := wire(t, Options{})
+	run(t, a, "ip link set eth0 down")
+	sent(t, s, 20)
+	run(t, a, "ip link set eth0 up")
+	if err := s.Flowing(within(t)); err != nil {
+		t.Error(err)
+	}
+	if r := s.Stop(); r.Lost < 40 || r.LongestGap == 0 {
+		t.Errorf("both ways were down: %s", r)
+	}
+}
+
+func TestConnectionsThatAreReset(t *testing.T) {
+	_, b, s := wire(t, Options{Connections: 2})
+	run(t, b, "nft add table inet fault")
+	run(t, b, "nft add chain inet fault input { type filter hook input priority 0 ; }")
+	run(t, b, "nft add rule inet fault input meta l4proto tcp reject with tcp reset")
+	sent(t, s, 100)
+	r := s.Stop()
+	if r.Broken != 2 || len(r.Causes) != 2 || r.Lost != 0 || !strings.Contains(r.String(), "connection reset by peer") {
+		t.Errorf("%s", r)
+	}
+}
+
+func TestNobodyAtTheOtherEnd(t *testing.T) {
+	a, b := sandbox.Test(t, "a"), sandbox.Test(t, "b")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	here := netip.MustParseAddr("127.0.0.1")
+	if _, err := Start(ctx, End{a, here}, End{b, here}, Options{}); err == nil || !strings.Contains(err.Error(), "until then") {
+		t.Errorf("two loopback addresses that do not meet: %v", err)
+	}
+	if _, err := Start(t.Context(), End{a, here}, End{b, here}, Options{Connections: 1}); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("a connection to nobody: %v", err)
+	}
+}
+
+func TestOptionsOutOfRange(t *testing.T) {
+	for _, o := range []Options{{Every: -1}, {Size: 15}, {Size: 65508}, {Connections: -1}} {
+		if _, err := Start(t.Context(), End{}, End{}, o); err == nil || !strings.Contains(err.Error(), "out of range") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package stream
+
+import (
+	"testing"
+	"time"
+)
+
+// A datagram every 10 ms; the text has for each how often it arrived.
+func TestTally(t *testing.T) {
+	for text, want := range map[string]Result{
+		"":         {},
+		"1111":     {Sent: 4},
+		"1101":     {Sent: 4, Lost: 1, LongestGap: 20 * time.Millisecond},
+		"10010001": {Sent: 8, Lost: 5, LongestGap: 40 * time.Millisecond},
+		"0011":     {Sent: 4, Lost: 2, LongestGap: 20 * time.Millisecond},
+		"1100":     {Sent: 4, Lost: 2, LongestGap: 20 * time.Millisecond},
+		"000":      {Sent: 3, Lost: 3, LongestGap: 20 * time.Millisecond},
+		"1213":     {Sent: 4, Duplicated: 3},
+	} {
+		var tally tally
+		for i := range text {
+			tally.send(time.Duration(i) * 10 * time.Millisecond)
+		}
+		for i, times := range text {
+			for range times - '0' {
+				tally.arrive(uint64(i))
+			}
+		}
+		tally.arrive(uint64(len(text))) // never sent
+		got := tally.result()
+		if got.Sent != want.Sent || got.Lost != want.Lost || got.Duplicated != want.Duplicated || got.LongestGap != want.LongestGap {
+			t.Errorf("%s: %s; want %s", text, got, want)
+		}
+	}
+}
+
+func TestArrivedSince(t *testing.T) {
+	var tally tally
+	for range 3 {
+		tally.send(0)
+	}
+	tally.arrive(1)
+	if !tally.arrivedSince(0) || !tally.arrivedSince(1) || tally.arrivedSince(2) || tally.missing() != 2 || tally.next() != 3 {
+		t.Errorf("after the second of three: %+v", &tally)
+	}
+}
+
+func TestWhatComesBeforeTheBeginningDoesNotCount(t *testing.T) {
+	var tally tally
+	for range 5 {
+		tally.send(0)
+	}
+	for _, number := range []uint64{1, 1, 3} {
+		tally.arrive(number)
+	}
+	tally.begin()
+	if got := tally.result(); got.Sent != 2 || got.Lost != 1 || got.Duplicated != 0 {
+		t.Errorf("of five, two came: %s", got)
+	}
+	for _, number := range []uint64{0, 4} {
+		tally.arrive(number)
+	}
+	if got := tally.result(); got.Sent != 2 || got.Lost != 0 || got.Duplicated != 0 || tally.missing() != 0 {
+		t.Errorf("the others came late: %s", got)
+	}
+}
+
+func TestResultsAdd(t *testing.T) {
+	a := Result{Sent: 5, Lost: 1, LongestGap: time.Second, Connections: 2, Broken: 1}
+	b := Result{Sent: 7, Duplicated: 2, LongestGap: time.Minute, Connections: 1}
+	sum := a.Add(b)
+	if want := "12 datagrams sent, 1 lost, 2 duplicated, longest gap 1m0s; 1 of 3 connections broken"; sum.String() != want {
+		t.Errorf("%s; want %s", sum, want)
+	}
+	if sum.Err() == nil || (Result{Sent: 3, Connections: 3}).Err() != nil {
+		t.Errorf("errors %v and %v", sum.Err(), Result{Sent: 3, Connections: 3}.Err())
+	}
+}
