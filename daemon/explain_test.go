@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
@@ -48,9 +47,5 @@ func TestTakenDevice(t *testing.T) {
 		if err := advise(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
 			t.Errorf("%v: advice %v", x.err, err)
 		}
-	}
-	// A start that made no device takes none away.
-	if err := withdraw(t.Context(), backend.Report{Ops: []backend.Op{{Verb: "set", Kind: "device"}}}, unix.EEXIST); !errors.Is(err, unix.EEXIST) {
-		t.Errorf("withdraw: %v", err)
 	}
 }

@@ -186,7 +186,7 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 	}
 	err = advise(err)
 	if l.verified.IsZero() && taken(err) {
-		return false, withdraw(ctx, report, err)
+		return false, err
 	}
 	good = l.troubles.check("overlay", err)
 	if good {
@@ -214,7 +214,7 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 func (l *loop) note(ops []backend.Op) {
 	drift, change := split(ops)
 	if len(change) > 0 {
-		l.log.Infof("%d peers: %s", len(l.peers), summary(change))
+		l.log.Infof("%s; peers: %d", summary(change), len(l.peers))
 	}
 	if len(drift) == 0 {
 		return

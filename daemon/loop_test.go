@@ -194,7 +194,7 @@ func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
 		t.Errorf("nothing was written, and yet: %s", out)
 	}
 	l.note([]backend.Op{{Verb: "add", Kind: "route", Object: "route x"}})
-	if !strings.Contains(out.String(), "0 peers: add route x") || l.repaired != maxRepairs+2 {
+	if !strings.Contains(out.String(), "add route x; peers: 0") || l.repaired != maxRepairs+2 {
 		t.Errorf("%s", out)
 	}
 }

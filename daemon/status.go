@@ -113,7 +113,7 @@ func (s status) print(w io.Writer, now time.Time) error {
 	row("pod network", "%s", s.networkText())
 	row("lease", "%s", s.Lease.text(now))
 	row("etcd", "%s, prefix %s, answered %s", join(s.Etcd.Endpoints), s.Etcd.Prefix, ago(s.Etcd.Seen, now))
-	row("kernel", "verified %s; %d repairs", ago(s.Verified, now), s.Repaired)
+	row("kernel", "verified %s; repairs: %d", ago(s.Verified, now), s.Repaired)
 	for _, r := range s.Repairs {
 		row("repaired", "%s: %s", ago(r.Time, now), r.What)
 	}

@@ -42,7 +42,7 @@ underlay     eth0, MTU 1500, address 198.18.1.1
 pod network  10.5.0.0/16, MTU 1450
 lease        10.5.34.0/24, ours for 23h0m0s without etcd
 etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
-kernel       verified 2s ago; 0 repairs
+kernel       verified 2s ago; repairs: 0
 
 PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION
 n2    10.5.35.0/24                  198.18.1.2      v1
@@ -60,7 +60,7 @@ underlay     eth0, MTU 1500, address -
 pod network  none known yet
 lease        none yet
 etcd         http://a, http://b, prefix /p, answered never
-kernel       verified never; 0 repairs
+kernel       verified never; repairs: 0
 
 PEER  POD SUBNET  PUBLIC ADDRESS  VERSION
 `},
@@ -81,7 +81,7 @@ underlay     eth0, MTU 1500, address 198.18.1.1
 pod network  10.5.0.0/16, MTU 1450
 lease        10.5.34.0/24, NOT HELD in etcd
 etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
-kernel       verified 2s ago; 12 repairs
+kernel       verified 2s ago; repairs: 12
 repaired     1m0s ago: add route 10.5.35.0/24
 skipped      10.5.37.0-24: MAC is zero
 skipped      3 more

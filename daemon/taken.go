@@ -1,15 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/backend/vxlan"
 )
 
 // taken tells whether the VXLAN device cannot be, because its name, its VNI and port, or its UDP port are somebody
@@ -23,13 +18,4 @@ func advise(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; take it away, or give the pod network another VNI or port with `podlaned config set`", err)
-}
-
-// withdraw takes back the devices of a start that failed, and returns its error. One that stood before is left.
-func withdraw(ctx context.Context, r backend.Report, err error) error {
-	if !slices.ContainsFunc(r.Ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "device" }) {
-		return err
-	}
-	_, undo := vxlan.Cleanup(ctx)
-	return errors.Join(err, undo)
 }

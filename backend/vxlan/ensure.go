@@ -28,6 +28,7 @@ func (p *pass) writeDevices(links []link) bool {
 	if p.name != "" && !stands {
 		p.w.add("add", "device", p.want.device.String(), p.sameDevice())
 		create(&p.w.batch, p.want.device)
+		p.made = true
 	}
 	return len(p.w.ops) > 0
 }
@@ -85,6 +86,9 @@ func (p *pass) sendDevice(links []link) error {
 	}
 	f := p.w.failed[before]
 	p.w.failed = p.w.failed[:before] // it is told as the pass's error
+	if err := p.takeBack(); err != nil {
+		return errors.Join(f, err)
+	}
 	switch {
 	case errors.Is(f.Err, unix.EEXIST) && f.Op.Verb == "add" && f.Op.Kind == "device":
 		return p.taken(links, f)
@@ -92,6 +96,16 @@ func (p *pass) sendDevice(links []link) error {
 		return p.portTaken(links, f)
 	}
 	return f
+}
+
+// takeBack removes the device again that this pass has made and cannot use.
+func (p *pass) takeBack() error {
+	if !p.made || p.index == 0 {
+		return nil
+	}
+	p.w.add("delete", "device", p.want.device.String(), false)
+	deleteLink(&p.w.batch, p.index)
+	return p.w.send()
 }
 
 // taken says who has the name, or the VNI and port, of the device that could not be made.

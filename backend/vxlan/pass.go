@@ -27,6 +27,7 @@ type pass struct {
 	want     state
 	before   state // what the last pass left; for labels only
 	verified bool  // there was a last pass, and it found all as it should be
+	made     bool  // this pass made the device
 	links    map[int]string
 }
 
