@@ -12,8 +12,8 @@ import (
 
 // Where a reader gets lost: lines of a file and of a function.
 const (
-	maxFileLines = 350
-	maxFuncLines = 70
+	maxFileLines = 300
+	maxFuncLines = 60
 )
 
 // longForAReason are the files ("folder/file.go") and functions ("folder/file.go: name") that read better long, each

@@ -1,0 +1,20 @@
+package tests
+
+import (
+	"os"
+	"testing"
+)
+
+// What is shipped stays small: stripped, in bytes.
+func TestBinariesStaySmall(t *testing.T) {
+	for name, limit := range map[string]int64{"podlaned": 25e6, "podlane-cni": 4e6} {
+		info, err := os.Stat("../bin/" + name)
+		if err != nil {
+			t.Fatalf("%v: run `make build`", err)
+		}
+		t.Logf("%s: %.1f MB", name, float64(info.Size())/1e6)
+		if info.Size() >= limit {
+			t.Errorf("%s has %d bytes, the limit is %d", name, info.Size(), limit)
+		}
+	}
+}
