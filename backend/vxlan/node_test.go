@@ -3,10 +3,8 @@ package vxlan
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,15 +15,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// TestMain runs the tests in a sandbox, but for fuzzing: its workers talk to the first process by inherited files, and
-// what is fuzzed needs no kernel.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(m.Run())
-	}
-	sandbox.Main(m)
-}
+func TestMain(m *testing.M) { sandbox.Main(m) }
 
 const (
 	configIPv4 = `{"Network":"10.5.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"%s}}`

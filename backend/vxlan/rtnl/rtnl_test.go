@@ -3,9 +3,7 @@ package rtnl
 import (
 	"encoding/binary"
 	"errors"
-	"flag"
 	"net/netip"
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,15 +11,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// TestMain runs the tests in a sandbox, but for fuzzing: its workers talk to the first process by inherited files, and
-// what is fuzzed needs no kernel.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(m.Run())
-	}
-	sandbox.Main(m)
-}
+func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // inside runs f with a connection in a namespace of its own.
 func inside(t *testing.T, f func(c *Conn) error) {
