@@ -169,7 +169,7 @@ func (l *loop) underlayChanged() bool {
 	if !l.troubles.check("underlay", err) {
 		return false
 	}
-	same := now.Name == l.iface.Name && now.Index == l.iface.Index && now.MTU == l.iface.MTU && slices.Equal(now.Addrs, l.iface.Addrs)
+	same := now.Same(l.iface)
 	if !same {
 		l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
 			l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)

@@ -116,11 +116,18 @@ func TestStatusFollowsTheState(t *testing.T) {
 	l.unfit.take(skipList(100, 150), 50)
 	l.publish()
 	s = l.board.get()
-	if l.network.VXLAN.Port != 8472 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "restart podlaned on every node") {
+	if l.network.VXLAN.Port != 8472 || len(s.Notes) != 2 || s.Notes[0] != state.Warnings[0] || !strings.Contains(s.Notes[1], "restart podlaned on every node") {
 		t.Errorf("a changed configuration: port %d, notes %q", l.network.VXLAN.Port, s.Notes)
 	}
 	if s.SkipCount != 300 || len(s.Skipped) != subnet.MaxSkips || !s.Ready {
 		t.Errorf("%d skips, %d named, ready %v", s.SkipCount, len(s.Skipped), s.Ready)
+	}
+	state.Held, state.Retained = false, 2
+	l.take(state)
+	l.publish()
+	s = l.board.get()
+	if s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "lease: it does not stand in etcd") || !strings.HasPrefix(s.Notes[2], "etcd has lost data: 2 peers") {
+		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,7 +21,7 @@ func same(path string, data []byte) bool {
 func (l *loop) publish() {
 	s := status{
 		Problems: l.troubles.list(),
-		Notes:    l.advice,
+		Notes:    slices.Concat(l.advice, l.state.Warnings),
 		Version:  version,
 		Node:     l.self.Node,
 		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU},
@@ -45,8 +46,15 @@ func (l *loop) publish() {
 	for _, p := range l.peers {
 		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version})
 	}
-	if len(s.Problems) == 0 && l.verified.IsZero() {
+	if n := l.state.Retained; n > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))
+	}
+	switch {
+	case len(s.Problems) > 0:
+	case l.verified.IsZero():
 		s.Problems = append(s.Problems, "starting: no verified pass over the kernel yet")
+	case !l.state.Held:
+		s.Problems = append(s.Problems, "lease: it does not stand in etcd just now; it is put back")
 	}
 	if l.running() && l.state.Network != l.network {
 		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")

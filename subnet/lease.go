@@ -29,9 +29,9 @@ type Endpoint struct {
 
 // Node is who a node says it is. Each field is at most MaxNodeText bytes of printable UTF-8.
 type Node struct {
-	ID      string // machine-id or --node-id
-	Name    string // host name or --node-name
-	Version string // of its podlaned
+	ID      string `json:"id"`      // machine-id or --node-id
+	Name    string `json:"name"`    // host name or --node-name
+	Version string `json:"version"` // of its podlaned
 }
 
 // MaxNodeText is how long a node's id, name and version may each be, in bytes; a DNS name fits (RFC 1035 section 2.3.4).

@@ -3,6 +3,7 @@ package underlay
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/podlane/podlane/subnet"
 )
@@ -26,6 +27,14 @@ func (i Interface) Local(f subnet.Family) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// Same tells whether two values of an interface mean the same underlay. Link-local addresses, which come and go with the
+// link, do not matter to it.
+func (i Interface) Same(j Interface) bool {
+	linkLocal := func(p netip.Prefix) bool { return !p.Addr().IsGlobalUnicast() }
+	mine, others := slices.DeleteFunc(slices.Clone(i.Addrs), linkLocal), slices.DeleteFunc(slices.Clone(j.Addrs), linkLocal)
+	return i.Name == j.Name && i.Index == j.Index && i.MTU == j.MTU && slices.Equal(mine, others)
 }
 
 // OnLink tells whether an address is on the interface's own link, reached without a router.
