@@ -126,7 +126,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	l.take(state)
 	l.publish()
 	s = l.board.get()
-	if s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "lease: it does not stand in etcd") || !strings.HasPrefix(s.Notes[2], "etcd has lost data: 2 peers") {
+	if s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "lease: it does not stand in etcd") || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
 		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
 	}
 }

@@ -1,0 +1,227 @@
+package input
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// Codes of the CNI specification.
+const (
+	cniVersion     = 1
+	cniEnvironment = 4
+	cniDecoding    = 6
+	cniConfig      = 7
+	cniTryLater    = 11
+	cniUnavailable = 50
+)
+
+// goodNode is a node file as podlaned writes it.
+const goodNode = `PODLANE_NETWORK=10.5.0.0/16
+PODLANE_SUBNET=10.5.34.1/24
+PODLANE_MTU=1450
+PODLANE_IPMASQ=true
+`
+
+// runtime is a node with a container runtime: it calls podlane-cni for one container.
+type runtime struct {
+	node, container sandbox.Namespace
+	path            string // CNI_PATH
+	nodeFile, ipam  string
+}
+
+func newRuntime(t *testing.T) runtime {
+	t.Helper()
+	folder := bin(t)
+	dir := t.TempDir()
+	r := runtime{
+		node: sandbox.Test(t, "node"), container: sandbox.Test(t, "container"),
+		path:     folder + ":" + filepath.Join(folder, "cni"),
+		nodeFile: filepath.Join(dir, "subnet.env"), ipam: filepath.Join(dir, "ipam"),
+	}
+	r.writeNode(t, goodNode)
+	return r
+}
+
+func (r runtime) writeNode(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(r.nodeFile, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// conf is the configuration that a runtime hands to podlane-cni; more is further keys.
+func (r runtime) conf(more string) string {
+	return fmt.Sprintf(`{"cniVersion":"1.1.0","name":"podlane","type":"podlane-cni","nodeFile":%q,"delegate":{"ipam":{"dataDir":%q}}%s}`, r.nodeFile, r.ipam, more)
+}
+
+// answer is what a plugin says, by its exit code and its standard output.
+type answer struct {
+	exit         int
+	Code         int
+	Msg, Details string
+	text         string
+}
+
+func (r runtime) call(t *testing.T, command, conf string) answer {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(strings.Split(r.path, ":")[0], "podlane-cni"))
+	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_NETNS="+r.container.Path(), "CNI_PATH="+r.path)
+	cmd.Stdin = strings.NewReader(conf)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := r.node.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its state tells
+	a := answer{exit: cmd.ProcessState.ExitCode(), text: out.String() + said.String()}
+	if a.exit != 0 {
+		if err := json.Unmarshal(out.Bytes(), &a); err != nil {
+			t.Errorf("%s: the answer is no JSON: %v: %s", command, err, a.text)
+		}
+	}
+	return a
+}
+
+func (a answer) says(t *testing.T, command string, code int, want string) {
+	t.Helper()
+	t.Logf("%s: code %d: %s; %s", command, a.Code, a.Msg, a.Details) // -v: to read them as an operator does
+	if a.exit == 0 || a.Code != code || !contains(a.Msg+"; "+a.Details, want) {
+		t.Errorf("%s: exit code %d, code %d, %q, %q; want code %d and %q", command, a.exit, a.Code, a.Msg, a.Details, code, want)
+	}
+}
+
+// clean tells that no address is given out and no bridge has a port.
+func (r runtime) clean(t *testing.T) {
+	t.Helper()
+	if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) > 0 {
+		t.Errorf("addresses given out: %v, %v; want none", held, err)
+	}
+	if out, err := r.node.Run("ip", "-o", "link", "show", "type", "veth"); err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("devices: %v, %s; want none", err, out)
+	}
+}
+
+func TestBadCNIConfiguration(t *testing.T) {
+	r := newRuntime(t)
+	for _, c := range []struct {
+		name, conf string
+		code       int
+		want       string
+	}{
+		{"empty", ``, cniDecoding, ""},
+		{"cut in half", r.conf("")[:60], cniDecoding, "unexpected end of JSON input"},
+		{"no object", `["podlane"]`, cniDecoding, "array"},
+		{"no name", strings.Replace(r.conf(""), `"name":"podlane",`, "", 1), cniConfig, "missing network name"},
+		{"name that is a path", strings.Replace(r.conf(""), `"name":"podlane"`, `"name":"../podlane"`, 1), cniConfig, "invalid characters found in network name"},
+		{"version from the future", strings.Replace(r.conf(""), "1.1.0", "9.9.9", 1), cniVersion,
+			`incompatible CNI versions...podlane-cni supports cniVersion 0.3.0, 0.3.1, 0.4.0, 1.0.0 and 1.1.0`},
+		{"version that is none", strings.Replace(r.conf(""), "1.1.0", "latest", 1), cniVersion, "incompatible CNI versions...podlane-cni supports cniVersion"},
+		{"delegate that does not exist", strings.Replace(r.conf(""), `"delegate":{`, `"delegate":{"type":"brigde",`, 1), cniConfig,
+			`the delegate "brigde" is in none of the folders of CNI_PATH: `},
+		{"delegate that is a path", strings.Replace(r.conf(""), `"delegate":{`, `"delegate":{"type":"../bridge",`, 1), cniConfig,
+			`delegate.type is "../bridge", not the name of a plugin`},
+		{"delegate that is a text", strings.Replace(r.conf(""), `"delegate":{`, `"delegate":"bridge","more":{`, 1), cniConfig, `"delegate" is "bridge", not an object`},
+		{"node file that is a number", strings.Replace(r.conf(""), `"nodeFile":"`, `"nodeFile":7,"more":"`, 1), cniConfig, `"nodeFile" is 7, not a path`},
+		{"ipam that is a text", strings.Replace(r.conf(""), `"ipam":{`, `"ipam":"host-local","more":{`, 1), cniConfig, `"ipam" is "host-local", not an object`},
+		{"routes that are none", strings.Replace(r.conf(""), `"ipam":{`, `"ipam":{"routes":"all",`, 1), cniConfig, `"ipam.routes" is "all", not a list of routes`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.call(t, "ADD", c.conf).says(t, "ADD", c.code, c.want)
+			r.clean(t)
+		})
+	}
+	t.Run("no container", func(t *testing.T) {
+		r := r
+		cmd := exec.CommandContext(t.Context(), filepath.Join(strings.Split(r.path, ":")[0], "podlane-cni"))
+		cmd.Env = append(os.Environ(), "CNI_COMMAND=ADD", "CNI_PATH="+r.path)
+		cmd.Stdin = strings.NewReader(r.conf(""))
+		out, err := cmd.Output()
+		var a answer
+		if json.Unmarshal(out, &a) != nil || err == nil || a.Code != cniEnvironment || !contains(a.Msg+a.Details, "CNI_CONTAINERID") {
+			t.Errorf("%v, %s", err, out)
+		}
+	})
+}
+
+func TestBadNodeFile(t *testing.T) {
+	r := newRuntime(t)
+	const subnet = "PODLANE_SUBNET=10.5.34.1/24\n"
+	type row struct{ name, text, want string }
+	rows := []row{
+		{"empty", "", "the file is incomplete"},
+		{"of another program", "hello world\n", `line "hello world" is not KEY=value`},
+		{"pod subnet that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.1\n", 1), "PODLANE_SUBNET=10.5.34.1 is not the gateway of an IPv4 pod subnet"},
+		{"gateway that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.7/24\n", 1), "PODLANE_SUBNET=10.5.34.7/24 is not the gateway"},
+		{"pod subnet outside the network", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.6.34.1/24\n", 1), "PODLANE_NETWORK=10.5.0.0/16 does not hold the pod subnet"},
+		{"no MTU", strings.Replace(goodNode, "PODLANE_MTU=1450\n", "", 1), "PODLANE_MTU= is not between 1280 and 65535"},
+		{"MTU too small", strings.Replace(goodNode, "1450", "14", 1), "PODLANE_MTU=14 is not between 1280 and 65535"},
+		{"masquerade that is neither", strings.Replace(goodNode, "IPMASQ=true", "IPMASQ=maybe", 1), "PODLANE_IPMASQ=maybe is neither true nor false"},
+		{"not ready", strings.Replace(goodNode, "PODLANE_IPMASQ", "PODLANE_NOT_READY=\"the pod subnet is also n7's\"\nPODLANE_IPMASQ", 1), "no new pod may be attached: the pod subnet is also n7's"},
+	}
+	for i := range len(goodNode) { // wherever it is cut
+		if i > 0 {
+			rows = append(rows, row{fmt.Sprintf("cut after %d bytes", i), goodNode[:i], "the file is incomplete"})
+		}
+	}
+	for _, c := range rows {
+		t.Run(c.name, func(t *testing.T) {
+			r.writeNode(t, c.text)
+			r.call(t, "ADD", r.conf("")).says(t, "ADD", cniTryLater, c.want)
+			r.call(t, "STATUS", r.conf("")).says(t, "STATUS", cniUnavailable, c.want)
+			r.clean(t)
+		})
+	}
+	t.Run("missing", func(t *testing.T) {
+		if err := os.Remove(r.nodeFile); err != nil {
+			t.Fatal(err)
+		}
+		for command, code := range map[string]int{"ADD": cniTryLater, "CHECK": cniTryLater, "STATUS": cniUnavailable} {
+			r.call(t, command, r.conf(`,"prevResult":{"cniVersion":"1.1.0"}`)).says(t, command, code, "there is no node file "+r.nodeFile+"; ...podlaned...systemctl status podlaned")
+		}
+		r.clean(t)
+	})
+}
+
+// Whatever happens to the node file, a pod's address comes back.
+func TestPodIsDeletedWhateverTheNodeFile(t *testing.T) {
+	r := newRuntime(t)
+	for _, c := range []struct{ name, text string }{
+		{"good", goodNode},
+		{"cut in half", goodNode[:len(goodNode)/2]},
+		{"empty", ""},
+		{"of another program", "hello world\n"},
+		{"not ready", goodNode + "PODLANE_NOT_READY=\"conflict\"\n"},
+		{"of another pod subnet", strings.ReplaceAll(goodNode, "10.5.34.1/24", "10.5.35.1/24")},
+		{"missing", "-"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.writeNode(t, goodNode)
+			if a := r.call(t, "ADD", r.conf("")); a.exit != 0 {
+				t.Fatalf("ADD: %s", a.text)
+			}
+			if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) != 1 {
+				t.Errorf("addresses given out: %v, %v; want one", held, err)
+			}
+			r.writeNode(t, c.text)
+			if c.text == "-" {
+				if err := os.Remove(r.nodeFile); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 { // a second DEL is no error
+				if a := r.call(t, "DEL", r.conf("")); a.exit != 0 {
+					t.Errorf("DEL: %s", a.text)
+				}
+			}
+			r.clean(t)
+		})
+	}
+}

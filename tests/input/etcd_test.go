@@ -1,0 +1,182 @@
+package input
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// soon is how long a start without etcd may take to say so.
+const soon = 5 * time.Second
+
+// saysSoon waits until the status of a node that has just been launched has a problem, and tells that it was soon.
+func saysSoon(t *testing.T, n *lab.Node, want string) {
+	t.Helper()
+	begun := time.Now()
+	await(t, n, want, func(s status) bool { return !s.Ready && s.problem(want) })
+	if took := time.Since(begun); took > soon {
+		t.Errorf("it took %v to say %q, more than %v", took, want, soon)
+	}
+	if !contains(n.LogText(), `level=warning msg="etcd: `) {
+		t.Errorf("the log does not say it:\n%s", n.LogText())
+	}
+}
+
+func TestEtcdIsAwayAtTheStart(t *testing.T) {
+	l := buildConfigured(t, 1, 0)
+	n := l.Nodes[0]
+	l.Etcd.Stop(1)
+	if err := n.Launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	saysSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ...connection refused")
+	untouched(t, l, n, "")
+	run(t, n, nil, "config", "get").says(t, exitError, "etcd does not answer at http://198.18.0.1:2379: read /podlane/network/config: ...connection refused")
+	run(t, n, nil, "config", "set", write(t, "network.json", lab.DefaultConfig)).says(t, exitError, "etcd does not answer at http://198.18.0.1:2379: ")
+	if err := l.Etcd.Start(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEtcdIsSilentAtTheStart(t *testing.T) {
+	l := buildConfigured(t, 1, 0)
+	n := l.Nodes[0]
+	if err := n.Unplug(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	saysSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ")
+	untouched(t, l, n, "")
+	if err := n.Plug(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// enableAuth makes etcd ask for passwords: root's is "secret", and stranger, whose is "secret" too, may see nothing. The
+// client it returns is root's.
+func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
+	t.Helper()
+	ctx, c := t.Context(), l.Etcd.Client
+	do := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(c.RoleAdd(ctx, "root"))
+	for _, user := range []string{"root", "stranger"} {
+		do(c.UserAdd(ctx, user, "secret"))
+	}
+	do(c.UserGrantRole(ctx, "root", "root"))
+	do(c.AuthEnable(ctx))
+	root, err := clientv3.New(clientv3.Config{Endpoints: l.Etcd.Endpoints(), Username: "root", Password: "secret", Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return root
+}
+
+func TestEtcdDeniesAccess(t *testing.T) {
+	l := buildConfigured(t, 1, 0)
+	n := l.Nodes[0]
+	root := enableAuth(t, l)
+	for _, c := range []struct{ name, user, password, want string }{
+		{"wrong password", "root", "guess", `etcd denies access to user "root" at http://198.18.0.1:2379: ...authentication failed, invalid user ID or password`},
+		{"unknown user", "nobody", "secret", `etcd denies access to user "nobody" at http://198.18.0.1:2379: ...authentication failed`},
+		{"no permission", "stranger", "secret", `etcd denies access to user "stranger" at http://198.18.0.1:2379: ...permission denied`},
+		{"no user", "", "", `etcd denies access to user "" at http://198.18.0.1:2379: ...user name is empty...see the settings etcd-username and etcd-password-file`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := []string{"--etcd-username", c.user, "--etcd-password-file", write(t, "password", c.password+"\n")}
+			if c.user == "" {
+				args = nil
+			}
+			run(t, n, nil, args...).says(t, exitError, c.want)
+			run(t, n, nil, append([]string{"config", "get"}, args...)...).says(t, exitError, c.want)
+			untouched(t, l, n, "")
+			keys, err := root.Get(t.Context(), lab.DefaultPrefix, clientv3.WithPrefix())
+			if err != nil || len(keys.Kvs) != 1 {
+				t.Errorf("keys in etcd: %v, %v; want the configuration alone", keys, err)
+			}
+		})
+	}
+	password := write(t, "password", "secret\n")
+	if err := n.Launch(t.Context(), "--etcd-username=root", "--etcd-password-file", password); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Ready(t.Context()); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
+}
+
+func TestCertificatesThatDoNotMatch(t *testing.T) {
+	l := build(t, 1)
+	n := l.Nodes[0]
+	dir := t.TempDir()
+	ours, others := newAuthority(t, dir, "ca"), newAuthority(t, dir, "other-ca")
+	ours.issue(t, "server")
+	ours.issue(t, "client")
+	others.issue(t, "other-client")
+	endpoint := secureEtcd(t, dir)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	with := func(ca, client string) []string {
+		args := []string{"--etcd-endpoints", endpoint}
+		if ca != "" {
+			args = append(args, "--etcd-cafile", path(ca+".pem"))
+		}
+		if client != "" {
+			args = append(args, "--etcd-certfile", path(client+".pem"), "--etcd-keyfile", path(client+".key"))
+		}
+		return args
+	}
+	network := write(t, "network.json", lab.DefaultConfig)
+	for _, c := range []struct{ name, ca, client, want string }{
+		{"wrong CA", "other-ca", "client", "certificate signed by unknown authority"},
+		{"no CA", "", "client", "certificate signed by unknown authority"},
+		{"no client certificate", "ca", "", "certificate required"},
+		{"client certificate of another CA", "ca", "other-client", "unknown certificate authority"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := with(c.ca, c.client)
+			// What TLS 1.3 says to a client without a certificate arrives while that writes already, and may get lost.
+			poll(t, c.want, func() (string, bool) {
+				o := run(t, n, nil, append([]string{"config", "set", network}, args...)...)
+				o.says(t, exitError, "etcd does not answer at "+endpoint+": ")
+				return o.err, contains(o.err, c.want)
+			})
+			if err := n.Launch(t.Context(), args...); err != nil {
+				t.Fatal(err)
+			}
+			saysSoon(t, n, "etcd: etcd does not answer at "+endpoint+": ")
+			await(t, n, c.want, func(s status) bool { return s.problem(c.want) })
+			untouched(t, l, n, "")
+			if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
+				t.Errorf("stop: %d, %v", code, err)
+			}
+		})
+	}
+	t.Run("key of another certificate", func(t *testing.T) {
+		args := append(with("ca", ""), "--etcd-certfile", path("client.pem"), "--etcd-keyfile", path("other-client.key"))
+		run(t, n, nil, args...).says(t, exitError, "client.pem with key ...other-client.key: tls: private key does not match public key")
+	})
+	if o := run(t, n, nil, append([]string{"config", "set", network}, with("ca", "client")...)...); o.code != exitOK {
+		t.Fatalf("with all that is right: %+v", o)
+	}
+	if err := n.Start(t.Context(), with("ca", "client")...); err != nil {
+		t.Error(err)
+	}
+}

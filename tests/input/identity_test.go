@@ -1,0 +1,75 @@
+package input
+
+import (
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+func TestTwoNodesWithOnePublicAddress(t *testing.T) {
+	l := buildConfigured(t, 3, 1)
+	n1, n2 := l.Nodes[0], l.Nodes[1]
+	before := leaseOf(t, l, n1)
+	run(t, n2, nil, "--public-ip=198.18.1.1").says(t, exitError,
+		"public address 198.18.1.1 is held by live node n1 (id lab-n1): this node, n2 (id lab-n2), cannot use it too; give it another with --public-ip or --iface")
+	untouched(t, l, n2, "")
+	keys, err := l.Etcd.List(t.Context(), lab.DefaultPrefix)
+	if err != nil || len(keys) != 2 || keys[leases+before.key] != before.value {
+		t.Errorf("keys in etcd: %q, %v; want the configuration and n1's lease as it was", keys, err)
+	}
+	for _, n := range l.Nodes[1:] { // with an address of its own it is welcome
+		if err := n.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := await(t, n1, "two peers", func(s status) bool { return len(s.Peers) == 2 })
+	if !s.Ready || s.SkipCount != 0 {
+		t.Errorf("n1: %+v", s)
+	}
+	pingPods(t, l)
+}
+
+// Cloned machines: a fresh pod subnet for the second one, and a warning that names both.
+func TestTwoNodesWithOneIdentity(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		env  []string
+		want string
+	}{
+		{"id", []string{"PODLANE_NODE_ID=lab-n1"}, "of node n1 (id lab-n1) has the node id of this node, n2 (id lab-n1), and is alive: it is left alone"},
+		{"name", []string{"PODLANE_NODE_NAME=n1"}, "of node n1 (id lab-n1) has the node name of this node, n1 (id lab-n2), and is alive: it is left alone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, err := lab.New(t.Context(), lab.Options{Nodes: 2, Bin: bin(t), NodeEnv: func(i int) []string {
+				if i == 2 {
+					return c.env
+				}
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range l.Nodes {
+				if err := n.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a, b := leaseOf(t, l, l.Nodes[0]), leaseOf(t, l, l.Nodes[1])
+			if a.subnet.Overlaps(b.subnet) {
+				t.Errorf("both have %v", a.subnet)
+			}
+			if !contains(l.Nodes[1].LogText(), "lease "+a.subnet.String()+" "+c.want) {
+				t.Errorf("n2's log does not warn:\n%s", l.Nodes[1].LogText())
+			}
+			pingPods(t, l)
+		})
+	}
+}

@@ -1,0 +1,294 @@
+// Package input holds what bad input gets: a clear sentence, an exit code other than 0 (or, for another node's data, a
+// counted skip), and nothing lost. It drives the built binaries as an operator would.
+package input
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// exit codes of podlaned
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// patience bounds whatever is waited for.
+const patience = 30 * time.Second
+
+func bin(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs(filepath.Join("..", "..", "bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.CheckTools(folder); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// build makes a lab whose daemons are not started and whose etcd is empty.
+func build(t *testing.T, nodes int) *lab.Lab {
+	t.Helper()
+	l, err := lab.New(t.Context(), lab.Options{Nodes: nodes, Bin: bin(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the ends of the daemons' logs:\n%s", l.Logs(20, nodes))
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// buildConfigured makes a lab with the default network configuration in its etcd, and starts the first nodes.
+func buildConfigured(t *testing.T, nodes, started int) *lab.Lab {
+	t.Helper()
+	l := build(t, nodes)
+	if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range l.Nodes[:started] {
+		if err := n.Launch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range l.Nodes[:started] {
+		if err := n.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+// outcome is how a command ended.
+type outcome struct {
+	code int
+	out  string // standard output
+	err  string // standard error
+}
+
+// run runs podlaned on a node until it ends. env is added to the node's.
+func run(t *testing.T, n *lab.Node, env []string, args ...string) outcome {
+	t.Helper()
+	return runAs(t, n, env, nil, "podlaned", args...)
+}
+
+// runAs runs a command on a node, perhaps with another user's rights.
+func runAs(t *testing.T, n *lab.Node, env []string, as *syscall.Credential, name string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := n.Command(ctx, name, args...)
+	cmd.Env = append(cmd.Env, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	return finish(t, n, cmd)
+}
+
+// finish runs a command in a place until it ends by itself.
+func finish(t *testing.T, n *lab.Node, cmd *exec.Cmd) outcome {
+	t.Helper()
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := n.StartCommand(cmd); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() < 0 {
+		t.Fatalf("%v: %v: %s%s", cmd.Args, err, &out, &said)
+	}
+	return outcome{cmd.ProcessState.ExitCode(), out.String(), said.String()}
+}
+
+// says tells that a command ended with a code and, in the last line of its standard error, a sentence that holds each
+// part of want; parts are separated by "...".
+func (o outcome) says(t *testing.T, code int, want string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(o.err), "\n")
+	sentence := lines[len(lines)-1]
+	t.Log(sentence) // -v: to read them as an operator does
+	if o.code != code || !strings.HasPrefix(sentence, "podlaned: ") || !contains(sentence, want) {
+		t.Errorf("exit code %d, want %d and %q; standard error:\n%s", o.code, code, want, o.err)
+	}
+}
+
+// contains tells whether a text holds the parts of want, which are separated by "...", in their order.
+func contains(text, want string) bool {
+	for part := range strings.SplitSeq(want, "...") {
+		_, after, found := strings.Cut(text, part)
+		if !found {
+			return false
+		}
+		text = after
+	}
+	return true
+}
+
+// untouched tells that podlaned has made nothing: not in the node's kernel, and, but for the network configuration, not
+// in etcd. prefix is that of its keys; empty where nobody asked etcd.
+func untouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
+	t.Helper()
+	for _, c := range []struct{ what, command string }{
+		{"device", "ip -o link show type vxlan"},
+		{"IPv4 route", "ip -4 route show table all proto 112"},
+		{"IPv6 route", "ip -6 route show table all proto 112"},
+		{"nftables table", "nft list tables"},
+	} {
+		words := strings.Fields(c.command)
+		out, err := n.Run(t.Context(), words[0], words[1:]...)
+		if err != nil || strings.TrimSpace(out) != "" {
+			t.Errorf("%s: %v, made all the same: %s", c.what, err, out)
+		}
+	}
+	if _, err := os.Stat(n.NodeFile()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("node file: %v, want none", err)
+	}
+	if prefix == "" {
+		return
+	}
+	keys, err := l.Etcd.List(t.Context(), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(keys, prefix+"/config")
+	if len(keys) > 0 {
+		t.Errorf("keys in etcd: %q, want none but the configuration", keys)
+	}
+}
+
+// status is what `podlaned status --json` tells, as far as these tests ask.
+type status struct {
+	Ready     bool
+	Problems  []string
+	Notes     []string
+	Lease     struct{ Subnet []netip.Prefix }
+	Peers     []peer
+	Skipped   []skip
+	SkipCount int
+}
+
+type peer struct {
+	Name     string
+	Subnet   []netip.Prefix
+	PublicIP netip.Addr
+}
+
+type skip struct{ Key, Reason string }
+
+func askStatus(ctx context.Context, n *lab.Node, args ...string) (s status, err error) {
+	cmd := n.Command(ctx, "podlaned", append([]string{"status", "--json"}, args...)...)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := n.StartCommand(cmd); err != nil {
+		return s, err
+	}
+	waited := cmd.Wait() // with 1 where it is not ready
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
+		return s, errors.Join(waited, err)
+	}
+	return s, nil
+}
+
+// await waits until the status of a node is as wanted.
+func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) status {
+	t.Helper()
+	var s status
+	poll(t, what, func() (seen string, ok bool) {
+		now, err := askStatus(t.Context(), n)
+		if err != nil {
+			return err.Error(), false
+		}
+		s = now
+		return fmt.Sprintf("%+v", s), wanted(s)
+	})
+	return s
+}
+
+// poll waits for a condition; seen is what stood there instead.
+func poll(t *testing.T, what string, done func() (seen string, ok bool)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		seen, ok := done()
+		if ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("not within %v: %s; it is: %s", patience, what, seen)
+		}
+	}
+}
+
+// problem tells whether a node has a problem that holds a text.
+func (s status) problem(want string) bool {
+	return slices.ContainsFunc(s.Problems, func(p string) bool { return contains(p, want) })
+}
+
+// skips is the reason why the lease of a key is skipped, or nothing.
+func (s status) skips(key string) string {
+	i := slices.IndexFunc(s.Skipped, func(k skip) bool { return k.Key == key })
+	if i < 0 {
+		return ""
+	}
+	return s.Skipped[i].Reason
+}
+
+// write makes a file in the test's folder and returns its path.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// pingPods attaches a pod to each node that has none, and tells that each reaches every other.
+func pingPods(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	if len(l.Pods()) == 0 {
+		if err := l.AddPods(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, from := range l.Pods() {
+		for _, to := range l.Pods() {
+			if from == to {
+				continue
+			}
+			poll(t, fmt.Sprintf("pod %s reaches %s", from.Name, to.Name), func() (string, bool) {
+				_, err := from.Ping(t.Context(), to.Addrs[0], 1)
+				return fmt.Sprint(err), err == nil
+			})
+		}
+	}
+}

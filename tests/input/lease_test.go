@@ -1,0 +1,207 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+const leases = lab.DefaultPrefix + "/subnets/"
+
+// lease is the value of a lease as flannel writes it.
+func lease(publicIP, mac string) string {
+	return fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":%q}}`, publicIP, mac)
+}
+
+// A node that only exists in etcd.
+const (
+	strangerIP  = "198.18.7.7"
+	strangerMAC = "c6:d2:32:6f:8f:44"
+)
+
+// own is a node's own lease as it stands in etcd.
+type own struct {
+	key, value string // key: the last part of it
+	subnet     netip.Prefix
+	mac        string
+}
+
+var macOf = regexp.MustCompile(`"VtepMAC":"([^"]*)"`)
+
+func leaseOf(t *testing.T, l *lab.Lab, n *lab.Node) own {
+	t.Helper()
+	pair, err := n.Subnet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := own{key: strings.ReplaceAll(pair.IPv4.String(), "/", "-"), subnet: pair.IPv4}
+	value, there, err := l.Etcd.Get(t.Context(), leases+o.key)
+	if !there || err != nil {
+		t.Fatalf("lease %s: %v, %v", o.key, there, err)
+	}
+	mac := macOf.FindStringSubmatch(value)
+	if mac == nil {
+		t.Fatalf("lease %s without a MAC: %s", o.key, value)
+	}
+	o.value, o.mac = value, mac[1]
+	return o
+}
+
+// half is the first half of a pod subnet, as a key.
+func half(p netip.Prefix) string { return fmt.Sprintf("%s-%d", p.Addr(), p.Bits()+1) }
+
+// free is the key of a pod subnet that none of some nodes has.
+func free(taken ...own) string {
+	for i := 100; ; i++ {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 5, byte(i), 0}), 24)
+		used := false
+		for _, o := range taken {
+			used = used || o.subnet.Overlaps(p)
+		}
+		if !used {
+			return strings.ReplaceAll(p.String(), "/", "-")
+		}
+	}
+}
+
+// pinging pings from one pod to another all the while, and tells how many packets were lost.
+func pinging(t *testing.T, from, to *lab.Pod) (stop func()) {
+	t.Helper()
+	cmd := from.Command(context.WithoutCancel(t.Context()), "ping", "-n", "-q", "-i", "0.02", to.Addrs[0].String())
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := from.StartCommand(cmd); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		var sent, got int
+		for line := range strings.Lines(out.String()) {
+			if n, _ := fmt.Sscanf(line, "%d packets transmitted, %d received", &sent, &got); n == 2 {
+				break
+			}
+		}
+		if sent == 0 || sent-got > 1 { // the last one may still be on its way
+			t.Errorf("of %d packets %d were lost:\n%s", sent, sent-got, &out)
+		}
+	}
+}
+
+// cluster is two nodes with a pod each that reach each other.
+func cluster(t *testing.T) (l *lab.Lab, n1, n2 own) {
+	t.Helper()
+	l = buildConfigured(t, 2, 2)
+	for _, n := range l.Nodes {
+		await(t, n, "one peer", func(s status) bool { return len(s.Peers) == 1 && s.Ready })
+	}
+	pingPods(t, l)
+	return l, leaseOf(t, l, l.Nodes[0]), leaseOf(t, l, l.Nodes[1])
+}
+
+func TestLeaseThatCannotBeProgrammed(t *testing.T) {
+	l, n1, n2 := cluster(t)
+	n := l.Nodes[0]
+	good := lease(strangerIP, strangerMAC)
+	unused := free(n1, n2)
+	stop := pinging(t, l.Pods()[0], l.Pods()[1])
+	for _, c := range []struct{ name, key, value, want string }{
+		{"key that is no prefix", "n7", good, `key "n7" is not a lease`},
+		{"key with a slash", "10.5.77.0/24", good, `key "10.5.77.0/24" is not a lease`},
+		{"key with bits of the address beyond the length", "10.5.77.7-24", good, `key "10.5.77.7-24" is not a lease`},
+		{"key with more behind it", unused + "x", good, `is not a lease`},
+		{"no value", unused, "", "value is not a lease: unexpected end of JSON input"},
+		{"value cut in half", unused, good[:30], "value is not a lease: unexpected end of JSON input"},
+		{"value that is a text", unused, `"10.5.77.0/24"`, "value is not a lease: it is a string: want an object"},
+		{"no MAC", unused, lease(strangerIP, ""), `BackendData.VtepMAC: MAC "" is not an Ethernet address`},
+		{"bad MAC", unused, lease(strangerIP, "c6:d2:32:6f:8f"), `BackendData.VtepMAC: MAC "c6:d2:32:6f:8f" is not an Ethernet address`},
+		{"MAC zero", unused, lease(strangerIP, "00:00:00:00:00:00"), "BackendData.VtepMAC: MAC 00:00:00:00:00:00 is zero"},
+		{"multicast MAC", unused, lease(strangerIP, "01:00:5e:00:00:01"), "MAC 01:00:5e:00:00:01 is a multicast address"},
+		{"our own MAC", unused, lease(strangerIP, n1.mac), "VTEP MAC " + n1.mac + " is ours"},
+		{"another node's MAC", unused, lease(strangerIP, n2.mac), "VTEP MAC " + n2.mac + " is that of an older lease, " + n2.subnet.String() + " of n2"},
+		{"no address", unused, lease("", strangerMAC), "PublicIP is zero or missing"},
+		{"address zero", unused, lease("0.0.0.0", strangerMAC), "PublicIP is zero or missing"},
+		{"address that is none", unused, lease("n7.example", strangerMAC), `PublicIP "n7.example" is not an IPv4 address`},
+		{"loopback address", unused, lease("127.0.0.1", strangerMAC), "PublicIP 127.0.0.1 cannot be the address of a node"},
+		{"our own address", unused, lease("198.18.1.1", strangerMAC), "public address 198.18.1.1 is ours"},
+		{"part of another node's pod subnet", half(n2.subnet), good, "overlaps that of an older lease, " + n2.subnet.String() + " of n2"},
+		{"all nodes' pod subnets", "10.5.0.0-16", good, "overlaps ours, " + n1.subnet.String()},
+		{"part of our own pod subnet", half(n1.subnet), good, "overlaps ours, " + n1.subnet.String()},
+		{"outside the pod network", "10.6.7.0-24", good, "pod subnet 10.6.7.0/24 is outside the pod network 10.5.0.0/16"},
+		{"another backend", unused, `{"PublicIP":"198.18.7.7","BackendType":"host-gw"}`, `host-gw`},
+		{"another VNI", unused, strings.Replace(good, `"VNI":1`, `"VNI":9`, 1), "VNI"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := strings.Count(n.LogText(), "lease "+c.key+" is skipped")
+			if err := l.Etcd.Put(t.Context(), leases+c.key, c.value); err != nil {
+				t.Fatal(err)
+			}
+			s := await(t, n, c.want, func(s status) bool { return strings.Contains(s.skips(c.key), c.want) })
+			if s.SkipCount != 1 || len(s.Skipped) != 1 || !s.Ready || !knows(s, n2) {
+				t.Errorf("%+v; want it ready, one skip, and n2 a peer", s)
+			}
+			if count := strings.Count(n.LogText(), "lease "+c.key+" is skipped"); count != seen+1 {
+				t.Errorf("the log says it %d times, want once:\n%s", count-seen, n.LogText())
+			}
+			if out, err := n.Run(t.Context(), "ip", "route", "show", "proto", "112"); err != nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, n2.subnet.String()) {
+				t.Errorf("routes: %v, %s; want the one to n2", err, out)
+			}
+			if c.key != unused {
+				if err := l.Etcd.Delete(t.Context(), leases+c.key); err != nil {
+					t.Fatal(err)
+				}
+				await(t, n, "no more skip", func(s status) bool { return s.SkipCount == 0 && len(s.Skipped) == 0 })
+				return
+			}
+			becomesGood(t, l, unused, good)
+		})
+	}
+	stop()
+	pingPods(t, l)
+}
+
+// becomesGood writes a lease that can be programmed over one that cannot, looks for it in the kernel, and deletes it.
+func becomesGood(t *testing.T, l *lab.Lab, key, value string) {
+	t.Helper()
+	n, prefix := l.Nodes[0], strings.ReplaceAll(key, "-", "/")
+	if err := l.Etcd.Put(t.Context(), leases+key, value); err != nil {
+		t.Fatal(err)
+	}
+	await(t, n, "the lease is a peer", func(s status) bool { return len(s.Peers) == 2 && s.SkipCount == 0 })
+	poll(t, "the peer has its route", func() (string, bool) {
+		out, err := n.Run(t.Context(), "ip", "route", "show", "proto", "112")
+		return out, err == nil && strings.Contains(out, prefix)
+	})
+	if err := l.Etcd.Delete(t.Context(), leases+key); err != nil {
+		t.Fatal(err)
+	}
+	await(t, n, "the peer is gone", func(s status) bool { return len(s.Peers) == 1 && s.SkipCount == 0 })
+	poll(t, "its route is gone", func() (string, bool) {
+		out, err := n.Run(t.Context(), "ip", "route", "show", "proto", "112")
+		return out, err == nil && !strings.Contains(out, prefix)
+	})
+}
+
+// knows tells whether a node's lease is among the peers.
+func knows(s status, o own) bool {
+	for _, p := range s.Peers {
+		if len(p.Subnet) == 1 && p.Subnet[0] == o.subnet {
+			return true
+		}
+	}
+	return false
+}

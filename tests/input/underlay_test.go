@@ -1,0 +1,111 @@
+package input
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// inNode runs commands of a shell on a node.
+func inNode(t *testing.T, n *lab.Node, script string) {
+	t.Helper()
+	if out, err := n.Run(t.Context(), "sh", "-ec", script); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestUnderlayThatCannotBe(t *testing.T) {
+	l := buildConfigured(t, 1, 0)
+	n := l.Nodes[0]
+	inNode(t, n, `ip link add bare0 type veth peer name bare1
+ip link set bare0 up
+ip link set bare1 up
+ip link add down0 type veth peer name down1
+ip address add 192.0.2.9/24 dev down0
+sysctl -qw net.ipv6.conf.bare0.disable_ipv6=1 net.ipv6.conf.bare1.disable_ipv6=1`)
+	const there = "...there are ...eth0 (198.18.1.1/16"
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no such interface", []string{"--iface=eth7"}, exitError, "interface eth7 does not exist" + there},
+		{"no such interface of several", []string{"--iface=eth7,eth8"}, exitError, "eth7 does not exist...eth8 does not exist" + there},
+		{"without an address", []string{"--iface=bare0"}, exitError, "interface bare0 has no address that other nodes can use" + there},
+		{"down", []string{"--iface=down0"}, exitError, "interface down0 is down" + there},
+		{"address of no interface", []string{"--iface=198.51.100.1"}, exitError, "no interface has address 198.51.100.1" + there},
+		{"CIDR of no interface", []string{"--iface=198.51.100.0/24"}, exitError, "no interface has an address in 198.51.100.0/24" + there},
+		{"bad CIDR", []string{"--iface=198.18.0.0/33"}, exitUsage, `iface "198.18.0.0/33" is not a CIDR such as 198.18.0.0/16`},
+		{"loopback by CIDR", []string{"--iface=127.0.0.0/8"}, exitError, "interface lo has no address that other nodes can use" + there},
+		{"expression that matches none", []string{"--iface-regex=^wlan"}, exitError, `no interface has a name or an address that matches "^wlan"` + there},
+		{"expression that is none", []string{"--iface-regex=eth["}, exitUsage, `iface-regex...eth[...missing closing ]`},
+		{"unreachable", []string{"--iface-can-reach=192.0.2.77"}, exitError, "192.0.2.77 cannot be reached: there is no route to 192.0.2.77" + there},
+		{"own address to be reached", []string{"--iface-can-reach=198.18.1.1"}, exitError, "198.18.1.1 is an address of this node itself" + there},
+		{"no address to be reached", []string{"--iface-can-reach=router"}, exitUsage, `"router" for flag -iface-can-reach: want an IP address`},
+		{"public address that is none", []string{"--public-ip=here"}, exitUsage, `"here" for flag -public-ip: want an IP address`},
+		{"public address of the wrong family", []string{"--public-ip=fd00::1"}, exitUsage, "public-ip fd00::1 is not an IPv4 address"},
+		{"public address that is no node's", []string{"--public-ip=127.0.0.1"}, exitUsage, "public-ip 127.0.0.1 cannot be the address of a node"},
+		{"public address 0", []string{"--public-ip=0.0.0.0"}, exitUsage, "public-ip 0.0.0.0 cannot be the address of a node"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.name == "unreachable" {
+				inNode(t, n, "ip route del default")
+				defer inNode(t, n, "ip route add default via 198.18.0.1")
+			}
+			run(t, n, nil, c.args...).says(t, c.code, c.want)
+			untouched(t, l, n, lab.DefaultPrefix)
+		})
+	}
+	t.Run("no default route", func(t *testing.T) {
+		inNode(t, n, "ip route del default")
+		defer inNode(t, n, "ip route add default via 198.18.0.1")
+		run(t, n, nil).says(t, exitError, "for IPv4...for IPv6...name the interface with --iface"+there)
+		untouched(t, l, n, lab.DefaultPrefix)
+	})
+}
+
+func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
+	for _, c := range []struct{ name, config, prepare, want string }{
+		{"MTU too small", lab.DefaultConfig, "ip link set eth0 mtu 1329",
+			"underlay eth0 has an MTU of 1329: it leaves 1279 for the overlay, which needs at least 1280"},
+		{"configured MTU too big", `{"Network":"10.5.0.0/16","Backend":{"MTU":1451}}`, "",
+			"configured MTU 1451 is more than the 1450 that underlay eth0 leaves for the overlay (its MTU is 1500)"},
+		{"same network", `{"Network":"198.18.0.0/16"}`, "",
+			"pod network 198.18.0.0/16 overlaps 198.18.1.1/16 of underlay interface eth0: give the pod network other addresses"},
+		{"network around the underlay's", `{"Network":"198.16.0.0/12"}`, "",
+			"pod network 198.16.0.0/12 overlaps 198.18.1.1/16 of underlay interface eth0"},
+		{"network within the underlay's", `{"Network":"198.18.192.0/20"}`, "",
+			"pod network 198.18.192.0/20 overlaps 198.18.1.1/16 of underlay interface eth0"},
+		{"IPv6 without an address", `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`, "",
+			"underlay eth0 has no IPv6 address, which the IPv6 overlay needs"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := build(t, 1)
+			n := l.Nodes[0]
+			if err := l.SetConfig(t.Context(), c.config); err != nil {
+				t.Fatal(err)
+			}
+			inNode(t, n, c.prepare)
+			run(t, n, nil).says(t, exitError, c.want)
+			untouched(t, l, n, lab.DefaultPrefix)
+		})
+	}
+}
+
+// An MTU of exactly 1280 and the encapsulation is enough.
+func TestSmallestUnderlay(t *testing.T) {
+	l := build(t, 1)
+	n := l.Nodes[0]
+	if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
+		t.Fatal(err)
+	}
+	inNode(t, n, "ip link set eth0 mtu 1330")
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := n.Run(t.Context(), "ip", "link", "show", "podlane.1"); err != nil || !strings.Contains(out, "mtu 1280") {
+		t.Errorf("%v, %s; want an MTU of 1280", err, out)
+	}
+}
