@@ -51,7 +51,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	if err := d.serve(ctx, g); err != nil {
 		return err
 	}
-	g.Go(func() error { return d.runNodes(ctx) })
+	g.Go(func() error { return d.runNode(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -80,64 +80,45 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-// errRebuild ends a node whose underlay has changed, so that it is built anew on the new one.
-var errRebuild = errors.New("the underlay has changed")
-
-// runNodes runs the node on its underlay, again for each underlay it finds itself on. The first must be right; later
-// ones are looked for by the running node.
-func (d *daemon) runNodes(ctx context.Context) error {
+// runNode is the node: the lease store, and the loop that it feeds, on one underlay after the other. The first underlay
+// must be right.
+func (d *daemon) runNode(ctx context.Context) error {
 	iface, err := chooseUnderlay(d.config)
-	for err == nil {
-		d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
-		err = d.runNode(ctx, iface)
-		if errors.Is(err, errRebuild) {
-			iface, err = chooseUnderlay(d.config)
-		}
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-// runNode is the node on one underlay: the lease store, the watchers, and the loop that they feed.
-func (d *daemon) runNode(ctx context.Context, iface underlay.Interface) error {
+	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
 	saved, err := loadState(d.config.stateDir)
 	d.troubles.check("saved state", err)
-	states, wake := newMailbox[etcd.State](), newKicks()
-	l := &loop{daemon: d, iface: iface, self: d.self(iface, saved), saved: saved}
+	l := newLoop(d, iface, saved)
+	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
+	opts := etcd.Options{
+		Self: l.self, Changes: selves, Saved: saved.store(), TTL: d.config.leaseTTL,
+		Check: func(n subnet.Network) error { _, err := newBackend(n, iface); return err },
+	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return explain(d.config, d.store.Run(ctx, opts, states.put)) })
 	g.Go(func() error {
-		if err := d.fit(ctx, iface, saved, states.put); err != nil {
-			return err
+		err := l.await(ctx, states)
+		for err == nil {
+			if err = l.onUnderlay(ctx, states); errors.Is(err, errMoved) {
+				err = nil
+				selves.put(l.self)
+			}
 		}
-		return explain(d.config, d.store.Run(ctx, etcd.Options{Self: l.self, TTL: d.config.leaseTTL, Saved: saved.store()}, states.put))
-	})
-	g.Go(func() error {
-		if err := l.await(ctx, states); err != nil {
-			return err
-		}
-		g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
-		g.Go(func() error { return firewall.Watch(ctx, wake.kick) })
-		return l.run(ctx, states, wake)
+		return err
 	})
 	return g.Wait()
 }
 
-// fit refuses an underlay that cannot carry the pod network, before a lease is taken. Where there is neither a saved
-// configuration nor one in etcd just now, the store waits for one and says so, and await looks at it.
-func (d *daemon) fit(ctx context.Context, iface underlay.Interface, saved savedState, put func(etcd.State)) error {
-	raw := []byte(saved.Config)
-	if raw == nil {
-		var err error
-		if raw, _, err = d.store.Config(ctx); err != nil {
-			put(etcd.State{Err: err})
-			return nil //nolint:nilerr // it is told, and the store goes on trying
-		}
-	}
-	network, _, err := subnet.ParseNetwork(raw)
-	if err != nil {
-		return nil //nolint:nilerr // the store says it, with where it stands
-	}
-	_, err = newBackend(network, iface)
-	return err
+// onUnderlay runs the loop and its watchers until the underlay changes, and then returns errMoved.
+func (l *loop) onUnderlay(ctx context.Context, states <-chan etcd.State) error {
+	wake := newKicks()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
+	g.Go(func() error { return firewall.Watch(ctx, wake.kick) })
+	g.Go(func() error { return l.run(ctx, states, wake) })
+	return g.Wait()
 }
 
 // self is this node on this underlay.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"time"
@@ -49,10 +50,16 @@ type loop struct {
 	unsaved bool // the state has changed since
 }
 
+func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
+	return &loop{
+		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, seen: map[string]bool{}, written: map[string]string{},
+		skips: skips{log: d.log}, unfit: skips{log: d.log},
+	}
+}
+
 // await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
 // backend.
 func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
-	l.seen, l.written, l.skips.log, l.unfit.log = map[string]bool{}, map[string]string{}, l.log, l.log
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
 		select {
@@ -140,8 +147,8 @@ const maxSeen = 100
 
 // pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
 func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
-	if l.underlayChanged() {
-		return 0, errRebuild
+	if l.moved() {
+		return 0, errMoved
 	}
 	good, err := l.program(ctx)
 	switch {
@@ -163,18 +170,28 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	return l.config.resync, nil
 }
 
-// underlayChanged looks for the underlay afresh. Where none is right just now, the one in use stays.
-func (l *loop) underlayChanged() bool {
+// errMoved ends a run whose underlay has changed: the watchers look at the old one.
+var errMoved = errors.New("the underlay has changed")
+
+// moved looks for the underlay afresh, and takes over one that has changed. Where none is right just now, the one in use
+// stays.
+func (l *loop) moved() bool {
 	now, err := chooseUnderlay(l.config)
+	if err == nil && now.Same(l.iface) {
+		l.troubles.set("underlay", "")
+		return false
+	}
+	var b backend.Backend
+	if err == nil {
+		b, err = newBackend(l.network, now)
+	}
 	if !l.troubles.check("underlay", err) {
 		return false
 	}
-	same := now.Same(l.iface)
-	if !same {
-		l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
-			l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
-	}
-	return !same
+	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
+		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
+	l.iface, l.backend, l.self = now, b, l.daemon.self(now, l.saved)
+	return true
 }
 
 // program writes to the kernel what differs, and tells whether all of it is now as it should be. The error is for a

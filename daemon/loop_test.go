@@ -40,9 +40,7 @@ func bench(t *testing.T) (*loop, *strings.Builder) {
 		log: log, troubles: newTroubles(log), board: &board{},
 	}
 	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}
-	l := &loop{daemon: d, iface: iface, self: d.self(iface, savedState{}), seen: map[string]bool{}, written: map[string]string{}}
-	l.skips.log, l.unfit.log = log, log
-	return l, &out
+	return newLoop(d, iface, savedState{}), &out
 }
 
 // peerState is a state with our own lease, 10.5.34.0/24, and those of some peers.
@@ -227,20 +225,18 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// An underlay that cannot carry the network is refused by the saved configuration, before etcd is asked for anything.
-func TestUnderlayIsRefusedBeforeALeaseIsTaken(t *testing.T) {
+func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 	l, _ := bench(t)
-	never := func(etcd.State) { t.Error("a state is delivered") }
 	for config, want := range map[string]string{
-		`{"Network":"198.18.0.0/20"}`:                           "pod network 198.18.0.0/20 overlaps 198.18.1.1/16 of underlay interface eth0",
-		`{"Network":"10.5.0.0/16","Backend":{"MTU":1500}}`:      "configured MTU 1500 is more than the 1450",
-		`{"Network":"10.5.0.0/16"}`:                             "",
-		`{"Network":"10.5.0.0/30"}`:                             "", // the store tells
-		`{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Net":`: "",
+		`{"Network":"198.18.0.0/20"}`:                      "pod network 198.18.0.0/20 overlaps 198.18.1.1/16 of underlay interface eth0",
+		`{"Network":"10.5.0.0/16","Backend":{"MTU":1500}}`: "configured MTU 1500 is more than the 1450",
+		`{"Network":"10.5.0.0/16"}`:                        "",
 	} {
-		saved := savedState{Saved: etcd.Saved{Config: []byte(config)}}
-		err := l.fit(t.Context(), l.iface, saved, never)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		network, _, err := subnet.ParseNetwork([]byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = newBackend(network, l.iface); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", config, err, want)
 		}
 	}

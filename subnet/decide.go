@@ -35,10 +35,11 @@ type Claim struct {
 // answered tells whether a record was written after the claim: only a live holder writes its key.
 func (c Claim) answered(r Record) bool { return c.Revision > 0 && r.Modified > c.Revision }
 
-// Decide chooses the lease of a node that holds none. A lease is the node's own where two of these three match: node
-// id, public address, node name; of a lease that flannel wrote, the address alone. Where exactly one matches, the node
-// must ask first, for the machine may be a clone, or its address recycled. It is a pure function of the set and of the
-// claim; where an answer is awaited it returns Ask again.
+// Decide chooses the lease of a node that holds none. A lease is the node's own where all of these match: node id,
+// public address, node name; of a lease that flannel wrote, the address alone. Where only some match the node must ask
+// first: the machine may be a clone, its address recycled, or it may have been given another name or address. A holder
+// that answers keeps its lease; of one that does not, the lease is taken over where the address or the other two match.
+// It is a pure function of the set and of the claim; where an answer is awaited it returns Ask again.
 func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	var own *Record
 	var doubts []Record
@@ -46,7 +47,7 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 		switch {
 		case self.ours(r.Lease):
 			own = better(own, &set.Records[i], n, self)
-		case self.match(r.Lease).count() == 1:
+		case self.match(r.Lease).count() > 0:
 			doubts = append(doubts, r)
 		}
 	}
@@ -65,29 +66,32 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	return settle(n, self, set, own, doubts, claim)
 }
 
-// better prefers, of several leases of our own, one that fits the network and then the one held last.
+// better prefers, of two leases, the one that fits the network, then the one with more of our marks, then the one held
+// last, then a.
 func better(a, b *Record, n Network, self Self) *Record {
-	switch {
-	case a == nil:
-		return b
-	case n.Fits(a.Pair()) != n.Fits(b.Pair()):
-		if n.Fits(a.Pair()) {
-			return a
+	rank := func(r *Record) int {
+		rank := 2 * self.match(r.Lease).count()
+		if n.Fits(r.Pair()) {
+			rank += 8
 		}
-		return b
-	case b.Pair() == self.Previous:
+		if r.Pair() == self.Previous {
+			rank++
+		}
+		return rank
+	}
+	if a == nil || rank(b) > rank(a) {
 		return b
 	}
 	return a
 }
 
-// settle decides when nothing is awaited: for our own lease, then for one whose holder is gone and whose public address
-// we have, then for a fresh pair of pod subnets.
+// settle decides when nothing is awaited: for our own lease, then for one that we inherit from a holder that is gone,
+// then for a fresh pair of pod subnets.
 func settle(n Network, self Self, set Set, own *Record, doubts []Record, claim Claim) (Decision, error) {
 	chosen := own
 	if own == nil || !n.Fits(own.Pair()) {
 		for i, r := range doubts {
-			if self.match(r.Lease).address { // and not answered: that would have been refused
+			if self.match(r.Lease).inherits() && !claim.answered(r) {
 				chosen = better(chosen, &doubts[i], n, self)
 			}
 		}
@@ -122,24 +126,17 @@ func refusal(self Self, r Record) string {
 		address, who(r.Node), who(self.Node))
 }
 
-// warning says what became of a lease that shares exactly one mark with this node.
+// warning says what became of a lease that shares some marks with this node.
 func warning(self Self, r Record, alive bool, d Decision) string {
-	m := self.match(r.Lease)
-	if m.address {
-		fate := "left alone"
-		if d.Verdict == TakeOver && d.Record.Pair() == r.Pair() {
-			fate = "taken over"
-		}
-		return fmt.Sprintf("lease %s of node %s has the public address of this node, %s, and did not answer: it is %s", r.Pair(), who(r.Node), who(self.Node), fate)
-	}
-	mark, state := "node id", "did not answer"
-	if m.name {
-		mark = "node name"
-	}
+	state, fate := "did not answer", "left alone"
 	if alive {
-		state = "is alive"
+		state = "is alive at " + r.PublicIP().String()
 	}
-	return fmt.Sprintf("lease %s of node %s has the %s of this node, %s, and %s: it is left alone", r.Pair(), who(r.Node), mark, who(self.Node), state)
+	if d.Verdict == TakeOver && d.Record.Pair() == r.Pair() {
+		fate = "taken over"
+	}
+	return fmt.Sprintf("lease %s of node %s has the %s of this node, %s, and %s: it is %s",
+		r.Pair(), who(r.Node), self.match(r.Lease), who(self.Node), state, fate)
 }
 
 func who(n Node) string {

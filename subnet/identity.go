@@ -1,6 +1,9 @@
 package subnet
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Self is what this node knows of itself before it holds a lease.
 type Self struct {
@@ -56,10 +59,29 @@ func (m match) count() int {
 	return n
 }
 
-// ours tells whether a lease is this node's: two of three marks match. A lease of flannel's has only the address.
+// ours tells whether a lease is this node's beyond doubt: all three marks match. A lease of flannel's has only the
+// address.
 func (s Self) ours(l Lease) bool {
 	m := s.match(l)
-	return m.count() >= 2 || m.address && l.Node == (Node{})
+	return m.count() == 3 || m.address && l.Node == (Node{})
+}
+
+// inherits tells whether a lease is this node's if no live holder speaks up for it: two marks match, or the address,
+// which no two nodes can have.
+func (m match) inherits() bool { return m.count() >= 2 || m.address }
+
+// String names the marks that match.
+func (m match) String() string {
+	var marks []string
+	for _, mark := range []struct {
+		matches bool
+		name    string
+	}{{m.id, "node id"}, {m.name, "node name"}, {m.address, "public address"}} {
+		if mark.matches {
+			marks = append(marks, mark.name)
+		}
+	}
+	return strings.Join(marks, " and ")
 }
 
 // Concerns tells a holder whether a claim by another node asks about the holder's lease: at least one mark matches.

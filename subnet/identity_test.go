@@ -14,7 +14,7 @@ var me = Self{
 // stranger has nothing in common with me.
 func stranger() Record { return record(9, pair("10.5.9.0/24", "fd00:5:0:9::/64")) }
 
-func TestTwoOfThreeMarksMakeALeaseOurs(t *testing.T) {
+func TestAllThreeMarksMakeALeaseOurs(t *testing.T) {
 	for _, c := range []struct {
 		id, address, name bool
 		count             int
@@ -38,7 +38,7 @@ func TestTwoOfThreeMarksMakeALeaseOurs(t *testing.T) {
 			if got := me.match(l); got != (match{c.id, c.address, c.name}) || got.count() != c.count {
 				t.Errorf("%+v: %+v", c, got)
 			}
-			if me.ours(l) != (c.count >= 2) {
+			if me.ours(l) != (c.count == 3) {
 				t.Errorf("%+v: ours is %v", c, me.ours(l))
 			}
 			if me.Concerns(l) != (c.count > 0) {

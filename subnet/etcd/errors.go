@@ -20,6 +20,11 @@ var (
 	ErrConfigChanged = errors.New("the network configuration was changed by somebody else at the same moment")
 )
 
+// useless is an error of Options.Check.
+type useless struct{ error }
+
+func (u useless) Unwrap() error { return u.error }
+
 // fatal tells whether waiting does not help.
 func fatal(err error) bool {
 	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, errInvalidLease, errFull} {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -21,17 +23,44 @@ type retained struct {
 func (s *session) replace(m *mirror, now time.Time, grace time.Duration) (lost bool) {
 	if lost = s.lossShows(m, now); lost {
 		s.lost = true
-		for _, l := range s.known() {
-			key := l.Pair().Key()
-			if _, already := s.retained[key]; !already {
-				s.retained[key] = retained{l, now.Add(grace)}
-			}
-		}
+		s.retain(s.known(), now.Add(grace))
 	}
 	s.mirror, s.seen = m, m.revision
 	s.readConfig()
 	s.prune(now)
 	return lost
+}
+
+// absorb takes in a response of the watch. One that deletes our own key before its time ran out deletes the leases of
+// nodes that are still there: what goes with it is kept as after any other loss.
+func (s *session) absorb(prefix string, resp clientv3.WatchResponse, now time.Time, grace time.Duration) {
+	_, present := s.mirrored()
+	own := prefix + "/" + subnets + s.own.key()
+	if !present || !s.alive(now) || !slices.ContainsFunc(resp.Events, func(e *clientv3.Event) bool {
+		return e.Type == clientv3.EventTypeDelete && string(e.Kv.Key) == own
+	}) {
+		s.mirror.absorb(prefix, resp)
+		return
+	}
+	known := s.known()
+	s.mirror.absorb(prefix, resp)
+	s.retain(known, now.Add(grace))
+	s.prune(now)
+}
+
+// retain keeps peers until a time; those that still stand in etcd are pruned.
+func (s *session) retain(leases []subnet.Lease, until time.Time) {
+	for _, l := range leases {
+		key := l.Pair().Key()
+		if _, already := s.retained[key]; !already {
+			s.retained[key] = retained{l, until}
+		}
+	}
+}
+
+// alive tells whether our own key should stand.
+func (s *session) alive(now time.Time) bool {
+	return s.own.established && (s.own.reserved || now.Before(s.own.expiry))
 }
 
 // lossShows tells whether a list is of an etcd that lost data: its revision is lower than one we saw, or our own key is
@@ -40,7 +69,7 @@ func (s *session) lossShows(m *mirror, now time.Time) bool {
 	if m.revision < s.seen {
 		return true
 	}
-	key, modified, alive := s.own.key(), s.own.modified, s.own.established && (s.own.reserved || now.Before(s.own.expiry))
+	key, modified, alive := s.own.key(), s.own.modified, s.alive(now)
 	if s.mirror == nil && s.saved != nil && s.saved.Own != "" {
 		key, modified, alive = s.saved.Own, 0, s.saved.Expiry.IsZero() || now.Before(s.saved.Expiry)
 	} else if _, present := s.mirrored(); !present {

@@ -15,7 +15,7 @@ import (
 // newest state after every change; deliver must not block for long. It returns nil when ctx ends, and an error only
 // where waiting does not help: the node has never held a lease, there is no saved state, and there is no configuration,
 // or no valid one (ErrNoConfig, ErrConfig), the node is refused (ErrRefused, subnet.ErrFull), or etcd denies access
-// (ErrDenied). Everything else stands in State.Err, and Run goes on trying. The own lease stays in etcd.
+// (ErrDenied), or Options.Check says that a lease would be of no use. Everything else stands in State.Err, and Run goes on trying. The own lease stays in etcd.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) error {
 	opts = opts.withDefaults()
 	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}
@@ -25,7 +25,7 @@ func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) erro
 		if ctx.Err() != nil {
 			break
 		}
-		if err != nil && fatal(err) && !r.session.own.established && opts.Saved == nil {
+		if r.hopeless(err) {
 			if r.client != nil {
 				r.takeBack(ctx)
 			}
@@ -35,6 +35,15 @@ func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) erro
 		r.wait(ctx)
 	}
 	return nil
+}
+
+// hopeless tells whether an error ends Run. What is wrong with etcd ends only a node that has nothing to go on with.
+func (r *runner) hopeless(err error) bool {
+	if err == nil || r.session.own.established {
+		return false
+	}
+	var u useless
+	return errors.As(err, &u) || fatal(err) && r.opts.Saved == nil
 }
 
 // runner is the effects around a session. It runs on one goroutine.

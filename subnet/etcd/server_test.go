@@ -145,6 +145,11 @@ func (s *server) put(key, value string) {
 	s.do(clientv3.OpPut(DefaultPrefix+"/"+key, value))
 }
 
+func (s *server) deleteAll(part string) {
+	s.t.Helper()
+	s.do(clientv3.OpDelete(DefaultPrefix+"/"+part, clientv3.WithPrefix()))
+}
+
 func (s *server) delete(key string) {
 	s.t.Helper()
 	s.do(clientv3.OpDelete(DefaultPrefix + "/" + key))

@@ -31,6 +31,7 @@ type session struct {
 	lost     bool                // data was lost and the configuration may have to be put back
 	note     string              // Decide's warning
 	saved    *Saved
+	check    func(subnet.Network) error
 }
 
 // holding is the own lease as it was last written or adopted.
@@ -46,7 +47,7 @@ type holding struct {
 func (h holding) key() string { return h.lease.Pair().Key() }
 
 func newSession(o Options) session {
-	s := session{self: o.Self, retained: map[string]retained{}, saved: o.Saved}
+	s := session{self: o.Self, retained: map[string]retained{}, saved: o.Saved, check: o.Check}
 	if o.Saved == nil {
 		return s
 	}
@@ -118,6 +119,11 @@ func (s *session) readConfig() {
 
 // join decides how a node without a lease gets one.
 func (s *session) join(now time.Time) step {
+	if s.check != nil {
+		if err := s.check(s.network); err != nil {
+			return step{verb: wait, err: useless{err}}
+		}
+	}
 	set := s.mirror.set()
 	for _, r := range s.retained { // they will be back
 		set.Blocked = append(set.Blocked, r.lease.Pair())

@@ -13,6 +13,9 @@ type Options struct {
 	Changes <-chan subnet.Self // who it is from then on; the own lease follows. May be nil
 	Saved   *Saved             // what it knew before it was started; may be nil
 
+	// Check says why a lease in a network would be of no use here, before one is taken. Its error ends Run. May be nil.
+	Check func(subnet.Network) error
+
 	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds
 	AnswerTime time.Duration // how long the holders of leases like ours are given to answer; default 10 s
 	Grace      time.Duration // how long peers are kept that vanished because etcd lost data; default 5 min

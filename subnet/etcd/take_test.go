@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -212,5 +213,29 @@ func TestPreviousSubnetIsTaken(t *testing.T) {
 	opts.Self.Previous = p
 	if s := run(t, etcd.open(t), opts).held(t); s.Own.Pair() != p {
 		t.Errorf("own %v, before %v", s.Own, p)
+	}
+}
+
+// Where a lease would be of no use none is taken, whether or not there is a saved state.
+func TestUselessLeaseIsNotTaken(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	refuse := errors.New("the underlay's MTU is too small")
+	for _, saved := range []*Saved{nil, {Config: []byte(ipv4Config)}} {
+		opts := quick(1)
+		opts.Saved = saved
+		opts.Check = func(n subnet.Network) error {
+			if n.IPv4.Prefix.String() != "10.5.0.0/16" {
+				t.Errorf("asked about %v", n.IPv4)
+			}
+			return refuse
+		}
+		if err := etcd.open(t).Run(t.Context(), opts, func(State) {}); !errors.Is(err, refuse) || err.Error() != refuse.Error() {
+			t.Errorf("%v, want %v", err, refuse)
+		}
+	}
+	if keys := etcd.keys(subnets); len(keys) != 0 {
+		t.Errorf("taken: %v", keys)
 	}
 }

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"strings"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -88,7 +89,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 		return
 	}
 	config := r.session.mirror.config.revision
-	r.session.mirror.absorb(r.store.prefix, resp)
+	r.session.absorb(r.store.prefix, resp, time.Now(), r.opts.Grace)
 	r.session.seen = max(r.session.seen, r.session.mirror.revision)
 	if r.session.mirror.config.revision != config {
 		r.session.readConfig()
