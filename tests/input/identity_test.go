@@ -12,6 +12,9 @@ func TestTwoNodesWithOnePublicAddress(t *testing.T) {
 	before := leaseOf(t, l, n1)
 	run(t, n2, nil, "--public-ip=198.18.1.1").says(t, exitError,
 		"public address 198.18.1.1 is held by live node n1 (id lab-n1): this node, n2 (id lab-n2), cannot use it too; give it another with --public-ip or --iface")
+	for _, also := range [][]string{{"--node-id=lab-n1"}, {"--node-name=n1"}} { // Vagrant boxes: 10.0.2.15, and cloned
+		run(t, n2, nil, append(also, "--public-ip=198.18.1.1")...).says(t, exitError, "public address 198.18.1.1 is held by live node n1 (id lab-n1)")
+	}
 	untouched(t, l, n2, "")
 	keys, err := l.Etcd.List(t.Context(), lab.DefaultPrefix)
 	if err != nil || len(keys) != 2 || keys[leases+before.key] != before.value {
@@ -36,8 +39,9 @@ func TestTwoNodesWithOneIdentity(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{"id", []string{"PODLANE_NODE_ID=lab-n1"}, "of node n1 (id lab-n1) has the node id of this node, n2 (id lab-n1), and is alive: it is left alone"},
-		{"name", []string{"PODLANE_NODE_NAME=n1"}, "of node n1 (id lab-n1) has the node name of this node, n1 (id lab-n2), and is alive: it is left alone"},
+		{"id", []string{"PODLANE_NODE_ID=lab-n1"}, "of node n1 (id lab-n1) has the node id of this node, n2 (id lab-n1), and is alive at 198.18.1.1: it is left alone"},
+		{"name", []string{"PODLANE_NODE_NAME=n1"}, "of node n1 (id lab-n1) has the node name of this node, n1 (id lab-n2), and is alive at 198.18.1.1: it is left alone"},
+		{"id and name", []string{"PODLANE_NODE_ID=lab-n1", "PODLANE_NODE_NAME=n1"}, "of node n1 (id lab-n1) has the node id and node name of this node, n1 (id lab-n1), and is alive at 198.18.1.1: it is left alone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, err := lab.New(t.Context(), lab.Options{Nodes: 2, Bin: bin(t), NodeEnv: func(i int) []string {
