@@ -46,7 +46,7 @@ func run() int {
 	if err == nil {
 		return 0
 	}
-	if err.Code == types.ErrIncompatibleCNIVersion {
+	if err.Code == types.ErrIncompatibleCNIVersion && err.Details == "" {
 		err.Details = versions
 	}
 	if err := err.Print(); err != nil {

@@ -26,7 +26,7 @@ func (c config) check() error {
 		return errors.New("etcd-certfile and etcd-keyfile go together")
 	case c.etcdUsername != "" && c.etcdPasswordFile == "":
 		return errors.New("etcd-username needs etcd-password-file")
-	case !strings.HasPrefix(c.etcdPrefix, "/") || strings.TrimRight(c.etcdPrefix, "/") == "":
+	case !strings.HasPrefix(c.etcdPrefix, "/") || c.etcdPrefix == "":
 		return fmt.Errorf("etcd-prefix %q is not a path like /podlane/network", c.etcdPrefix)
 	}
 	return errors.Join(

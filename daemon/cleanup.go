@@ -38,7 +38,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 // removeFiles removes the daemon's files, and its folders where nothing else is in them.
 func removeFiles(c config, removed func(path string)) error {
 	files := []string{
-		filepath.Join(c.runDir, nodeName), filepath.Join(c.runDir, socketName),
+		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, socketName),
 		filepath.Join(c.stateDir, stateName),
 	}
 	if c.cniConf != "" {

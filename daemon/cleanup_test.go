@@ -11,7 +11,7 @@ func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
 	dir := t.TempDir()
 	c := config{runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"), cniConf: filepath.Join(dir, "cni", "10-podlane.conflist")}
 	other := filepath.Join(c.runDir, "other")
-	ours := []string{filepath.Join(c.runDir, nodeName), filepath.Join(c.stateDir, stateName), c.cniConf}
+	ours := []string{filepath.Join(c.runDir, nodeFile), filepath.Join(c.stateDir, stateName), c.cniConf}
 	for _, path := range append(slices.Clone(ours), other) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -34,7 +34,7 @@ func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
 	if err := removeFiles(c, note); err != nil || len(removed) > 0 {
 		t.Errorf("the second time: %q, %v; want nothing", removed, err)
 	}
-	if err := os.MkdirAll(filepath.Join(c.runDir, nodeName, "x"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.runDir, nodeFile, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := removeFiles(c, note); err == nil {

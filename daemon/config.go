@@ -103,6 +103,7 @@ func loadConfig(command string, args, environ []string, help io.Writer) (config,
 	if err := c.fromFile(f, given); err != nil {
 		return c, nil, err
 	}
+	c.etcdPrefix = strings.TrimRight(c.etcdPrefix, "/")
 	return c, rest, c.check()
 }
 

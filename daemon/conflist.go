@@ -11,8 +11,8 @@ import (
 // conflist is the CNI configuration list for this node: the shipped one, with the node file's place where that is not
 // the usual one.
 func conflist(runDir string) ([]byte, error) {
-	file := filepath.Join(runDir, nodeName)
-	if file == "/run/podlane/"+nodeName {
+	file := filepath.Join(runDir, nodeFile)
+	if file == "/run/podlane/"+nodeFile {
 		return cni.Conflist, nil
 	}
 	var list map[string]any // whatever keys it has are kept

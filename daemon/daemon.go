@@ -88,7 +88,7 @@ func (d *daemon) runNode(ctx context.Context) error {
 		return err
 	}
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
-	saved, err := loadState(d.config.stateDir)
+	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
 	d.troubles.check("saved state", err)
 	l := newLoop(d, iface, saved)
 	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
@@ -127,8 +127,8 @@ func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 		Node:       subnet.Node{ID: d.config.nodeID, Name: d.config.nodeName, Version: version},
 		PublicIP:   iface.Local(subnet.IPv4),
 		PublicIPv6: iface.Local(subnet.IPv6),
-		Previous:   previous(d.config, saved),
 	}
+	s.Previous, s.InUse = previous(d.config, saved)
 	if d.config.publicIP.IsValid() {
 		s.PublicIP = d.config.publicIP.Addr
 	}
@@ -158,7 +158,7 @@ func openStore(c config) (*etcd.Store, error) {
 	}
 	return etcd.Open(etcd.Config{
 		Endpoints:      c.etcdEndpoints,
-		Prefix:         strings.TrimRight(c.etcdPrefix, "/"),
+		Prefix:         c.etcdPrefix,
 		CAFile:         c.etcdCAFile,
 		CertFile:       c.etcdCertFile,
 		KeyFile:        c.etcdKeyFile,

@@ -10,7 +10,7 @@ import (
 
 // explain adds to an error of the lease store which key or settings it is about, and what mends it.
 func explain(c config, err error) error {
-	key := strings.TrimRight(c.etcdPrefix, "/") + "/config"
+	key := c.etcdPrefix + "/config"
 	switch {
 	case errors.Is(err, etcd.ErrNoConfig) && !strings.HasPrefix(err.Error(), key):
 		return fmt.Errorf("%s: %w", key, err)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	c := config{etcdPrefix: "/p/"}
+	c := config{etcdPrefix: "/p"}
 	for _, x := range []struct {
 		err  error
 		want string

@@ -30,7 +30,7 @@ func lock(ctx context.Context, name string) (unlock func(), err error) {
 func holder(ctx context.Context, name string) string {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", name)
 	if err != nil {
-		return "it has just ended" // or is about to: nothing else refuses
+		return "its process does not tell: " + err.Error()
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -44,6 +44,9 @@ func holder(ctx context.Context, name string) string {
 	}
 	if peer.Pid == 0 {
 		return "its process is in another container"
+	}
+	if peer.Uid != 0 { // the name is free for all to take
+		return fmt.Sprintf("process %d of user %d has its place; it is no podlaned of root's", peer.Pid, peer.Uid)
 	}
 	return fmt.Sprintf("its process is %d", peer.Pid)
 }

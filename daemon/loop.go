@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -119,6 +120,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // take makes a state the newest.
 func (l *loop) take(s etcd.State) {
 	s = l.saved.standIn(s, time.Now())
+	if l.running() {
+		s = l.steady(s)
+	}
 	l.state = s
 	l.unsaved = s.Held
 	l.troubles.check("etcd", explain(l.config, s.Err))
@@ -132,6 +136,24 @@ func (l *loop) take(s etcd.State) {
 	var clashing []subnet.Skip
 	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
 	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
+}
+
+// steady keeps the pod subnet that the pods run on, whatever the store says: until it has a lease again, and where it has
+// been given another.
+func (l *loop) steady(s etcd.State) etcd.State {
+	was := l.state.Own
+	switch {
+	case s.Own == (subnet.Lease{}):
+		s.Own, s.Held = was, false
+		if s.Set.Revision == 0 {
+			s.Set = l.state.Set
+		}
+	case s.Own.Pair() != was.Pair():
+		s.Conflict = fmt.Sprintf("etcd has the pod subnet %s for this node, whose pods run on %s: drain it, run `podlaned cleanup`, and start podlaned again",
+			s.Own.Pair(), was.Pair())
+		s.Own, s.Held = was, false
+	}
+	return s
 }
 
 // once logs a warning the first time it comes.
@@ -151,16 +173,19 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 		return 0, errMoved
 	}
 	good, err := l.program(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case good:
-		l.verified, l.retry = time.Now(), 0
-	default:
-		l.retry = min(max(2*l.retry, minRetry), maxRetry)
+	}
+	if good {
+		l.verified = time.Now()
 	}
 	if !l.verified.IsZero() {
-		l.announce()
+		good = l.announce() && good
+	}
+	if good {
+		l.retry = 0
+	} else {
+		l.retry = min(max(2*l.retry, minRetry), maxRetry)
 	}
 	l.saveState(false)
 	l.publish()
@@ -231,7 +256,7 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 func (l *loop) note(ops []backend.Op) {
 	drift, change := split(ops)
 	if len(change) > 0 {
-		l.log.Infof("%s; peers: %d", summary(change), len(l.peers))
+		l.log.Infof("%s; peers: %d", summary(change), len(l.peers)-l.unfit.count)
 	}
 	if len(drift) == 0 {
 		return
@@ -248,8 +273,8 @@ func (l *loop) note(ops []backend.Op) {
 // maxRepairs bounds how many repairs the status names.
 const maxRepairs = 10
 
-// announce tells the CNI plugin and the container runtime, after a verified pass.
-func (l *loop) announce() {
+// announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
+func (l *loop) announce() bool {
 	file := subnet.NodeFile{
 		Network:  subnet.Pair{IPv4: l.network.IPv4.Prefix, IPv6: l.network.IPv6.Prefix},
 		Subnet:   l.state.Own.Pair(),
@@ -257,15 +282,15 @@ func (l *loop) announce() {
 		IPMasq:   l.config.ipMasq,
 		NotReady: l.state.Conflict,
 	}
-	err := l.write(filepath.Join(l.config.runDir, nodeName), file.Marshal())
-	if !l.troubles.check("node file", err) || l.config.cniConf == "" {
-		return
+	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
+	if good := l.troubles.check("node file", err); !good || l.config.cniConf == "" {
+		return good
 	}
 	list, err := conflist(l.config.runDir)
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
-	l.troubles.check("cni-conf", err)
+	return l.troubles.check("cni-conf", err)
 }
 
 // write writes a file for others where it is not already so.

@@ -76,7 +76,7 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 	node := subnet.NodeFile{
 		Network: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.0.0/16")}, Subnet: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.35.0/24")}, MTU: 1450,
 	}
-	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeName), node.Marshal(), 0o600); err != nil {
+	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeFile), node.Marshal(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if self := l.daemon.self(l.iface, savedState{Saved: etcd.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
@@ -137,7 +137,7 @@ func TestAnnouncement(t *testing.T) {
 	for range 2 {
 		l.announce()
 	}
-	path := filepath.Join(l.config.runDir, nodeName)
+	path := filepath.Join(l.config.runDir, nodeFile)
 	file, err := subnet.ReadNodeFile(path)
 	if err != nil || file.MTU != 1450 || !file.IPMasq || file.NotReady != "" || file.Subnet.Key() != "10.5.34.0-24" {
 		t.Errorf("node file: %+v, %v", file, err)
@@ -171,16 +171,16 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	}
 	l.take(peerState(t, l, 2))
 	l.saveState(false)
-	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
 		t.Errorf("%+v, %v", s, err)
 	}
 	l.take(peerState(t, l, 2, 3))
 	l.saveState(false) // too soon
-	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 2 {
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	l.saveState(true) // but at the end, always
-	if s, err := loadState(l.config.stateDir); err != nil || len(s.Leases) != 3 {
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -239,5 +239,30 @@ func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 		if _, err = newBackend(network, l.iface); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", config, err, want)
 		}
+	}
+}
+
+// While pods run on a pod subnet, neither silence nor another choice of the store's takes it away.
+func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
+	l, _ := bench(t)
+	state := peerState(t, l, 2)
+	l.take(state)
+	l.backend, l.verified = still{}, time.Now()
+	l.take(etcd.State{Network: state.Network, Err: errors.New("no answer")})
+	if l.state.Own != state.Own || l.state.Held || len(l.peers) != 1 {
+		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers))
+	}
+	other := peerState(t, l, 2, 3)
+	other.Own = l.self.Lease(state.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
+	l.take(other)
+	l.publish()
+	s := l.board.get()
+	if l.state.Own != state.Own || len(l.peers) != 2 || s.Ready || !strings.Contains(strings.Join(s.Problems, " "), "whose pods run on 10.5.34.0/24") {
+		t.Errorf("another pod subnet: own %v, %d peers, %q", l.state.Own, len(l.peers), s.Problems)
+	}
+	l.take(peerState(t, l, 2))
+	l.publish()
+	if s := l.board.get(); !s.Ready || l.state.Conflict != "" {
+		t.Errorf("well again: %+v", s)
 	}
 }

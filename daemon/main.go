@@ -30,6 +30,7 @@ const (
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the daemon
 	return command(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 }
 
@@ -53,6 +54,9 @@ var commands = []struct {
 
 func command(ctx context.Context, args []string, io streams) int {
 	name := "run"
+	if len(args) > 0 && args[0] == "help" {
+		args = []string{"--help"}
+	}
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		name, args = args[0], args[1:]
 	}
@@ -119,7 +123,7 @@ func runVersion(_ context.Context, _ config, rest []string, io streams) error {
 // noMore refuses arguments that mean nothing.
 func noMore(rest []string) error {
 	if len(rest) > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", errUsage, rest[0])
+		return fmt.Errorf("%w: unexpected argument %q; a command comes first", errUsage, rest[0])
 	}
 	return nil
 }

@@ -51,7 +51,11 @@ func setConfig(ctx context.Context, store *etcd.Store, file string, io streams) 
 		return err
 	}
 	warn(io, warnings)
-	return store.SetConfig(ctx, raw)
+	if err := store.SetConfig(ctx, raw); err != nil {
+		return err
+	}
+	fmt.Fprintln(io.out, "the network configuration is written; a node that already runs uses it from its next start")
+	return nil
 }
 
 func readAll(file string, in stdio.Reader) ([]byte, error) {

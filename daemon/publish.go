@@ -44,6 +44,9 @@ func (l *loop) publish() {
 		s.MTU = l.backend.MTU()
 	}
 	for _, p := range l.peers {
+		if slices.ContainsFunc(l.unfit.named, func(skip subnet.Skip) bool { return skip.Key == p.Pair().Key() }) {
+			continue
+		}
 		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version})
 	}
 	if n := l.state.Retained; n > 0 {
@@ -68,7 +71,7 @@ func (l *loop) saveState(now bool) {
 	if !l.unsaved || !now && time.Since(l.savedAt) < minSave {
 		return
 	}
-	s := savedState{Saved: l.state.Save(), Until: newExpiry(l.state.Expiry, time.Now())}
-	l.unsaved, l.savedAt = false, time.Now()
-	l.troubles.check("saved state", s.save(l.config.stateDir))
+	s := savedState{Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now())}
+	l.savedAt = time.Now()
+	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
 }

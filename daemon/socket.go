@@ -14,7 +14,7 @@ import (
 
 const (
 	socketName = "podlaned.sock"
-	nodeName   = "subnet.env"
+	nodeFile   = "subnet.env"
 )
 
 // handler answers GET /status.

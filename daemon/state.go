@@ -21,7 +21,8 @@ const stateName = "state.json"
 // savedState is what the daemon knows that it needs when it starts while etcd is away, or after etcd lost its data.
 type savedState struct {
 	etcd.Saved
-	Until expiry // the own lease's time, by better clocks
+	Prefix string // of the keys in etcd
+	Until  expiry // the own lease's time, by better clocks
 }
 
 // store is the saved state as the lease store wants it: nil where there is none.
@@ -91,8 +92,9 @@ func sinceBoot() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// loadState reads the saved state. Where there is none it is the zero one.
-func loadState(dir string) (s savedState, err error) {
+// loadState reads the saved state. Where there is none it is the zero one; so it is where that of another prefix stands,
+// for what is missing under this one was not lost.
+func loadState(dir, prefix string) (s savedState, err error) {
 	path := filepath.Join(dir, stateName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,6 +105,9 @@ func loadState(dir string) (s savedState, err error) {
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
 		return savedState{}, fmt.Errorf("saved state %s: %w", path, err)
+	}
+	if s.Prefix != prefix {
+		return savedState{}, fmt.Errorf("it is of the etcd prefix %s: this start, with prefix %s, is one from nothing", s.Prefix, prefix)
 	}
 	return s, nil
 }
@@ -115,15 +120,16 @@ func (s savedState) save(dir string) error {
 	return subnet.WriteFile(filepath.Join(dir, stateName), data, 0o600)
 }
 
-// previous is the pod subnets this node held last: those of the node file, else those of the saved state. What cannot
-// be read counts as nothing; the node then gets a subnet like any other.
-func previous(c config, s savedState) subnet.Pair {
-	if n, err := subnet.ReadNodeFile(filepath.Join(c.runDir, nodeName)); err == nil {
-		return n.Subnet
+// previous is the pod subnets this node held last: those of the node file, else those of the saved state. The node file
+// goes with a reboot, as the pods do: where there is one they may still run. What cannot be read counts as nothing; the
+// node then gets a subnet like any other.
+func previous(c config, s savedState) (p subnet.Pair, inUse bool) {
+	if n, err := subnet.ReadNodeFile(filepath.Join(c.runDir, nodeFile)); err == nil {
+		return n.Subnet, true
 	}
 	p, err := subnet.ParseKey(s.Own)
 	if err != nil {
-		return subnet.Pair{}
+		return subnet.Pair{}, false
 	}
-	return p
+	return p, false
 }

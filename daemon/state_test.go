@@ -15,7 +15,7 @@ import (
 
 func TestStateSurvivesTheDisk(t *testing.T) {
 	dir := t.TempDir()
-	if s, err := loadState(dir); err != nil || s.Own != "" {
+	if s, err := loadState(dir, "/p"); err != nil || s.Own != "" {
 		t.Errorf("no state: %+v, %v", s, err)
 	}
 	want := savedState{
@@ -23,14 +23,18 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 			Config: []byte(`{"Network":"10.5.0.0/16"}`), Revision: 7, Own: "10.5.3.0-24",
 			Leases: []etcd.SavedLease{{Key: "10.5.3.0-24", Value: []byte(`{"PublicIP":"198.18.0.1"}`)}},
 		},
-		Until: newExpiry(time.Now().Add(time.Hour), time.Now()),
+		Prefix: "/p",
+		Until:  newExpiry(time.Now().Add(time.Hour), time.Now()),
 	}
 	if err := want.save(dir); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadState(dir)
+	got, err := loadState(dir, "/p")
 	if err != nil || got.Own != want.Own || got.Revision != 7 || len(got.Leases) != 1 || string(got.Leases[0].Value) != string(want.Leases[0].Value) {
 		t.Errorf("read back %+v, %v", got, err)
+	}
+	if s, err := loadState(dir, "/typo"); err == nil || !strings.Contains(err.Error(), "etcd prefix /p") || s.store() != nil {
+		t.Errorf("under another prefix: %+v, %v", s, err)
 	}
 	if left, never := got.Until.left(time.Now()); never || left < 59*time.Minute || left > time.Hour {
 		t.Errorf("%s left of an hour, never %v", left, never)
@@ -42,7 +46,7 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"Own":"10.`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := loadState(dir); err == nil || !strings.Contains(err.Error(), path) || s.Own != "" {
+	if s, err := loadState(dir, "/p"); err == nil || !strings.Contains(err.Error(), path) || s.Own != "" {
 		t.Errorf("half a file: %+v, %v", s, err)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/podlane/podlane/backend"
@@ -44,5 +43,5 @@ func split(ops []backend.Op) (drift, change []backend.Op) {
 			change = append(change, op)
 		}
 	}
-	return drift, slices.Clip(change)
+	return drift, change
 }

@@ -11,6 +11,7 @@ type Self struct {
 	PublicIP   netip.Addr // on the IPv4 underlay; not valid where there is none
 	PublicIPv6 netip.Addr // on the IPv6 underlay; not valid where there is none
 	Previous   Pair       // the pod subnets it held last, from the node file or the saved state
+	InUse      bool       // pods may run on Previous: where another node has taken it, that is a conflict, and no other will do
 }
 
 // Lease is the lease of these pod subnets as this node would write it. MACs are those of old where old is a lease of

@@ -27,6 +27,9 @@ func (j rangeJSON) parse() (Range, error) {
 	if p.Bits() == 0 {
 		return Range{}, fmt.Errorf("%s %s is the whole Internet", key("Network"), p)
 	}
+	if a := r.Prefix.Addr(); a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		return Range{}, fmt.Errorf("%s %s cannot be the network of pods", key("Network"), p)
+	}
 	if longest := j.family.Bits() - 4; p.Bits() > longest {
 		return Range{}, fmt.Errorf("%s %s is too small: /%d at the most", key("Network"), p, longest)
 	}

@@ -107,6 +107,8 @@ func (s *screen) fault(l Lease) string {
 			return fmt.Sprintf("pod subnet %s is outside the pod network %s", e.Subnet, s.network.Range(f).Prefix)
 		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
 			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
+		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == s.self.Node.ID:
+			return "it is an earlier lease of this node's own"
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP:
 			return fmt.Sprintf("public address %s is ours", e.PublicIP)
 		case !e.MAC.IsZero() && own.MAC == e.MAC:

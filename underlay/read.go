@@ -112,7 +112,7 @@ func defaultRoute(f subnet.Family) (int, error) {
 		index, metric = outgoing(r), r.Priority
 	}
 	if index == 0 {
-		return 0, fmt.Errorf("%w by default for %s", ErrNoRoute, f)
+		return 0, fmt.Errorf("%w for %s by default", ErrNoRoute, f)
 	}
 	return index, nil
 }

@@ -113,7 +113,7 @@ func chooseHere(w Want) (Interface, error) {
 func TestNodeWithoutRoutes(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	err := n.Do(func() error { _, err := chooseHere(Want{}); return err })
-	want := "choose the underlay interface: there is no route by default for IPv4, and there is no route by default for IPv6; " +
+	want := "choose the underlay interface: there is no route for IPv4 by default, and there is no route for IPv6 by default; " +
 		"name the interface with --iface: there are lo (127.0.0.1/8, ::1/128)"
 	if err == nil || err.Error() != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)

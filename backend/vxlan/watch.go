@@ -134,14 +134,14 @@ const (
 	netconfAll     = -1 // NETCONFA_IFINDEX_ALL
 )
 
-// routeMatters: a route with our protocol, through our device, or with a metric of ours: somebody else's may have
+// routeMatters: a default route, which leads to the underlay; a route with our protocol, through our device, or with a metric of ours: somebody else's may have
 // taken the place of one.
 func (f filter) routeMatters(m rtnl.Message) bool {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
 	if !ok || h[4] != unix.RT_TABLE_MAIN {
 		return false
 	}
-	if h[5] == protocol {
+	if byDefault := h[1] == 0; byDefault || h[5] == protocol {
 		return true
 	}
 	for attrs.Next() {

@@ -35,19 +35,35 @@ func fatal(err error) bool {
 	return false
 }
 
+// spoken is an error of gRPC in its words alone: the rest (rpc error: code = ...) says nothing to an operator.
+type spoken struct{ error }
+
+func (s spoken) Error() string { return status.Convert(s.error).Message() }
+
+func (s spoken) Unwrap() error { return s.error }
+
 // explain puts an error of the client in an operator's words.
 func (s *Store) explain(doing string, err error) error {
+	err = spoken{err}
 	for _, denial := range []error{
 		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrRoleNotFound,
 	} {
 		if errors.Is(err, denial) {
-			return fmt.Errorf("%s: %w to user %q at %s: %w", doing, ErrDenied, s.user, s.endpoints, err)
+			return fmt.Errorf("%s: %w to %s at %s: %w", doing, ErrDenied, s.asker(), s.endpoints, err)
 		}
 	}
 	if silent(err) {
 		return fmt.Errorf("etcd does not answer at %s: %s: %w", s.endpoints, doing, err)
 	}
 	return fmt.Errorf("etcd at %s: %s: %w", s.endpoints, doing, err)
+}
+
+// asker names who asks.
+func (s *Store) asker() string {
+	if s.user == "" {
+		return "a client without a user"
+	}
+	return fmt.Sprintf("user %q", s.user)
 }
 
 // silent tells whether no server answered, or one that has lost its cluster.

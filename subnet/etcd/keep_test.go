@@ -251,3 +251,23 @@ func TestConfigurationWithAnotherVNILeavesTheLease(t *testing.T) {
 		t.Errorf("the lease was rewritten: %s", got)
 	}
 }
+
+// The daemon was away, and another node has our key. Our pods may run: no other pod subnet will do.
+func TestPodSubnetInUseThatIsTakenIsAConflict(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	thief := run(t, etcd.open(t), quick(2)).held(t)
+	opts := quick(1)
+	opts.Self.Previous, opts.Self.InUse = thief.Own.Pair(), true
+	n := run(t, etcd.open(t), opts)
+	c := n.wait(t, "conflict", func(s State) bool { return s.Conflict != "" })
+	if c.Own.Pair() != thief.Own.Pair() || c.Held || !strings.Contains(c.Conflict, "n2") || len(etcd.keys(subnets)) != 1 {
+		t.Errorf("%+v, keys %v", c, etcd.keys(subnets))
+	}
+	opts.Self.InUse = false
+	opts.Self.Node.ID, opts.Self.Node.Name, opts.Self.PublicIP = "id-3", "n3", self(3).PublicIP
+	if fresh := run(t, etcd.open(t), opts).held(t); fresh.Own.Pair() == thief.Own.Pair() {
+		t.Errorf("without pods: %v", fresh.Own)
+	}
+}

@@ -44,6 +44,7 @@ func (s *session) absorb(prefix string, resp clientv3.WatchResponse, now time.Ti
 	}
 	known := s.known()
 	s.mirror.absorb(prefix, resp)
+	s.lost = s.lost || s.mirror.config.revision == 0
 	s.retain(known, now.Add(grace))
 	s.prune(now)
 }

@@ -149,6 +149,11 @@ func (s *session) join(now time.Time) step {
 	if s.saved != nil {
 		old, _ = s.saved.Lease()
 	}
+	if previous := s.self.Previous; s.self.InUse && d.Pair != previous && s.network.Fits(previous) {
+		// Somebody else has the pod subnet that our pods run on. It stays ours in all but the key.
+		s.own = holding{lease: s.self.Lease(s.network, previous, old), established: true}
+		return s.keep(now)
+	}
 	return step{verb: create, lease: s.self.Lease(s.network, d.Pair, old)}
 }
 
