@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -272,36 +271,3 @@ func (l *loop) note(ops []backend.Op) {
 
 // maxRepairs bounds how many repairs the status names.
 const maxRepairs = 10
-
-// announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
-func (l *loop) announce() bool {
-	file := subnet.NodeFile{
-		Network:  subnet.Pair{IPv4: l.network.IPv4.Prefix, IPv6: l.network.IPv6.Prefix},
-		Subnet:   l.state.Own.Pair(),
-		MTU:      l.backend.MTU(),
-		IPMasq:   l.config.ipMasq,
-		NotReady: l.state.Conflict,
-	}
-	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
-	if good := l.troubles.check("node file", err); !good || l.config.cniConf == "" {
-		return good
-	}
-	list, err := conflist(l.config.runDir)
-	if err == nil {
-		err = l.write(l.config.cniConf, list)
-	}
-	return l.troubles.check("cni-conf", err)
-}
-
-// write writes a file for others where it is not already so.
-func (l *loop) write(path string, data []byte) error {
-	if same(path, data) {
-		return nil
-	}
-	err := subnet.WriteFile(path, data, 0o644)
-	if err == nil && l.written[path] == "" {
-		l.log.Infof("%s is written", path)
-	}
-	l.written[path] = string(data)
-	return err
-}

@@ -1,21 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
-	"time"
 
 	"github.com/podlane/podlane/subnet"
 )
-
-// same tells whether a file holds exactly this.
-func same(path string, data []byte) bool {
-	have, err := os.ReadFile(path)
-	return err == nil && bytes.Equal(have, data)
-}
 
 // publish makes the status.
 func (l *loop) publish() {
@@ -44,10 +35,14 @@ func (l *loop) publish() {
 		s.MTU = l.backend.MTU()
 	}
 	for _, p := range l.peers {
-		if slices.ContainsFunc(l.unfit.named, func(skip subnet.Skip) bool { return skip.Key == p.Pair().Key() }) {
-			continue
+		state := "programmed"
+		if l.verified.IsZero() {
+			state = "not yet"
 		}
-		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version})
+		if slices.ContainsFunc(l.unfit.named, func(skip subnet.Skip) bool { return skip.Key == p.Pair().Key() }) {
+			state = "skipped"
+		}
+		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version, state})
 	}
 	if n := l.state.Retained; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))
@@ -64,14 +59,4 @@ func (l *loop) publish() {
 	}
 	s.Ready = len(s.Problems) == 0
 	l.board.set(s)
-}
-
-// saveState writes the saved state where it has changed: now, or not too often.
-func (l *loop) saveState(now bool) {
-	if !l.unsaved || !now && time.Since(l.savedAt) < minSave {
-		return
-	}
-	s := savedState{Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now())}
-	l.savedAt = time.Now()
-	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
 }

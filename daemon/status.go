@@ -58,6 +58,7 @@ type peerStatus struct {
 	Subnet   []netip.Prefix `json:"subnet"`
 	PublicIP netip.Addr     `json:"publicIP"`
 	Version  string         `json:"version,omitempty"`
+	State    string         `json:"state"` // "programmed", "not yet", or "skipped": the list of the skipped says why
 }
 
 type repair struct {
@@ -123,9 +124,9 @@ func (s status) print(w io.Writer, now time.Time) error {
 	if more := s.SkipCount - len(s.Skipped); more > 0 {
 		row("skipped", "%d more", more)
 	}
-	fmt.Fprintf(t, "\nPEER\tPOD SUBNET\tPUBLIC ADDRESS\tVERSION\n")
+	fmt.Fprintf(t, "\nPEER\tPOD SUBNET\tPUBLIC ADDRESS\tVERSION\tSTATE\n")
 	for _, p := range s.Peers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", dash(p.Name), join(p.Subnet), p.PublicIP, dash(p.Version))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), join(p.Subnet), p.PublicIP, dash(p.Version), p.State)
 	}
 	return t.Flush()
 }

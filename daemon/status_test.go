@@ -23,8 +23,8 @@ func wellStatus() status {
 		Lease:    leaseStatus{[]netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, true, noon.Add(23 * time.Hour)},
 		Etcd:     etcdStatus{[]string{"http://198.18.0.1:2379"}, "/podlane/network", noon.Add(-3 * time.Second), 7},
 		Peers: []peerStatus{
-			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1"},
-			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), ""},
+			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", "programmed"},
+			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", "skipped"},
 		},
 		Verified: noon.Add(-2 * time.Second),
 	}
@@ -44,9 +44,9 @@ lease        10.5.34.0/24, ours for 23h0m0s without etcd
 etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
 kernel       verified 2s ago; repairs: 0
 
-PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION
-n2    10.5.35.0/24                  198.18.1.2      v1
--     10.5.36.0/24, fd00:5:24::/64  198.18.1.3      -
+PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION  STATE
+n2    10.5.35.0/24                  198.18.1.2      v1       programmed
+-     10.5.36.0/24, fd00:5:24::/64  198.18.1.3      -        skipped
 `},
 		{"before anything is known", status{
 			Node:     subnet.Node{ID: "abc", Name: "n1"},
@@ -62,7 +62,7 @@ lease        none yet
 etcd         http://a, http://b, prefix /p, answered never
 kernel       verified never; repairs: 0
 
-PEER  POD SUBNET  PUBLIC ADDRESS  VERSION
+PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 `},
 		{"much is wrong", func() status {
 			s := wellStatus()
@@ -86,7 +86,7 @@ repaired     1m0s ago: add route 10.5.35.0/24
 skipped      10.5.37.0-24: MAC is zero
 skipped      3 more
 
-PEER  POD SUBNET  PUBLIC ADDRESS  VERSION
+PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 `},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		{"wrong password", "root", "guess", `etcd denies access to user "root" at http://198.18.0.1:2379: ...authentication failed, invalid user ID or password`},
 		{"unknown user", "nobody", "secret", `etcd denies access to user "nobody" at http://198.18.0.1:2379: ...authentication failed`},
 		{"no permission", "stranger", "secret", `etcd denies access to user "stranger" at http://198.18.0.1:2379: ...permission denied`},
-		{"no user", "", "", `etcd denies access to user "" at http://198.18.0.1:2379: ...user name is empty...see the settings etcd-username and etcd-password-file`},
+		{"no user", "", "", `etcd denies access to a client without a user at http://198.18.0.1:2379: ...user name is empty...see the settings etcd-username and etcd-password-file`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := []string{"--etcd-username", c.user, "--etcd-password-file", write(t, "password", c.password+"\n")}

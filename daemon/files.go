@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
+func (l *loop) announce() bool {
+	file := subnet.NodeFile{
+		Network:  subnet.Pair{IPv4: l.network.IPv4.Prefix, IPv6: l.network.IPv6.Prefix},
+		Subnet:   l.state.Own.Pair(),
+		MTU:      l.backend.MTU(),
+		IPMasq:   l.config.ipMasq,
+		NotReady: l.state.Conflict,
+	}
+	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
+	if good := l.troubles.check("node file", err); !good || l.config.cniConf == "" {
+		return good
+	}
+	list, err := conflist(l.config.runDir)
+	if err == nil {
+		err = l.write(l.config.cniConf, list)
+	}
+	return l.troubles.check("cni-conf", err)
+}
+
+// write writes a file for others where it is not already so.
+func (l *loop) write(path string, data []byte) error {
+	if same(path, data) {
+		return nil
+	}
+	err := subnet.WriteFile(path, data, 0o644)
+	if err == nil && l.written[path] == "" {
+		l.log.Infof("%s is written", path)
+	}
+	l.written[path] = string(data)
+	return err
+}
+
+// same tells whether a file holds exactly this.
+func same(path string, data []byte) bool {
+	have, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(have, data)
+}
+
+// saveState writes the saved state where it has changed: now, or not too often.
+func (l *loop) saveState(now bool) {
+	if !l.unsaved || !now && time.Since(l.savedAt) < minSave {
+		return
+	}
+	s := savedState{Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now())}
+	l.savedAt = time.Now()
+	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
+}
