@@ -35,10 +35,9 @@ func (l *loop) write(path string, data []byte) error {
 		return nil
 	}
 	err := subnet.WriteFile(path, data, 0o644)
-	if err == nil && l.written[path] == "" {
+	if err == nil {
 		l.log.Infof("%s is written", path)
 	}
-	l.written[path] = string(data)
 	return err
 }
 

@@ -43,7 +43,6 @@ type loop struct {
 	repairs  []repair
 	repaired int
 	advice   []string
-	written  map[string]string // files as last written, by path
 
 	saved   savedState // as read at the start
 	savedAt time.Time
@@ -52,7 +51,7 @@ type loop struct {
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	return &loop{
-		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, seen: map[string]bool{}, written: map[string]string{},
+		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, seen: map[string]bool{},
 		skips: skips{log: d.log}, unfit: skips{log: d.log},
 	}
 }
