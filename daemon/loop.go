@@ -232,7 +232,7 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 	if good {
 		l.unfit.take(report.Skipped, len(report.Skipped))
 	}
-	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On())
+	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On(), l.iface.Name)
 	for i := range forwarding {
 		forwarding[i].Drift = !l.verified.IsZero() // it was on
 	}

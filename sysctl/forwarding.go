@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/podlane/podlane/backend"
@@ -23,15 +22,15 @@ var keys = [...]string{
 }
 
 // EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not
-// written, so that a read-only /proc/sys with the right values does. A node that forwards IPv6 takes no more notice of
-// router advertisements where accept_ra is 1; where it is, it is set to 2 first, so that the node keeps its addresses
-// and routes. It works in the network namespace of the thread that calls it. The ops are what was written.
-func EnableForwarding(v4, v6 bool) (ops []backend.Op, err error) {
+// written, so that a read-only /proc/sys with the right values does. A node that forwards IPv6 takes no more notice
+// of router advertisements where accept_ra is 1; on the underlay interface it is then set to 2 first, so that the node keeps
+// its addresses and routes. It works in the network namespace of the thread that calls it. The ops are what was written.
+func EnableForwarding(v4, v6 bool, underlay string) (ops []backend.Op, err error) {
 	for _, f := range subnet.Families {
 		if f == subnet.IPv4 && !v4 || f == subnet.IPv6 && !v6 {
 			continue
 		}
-		done, err := enable(f)
+		done, err := enable(f, underlay)
 		ops = append(ops, done...)
 		if err != nil {
 			return ops, err
@@ -40,7 +39,7 @@ func EnableForwarding(v4, v6 bool) (ops []backend.Op, err error) {
 	return ops, nil
 }
 
-func enable(f subnet.Family) (ops []backend.Op, err error) {
+func enable(f subnet.Family, underlay string) (ops []backend.Op, err error) {
 	on, err := is(keys[f], "1")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("set %s: the kernel has no %s: %w", dotted(keys[f]), f, err)
@@ -49,7 +48,7 @@ func enable(f subnet.Family) (ops []backend.Op, err error) {
 		return nil, err
 	}
 	if f == subnet.IPv6 {
-		if ops, err = keepAdvertisements(); err != nil {
+		if ops, err = keepAdvertisements(underlay); err != nil {
 			return ops, err
 		}
 	}
@@ -60,39 +59,22 @@ func enable(f subnet.Family) (ops []backend.Op, err error) {
 	return append(ops, op), nil
 }
 
-// keepAdvertisements sets accept_ra from 1 to 2 on every interface there is. The default for new ones is left alone:
-// among them are the pods', which have no business advertising routes to the node.
-func keepAdvertisements() (ops []backend.Op, err error) {
-	paths, err := filepath.Glob(root + "net/ipv6/conf/*/accept_ra")
+// keepAdvertisements sets accept_ra of the underlay interface from 1 to 2. Other interfaces are left alone: behind a
+// bridge or a veth are containers, which have no business advertising routes to the node.
+func keepAdvertisements(underlay string) ([]backend.Op, error) {
+	key := "net/ipv6/conf/" + underlay + "/accept_ra"
+	ignored, err := is(key, "1")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !ignored { // the interface has gone meanwhile, or has no IPv6
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range paths {
-		key := strings.TrimPrefix(path, root)
-		switch filepath.Base(filepath.Dir(path)) {
-		case "all", "default", "lo":
-			continue
-		}
-		ignored, err := is(key, "1")
-		if errors.Is(err, fs.ErrNotExist) { // the interface has gone meanwhile
-			continue
-		}
-		if err != nil {
-			return ops, err
-		}
-		if !ignored {
-			continue
-		}
-		op, err := set(key, "2")
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return ops, err
-		}
-		ops = append(ops, op)
+	op, err := set(key, "2")
+	if err != nil {
+		return nil, err
 	}
-	return ops, nil
+	return []backend.Op{op}, nil
 }
 
 func is(key, value string) (bool, error) {

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // enableIn calls EnableForwarding inside a namespace.
 func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []backend.Op, err error) {
 	err = n.Do(func() (err error) {
-		ops, err = EnableForwarding(v4, v6)
+		ops, err = EnableForwarding(v4, v6, "eth0.100")
 		return err
 	})
 	return ops, err
@@ -60,7 +60,6 @@ sysctl -w net.ipv6.conf.eth0.accept_ra=1 net.ipv6.conf.eth1.accept_ra=0 net.ipv6
 		t.Fatal(err)
 	}
 	want := `set net.ipv4.ip_forward = 1
-set net.ipv6.conf.eth0.accept_ra = 2
 set net.ipv6.conf.eth0/100.accept_ra = 2
 set net.ipv6.conf.all.forwarding = 1`
 	if got := words(ops); got != want {
@@ -68,7 +67,7 @@ set net.ipv6.conf.all.forwarding = 1`
 	}
 	for key, want := range map[string]string{
 		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.eth0.forwarding": "1",
-		"net.ipv6.conf.eth0.accept_ra": "2", "net.ipv6.conf.eth0/100.accept_ra": "2",
+		"net.ipv6.conf.eth0.accept_ra": "1", "net.ipv6.conf.eth0/100.accept_ra": "2",
 		"net.ipv6.conf.eth1.accept_ra": "0", "net.ipv6.conf.default.accept_ra": "1",
 	} {
 		if got := get(t, n, key); got != want {
