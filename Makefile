@@ -1,5 +1,6 @@
 # podlane: `make` alone lists what there is to make.
 export CGO_ENABLED ?= 0
+export PATH := $(PATH):/usr/sbin:/sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 .PHONY: help build deps lab test lint bench dist clean
