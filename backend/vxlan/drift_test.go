@@ -68,6 +68,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		"port of a bridge":        {"ip link add br0 type bridge\nip link set podlane.1 master br0", "set link podlane.1 nomaster (drift)"},
 		"device deleted":          {"ip link del podlane.1", strings.ReplaceAll(strings.TrimSpace(startOps), "\n", " (drift)\n") + " (drift)"},
 		"another device by name":  {"ip link del podlane.1\nip link add podlane.1 address 02:00:00:00:00:99 type vxlan id 1 dstport 8472 local 198.18.0.1 dev u0 nolearning", "delete link podlane.1 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 02:00:00:00:00:99 (drift)\n" + strings.ReplaceAll(strings.TrimSpace(startOps), "\n", " (drift)\n") + " (drift)"},
+		"device renamed":          {"ip link set podlane.1 down\nip link set podlane.1 name foo0\nip link set foo0 up", "delete link foo0 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac (drift)\n" + strings.ReplaceAll(strings.TrimSpace(startOps), "\n", " (drift)\n") + " (drift)"},
 		"a device of ours more":   {"ip link add podlane.9 address 02:00:00:00:00:99 type vxlan id 9 dstport 8472 local 198.18.0.1 nolearning", "delete link podlane.9 type vxlan id 9 dstport 8472 local 198.18.0.1 mtu 1500 address 02:00:00:00:00:99 (drift)"},
 		"nothing":                 {"ip route add 10.9.0.0/24 via 198.18.0.9 dev u0", ""},
 		"underlay down and up":    {"ip link set u0 down\nip link set u0 up", ""},

@@ -10,12 +10,13 @@ import (
 	"github.com/podlane/podlane/backend"
 )
 
-// writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (an
-// earlier VNI) go, one that cannot be changed into what it should be is made anew. It tells whether there is anything.
+// writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (of an
+// earlier VNI, or renamed by somebody) go, one that cannot be changed into what it should be is made anew. It tells
+// whether there is anything.
 func (p *pass) writeDevices(links []link) bool {
 	stands := false
 	for _, l := range links {
-		if !ownName(p.family, l.device.name) {
+		if !ownName(p.family, l.device.name) && !p.renamed(l.device) {
 			continue
 		}
 		if p.name == l.device.name && l.device.fixed == p.want.device.fixed {
@@ -31,6 +32,12 @@ func (p *pass) writeDevices(links []link) bool {
 		p.made = true
 	}
 	return len(p.w.ops) > 0
+}
+
+// renamed tells whether a device is ours by another name: nobody else's has our VNI and port and the MAC of our lease.
+func (p *pass) renamed(d device) bool {
+	want := p.want.device
+	return p.name != "" && p.name != d.name && d.fixed == want.fixed && d.mac == want.mac
 }
 
 // sameDevice tells whether the last pass left the device that is wanted now.
