@@ -104,7 +104,7 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the connections to etcd. Run must have returned.
+// Close ends the connections to etcd. What is called afterwards makes new ones.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,7 +3,6 @@ package etcd
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -225,16 +224,31 @@ func (r *runner) wait(ctx context.Context) {
 			r.opts.Changes = nil
 			break
 		}
-		previous := r.session.self.Previous
-		r.session.self = self
-		if self.Previous.IsZero() {
-			r.session.self.Previous = previous
-		}
+		r.become(self)
 	case <-r.store.connected:
 		r.reconnected()
 	case resp, more := <-r.feed.source():
 		r.receive(resp, more)
 		r.drain()
+	}
+}
+
+// become takes over a changed identity. Connections from an address that the node has no more would only time out, so a
+// changed address begins with new ones.
+func (r *runner) become(self subnet.Self) {
+	was := r.session.self
+	if self.Previous.IsZero() {
+		self.Previous = was.Previous
+	}
+	r.session.self = self
+	if self.PublicIP == was.PublicIP && self.PublicIPv6 == was.PublicIPv6 || r.client == nil {
+		return
+	}
+	r.feed.stop()
+	r.feed, r.client, r.retryAt = nil, nil, time.Time{}
+	_ = r.store.Close() // an error of what is dropped anyway
+	if r.session.mirror != nil {
+		r.listAt = time.Now()
 	}
 }
 
@@ -272,19 +286,3 @@ func (r *runner) wakeAt() time.Time {
 	}
 	return at
 }
-
-func due(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-// jitter spreads a duration by a tenth, so that a thousand nodes do not do the same at the same moment.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // no secret
-}
-
-// backOff is how long to wait after a number of failures in a row: 0.1 s at first, 5 s at the end, half more or less, so
-// that an etcd that is overwhelmed is not asked by all nodes again at once.
-func backOff(failures int) time.Duration {
-	d := min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
-	return time.Duration(float64(d) * (0.5 + rand.Float64())) //nolint:gosec // no secret
-}
-
-func jittered(d time.Duration) time.Time { return time.Now().Add(jitter(d)) }

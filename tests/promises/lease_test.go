@@ -92,21 +92,22 @@ func TestUnderlayChanges(t *testing.T) {
 	n, pods := l.Nodes[0], l.Pods()
 	own := subnetText(t, n)
 	run(t, n.Place, "ip link set eth0 mtu 1200")
-	awaitStatus(t, n, within5, "too small an MTU is named", func(s status) bool {
+	small := awaitStatus(t, n, within5, "too small an MTU is named", func(s status) bool {
 		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "MTU of 1200")
 	})
 	run(t, n.Place, "ip link set eth0 mtu 1500")
-	awaitStatus(t, n, within5, "well again", func(s status) bool { return s.Ready })
+	again := awaitStatus(t, n, within5, "well again", func(s status) bool { return s.Ready })
+	t.Logf("too small an MTU is named after %s, and well again after %s", small, again)
 	run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
 	run(t, n.Place, "ip address del "+n.Addr.String()+"/16 dev eth0")
 	run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
 	run(t, n.Place, "ip route replace default via 198.18.0.1")
-	took := until(t, 20*time.Second, "the pods talk over the new address", func() (bool, string) {
+	took := until(t, within5, "the pods talk over the new address", func() (bool, string) {
 		_, err := pods[0].Ping(bounded(t, time.Second), pods[1].Addrs[0], 1)
 		return err == nil, "no answer"
 	})
-	t.Logf("another address: the pods talk after %s", took)
-	awaitStatus(t, n, within5, "ready on the new address", func(s status) bool { return s.Ready })
+	ready := awaitStatus(t, n, within5, "ready on the new address", func(s status) bool { return s.Ready })
+	t.Logf("another address: the pods talk after %s, and ready %s later", took, ready)
 	if now := subnetText(t, n); now != own {
 		t.Errorf("pod subnet %s, before %s", now, own)
 	}
