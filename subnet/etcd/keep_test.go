@@ -271,3 +271,22 @@ func TestPodSubnetInUseThatIsTakenIsAConflict(t *testing.T) {
 		t.Errorf("without pods: %v", fresh.Own)
 	}
 }
+
+// Our pods run on one pod subnet, and the lease in etcd that is ours beyond doubt is of another.
+func TestPodSubnetInUseWinsOverAnotherLeaseOfOurs(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	first := run(t, etcd.open(t), quick(1))
+	other := first.held(t).Own.Pair()
+	first.cancel()
+	<-first.ended
+	opts := quick(1)
+	opts.Self.Previous, opts.Self.InUse = subnet.Pair{IPv4: netip.MustParsePrefix("10.5.200.0/24")}, true
+	if other == opts.Self.Previous {
+		t.Fatal("no other pod subnet")
+	}
+	if s := run(t, etcd.open(t), opts).held(t); s.Own.Pair() != opts.Self.Previous {
+		t.Errorf("%v, the pods run on %v", s.Own.Pair(), opts.Self.Previous)
+	}
+}

@@ -141,20 +141,31 @@ func (s *session) join(now time.Time) step {
 			return step{verb: ask}
 		}
 		return step{verb: wait, at: s.asking.until}
-	case subnet.TakeOver:
-		return step{verb: write, lease: s.self.Lease(s.network, d.Record.Pair(), d.Record.Lease), record: d.Record, reserved: d.Record.TTLID == 0}
-	case subnet.Create:
+	case subnet.TakeOver, subnet.Create:
 	}
+	return s.take(d, now)
+}
+
+// take is the step to the lease that was decided on. Where our pods run on another pod subnet, that one stays ours in
+// all but the key, and how it is held decides: it is put back where it is free, and else a conflict.
+func (s *session) take(d subnet.Decision, now time.Time) step {
 	var old subnet.Lease
 	if s.saved != nil {
 		old, _ = s.saved.Lease()
 	}
-	if previous := s.self.Previous; s.self.InUse && d.Pair != previous && s.network.Fits(previous) {
-		// Somebody else has the pod subnet that our pods run on. It stays ours in all but the key.
+	pair, previous := d.Pair, s.self.Previous
+	if d.Verdict == subnet.TakeOver {
+		pair, old = d.Record.Pair(), d.Record.Lease
+	}
+	if s.self.InUse && pair != previous && s.network.Fits(previous) {
 		s.own = holding{lease: s.self.Lease(s.network, previous, old), established: true}
 		return s.keep(now)
 	}
-	return step{verb: create, lease: s.self.Lease(s.network, d.Pair, old)}
+	lease := s.self.Lease(s.network, pair, old)
+	if d.Verdict == subnet.TakeOver {
+		return step{verb: write, lease: lease, record: d.Record, reserved: d.Record.TTLID == 0}
+	}
+	return step{verb: create, lease: lease}
 }
 
 // took notes that the own lease was written.
