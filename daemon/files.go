@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
 )
 
 // announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
@@ -45,6 +47,13 @@ func (l *loop) write(path string, data []byte) error {
 func same(path string, data []byte) bool {
 	have, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(have, data)
+}
+
+// news tells whether a state has something to save that the one before has not: most say only that etcd has answered.
+func news(before, now etcd.State) bool {
+	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
+		now.Set.Revision != before.Set.Revision || !slices.Equal(now.Set.Records, before.Set.Records) ||
+		!bytes.Equal(now.Config, before.Config)
 }
 
 // saveState writes the saved state where it has changed: now, or not too often.

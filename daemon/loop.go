@@ -121,8 +121,8 @@ func (l *loop) take(s etcd.State) {
 	if l.running() {
 		s = l.steady(s)
 	}
+	l.unsaved = s.Held && (l.unsaved || news(l.state, s))
 	l.state = s
-	l.unsaved = s.Held
 	l.troubles.check("etcd", explain(l.config, s.Err))
 	l.troubles.set("lease", s.Conflict)
 	for _, w := range s.Warnings {

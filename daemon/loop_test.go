@@ -183,6 +183,14 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	l.take(peerState(t, l, 2, 3)) // etcd has answered, with nothing new
+	l.saveState(true)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("written again, with nothing new: %v", err)
+	}
 }
 
 func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
