@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/podlane/podlane/subnet/etcd"
 )
 
 // config is what the operator asks for. Flags win over PODLANE_* variables, and these over the YAML file.
@@ -53,7 +55,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.StringVar(&c.file, "config", defaultFile, "YAML `file` with these settings, by the names they have here; it may be absent")
 	c.etcdEndpoints = list{"http://127.0.0.1:2379"}
 	f.Var(&c.etcdEndpoints, "etcd-endpoints", "comma-separated `URLs` of etcd's members")
-	f.StringVar(&c.etcdPrefix, "etcd-prefix", "/podlane/network", "key `prefix` in etcd; flannel's is /coreos.com/network")
+	f.StringVar(&c.etcdPrefix, "etcd-prefix", etcd.DefaultPrefix, "key `prefix` in etcd; flannel's is /coreos.com/network")
 	f.StringVar(&c.etcdCAFile, "etcd-cafile", "", "PEM `file` with the CA of etcd's certificates")
 	f.StringVar(&c.etcdCertFile, "etcd-certfile", "", "PEM `file` with this client's certificate")
 	f.StringVar(&c.etcdKeyFile, "etcd-keyfile", "", "PEM `file` with the key of the certificate")

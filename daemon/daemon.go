@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
@@ -157,14 +156,13 @@ func openStore(c config) (*etcd.Store, error) {
 		password = strings.TrimRight(string(data), "\r\n")
 	}
 	return etcd.Open(etcd.Config{
-		Endpoints:      c.etcdEndpoints,
-		Prefix:         c.etcdPrefix,
-		CAFile:         c.etcdCAFile,
-		CertFile:       c.etcdCertFile,
-		KeyFile:        c.etcdKeyFile,
-		Username:       c.etcdUsername,
-		Password:       password,
-		RequestTimeout: 4 * time.Second,
+		Endpoints: c.etcdEndpoints,
+		Prefix:    c.etcdPrefix,
+		CAFile:    c.etcdCAFile,
+		CertFile:  c.etcdCertFile,
+		KeyFile:   c.etcdKeyFile,
+		Username:  c.etcdUsername,
+		Password:  password,
 	})
 }
 

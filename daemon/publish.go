@@ -34,13 +34,17 @@ func (l *loop) publish() {
 	if l.running() {
 		s.MTU = l.backend.MTU()
 	}
+	unfit := map[string]bool{}
+	for _, skip := range l.unfit.named {
+		unfit[skip.Key] = true
+	}
 	for _, p := range l.peers {
 		state := "programmed"
-		if l.verified.IsZero() {
-			state = "not yet"
-		}
-		if slices.ContainsFunc(l.unfit.named, func(skip subnet.Skip) bool { return skip.Key == p.Pair().Key() }) {
+		switch {
+		case len(unfit) > 0 && unfit[p.Pair().Key()]:
 			state = "skipped"
+		case l.verified.IsZero():
+			state = "not yet"
 		}
 		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version, state})
 	}

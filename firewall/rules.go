@@ -23,15 +23,11 @@ func (r Rules) check() error {
 		return errors.New("firewall: the pod network or this node's pod subnet is missing")
 	}
 	for _, f := range subnet.Families {
-		if half := r.Subnet.Half(f); half.IsValid() && !contains(r.Network.Range(f).Prefix, half) {
+		if half := r.Subnet.Half(f); half.IsValid() && !subnet.Contains(r.Network.Range(f).Prefix, half) {
 			return fmt.Errorf("firewall: pod subnet %s is not in the pod network", half)
 		}
 	}
 	return nil
-}
-
-func contains(outer, inner netip.Prefix) bool {
-	return outer.IsValid() && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
 // build makes the table. Each duty of the firewall is a function here that returns its chain and the sets it looks into.

@@ -287,7 +287,7 @@ func FuzzParseNetwork(f *testing.F) {
 				t.Errorf("%+v is not valid", r)
 			}
 			for _, a := range []string{r.Min.String(), r.Max.String()} {
-				if p := prefix(a + "/" + strconv.Itoa(r.SubnetLen)); !r.Fits(p) || !contains(r.Prefix, p) {
+				if p := prefix(a + "/" + strconv.Itoa(r.SubnetLen)); !r.Fits(p) || !Contains(r.Prefix, p) {
 					t.Errorf("%s does not fit %+v", p, r)
 				}
 			}

@@ -109,7 +109,7 @@ func parseValues(values map[string]string) (n NodeFile, err error) {
 		}
 		text = values[familyKeys[f][0]]
 		network, err := netip.ParsePrefix(text)
-		if err != nil || !aligned(network) || !contains(network, gateway) {
+		if err != nil || !aligned(network) || !Contains(network, gateway) {
 			return NodeFile{}, fmt.Errorf("%s=%.60s does not hold the pod subnet %s", familyKeys[f][0], text, gateway)
 		}
 		n.Subnet, n.Network = n.Subnet.With(f, gateway.Masked()), n.Network.With(f, network)

@@ -69,8 +69,8 @@ func last(p netip.Prefix) netip.Addr {
 // aligned tells whether a prefix names its own first address, as 10.5.34.0/24 does and 10.5.34.1/24 does not.
 func aligned(p netip.Prefix) bool { return p.IsValid() && p == p.Masked() }
 
-// contains tells whether every address of inner is in outer.
-func contains(outer, inner netip.Prefix) bool {
+// Contains tells whether every address of inner is one of outer's. A prefix that is not valid contains nothing.
+func Contains(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
@@ -81,7 +81,7 @@ func parents(prefixes []netip.Prefix) map[netip.Prefix]netip.Prefix {
 	parent := make(map[netip.Prefix]netip.Prefix)
 	var open []netip.Prefix // those that contain the one before, the smallest last
 	for _, p := range slices.Compact(prefixes) {
-		for len(open) > 0 && !contains(open[len(open)-1], p) {
+		for len(open) > 0 && !Contains(open[len(open)-1], p) {
 			open = open[:len(open)-1]
 		}
 		if len(open) > 0 {

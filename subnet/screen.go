@@ -103,7 +103,7 @@ func (s *screen) fault(l Lease) string {
 			continue
 		case !s.network.Range(f).On():
 			continue // a family we do not carry: nothing of it is programmed
-		case !contains(s.network.Range(f).Prefix, e.Subnet):
+		case !Contains(s.network.Range(f).Prefix, e.Subnet):
 			return fmt.Sprintf("pod subnet %s is outside the pod network %s", e.Subnet, s.network.Range(f).Prefix)
 		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
 			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)

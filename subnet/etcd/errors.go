@@ -8,6 +8,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/podlane/podlane/subnet"
 )
 
 // The errors that callers ask for with errors.Is. Run returns them only while the node has never held a lease and there
@@ -27,7 +29,7 @@ func (u useless) Unwrap() error { return u.error }
 
 // fatal tells whether waiting does not help.
 func fatal(err error) bool {
-	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, errInvalidLease, errFull} {
+	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, errInvalidLease, subnet.ErrFull} {
 		if errors.Is(err, f) {
 			return true
 		}

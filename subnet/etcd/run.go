@@ -14,7 +14,8 @@ import (
 // newest state after every change; deliver must not block for long. It returns nil when ctx ends, and an error only
 // where waiting does not help: the node has never held a lease, there is no saved state, and there is no configuration,
 // or no valid one (ErrNoConfig, ErrConfig), the node is refused (ErrRefused, subnet.ErrFull), or etcd denies access
-// (ErrDenied), or Options.Check says that a lease would be of no use. Everything else stands in State.Err, and Run goes on trying. The own lease stays in etcd.
+// (ErrDenied); or Options.Check says that a lease would be of no use. Everything else stands in State.Err, and Run goes
+// on trying. The own lease stays in etcd.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) error {
 	opts = opts.withDefaults()
 	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}

@@ -9,10 +9,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-var (
-	errFull         = subnet.ErrFull
-	errInvalidLease = errors.New("this node's own lease would not be valid")
-)
+var errInvalidLease = errors.New("this node's own lease would not be valid")
 
 // session is everything Run knows. Its methods look and decide, and never call etcd; runner does.
 type session struct {
