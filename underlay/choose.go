@@ -18,6 +18,10 @@ type Want struct {
 	Regex    string     // matches in a name or an address
 	CanReach netip.Addr // the interface through which the kernel sends to it
 	PublicIP netip.Addr // the interface that has it; if none has (the node is behind NAT), the default route's
+
+	// Known is the addresses by which peers know the node already. They choose no interface; of several addresses that
+	// the chosen one has they come first, so that a further one, a virtual address say, does not take their place.
+	Known []netip.Addr
 }
 
 // Choose finds the underlay interface. route is RouteTo, and Choose is otherwise a pure function. The interface chosen is
@@ -45,7 +49,7 @@ func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, er
 	for _, way := range ways {
 		i, err := way()
 		if err == nil {
-			return i, nil
+			return i.preferring(want.Known), nil
 		}
 		errs = append(errs, err.Error())
 	}

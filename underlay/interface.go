@@ -15,7 +15,7 @@ type Interface struct {
 	MTU      int            // in bytes
 	Up       bool           // administratively
 	Loopback bool           // the node itself is all it reaches
-	Addrs    []netip.Prefix // its addresses with the length of their link's prefix, in the kernel's order
+	Addrs    []netip.Prefix // its addresses with the length of their link's prefix, the preferred first
 }
 
 // Local is the interface's first address of the family that other nodes can use: not link-local. It is not valid where
@@ -27,6 +27,14 @@ func (i Interface) Local(f subnet.Family) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// preferring is the interface with the addresses given, as far as it has them, before its others.
+func (i Interface) preferring(known []netip.Addr) Interface {
+	isKnown := func(p netip.Prefix) bool { return slices.Contains(known, p.Addr()) }
+	others := slices.DeleteFunc(slices.Clone(i.Addrs), isKnown)
+	i.Addrs = append(slices.DeleteFunc(slices.Clone(i.Addrs), func(p netip.Prefix) bool { return !isKnown(p) }), others...)
+	return i
 }
 
 // Same tells whether two values of an interface mean the same underlay. Link-local addresses, which come and go with the

@@ -1,11 +1,13 @@
 package underlay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -28,7 +30,7 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 
 // Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order.
 // Addresses on which another node cannot rely are left out: temporary ones (RFC 8981), deprecated ones (RFC 4862), and
-// such as were found twice on the link.
+// such as were found twice on the link. Those of which that is still being found out (tentative ones) come last.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {
@@ -40,6 +42,9 @@ func Read() ([]Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
+	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int {
+		return cmp.Compare(a.Flags&unix.IFA_F_TENTATIVE, b.Flags&unix.IFA_F_TENTATIVE)
+	})
 	byIndex := map[int][]netip.Prefix{}
 	for _, a := range addrs {
 		if p, ok := prefix(a.IPNet); ok && reliable(p.Addr(), a.Flags) {
