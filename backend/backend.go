@@ -28,7 +28,12 @@ type Report struct {
 	Ops     []Op          // what was written, in order
 	Failed  []Failure     // what could not be written
 	Skipped []subnet.Skip // peers that are not programmed, and why
+	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words: the first subnet.MaxSkips
+	Notes   []string      // what others have in the kernel that harms traffic though all of ours stands; at most MaxNotes
 }
+
+// MaxNotes bounds a Report's Notes; where there are more, the last one says how many.
+const MaxNotes = 10
 
 // Op is one write to the kernel.
 type Op struct {

@@ -1,4 +1,4 @@
-// Package sysctl turns on the kernel settings without which a node does not forward its pods' packets.
+// Package sysctl turns on the kernel settings without which a node does not carry its pods' packets.
 package sysctl
 
 import (
@@ -37,6 +37,12 @@ func EnableForwarding(v4, v6 bool, underlay string) (ops []backend.Op, err error
 		}
 	}
 	return ops, nil
+}
+
+// EnableIPv6 lets an interface have IPv6 addresses, which net.ipv6.conf.default.disable_ipv6 keeps new ones from. It works
+// in the network namespace of the thread that calls it.
+func EnableIPv6(iface string) (backend.Op, error) {
+	return set("net/ipv6/conf/"+iface+"/disable_ipv6", "0")
 }
 
 func enable(f subnet.Family, underlay string) (ops []backend.Op, err error) {

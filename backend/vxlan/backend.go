@@ -26,10 +26,10 @@ var _ backend.Backend = (*Backend)(nil)
 
 // memory is what is kept of a family between passes. Nothing is decided by it.
 type memory struct {
-	have     state // what was read: only for its memory
-	before   state // what stood at the end of the last pass: tells drift from news
-	verified bool  // there was a last pass, and it succeeded
-	failed   bool  // though it could not write all
+	have     state             // what was read: only for its memory
+	before   state             // what stood at the end of the last pass: tells drift from news
+	verified bool              // there was a last pass, and it succeeded
+	failed   []backend.Failure // though the kernel refused these
 }
 
 // New makes the backend for a network on an underlay interface. The error says what of the two does not go together:
@@ -63,9 +63,10 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 	}
 	defer conn.Close()
 	var errs []error
+	var n notes
 	seen := map[subnet.Skip]bool{}
 	for _, f := range subnet.Families {
-		skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report)
+		skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report, &n)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s overlay: %w", f, err))
 		}
@@ -76,12 +77,13 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 			}
 		}
 	}
-	report.Peers = b.standing(peers)
+	report.Peers, report.Unwell = b.standing(peers)
+	report.Notes = n.all()
 	return report, errors.Join(errs...)
 }
 
 func (b *Backend) applyFamily(
-	ctx context.Context, conn *rtnl.Conn, f subnet.Family, self subnet.Lease, peers []subnet.Lease, report *backend.Report,
+	ctx context.Context, conn *rtnl.Conn, f subnet.Family, self subnet.Lease, peers []subnet.Lease, report *backend.Report, n *notes,
 ) ([]subnet.Skip, error) {
 	on := b.network.Range(f).On()
 	if on && !self.Endpoint(f).Subnet.IsValid() {
@@ -90,36 +92,17 @@ func (b *Backend) applyFamily(
 	want, skipped := plan(f, b.network, b.underlay, self, peers)
 	m := &b.families[f]
 	p := pass{
-		family: f, name: want.device.name, underlay: b.underlay, w: writer{conn: conn},
+		family: f, name: want.device.name, network: b.network.Range(f).Prefix, subnet: self.Endpoint(f).Subnet,
+		underlay: b.underlay, w: writer{conn: conn},
 		have: &m.have, want: want, before: m.before, verified: m.verified,
 	}
 	m.before, m.verified = state{}, false
 	err := p.run(ctx)
 	report.Ops = append(report.Ops, p.w.done...)
 	report.Failed = append(report.Failed, p.w.failed...)
-	if err == nil {
-		m.before, m.verified, m.failed = p.want, true, len(p.w.failed) > 0
+	if err != nil {
+		return skipped, err
 	}
-	return skipped, err
-}
-
-// standing counts the peers of which everything stands, in each family that they are programmed in.
-func (b *Backend) standing(peers []subnet.Lease) int {
-	count := 0
-	for _, p := range peers {
-		stands, missing := false, false
-		for _, f := range subnet.Families {
-			e := p.Endpoint(f)
-			if !b.network.Range(f).On() || !e.Subnet.IsValid() || unfit(p, e, b.network.VXLAN.VNI) != "" {
-				continue
-			}
-			m := &b.families[f]
-			ok := m.verified && (!m.failed || m.before.carries(f, b.network, b.underlay, e))
-			stands, missing = stands || ok, missing || !ok
-		}
-		if stands && !missing {
-			count++
-		}
-	}
-	return count
+	m.before, m.verified, m.failed = p.want, true, p.w.failed
+	return skipped, p.note(n, peers)
 }

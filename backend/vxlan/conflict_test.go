@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab/sandbox"
 )
 
 func TestSomebodyElseHoldsWhatWeNeed(t *testing.T) {
@@ -52,6 +54,22 @@ func TestSomebodyElseHoldsWhatWeNeed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A device keeps its VNI and port of the namespace in which it was made.
+func TestDeviceIsMovedToAnotherNamespace(t *testing.T) {
+	sandbox.Test(t, "n2")
+	d := newNode(t, network(t, configIPv4, ""))
+	d.apply(leases(3))
+	d.run("ip link set podlane.1 netns n2")
+	_, err := d.try(leases(3))
+	want := "IPv4 overlay: add device podlane.1: VNI 1 on UDP port 8472 is taken by a device that was moved to another network namespace: "
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, unix.EEXIST) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	d.run("ip -n n2 link del podlane.1")
+	d.apply(leases(3))
+	d.settled(leases(3))
 }
 
 func TestPortHeldByAProgram(t *testing.T) {

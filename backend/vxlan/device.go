@@ -1,6 +1,7 @@
 package vxlan
 
 import (
+	"math"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,22 @@ type device struct {
 	master   uint32 // index of the bridge or VRF that it is a port of; 0: none
 	up       bool
 	settings settings
+	outer    outer
+	off      off
+}
+
+// outer is what others may set of the outer header, and ours leave to the kernel. Its type of service and flow label
+// are not here: an operator may mark the tunnel's packets.
+type outer struct {
+	group netip.Addr // gets what no FDB entry is for; not valid: nobody does
+	ttl   uint8      // 0: the kernel's default
+	df    uint8      // 0: may be fragmented
+}
+
+// off is what others may turn off and makes a device carry nothing.
+type off struct {
+	arp     bool // IFF_NOARP: the neighbours' MACs are not used
+	carrier bool // IFLA_PROTO_DOWN, Linux 4.3
 }
 
 // fixed is what a device is made with.
@@ -29,7 +46,7 @@ type fixed struct {
 	vni    uint32
 	port   uint16
 	gbp    bool
-	odd    bool // it has something that ours have not: a group, a bound link, collected metadata, other checksums
+	odd    bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
 }
 
 // settings are those of net.ipv4.conf and net.ipv6.conf that matter. They are set through netlink, which works where
@@ -38,6 +55,7 @@ type settings struct {
 	rpFilter   setting // net.ipv4.conf.DEVICE.rp_filter
 	forwarding setting // net.ipv4.conf.DEVICE.forwarding; for IPv6 netlink has no such thing
 	addrGen    setting // net.ipv6.conf.DEVICE.addr_gen_mode
+	noIPv6     setting // net.ipv6.conf.DEVICE.disable_ipv6; netlink tells it, and does not set it
 }
 
 // setting is a number, or absent: not wished for, or not had because the kernel runs without the family.
@@ -46,8 +64,9 @@ type setting int
 const absent setting = -1
 
 const (
-	devconfForwarding = 1 // IPV4_DEVCONF_FORWARDING of linux/ip.h
-	devconfRPFilter   = 8 // IPV4_DEVCONF_RP_FILTER
+	devconfForwarding = 1  // IPV4_DEVCONF_FORWARDING of linux/ip.h
+	devconfRPFilter   = 8  // IPV4_DEVCONF_RP_FILTER
+	devconfNoIPv6     = 27 // DEVCONF_DISABLE_IPV6 of linux/ipv6.h, counted from 1
 	rpFilterLoose     = 2
 	addrGenNone       = 1 // IN6_ADDR_GEN_MODE_NONE
 )
@@ -68,10 +87,12 @@ func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own sub
 		mtu:      mtu,
 		mac:      own.MAC,
 		up:       true,
-		settings: settings{rpFilter: absent, forwarding: absent, addrGen: addrGenNone},
+		settings: settings{rpFilter: absent, forwarding: absent, addrGen: addrGenNone, noIPv6: absent},
 	}
 	if f == subnet.IPv4 {
 		d.settings.rpFilter, d.settings.forwarding = rpFilterLoose, 1
+	} else {
+		d.settings.noIPv6 = 0
 	}
 	return d
 }
@@ -111,16 +132,35 @@ func deviceChanges(index int, have, want device) []change {
 	set(have.learning != want.learning, learningText(want), func(b *rtnl.Batch) {
 		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_LEARNING, bit(want.learning)) })
 	})
+	set(have.outer.group != want.outer.group, "remote "+nowhere(want.fixed.family).String(), func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Addr(groupAttr(want.fixed.family), nowhere(want.fixed.family)) })
+	})
+	set(have.outer.ttl != want.outer.ttl, "ttl auto", func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_TTL, want.outer.ttl) })
+	})
+	set(have.outer.df != want.outer.df, "df unset", func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_DF, want.outer.df) })
+	})
+	set(have.off.carrier != want.off.carrier, "protodown off", allowCarrier)
+	if have.off.arp != want.off.arp {
+		cs = append(cs, change{"set", "arp on", func(b *rtnl.Batch) { startLink(b, 0, index, 0, unix.IFF_NOARP) }})
+	}
+	return append(cs, settingChanges(index, have.settings, want.settings)...)
+}
+
+func settingChanges(index int, have, want settings) (cs []change) {
 	for _, s := range []struct {
 		have, want setting
 		what       string
 		fill       func(b *rtnl.Batch)
 	}{
-		{have.settings.rpFilter, want.settings.rpFilter, "rp_filter loose", inetConf(devconfRPFilter, want.settings.rpFilter)},
-		{have.settings.forwarding, want.settings.forwarding, "forwarding on", inetConf(devconfForwarding, want.settings.forwarding)},
-		{have.settings.addrGen, want.settings.addrGen, "addrgenmode none", addrGenMode(want.settings.addrGen)},
+		{have.rpFilter, want.rpFilter, "rp_filter loose", inetConf(devconfRPFilter, want.rpFilter)},
+		{have.forwarding, want.forwarding, "forwarding on", inetConf(devconfForwarding, want.forwarding)},
+		{have.addrGen, want.addrGen, "addrgenmode none", addrGenMode(want.addrGen)},
 	} {
-		set(s.want != absent && s.have != absent && s.want != s.have, s.what, s.fill)
+		if s.want != absent && s.have != absent && s.want != s.have {
+			cs = append(cs, change{"set", s.what, func(b *rtnl.Batch) { startLink(b, 0, index, 0, 0); s.fill(b) }})
+		}
 	}
 	return cs
 }
@@ -179,6 +219,30 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 			b.Nest(unix.AF_INET6, func() { b.Uint8(unix.IFLA_INET6_ADDR_GEN_MODE, uint8(value)) }) //nolint:gosec // 1
 		})
 	}
+}
+
+// allowCarrier takes all reasons to be down away too: the kernel refuses while there is one.
+func allowCarrier(b *rtnl.Batch) {
+	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
+		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)
+		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_VALUE, 0)
+	})
+	b.Uint8(unix.IFLA_PROTO_DOWN, 0)
+}
+
+// nowhere is the address that takes a default destination away.
+func nowhere(f subnet.Family) netip.Addr {
+	if f == subnet.IPv4 {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+func groupAttr(f subnet.Family) uint16 {
+	if f == subnet.IPv4 {
+		return unix.IFLA_VXLAN_GROUP
+	}
+	return unix.IFLA_VXLAN_GROUP6
 }
 
 func localAttr(f subnet.Family) uint16 {

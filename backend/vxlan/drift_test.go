@@ -36,7 +36,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		"a second of the key":     {"ip route append 10.5.2.0/24 via 198.18.0.9 dev u0 proto 112 metric 131074", "delete route 10.5.2.0/24 via 198.18.0.9 dev u0 proto 112 metric 131074 (drift)"},
 		"a first of the key":      {"ip route prepend 10.5.2.0/24 via 198.18.0.9 dev u0 proto 112 metric 131074", "delete " + ours + " (drift)\nreplace " + ours + " (drift)"},
 		"a route too many":        {"ip route add 10.9.0.0/24 via 198.18.0.9 dev u0 proto 112", "delete route 10.9.0.0/24 via 198.18.0.9 dev u0 proto 112 metric 0 (drift)"},
-		"a route for a service":   {"ip route add 10.5.2.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 112", "delete route 10.5.2.0/24 tos 16 via 198.18.0.9 dev u0 proto 112 metric 0 (drift)"},
+		"a route for a service":   {"ip route add 10.5.2.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 112", "delete route 10.5.2.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 112 metric 0 (drift)"},
 		"neighbour deleted":       {"ip neigh del 10.5.2.0 dev podlane.1", "add neigh 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1 (drift)"},
 		"neighbour elsewhere":     {"ip neigh replace 10.5.2.0 lladdr 02:00:00:00:00:99 dev podlane.1 nud permanent", "replace neigh 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1 (drift)"},
 		"neighbour ages":          {"ip neigh replace 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1 nud reachable", "replace neigh 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1 (drift)"},
@@ -100,6 +100,7 @@ func TestDriftIsRepairedForIPv6(t *testing.T) {
 		"fdb elsewhere":        {"bridge fdb replace 3e:8b:ea:97:ec:8f dst 2001:db8::9 dev podlane-v6.1 self permanent", "replace fdb 3e:8b:ea:97:ec:8f dst 2001:db8::2 dev podlane-v6.1 (drift)"},
 		"address deleted":      {"ip addr del fd00:5:1::/128 dev podlane-v6.1", "add address fd00:5:1::/128 dev podlane-v6.1 (drift)"},
 		"local address":        {"ip link set podlane-v6.1 type vxlan local 2001:db8::9", "set link podlane-v6.1 local 2001:db8::1 (drift)"},
+		"IPv6 disabled":        {"sysctl -qw net/ipv6/conf/podlane-v6.1/disable_ipv6=1", ipv6Drift},
 		"link-local address":   {"ip link set podlane-v6.1 addrgenmode eui64", "set link podlane-v6.1 addrgenmode none (drift)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +112,25 @@ func TestDriftIsRepairedForIPv6(t *testing.T) {
 			wantOps(t, d.apply(leases(3)).Ops, c.want)
 			d.settled(leases(3))
 		})
+	}
+}
+
+const ipv6Drift = `
+	set net.ipv6.conf.podlane-v6/1.disable_ipv6 = 0 (drift)
+	add address fd00:5:1::/128 dev podlane-v6.1 (drift)
+	add neigh fd00:5:2:: lladdr 3e:8b:ea:97:ec:8f dev podlane-v6.1 (drift)
+	add neigh fd00:5:3:: lladdr c2:14:33:0d:f1:52 dev podlane-v6.1 (drift)
+	add route fd00:5:2::/64 via fd00:5:2:: dev podlane-v6.1 proto 112 metric 131074 onlink (drift)
+	add route fd00:5:3::/64 via fd00:5:3:: dev podlane-v6.1 proto 112 metric 131075 onlink (drift)`
+
+// On a hardened node new interfaces have no IPv6, unless somebody says so.
+func TestIPv6IsOffByDefault(t *testing.T) {
+	d := newNode(t, network(t, configBoth, ""))
+	d.run("sysctl -qw net/ipv6/conf/default/disable_ipv6=1")
+	d.apply(leases(3))
+	d.settled(leases(3))
+	if got := strings.TrimSpace(d.run("cat /proc/sys/net/ipv6/conf/podlane.1/disable_ipv6")); got != "1" {
+		t.Errorf("on the device for IPv4, which needs none, it is %s", got)
 	}
 }
 

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/sysctl"
 )
 
 // writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (of an
@@ -23,8 +26,9 @@ func (p *pass) writeDevices(links []link) bool {
 			stands = true
 			continue
 		}
-		p.w.add("delete", "device", l.device.String(), p.sameDevice())
-		deleteLink(&p.w.batch, l.index)
+		if p.w.add("delete", "device", l.device.String(), p.sameDevice()) {
+			deleteLink(&p.w.batch, l.index)
+		}
 	}
 	if p.name != "" && !stands {
 		p.w.add("add", "device", p.want.device.String(), p.sameDevice())
@@ -51,20 +55,31 @@ func (p *pass) setDevice(links []link) (changed bool, err error) {
 			have = l.device
 		}
 	}
-	if err := p.have.readAddrs(p.w.conn, p.index); err != nil {
+	if p.drawn.addrs, err = p.have.readAddrs(p.w.conn, p.index, p.elsewhere); err != nil {
 		return false, err
 	}
+	if p.want.device.settings.noIPv6 == 0 && have.settings.noIPv6 > 0 {
+		op, err := sysctl.EnableIPv6(p.name)
+		if err != nil {
+			return false, err
+		}
+		op.Drift = p.sameDevice()
+		p.w.done = append(p.w.done, op)
+	}
 	for _, c := range deviceChanges(p.index, have, p.want.device) {
-		p.w.add(c.verb, "device", "link "+p.name+" "+c.what, p.sameDevice())
-		c.request(&p.w.batch)
+		p.change(c)
 	}
 	p.writeAddrs()
 	if !have.up {
-		c := raise(p.index)
-		p.w.add(c.verb, "device", "link "+p.name+" "+c.what, p.sameDevice())
-		c.request(&p.w.batch)
+		p.change(raise(p.index))
 	}
 	return len(p.w.ops) > 0, nil
+}
+
+func (p *pass) change(c change) {
+	if p.w.add(c.verb, "device", "link "+p.name+" "+c.what, p.sameDevice()) {
+		c.request(&p.w.batch)
+	}
 }
 
 // writeAddrs gathers what makes the device's addresses those wanted. The new come first: the last IPv4 address of a
@@ -76,22 +91,24 @@ func (p *pass) writeAddrs() {
 		address(&p.w.batch, unix.RTM_NEWADDR, putFlags, p.index, a.Key)
 	}
 	for _, a := range old {
-		p.w.add("delete", "address", addressText(a, p.name), p.verified && !p.before.addrs[a])
-		address(&p.w.batch, unix.RTM_DELADDR, 0, p.index, a)
+		if p.w.add("delete", "address", addressText(a, p.name), p.verified && !p.before.addrs[a]) {
+			address(&p.w.batch, unix.RTM_DELADDR, 0, p.index, a)
+		}
 	}
 }
 
-// sendDevice sends what concerns the device. Without a device there is no overlay: a refusal ends the pass, with words
-// for those that an operator can do something about.
+// sendDevice sends what concerns the device. A refusal without which there is no overlay ends the pass, with words for
+// those that an operator can do something about; any other is noted like that of an entry, and the pass goes on.
 func (p *pass) sendDevice(links []link) error {
 	before := len(p.w.failed)
 	if err := p.w.send(); err != nil {
 		return err
 	}
-	if len(p.w.failed) == before {
+	i := slices.IndexFunc(p.w.failed[before:], func(f backend.Failure) bool { return vital(f.Op) })
+	if i < 0 {
 		return nil
 	}
-	f := p.w.failed[before]
+	f := p.w.failed[before+i]
 	p.w.failed = p.w.failed[:before] // it is told as the pass's error
 	if err := p.takeBack(); err != nil {
 		return errors.Join(f, err)
@@ -103,6 +120,11 @@ func (p *pass) sendDevice(links []link) error {
 		return p.portTaken(links, f)
 	}
 	return f
+}
+
+// vital tells of an operation on the device whether nothing goes without it: that it stands, is up, and has its address.
+func vital(op backend.Op) bool {
+	return op.Verb == "add" || op.Verb == "replace" || strings.HasSuffix(op.Object, " up")
 }
 
 // takeBack removes the device again that this pass has made and cannot use.
@@ -127,7 +149,8 @@ func (p *pass) taken(links []link, f backend.Failure) error {
 				d.name, d.fixed.vni, d.fixed.port, l.describe(), f.Err)
 		}
 	}
-	return f
+	return fmt.Errorf("add device %s: VNI %d on UDP port %d is taken by a device that was moved to another network namespace: %w",
+		d.name, d.fixed.vni, d.fixed.port, f.Err)
 }
 
 // portTaken says who has the UDP port. A VXLAN device with other extensions than ours does not share its socket.

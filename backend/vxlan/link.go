@@ -24,8 +24,9 @@ func parseLink(m rtnl.Message) (l link, ok bool) {
 	}
 	l.index = int(binary.NativeEndian.Uint32(h[4:]))
 	d := &l.device
-	d.up = binary.NativeEndian.Uint32(h[8:])&unix.IFF_UP != 0
-	d.settings = settings{absent, absent, absent}
+	flags := binary.NativeEndian.Uint32(h[8:])
+	d.up, d.off.arp = flags&unix.IFF_UP != 0, flags&unix.IFF_NOARP != 0
+	d.settings = settings{absent, absent, absent, absent}
 	for attrs.Next() {
 		switch attrs.Type {
 		case unix.IFLA_IFNAME:
@@ -38,6 +39,8 @@ func parseLink(m rtnl.Message) (l link, ok bool) {
 			}
 		case unix.IFLA_MASTER:
 			d.master = attrs.Uint32()
+		case unix.IFLA_PROTO_DOWN:
+			d.off.carrier = attrs.Uint8() != 0
 		case unix.IFLA_AF_SPEC:
 			d.settings = parseSettings(attrs.Nested())
 		case unix.IFLA_LINKINFO:
@@ -74,6 +77,12 @@ func parseVXLAN(d *device, attrs rtnl.Attrs) {
 			d.fixed.family = familyOfAttr(attrs.Type)
 		case unix.IFLA_VXLAN_LEARNING:
 			d.learning = attrs.Uint8() != 0
+		case unix.IFLA_VXLAN_GROUP, unix.IFLA_VXLAN_GROUP6:
+			d.outer.group = attrs.Addr()
+		case unix.IFLA_VXLAN_TTL:
+			d.outer.ttl = attrs.Uint8()
+		case unix.IFLA_VXLAN_DF:
+			d.outer.df = attrs.Uint8()
 		case unix.IFLA_VXLAN_GBP:
 			d.fixed.gbp = true
 		default:
@@ -85,15 +94,13 @@ func parseVXLAN(d *device, attrs rtnl.Attrs) {
 // oddVXLAN tells whether an attribute says something that does not hold of devices which podlane makes.
 func oddVXLAN(a rtnl.Attrs) bool {
 	switch a.Type {
-	case unix.IFLA_VXLAN_GROUP, unix.IFLA_VXLAN_GROUP6:
-		return !a.Addr().IsUnspecified()
-	case unix.IFLA_VXLAN_LINK:
+	case unix.IFLA_VXLAN_LINK, unix.IFLA_VXLAN_LIMIT: // with a limit the kernel refuses further peers
 		return a.Uint32() != 0
 	case unix.IFLA_VXLAN_UDP_CSUM:
 		return a.Uint8() == 0
 	case unix.IFLA_VXLAN_GPE, unix.IFLA_VXLAN_REMCSUM_NOPARTIAL:
 		return true
-	case unix.IFLA_VXLAN_PROXY, unix.IFLA_VXLAN_RSC, unix.IFLA_VXLAN_L2MISS, unix.IFLA_VXLAN_L3MISS,
+	case unix.IFLA_VXLAN_TTL_INHERIT, unix.IFLA_VXLAN_PROXY, unix.IFLA_VXLAN_RSC, unix.IFLA_VXLAN_L2MISS, unix.IFLA_VXLAN_L3MISS,
 		unix.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, unix.IFLA_VXLAN_UDP_ZERO_CSUM6_RX, unix.IFLA_VXLAN_REMCSUM_TX,
 		unix.IFLA_VXLAN_REMCSUM_RX, unix.IFLA_VXLAN_COLLECT_METADATA, unix.IFLA_VXLAN_VNIFILTER:
 		return a.Uint8() != 0
@@ -102,7 +109,7 @@ func oddVXLAN(a rtnl.Attrs) bool {
 }
 
 func parseSettings(families rtnl.Attrs) settings {
-	s := settings{absent, absent, absent}
+	s := settings{absent, absent, absent, absent}
 	for families.Next() {
 		inner := families.Nested()
 		for inner.Next() {
@@ -112,6 +119,8 @@ func parseSettings(families rtnl.Attrs) settings {
 				s.forwarding = settingAt(inner, devconfForwarding)
 			case families.Type == unix.AF_INET6 && inner.Type == unix.IFLA_INET6_ADDR_GEN_MODE:
 				s.addrGen = setting(inner.Uint8())
+			case families.Type == unix.AF_INET6 && inner.Type == unix.IFLA_INET6_CONF:
+				s.noIPv6 = settingAt(inner, devconfNoIPv6)
 			}
 		}
 	}

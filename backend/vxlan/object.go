@@ -53,7 +53,7 @@ func fdbText(mac subnet.MAC, dst netip.Addr, dev string) string {
 func routeText(k routeKey, r route, dev string) string {
 	b := make(words, 0, 128).word("route").prefix(k.prefix)
 	if k.tos != 0 {
-		b = b.word("tos").number(uint64(k.tos))
+		b = b.word("tos").hex(k.tos)
 	}
 	if r.via.IsValid() {
 		b = b.word("via").addr(r.via).word("dev").word(dev)
@@ -75,8 +75,11 @@ func (b words) space() words {
 	return append(b, ' ')
 }
 
-func (b words) word(s string) words         { return append(b.space(), s...) }
-func (b words) number(n uint64) words       { return strconv.AppendUint(b.space(), n, 10) }
+func (b words) word(s string) words   { return append(b.space(), s...) }
+func (b words) number(n uint64) words { return strconv.AppendUint(b.space(), n, 10) }
+func (b words) hex(n uint8) words {
+	return strconv.AppendUint(append(b.space(), "0x"...), uint64(n), 16)
+}
 func (b words) addr(a netip.Addr) words     { return a.AppendTo(b.space()) }
 func (b words) prefix(p netip.Prefix) words { return p.AppendTo(b.space()) }
 

@@ -81,44 +81,60 @@ func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
 
 func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))) } //nolint:gosec // signed in struct ndmsg
 
-// parseRoute reads RTM_NEWROUTE of the main table with our protocol. Links are the kernel's indexes.
-func parseRoute(m rtnl.Message, f subnet.Family) (k routeKey, r route, ok bool) {
+// tableRoute is a route of whatever table and owner, as it stands. Links are the kernel's indexes.
+type tableRoute struct {
+	key      routeKey
+	route    route
+	odd      bool // not as ours are
+	dead     bool // its interface is down: it is passed over
+	protocol uint8
+	what     uint8 // unix.RTN_...
+	table    uint32
+}
+
+// parseRoute reads RTM_NEWROUTE.
+func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
-	if !ok || m.Type != unix.RTM_NEWROUTE || h[0] != socketFamily[f] || h[4] != unix.RT_TABLE_MAIN || h[5] != protocol {
-		return k, r, false
+	if !ok || m.Type != unix.RTM_NEWROUTE && m.Type != unix.RTM_DELROUTE || h[0] != socketFamily[f] {
+		return r, false
 	}
-	k.tos = h[3]
-	dst := netip.IPv4Unspecified()
-	if f == subnet.IPv6 {
-		dst = netip.IPv6Unspecified()
-	}
-	odd := h[6] != unix.RT_SCOPE_UNIVERSE || h[7] != unix.RTN_UNICAST
-	r.onlink = binary.NativeEndian.Uint32(h[8:])&unix.RTNH_F_ONLINK != 0
+	flags := binary.NativeEndian.Uint32(h[8:])
+	r.key.tos, r.table, r.protocol, r.what = h[3], uint32(h[4]), h[5], h[7]
+	r.odd = h[6] != unix.RT_SCOPE_UNIVERSE || h[7] != unix.RTN_UNICAST
+	r.dead, r.route.onlink = flags&unix.RTNH_F_DEAD != 0, flags&unix.RTNH_F_ONLINK != 0
+	dst := nowhere(f)
 	for attrs.Next() {
 		switch attrs.Type {
 		case unix.RTA_DST:
 			dst = attrs.Addr()
+		case unix.RTA_TABLE:
+			r.table = attrs.Uint32()
 		case unix.RTA_PRIORITY:
-			k.metric = attrs.Uint32()
+			r.key.metric = attrs.Uint32()
 		case unix.RTA_GATEWAY:
-			r.via = attrs.Addr()
+			r.route.via = attrs.Addr()
 		case unix.RTA_OIF:
-			r.link = int(attrs.Uint32())
+			r.route.link = int(attrs.Uint32())
 		case unix.RTA_MULTIPATH, rtaNHID, unix.RTA_VIA, unix.RTA_ENCAP, unix.RTA_PREFSRC, unix.RTA_METRICS:
-			odd = true
+			r.odd = true
 		}
 	}
-	if odd || !r.via.IsValid() {
-		r = route{}
-	}
-	k.prefix = netip.PrefixFrom(dst, int(h[1]))
-	return k, r, k.prefix.IsValid() && subnet.FamilyOf(dst) == f
+	r.key.prefix = netip.PrefixFrom(dst, int(h[1]))
+	return r, r.key.prefix.IsValid() && subnet.FamilyOf(dst) == f
 }
 
-// parseAddress reads RTM_NEWADDR: the address with its length, and the index of its interface.
+// ours is the route as a pass compares it: zero where it is not as ours are.
+func (r tableRoute) ours() route {
+	if r.odd || !r.route.via.IsValid() {
+		return route{}
+	}
+	return r.route
+}
+
+// parseAddress reads RTM_NEWADDR and RTM_DELADDR: the address with its length, and the index of its interface.
 func parseAddress(m rtnl.Message) (p netip.Prefix, index int, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofIfAddrmsg)
-	if !ok || m.Type != unix.RTM_NEWADDR {
+	if !ok || m.Type != unix.RTM_NEWADDR && m.Type != unix.RTM_DELADDR {
 		return p, 0, false
 	}
 	var addr, local netip.Addr // IPv6 has no IFA_LOCAL where there is no other end

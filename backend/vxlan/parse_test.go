@@ -1,16 +1,19 @@
 package vxlan
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/podlane/podlane/backend/vxlan/rtnl"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
 )
 
 // FuzzParse reads what a kernel would never send. Its seeds in testdata are messages of Linux 6.18: one of each kind
 // that a pass reads.
 func FuzzParse(f *testing.F) {
-	watch := filter{underlay: 3, own: map[int]bool{4: true}}
+	watch := filter{underlay: underlay.Interface{Index: 3}, own: map[int]bool{4: true}}
+	pods := netip.MustParsePrefix("10.5.0.0/16")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for m, rest, ok := rtnl.Next(data); ok; m, rest, ok = rtnl.Next(rest) {
 			watch.matters(m)
@@ -25,8 +28,14 @@ func FuzzParse(f *testing.F) {
 				if a, mac, ok := parseNeighbour(m, family, 4); ok && subnet.FamilyOf(a) != family {
 					t.Errorf("%s neighbour %v %v", family, a, mac)
 				}
-				if k, r, ok := parseRoute(m, family); ok && (!k.prefix.IsValid() || subnet.FamilyOf(k.prefix.Addr()) != family) {
-					t.Errorf("%s route %v %v", family, k, r)
+				if r, ok := parseRoute(m, family); ok {
+					if p := r.key.prefix; !p.IsValid() || subnet.FamilyOf(p.Addr()) != family {
+						t.Errorf("%s route %v", family, r)
+					}
+					_ = r.text("eth0")
+				}
+				if r, ok := parseRule(m, family); ok && r.always(pods) && !r.mayMatch(pods) {
+					t.Errorf("%s rule %s matches all and none", family, r)
 				}
 			}
 			if e, ok := parseFDB(m, 4); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,10 @@ const maxRounds = 8
 // pass makes one family's state what it should be.
 type pass struct {
 	family   subnet.Family
-	name     string // of the device that should stand; empty where the family is off
-	index    int    // of that device
+	name     string       // of the device that should stand; empty where the family is off
+	index    int          // of that device
+	network  netip.Prefix // of the family's pods
+	subnet   netip.Prefix // our own
 	underlay underlay.Interface
 	w        writer
 	have     *state
@@ -28,6 +31,7 @@ type pass struct {
 	before   state // what the last pass left; for labels only
 	verified bool  // there was a last pass, and it found all as it should be
 	made     bool  // this pass made the device
+	drawn    drawn
 	links    map[int]string
 }
 
@@ -91,7 +95,7 @@ func (p *pass) readEntries() (blocked blocking, err error) {
 			return blocked, err
 		}
 	}
-	blocked.routes, err = p.have.readRoutes(p.w.conn, p.family, p.index)
+	blocked.routes, p.drawn.routes, err = p.have.readRoutes(p.w.conn, p.family, p.index, p.elsewhere)
 	return blocked, err
 }
 

@@ -1,7 +1,6 @@
 package vxlan
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -68,17 +67,19 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 	return l, nil
 }
 
-// readAddrs reads a device's addresses, of both families.
-func (s *state) readAddrs(c *rtnl.Conn, index int) error {
-	return dump(c, "addresses", func(b *rtnl.Batch) {
-		h := make([]byte, unix.SizeofIfAddrmsg)
-		binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // the kernel's interface indexes are positive
-		b.Start(unix.RTM_GETADDR, 0, h...)
-	}, func() { clear(s.addrs) }, func(m rtnl.Message) {
-		if p, at, ok := parseAddress(m); ok && at == index {
+// readAddrs reads a device's addresses, of both families, and returns those of other interfaces that are within.
+func (s *state) readAddrs(c *rtnl.Conn, index int, within func(netip.Prefix) bool) (others []otherAddr, err error) {
+	err = dump(c, "addresses", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)
+	}, func() { clear(s.addrs); others = nil }, func(m rtnl.Message) {
+		switch p, at, ok := parseAddress(m); {
+		case ok && at == index:
 			s.addrs[p] = true
+		case ok && within(hostPrefix(p.Addr())):
+			others = append(others, otherAddr{p, at})
 		}
 	})
+	return others, err
 }
 
 // readNeighbours reads the neighbours on a device.
@@ -121,27 +122,59 @@ type stray struct {
 	route route
 }
 
-// readRoutes reads the routes of ours through whatever device, and those that stand beside another of the same key.
-func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []stray, err error) {
-	err = dump(c, "routes", func(b *rtnl.Batch) {
-		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0)
-		b.Uint32(unix.RTA_TABLE, unix.RT_TABLE_MAIN)
-	}, func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
-		k, r, ok := parseRoute(m, f)
-		if !ok {
+// readRoutes reads the main table: the routes of ours through whatever device, those that stand beside another of the
+// same key, and those of others that are within.
+func (s *state) readRoutes(
+	c *rtnl.Conn, f subnet.Family, own int, within func(netip.Prefix) bool,
+) (strays []stray, others []tableRoute, err error) {
+	start := func() { clear(s.routes); strays, others = nil, nil }
+	err = readTable(c, f, unix.RT_TABLE_MAIN, start, func(r tableRoute) {
+		if r.protocol != protocol {
+			if within(r.key.prefix) {
+				others = append(others, r)
+			}
 			return
 		}
-		if own != 0 && r.link == own {
-			r.link = ownDevice
+		if own != 0 && r.route.link == own {
+			r.route.link = ownDevice
 		}
-		if _, several := s.routes[k]; several {
-			strays = append(strays, stray{k, r})
-			return
+		switch _, several := s.routes[r.key]; {
+		case several:
+			strays = append(strays, stray{r.key, r.ours()})
+		default:
+			s.routes[r.key] = r.ours()
 		}
-		s.routes[k] = r
 	})
-	if errors.Is(err, unix.ENOENT) { // the kernel makes the main table with its first route
+	return strays, others, err
+}
+
+func readTable(c *rtnl.Conn, f subnet.Family, table uint32, start func(), each func(tableRoute)) error {
+	err := dump(c, "routes", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+		b.Uint32(unix.RTA_TABLE, table)
+	}, start, func(m rtnl.Message) {
+		if r, ok := parseRoute(m, f); ok && r.table == table {
+			each(r)
+		}
+	})
+	if errors.Is(err, unix.ENOENT) { // the kernel makes a table with its first route
+		return nil
+	}
+	return err
+}
+
+// readRules reads the routing rules of a family, in the order in which the kernel asks them. A kernel without policy
+// routing has none.
+func readRules(c *rtnl.Conn, f subnet.Family) (rules []rule, err error) {
+	err = dump(c, "rules", func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETRULE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	}, func() { rules = nil }, func(m rtnl.Message) {
+		if r, ok := parseRule(m, f); ok {
+			rules = append(rules, r)
+		}
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil, nil
 	}
-	return strays, err
+	return rules, err
 }

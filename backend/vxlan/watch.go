@@ -2,13 +2,13 @@ package vxlan
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend/vxlan/rtnl"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
 )
 
 // gather is how long changes gather after a kick before the next. A pass of ours over thousands of peers is as many
@@ -19,6 +19,7 @@ var groups = []int{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, // forwarding and the reverse path filter
 }
 
@@ -70,12 +71,13 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // filter tells the notifications that may concern the backend from the pods' devices, neighbours and routes.
 type filter struct {
-	underlay int
+	network  subnet.Network
+	underlay underlay.Interface
 	own      map[int]bool // indexes of our devices
 }
 
 func (b *Backend) newFilter() (filter, error) {
-	f := filter{underlay: b.underlay.Index, own: map[int]bool{}}
+	f := filter{network: b.network, underlay: b.underlay, own: map[int]bool{}}
 	conn, err := rtnl.Dial()
 	if err != nil {
 		return f, err
@@ -93,26 +95,25 @@ func isOwn(l link) bool {
 }
 
 // matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our
-// VNI and port.
+// VNI and port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take
+// traffic from a peer. What comes and goes with each pod has only a link-local one.
 func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
-		return ok && (l.kind == kind || l.index == f.underlay || isOwn(l))
+		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l))
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		h, _, ok := m.Header(unix.SizeofNdMsg)
 		return ok && f.own[ndIndex(h)]
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		h, _, ok := m.Header(unix.SizeofIfAddrmsg)
-		if !ok {
-			return false
-		}
-		index := int(binary.NativeEndian.Uint32(h[4:]))
-		return f.own[index] || index == f.underlay
+		a, index, ok := parseAddress(m)
+		return ok && (f.own[index] || !a.Addr().IsLinkLocalUnicast())
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		return f.routeMatters(m)
 	case unix.RTM_NEWNETCONF:
 		return f.settingMatters(m)
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+		return true
 	}
 	return false
 }
@@ -134,27 +135,20 @@ const (
 	netconfAll     = -1 // NETCONFA_IFINDEX_ALL
 )
 
-// routeMatters: a default route, which leads to the underlay; a route with our protocol, through our device, or with a metric of ours: somebody else's may have
-// taken the place of one.
+// routeMatters: a default route, or one that the kernel makes for an address, which may lead to another underlay; a route
+// with our protocol, through our device, or with a metric of ours: somebody else's may have taken the place of one; and
+// any within the pod network that is not of a single address, as those to pods are.
 func (f filter) routeMatters(m rtnl.Message) bool {
-	h, attrs, ok := m.Header(unix.SizeofRtMsg)
-	if !ok || h[4] != unix.RT_TABLE_MAIN {
-		return false
-	}
-	if byDefault := h[1] == 0; byDefault || h[5] == protocol {
-		return true
-	}
-	for attrs.Next() {
-		switch attrs.Type {
-		case unix.RTA_OIF:
-			if f.own[int(attrs.Uint32())] {
-				return true
-			}
-		case unix.RTA_PRIORITY:
-			if metric := attrs.Uint32(); metric >= metricDirect && metric < metricTunnel+metricRoom {
-				return true
-			}
+	for _, family := range subnet.Families {
+		r, ok := parseRoute(m, family)
+		if !ok || r.table != unix.RT_TABLE_MAIN {
+			continue
 		}
+		p, pods := r.key.prefix, f.network.Range(family).Prefix
+		return p.Bits() == 0 || r.protocol == protocol || f.own[r.route.link] ||
+			r.key.metric >= metricDirect && r.key.metric < metricTunnel+metricRoom ||
+			r.protocol == unix.RTPROT_KERNEL && p.Addr().IsGlobalUnicast() ||
+			pods.IsValid() && covers(pods, p) && !p.IsSingleIP()
 	}
 	return false
 }

@@ -1,0 +1,150 @@
+package vxlan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// named is the leases of the peers, which have names.
+func named(last int) []subnet.Lease {
+	ls := leases(last)
+	for i := range ls {
+		ls[i].Node.Name = fmt.Sprintf("n%d", i+2)
+	}
+	return ls
+}
+
+// TestTrafficIsDrawnAway lets somebody else have what takes packets to peers elsewhere, or only looks like it. It is said,
+// and left alone.
+func TestTrafficIsDrawnAway(t *testing.T) {
+	for name, c := range map[string]struct{ command, want string }{
+		"nothing":           {"", ""},
+		"half of a peer":    {"ip route add 10.5.3.0/25 dev e0 proto static", "route 10.5.3.0/25 dev e0 proto static takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev e0 proto static"},
+		"one pod":           {"ip route add 10.5.3.7 via 198.18.0.9", "route 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot"},
+		"a lower metric":    {"ip route add 10.5.3.0/24 via 198.18.0.9 proto bird metric 32", "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32"},
+		"a type of service": {"ip route add 10.5.3.0/24 tos 0x10 via 198.18.0.9 metric 200000 proto 99", "route 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000"},
+		"a black hole":      {"ip route add blackhole 10.5.3.0/26", "route blackhole 10.5.3.0/26 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del blackhole 10.5.3.0/26 proto boot"},
+		"past our device":   {"ip route add 10.5.3.0/25 dev podlane.1", "route 10.5.3.0/25 dev podlane.1 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev podlane.1 proto boot"},
+		"several hops":      {"ip route add 10.5.3.0/25 nexthop via 198.18.0.8 nexthop via 198.18.0.9", "route 10.5.3.0/25 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 proto boot"},
+		"an address":        {"ip addr add 10.5.3.1/24 dev e0", "address 10.5.3.1/24 dev e0 takes traffic to peer n3 (10.5.3.0/24); remove it: ip addr del 10.5.3.1/24 dev e0"},
+		"another end":       {"ip addr add 192.0.2.1 peer 10.5.3.9/32 dev e0", "route 10.5.3.9/32 dev e0 proto kernel takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.9/32 dev e0 proto kernel"},
+		"IPv6, half":        {"ip -6 route add fd00:5:3::/65 dev e0", "route fd00:5:3::/65 dev e0 proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del fd00:5:3::/65 dev e0 proto boot metric 1024"},
+		"IPv6, unreachable": {"ip -6 route add unreachable fd00:5:3::/64", "route unreachable fd00:5:3::/64 dev lo proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del unreachable fd00:5:3::/64 dev lo proto boot metric 1024"},
+		"IPv6 address":      {"ip addr add fd00:5:3::9/128 dev e0 nodad", "address fd00:5:3::9/128 dev e0 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip addr del fd00:5:3::9/128 dev e0"},
+
+		"rule":                 {"ip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all to 10.5.0.0/16 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 from all to 10.5.0.0/16 lookup 9"},
+		"rule for pods":        {"ip rule add pref 100 from 10.5.1.0/24 lookup 300\nip route add default via 198.18.0.9 table 300", "rule pref 100 from 10.5.1.0/24 lookup 300, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 from 10.5.1.0/24 lookup 300"},
+		"rule without a table": {"ip rule add pref 100 prohibit to 10.5.3.0/24", "rule pref 100 from all to 10.5.3.0/24 prohibit takes traffic to pods before the main table; remove it: ip rule del pref 100 from all to 10.5.3.0/24 prohibit"},
+		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 not from 192.0.2.0/24 lookup 9"},
+		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "rule pref 100 from all unreachable takes traffic to pods before the main table; remove it: ip -6 rule del pref 100 from all unreachable"},
+		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "rule pref 32765 not from all lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 32765 not from all lookup 51820"},
+		"main table not asked": {"ip rule del pref 32766", "no IPv4 rule leads packets to pods to the main table; add it: ip rule add pref 32766 lookup main"},
+		"wireguard":            {"ip rule add pref 32764 lookup main suppress_prefixlength 0\nip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", ""},
+		"rule, empty table":    {"ip rule add pref 220 lookup 220", ""},
+		"rule, throwing table": {"ip rule add pref 220 lookup 220\nip route add throw 10.0.0.0/8 table 220\nip route add 192.0.2.0/24 dev e0 table 220", ""},
+		"rule, our own pods":   {"ip rule add pref 220 lookup 220\nip route add 10.5.1.0/24 dev e0 table 220", ""},
+		"rule, suppressed":     {"ip rule add pref 220 lookup 220 suppress_prefixlength 0\nip route add default dev e0 table 220", ""},
+		"rule with a mark":     {"ip rule add pref 100 fwmark 0x200/0xf00 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule by interface":    {"ip rule add pref 100 iif e0 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule of another net":  {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip rule add pref 101 to 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule behind main":     {"ip rule add pref 40000 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"the bridge":           {"ip addr add 10.5.1.1/24 dev e0\nip addr add fd00:5:1::1/64 dev e0 nodad", ""},
+		"our own pods":         {"ip route add 10.5.1.7 dev e0\nip route add blackhole 10.5.1.128/25", ""},
+		"a higher metric":      {"ip route add 10.5.3.0/24 via 198.18.0.9 metric 200000", ""},
+		"a wider route":        {"ip route add 10.5.0.0/16 via 198.18.0.9\nip route add 10.4.0.0/14 via 198.18.0.9\nip route add default via 198.18.0.9", ""},
+		"nobody's subnet":      {"ip route add 10.5.99.0/24 via 198.18.0.9\nip addr add 10.5.98.1/24 dev e0", ""},
+		"the same way":         {"ip route add 10.5.3.0/24 via 10.5.3.0 dev podlane.1 onlink", ""},
+		"another table":        {"ip route add 10.5.3.0/25 via 198.18.0.9 table 9", ""},
+		"another place":        {"ip route add 10.6.3.0/25 via 198.18.0.9", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newNode(t, network(t, configBoth, ""))
+			d.run("ip link add e0 type veth peer name e1")
+			d.run("ip link set e0 up")
+			d.run("ip link set e1 up")
+			d.apply(named(4))
+			for command := range strings.Lines(c.command) {
+				d.run(command)
+			}
+			r := d.apply(named(4))
+			wantOps(t, r.Ops, "")
+			if got := strings.Join(r.Notes, "\n"); got != c.want {
+				t.Errorf("notes\n%s\nwant\n%s", got, c.want)
+			}
+			if remove := remedy(c.want); remove != "" {
+				d.run(remove)
+				if r := d.apply(named(4)); len(r.Notes) != 0 || len(r.Ops) != 0 {
+					t.Errorf("after %q: notes %q, and wrote:\n%s", remove, r.Notes, texts(r.Ops))
+				}
+			}
+		})
+	}
+}
+
+// remedy is the command in a note.
+func remedy(note string) string {
+	_, after, _ := strings.Cut(note, " it: ")
+	return after
+}
+
+func TestTrafficIsDrawnFromADirectRoute(t *testing.T) {
+	d := newNode(t, network(t, configIPv4, `"DirectRouting":true`))
+	d.run("ip route add 10.5.3.0/24 via 198.18.0.9 metric 7")
+	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 takes traffic to peer 10.5.3.0/24; " +
+		"remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7"
+	if got := d.apply(leases(3)).Notes; !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// Another overlay left its routes to all nodes: the notes are bounded.
+func TestMuchIsDrawnAway(t *testing.T) {
+	d := newNode(t, network(t, configIPv4, ""))
+	var batch strings.Builder
+	for i := 2; i <= 40; i++ {
+		fmt.Fprintf(&batch, "ip route add 10.5.%d.0/24 via 198.18.0.9\n", i)
+	}
+	if _, err := d.Run("sh", "-ec", batch.String()); err != nil {
+		t.Fatal(err)
+	}
+	got := d.apply(leases(40)).Notes
+	if len(got) != backend.MaxNotes || got[backend.MaxNotes-1] != "30 more addresses, routes and rules take traffic to peers" {
+		t.Errorf("%d notes: %q", len(got), got)
+	}
+}
+
+func TestVictim(t *testing.T) {
+	pods := netip.MustParsePrefix("10.5.0.0/16")
+	routes := map[routeKey]route{}
+	for p, base := range map[string]uint32{"10.5.3.0/24": metricTunnel, "10.5.4.0/24": metricDirect, "10.5.8.0/22": metricTunnel} {
+		prefix := netip.MustParsePrefix(p)
+		routes[routeKey{prefix: prefix, metric: base + index(pods, prefix)}] = route{}
+	}
+	for _, c := range []struct {
+		prefix string
+		metric uint32
+		want   string
+	}{
+		{"10.5.3.0/24", 0, "10.5.3.0/24"},
+		{"10.5.3.0/24", metricTunnel + 2, "10.5.3.0/24"},
+		{"10.5.3.0/24", metricTunnel + 3, ""},
+		{"10.5.3.128/25", 1 << 30, "10.5.3.0/24"},
+		{"10.5.4.0/24", metricDirect + 5, ""},
+		{"10.5.4.7/32", 0, "10.5.4.0/24"},
+		{"10.5.11.0/24", 0, "10.5.8.0/22"},
+		{"10.5.12.0/24", 0, ""},
+		{"10.5.0.0/16", 0, ""},
+		{"0.0.0.0/0", 0, ""},
+	} {
+		key, found := victim(pods, netip.MustParsePrefix(c.prefix), c.metric, routes)
+		if found != (c.want != "") || found && key.prefix.String() != c.want {
+			t.Errorf("%s metric %d: %v, %v, want %s", c.prefix, c.metric, key.prefix, found, c.want)
+		}
+	}
+}

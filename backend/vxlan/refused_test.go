@@ -1,0 +1,133 @@
+package vxlan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// The kernel takes no gateway that is an address of the node itself: the route to one of three peers is refused for as
+// long as somebody has given the node the peer's first address.
+func TestKernelRefusesOnePeer(t *testing.T) {
+	d := newNode(t, network(t, configBoth, ""))
+	peers := leases(4)
+	d.run("ip addr add 10.5.3.0/32 dev lo")
+	const refused = "add route 10.5.3.0/24 via 10.5.3.0 dev podlane.1 proto 112 metric 131075 onlink: "
+	for round := range 3 { // each pass tries again
+		r, err := d.try(peers)
+		if err != nil || r.Peers != 2 || len(r.Failed) != 1 || len(r.Unwell) != 1 {
+			t.Fatalf("round %d: %d peers, failed %v, unwell %v, %v", round, r.Peers, r.Failed, r.Unwell, err)
+		}
+		if u := r.Unwell[0]; u.Key != peers[1].Pair().Key() || u.Reason != r.Failed[0].Error() || !strings.HasPrefix(u.Reason, refused) ||
+			!strings.Contains(u.Reason, "invalid argument") {
+			t.Errorf("unwell %+v, want the lease's key and %s", u, refused)
+		}
+		if round > 0 && len(r.Ops) > 0 {
+			t.Errorf("round %d wrote\n%s", round, texts(r.Ops))
+		}
+	}
+	for _, reached := range []string{"10.5.2.9", "10.5.4.9", "fd00:5:2::9", "fd00:5:3::9", "fd00:5:4::9"} {
+		if got := d.run("ip route get " + reached); !strings.Contains(got, "dev podlane") {
+			t.Errorf("to %s: %s", reached, got)
+		}
+	}
+	d.run("ip addr del 10.5.3.0/32 dev lo")
+	r := d.apply(peers)
+	wantOps(t, r.Ops, strings.TrimSuffix(refused, ": "))
+	if len(r.Unwell) != 0 {
+		t.Errorf("unwell %v", r.Unwell)
+	}
+	d.settled(peers)
+}
+
+// A refusal concerns new entries alone: what stands is not looked at anew, and not written.
+func TestPeerThatStandsIsNotRefused(t *testing.T) {
+	d := newNode(t, network(t, configIPv4, ""))
+	d.apply(leases(3))
+	d.run("ip addr add 10.5.3.0/32 dev lo")
+	d.settled(leases(3))
+}
+
+// What is unwell is named up to a bound, and counted.
+func TestManyRefusals(t *testing.T) {
+	ls := many(subnet.MaxSkips + 52)
+	d := newNode(t, network(t, configLarge, ""))
+	d.self = ls[0]
+	for _, l := range ls[2:] {
+		d.run("ip addr add " + l.IPv4.Subnet.Addr().String() + "/32 dev lo")
+	}
+	r, err := d.try(ls[1:])
+	if err != nil || r.Peers != 1 || len(r.Failed) != len(ls)-2 || len(r.Unwell) != subnet.MaxSkips {
+		t.Errorf("%d peers, %d failed, %d unwell, %v", r.Peers, len(r.Failed), len(r.Unwell), err)
+	}
+}
+
+// Somebody else is faster at deleting: that is what was wanted.
+func TestSomebodyDeletesWhatAPassIsAboutToDelete(t *testing.T) {
+	for name, faster := range map[string]string{
+		"the route":     "ip route del 10.5.3.0/24",
+		"the FDB entry": "bridge fdb del e6:ad:78:43:1a:d0 dev podlane.1 self",
+		"the neighbour": "ip neigh del 10.5.3.0 dev podlane.1",
+		"all":           "ip route del 10.5.3.0/24\nbridge fdb del e6:ad:78:43:1a:d0 dev podlane.1 self\nip neigh del 10.5.3.0 dev podlane.1",
+		"the device":    "ip link del podlane.1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newNode(t, network(t, configIPv4, ""))
+			d.apply(leases(3))
+			d.between(leases(2), func() {
+				for command := range strings.Lines(faster) {
+					d.run(command)
+				}
+			})
+			r := d.apply(leases(2))
+			if name != "the device" && len(r.Ops) != 0 {
+				t.Errorf("left to do:\n%s", texts(r.Ops))
+			}
+			d.settled(leases(2))
+		})
+	}
+}
+
+// between runs the first round of a pass, with something in between its read and its write.
+func (d *node) between(peers []subnet.Lease, meanwhile func()) {
+	d.Helper()
+	err := d.Do(func() error {
+		p, close := d.pass(peers)
+		defer close()
+		links, err := readLinks(p.w.conn)
+		if err != nil {
+			return err
+		}
+		p.noteLinks(links)
+		blocked, err := p.readEntries()
+		if err != nil {
+			return err
+		}
+		p.writeEntries(blocked)
+		meanwhile()
+		err = p.w.send()
+		for _, f := range p.w.failed {
+			d.Error(f)
+		}
+		return err
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+// pass is one of the IPv4 family as Apply makes it.
+func (d *node) pass(peers []subnet.Lease) (p *pass, done func()) {
+	d.Helper()
+	conn, err := rtnl.Dial()
+	if err != nil {
+		d.Fatal(err)
+	}
+	want, _ := plan(subnet.IPv4, d.backend.network, d.backend.underlay, d.self, peers)
+	have := newState(0)
+	return &pass{
+		family: subnet.IPv4, name: want.device.name, underlay: d.backend.underlay, w: writer{conn: conn}, have: &have, want: want,
+	}, conn.Close
+}

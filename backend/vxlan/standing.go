@@ -1,0 +1,67 @@
+package vxlan
+
+import (
+	"strings"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// standing counts the peers of which everything stands, in each family that they are programmed in, and says of the
+// others what the kernel refused. A family whose pass could not end has neither.
+func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Skip) {
+	var refused [len(subnet.Families)]map[string]backend.Failure
+	for _, f := range subnet.Families {
+		refused[f] = byObject(b.families[f].failed)
+	}
+	for _, p := range peers {
+		stands, missing := false, false
+		var reasons []string
+		for _, f := range subnet.Families {
+			e := p.Endpoint(f)
+			if !b.network.Range(f).On() || !e.Subnet.IsValid() || unfit(p, e, b.network.VXLAN.VNI) != "" {
+				continue
+			}
+			m := &b.families[f]
+			ok := m.verified && (len(m.failed) == 0 || m.before.carries(f, b.network, b.underlay, e))
+			stands, missing = stands || ok, missing || !ok
+			if m.verified && !ok {
+				reasons = append(reasons, b.refusal(f, e, refused[f]))
+			}
+		}
+		if stands && !missing {
+			count++
+		}
+		if len(reasons) > 0 && len(unwell) < subnet.MaxSkips {
+			unwell = append(unwell, subnet.Skip{Key: p.Pair().Key(), Reason: strings.Join(reasons, "; ")})
+		}
+	}
+	return count, unwell
+}
+
+// byObject is what could not be put, by its object.
+func byObject(failed []backend.Failure) map[string]backend.Failure {
+	m := make(map[string]backend.Failure, len(failed))
+	for _, f := range failed {
+		if f.Op.Verb != "delete" {
+			m[f.Op.Object] = f
+		}
+	}
+	return m
+}
+
+// refusal is the first of a peer's entries that the kernel refused, with its words.
+func (b *Backend) refusal(f subnet.Family, e subnet.Endpoint, refused map[string]backend.Failure) string {
+	key, r := peerRoute(f, b.network, b.underlay, e)
+	dev := deviceName(f, b.network.VXLAN.VNI)
+	objects := []string{neighbourText(r.via, e.MAC, dev), fdbText(e.MAC, e.PublicIP, dev), routeText(key, r, dev)}
+	if r.link != ownDevice {
+		objects = []string{routeText(key, r, b.underlay.Name)}
+	}
+	for _, object := range objects {
+		if f, is := refused[object]; is {
+			return f.Error()
+		}
+	}
+	return "it does not stand"
+}
