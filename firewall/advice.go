@@ -11,8 +11,8 @@ import (
 )
 
 // Advice says what other firewalls on this node may hold up, with the commands that allow it: firewalld, ufw, chains of
-// others that drop what they forward, and iptables-legacy where its program is absent. It changes nothing, and works in
-// the network namespace of the thread that calls it.
+// others that drop by default what they forward or what comes in, and iptables-legacy where its program is absent or may
+// not be run. It changes nothing, and works in the network namespace of the thread that calls it.
 func Advice(n subnet.Network) ([]string, error) {
 	have, err := read()
 	if err != nil {
@@ -36,7 +36,8 @@ func advise(have snapshot, n subnet.Network) (advice []string) {
 		}
 		advice = append(advice, say("firewalld is active", append(commands, "firewall-cmd --reload")))
 	}
-	if slices.ContainsFunc(have.chains, func(c heldChain) bool { return strings.HasPrefix(c.name, "ufw-") || strings.HasPrefix(c.name, "ufw6-") }) {
+	ufw := slices.ContainsFunc(have.chains, func(c heldChain) bool { return strings.HasPrefix(c.name, "ufw-") || strings.HasPrefix(c.name, "ufw6-") })
+	if ufw {
 		commands := []string{fmt.Sprintf("ufw allow %d/udp", n.VXLAN.Port)}
 		for _, p := range n.Prefixes() {
 			commands = append(commands, fmt.Sprintf("ufw allow from %s", p), fmt.Sprintf("ufw route allow from %s", p), fmt.Sprintf("ufw route allow to %s", p))
@@ -44,19 +45,26 @@ func advise(have snapshot, n subnet.Network) (advice []string) {
 		advice = append(advice, say("ufw is active", commands))
 	}
 	for _, c := range have.chains {
-		if dropsForwarded(c) {
+		if dropsByDefault(c, nftables.ChainHookInput) && c.table != "firewalld" && !ufw {
+			advice = append(advice, fmt.Sprintf("chain %s %s %s drops what no rule of it accepts; to let the tunnels' packets in, where no rule does yet, run: nft insert rule %[1]s %[2]s %[3]s udp dport %[4]d accept",
+				family(c.family), c.table, c.name, n.VXLAN.Port))
+		}
+		if dropsByDefault(c, nftables.ChainHookForward) && !isIptables(c) {
 			advice = append(advice, say(fmt.Sprintf("chain %s %s %s drops what no rule of it accepts", family(c.family), c.table, c.name), acceptIn(c, n)))
 		}
 	}
 	return advice
 }
 
-// dropsForwarded tells whether a chain is somebody's own that drops by default; planForward sees to iptables'.
-func dropsForwarded(c heldChain) bool {
+// dropsByDefault tells whether a chain of IP packets drops at a hook what it does not accept.
+func dropsByDefault(c heldChain, hook *nftables.ChainHook) bool {
 	known := []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyIPv4, nftables.TableFamilyIPv6}
-	iptables := c.family != nftables.TableFamilyINet && c.table == filter && c.name == forwardChain
-	return c.base.kind != "" && c.base.hook == *nftables.ChainHookForward && c.base.policy == nftables.ChainPolicyDrop &&
-		slices.Contains(known, c.family) && !iptables
+	return c.base.kind != "" && c.base.hook == *hook && c.base.policy == nftables.ChainPolicyDrop && slices.Contains(known, c.family)
+}
+
+// isIptables tells whether a chain is iptables' FORWARD, which planForward sees to.
+func isIptables(c heldChain) bool {
+	return c.family != nftables.TableFamilyINet && c.table == filter && c.name == forwardChain
 }
 
 func acceptIn(c heldChain, n subnet.Network) (commands []string) {
@@ -78,7 +86,7 @@ func adviseLegacy(n subnet.Network, f subnet.Family) string {
 	for _, r := range legacyRules(n, f) {
 		commands = append(commands, iptables[f].legacy+" -I"+strings.TrimPrefix(r, "-A"))
 	}
-	return say(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed: if its FORWARD policy is DROP", iptables[f].legacy), commands)
+	return say(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed, or podlaned lacks CAP_NET_RAW, which it needs: if its FORWARD policy is DROP", iptables[f].legacy), commands)
 }
 
 func say(state string, commands []string) string {

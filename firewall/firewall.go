@@ -1,12 +1,14 @@
-// Package firewall keeps the node's own nftables table, and the one pair of rules in iptables' FORWARD chain without
-// which Docker's DROP would hold up the pods. Everything is read from the kernel, compared, and written only where it
-// differs.
+// Package firewall keeps the node's own nftables table: who may send the node VXLAN, what pods may not send, and what is
+// masqueraded; and the one pair of rules in iptables' FORWARD chain without which Docker's DROP would hold up the pods.
+// Everything is read from the kernel, compared, and written only where it differs.
 package firewall
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
@@ -15,8 +17,10 @@ import (
 // Firewall makes the kernel's firewall equal to Rules. The zero value is ready. What it remembers only tells drift from
 // news in its report. It is for one goroutine at a time.
 type Firewall struct {
-	rules    Rules           // of the last Apply that was verified
-	verified map[string]bool // what stood in the kernel then, by the object of its op
+	rules   Rules             // of the last Apply that was verified
+	table   table             // what stood in the kernel then,
+	foreign []string          // and in others' chains, by the objects of their ops
+	dropped map[string]uint64 // as the kernel had counted then
 }
 
 // Apply makes the node's own table, and where iptables' FORWARD policy is DROP the rules there, equal to r, and reads
@@ -26,19 +30,38 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	r = r.tidy()
 	want := targetOf(r)
-	ops, stands, err := want.apply(ctx)
-	for i, op := range ops {
-		ops[i].Drift = w.verified[op.Object] || r == w.rules && op.Verb != "add"
-	}
+	did, err := want.apply(ctx)
+	w.tellDrift(did.ops, r)
 	if err != nil {
-		return ops, err
+		return did.ops, err
 	}
-	w.rules, w.verified = r, map[string]bool{}
-	for _, object := range stands {
-		w.verified[object] = true
+	w.rules, w.table, w.foreign, w.dropped = r, want.table, did.stands, countDrops(did.have)
+	return did.ops, nil
+}
+
+// Dropped tells how many packets the rules of the node's own table have dropped, by reason: "vxlan_not_from_a_peer",
+// "vxlan_from_a_wrong_interface", "vxlan_from_a_pod", "pod_source_forged" and "http_from_a_pod". It is as the kernel had
+// counted at the last Apply without an error, and lacks the reasons that its Rules gave no rule for. A count begins again
+// where somebody has removed its rule.
+func (w *Firewall) Dropped() map[string]uint64 { return maps.Clone(w.dropped) }
+
+// tellDrift marks the ops that put back what had stood, and those that changed what was not to change.
+func (w *Firewall) tellDrift(ops []backend.Op, r Rules) {
+	if len(ops) == 0 {
+		return
 	}
-	return ops, nil
+	stood := map[string]bool{}
+	if w.table.chains != nil { // something has been verified
+		for _, object := range slices.Concat(objects(w.table), w.foreign) {
+			stood[object] = true
+		}
+	}
+	same := r.equal(w.rules)
+	for i, op := range ops {
+		ops[i].Drift = same && op.Verb != "add" || stood[op.Object] && op.Verb != "delete"
+	}
 }
 
 // target is all that is to stand in the kernel.
@@ -66,40 +89,45 @@ func (t target) plans(have snapshot) []plan {
 	return plans
 }
 
-// apply returns what it wrote and, by the objects of their ops, what of the target stands in the kernel.
-func (t target) apply(ctx context.Context) (ops []backend.Op, stands []string, err error) {
-	have, err := read()
-	if err != nil {
-		return nil, nil, err
+// outcome is what was written, what of the foreign rules stands then, and what was read last.
+type outcome struct {
+	ops    []backend.Op
+	stands []string
+	have   snapshot
+}
+
+func (t target) apply(ctx context.Context) (did outcome, err error) {
+	if did.have, err = read(); err != nil {
+		return did, err
 	}
-	plans := t.plans(have)
-	ops, err = commitAll(plans)
-	if len(ops) > 0 && err == nil {
-		plans, err = t.verify()
+	plans := t.plans(did.have)
+	did.ops, err = commitAll(plans)
+	if len(did.ops) > 0 && err == nil {
+		did.have, plans, err = t.verify()
 	}
 	for _, p := range plans {
-		stands = append(stands, p.stands...)
+		did.stands = append(did.stands, p.stands...)
 	}
 	errs := []error{err}
 	for _, f := range subnet.Families {
 		l, err := applyLegacy(ctx, t.legacy[f], f)
-		ops, stands, errs = append(ops, l.ops...), append(stands, l.stands...), append(errs, err)
+		did.ops, did.stands, errs = append(did.ops, l.ops...), append(did.stands, l.stands...), append(errs, err)
 	}
-	return ops, stands, errors.Join(errs...)
+	return did, errors.Join(errs...)
 }
 
-func (t target) verify() ([]plan, error) {
+func (t target) verify() (snapshot, []plan, error) {
 	have, err := read()
 	if err != nil {
-		return nil, err
+		return have, nil, err
 	}
 	plans := t.plans(have)
 	for _, p := range plans {
 		if len(p.ops) > 0 {
-			return plans, fmt.Errorf("verify nftables: after the write there is still to do: %s", p.ops[0])
+			return have, plans, fmt.Errorf("verify nftables: after the write there is still to do: %s", p.ops[0])
 		}
 	}
-	return plans, nil
+	return have, plans, nil
 }
 
 // commitAll does each plan in a transaction of its own, whether or not those before it could be done.

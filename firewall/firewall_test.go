@@ -14,23 +14,11 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-const golden = `table inet podlane {
-	chain postrouting {
-		type nat hook postrouting priority srcnat; policy accept;
-		ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast masquerade fully-random
-		ip6 saddr fd00:5:0:22::/64 ip6 daddr != fd00:5::/48 ip6 daddr != ff00::/8 fib daddr type != local fib daddr type != broadcast masquerade fully-random
-	}
-}`
-
-const list = "nft list table inet podlane"
+const list = "nft -s list table inet podlane"
 
 func TestTable(t *testing.T) {
 	n := newNode(t, "node")
-	equal(t, "ops", words(n.apply(dual)), `
-add table inet podlane
-add chain inet podlane postrouting { type nat hook postrouting priority 100; policy accept; }
-add rule inet podlane postrouting ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast masquerade fully-random
-add rule inet podlane postrouting ip6 saddr fd00:5:0:22::/64 ip6 daddr != fd00:5::/48 ip6 daddr != ff00::/8 fib daddr type != local fib daddr type != broadcast masquerade fully-random`)
+	equal(t, "ops", words(n.apply(dual)), goldenOps)
 	equal(t, "table", n.sh(list), golden)
 	n.quiet(dual)
 	n.Firewall = Firewall{} // a daemon that has just started
@@ -44,7 +32,7 @@ func TestRuleTextIsWhatNftPrints(t *testing.T) {
 	r.Network.IPv6.Prefix, r.Subnet.IPv6 = netip.MustParsePrefix("fd00:5:0:8000::/49"), netip.MustParsePrefix("fd00:5:0:8022::/65")
 	n.apply(r)
 	got := n.sh(list)
-	for _, c := range build(r).chains {
+	for _, c := range build(r.tidy()).chains {
 		for _, rule := range c.rules {
 			if !strings.Contains(got, "\t"+rule.String()+"\n") {
 				t.Errorf("nft does not print\n%s\nbut\n%s", rule, got)
@@ -71,7 +59,7 @@ func TestChangedRules(t *testing.T) {
 	n.quiet(r)
 	r.Masquerade = false
 	n.apply(r)
-	equal(t, "table without masquerade", n.sh(list), `table inet podlane {
+	equal(t, "chain without masquerade", n.sh("nft list chain inet podlane postrouting"), `table inet podlane {
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 	}
@@ -82,10 +70,10 @@ func TestChangedRules(t *testing.T) {
 func TestHandEditsAreRepaired(t *testing.T) {
 	const first = "ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast"
 	replace := func(with string) string {
-		return `h=$(nft -a list table inet podlane | sed -n 's/.*10.5.34.0.*handle //p'); nft replace rule inet podlane postrouting handle $h ` + with
+		return `h=$(nft -a list chain inet podlane postrouting | sed -n 's/.*10.5.34.0.*handle //p'); nft replace rule inet podlane postrouting handle $h ` + with
 	}
 	for name, c := range map[string]struct{ edit, op string }{
-		"rule deleted":           {`h=$(nft -a list table inet podlane | sed -n 's/.*10.5.34.0.*handle //p'); nft delete rule inet podlane postrouting handle $h`, "add rule inet podlane postrouting ip saddr"},
+		"rule deleted":           {`h=$(nft -a list chain inet podlane postrouting | sed -n 's/.*10.5.34.0.*handle //p'); nft delete rule inet podlane postrouting handle $h`, "add rule inet podlane postrouting ip saddr"},
 		"rule added":             {"nft add rule inet podlane postrouting accept", "delete rule inet podlane postrouting handle"},
 		"rule inserted":          {"nft insert rule inet podlane postrouting oifname lo accept", "delete rule inet podlane postrouting handle"},
 		"rule twice":             {"nft add rule inet podlane postrouting " + first + " masquerade fully-random", "replace rule inet podlane postrouting (one was there twice"},
@@ -102,13 +90,30 @@ func TestHandEditsAreRepaired(t *testing.T) {
 		"chain policy":           {"nft chain inet podlane postrouting '{ policy drop; }'", "replace chain inet podlane postrouting"},
 		"chain elsewhere":        {"nft delete table inet podlane; nft add table inet podlane; nft add chain inet podlane postrouting '{ type nat hook output priority 5; }'", "replace chain inet podlane postrouting"},
 		"chain that is not base": {"nft delete table inet podlane; nft add table inet podlane; nft add chain inet podlane postrouting", "replace chain inet podlane postrouting"},
-		"foreign chain":          {"nft add chain inet podlane mine", "delete chain inet podlane mine"},
-		"foreign set":            {"nft add set inet podlane mine '{ type ipv4_addr; }'", "delete set inet podlane mine"},
-		"foreign map":            {"nft add map inet podlane mine '{ type ipv4_addr : verdict; }'", "delete set inet podlane mine"},
-		"foreign counter":        {"nft add counter inet podlane mine", "replace table inet podlane"},
-		"dormant":                {"nft add table inet podlane '{ flags dormant; }'", "replace table inet podlane"},
-		"table deleted":          {"nft delete table inet podlane", "add table inet podlane"},
-		"everything flushed":     {"nft flush ruleset", "add table inet podlane"},
+		"peer added":             {"nft add element inet podlane peers4 '{ 198.18.0.66 }'", "delete element inet podlane peers4 198.18.0.66"},
+		"peer deleted":           {"nft flush set inet podlane peers6", "add element inet podlane peers6 2001:db8::2"},
+		"pod interface added":    {"nft add element inet podlane pod_interfaces '{ eth0 }'", "delete element inet podlane pod_interfaces eth0"},
+		"pod interface deleted":  {"nft flush set inet podlane pod_interfaces", "add element inet podlane pod_interfaces pod0"},
+		"guard opened":           {"nft insert rule inet podlane vxlan_to_node accept", "delete rule inet podlane vxlan_to_node handle"},
+		"guard unhooked":         {"nft flush chain inet podlane vxlan_input", "add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
+		"guard of another VNI": {"nft flush chain inet podlane vxlan_input; nft add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x2 goto vxlan_to_node",
+			"add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
+		"counted and let pass": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter accept comment vxlan_from_a_wrong_interface`,
+			"add rule inet podlane vxlan_prerouting udp dport 8472"},
+		"the reverse path upside down": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif exists counter drop comment vxlan_from_a_wrong_interface`,
+			"add rule inet podlane vxlan_prerouting udp dport 8472"},
+		"a loose reverse path": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment vxlan_from_a_wrong_interface`,
+			"add rule inet podlane vxlan_prerouting udp dport 8472"},
+		"another reason": {"nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment mine",
+			"add rule inet podlane vxlan_prerouting udp dport 8472"},
+		"tracked again":      {"nft flush chain inet podlane untracked_out", "add rule inet podlane untracked_out ct state != untracked"},
+		"foreign chain":      {"nft add chain inet podlane mine", "delete chain inet podlane mine"},
+		"foreign set":        {"nft add set inet podlane mine '{ type ipv4_addr; }'", "delete set inet podlane mine"},
+		"foreign map":        {"nft add map inet podlane mine '{ type ipv4_addr : verdict; }'", "delete set inet podlane mine"},
+		"foreign counter":    {"nft add counter inet podlane mine", "replace table inet podlane"},
+		"dormant":            {"nft add table inet podlane '{ flags dormant; }'", "replace table inet podlane"},
+		"table deleted":      {"nft delete table inet podlane", "add table inet podlane"},
+		"everything flushed": {"nft flush ruleset", "add table inet podlane"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, "node")

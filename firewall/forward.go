@@ -50,7 +50,7 @@ func forwardRules(n subnet.Network, f subnet.Family) (rules []rule) {
 func planForward(have snapshot, want []rule, f subnet.Family) plan {
 	var p plan
 	fam := iptables[f].family
-	c, ok := have.find(fam, filter, forwardChain)
+	c, ok := have.chain(fam, filter, forwardChain)
 	if !ok || c.base.hook != *nftables.ChainHookForward {
 		return p
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
@@ -26,13 +28,20 @@ func legacyLoaded(f subnet.Family) bool {
 	return err == nil && slices.Contains(strings.Fields(string(b)), filter)
 }
 
-// legacyProgram is where the program is; empty where it is not installed.
+// legacyProgram is where the program is; empty where it is not installed, or this process may not run it.
 func legacyProgram(f subnet.Family) string {
 	path, err := exec.LookPath(iptables[f].legacy)
-	if err != nil {
+	if err != nil || !mayOpenRaw() {
 		return ""
 	}
 	return path
+}
+
+// mayOpenRaw tells whether this process has CAP_NET_RAW, without which the program cannot open its socket (raw(7)).
+func mayOpenRaw() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_RAW) != 0
 }
 
 // legacyRules are the wanted rules as the program prints them.
@@ -71,7 +80,7 @@ func planLegacy(listing string, want []string) (changes [][]string, stands []str
 }
 
 // applyLegacy does planLegacy where there is a table and a program, and returns what it did and what stands. Without
-// the program Advice has the command.
+// a program that it may run Advice has the command.
 func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, err error) {
 	program := legacyProgram(f)
 	if program == "" || !legacyLoaded(f) {

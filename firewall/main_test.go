@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// dual is the rules of a dual-stack node.
+// dual is the rules of a dual-stack node with one peer.
 var dual = Rules{
 	Network: subnet.Network{
 		IPv4:  subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16")},
@@ -21,6 +21,11 @@ var dual = Rules{
 	},
 	Subnet:     subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:22::/64")},
 	Masquerade: true,
+	Peers: []netip.Addr{
+		netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("198.18.0.2"), netip.MustParseAddr("::ffff:198.18.0.2"), {},
+	},
+	PodInterfaces: []string{"pod0", "pod0"},
+	HTTPPort:      8470,
 }
 
 // node is a namespace with a firewall.
@@ -87,7 +92,7 @@ func (n *node) quiet(r Rules) {
 func (n *node) generation() uint32 {
 	n.Helper()
 	g, err := here(n.ns, func() (uint32, error) {
-		s, err := open()
+		s, err := open(nil)
 		if err != nil {
 			return 0, err
 		}

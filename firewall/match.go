@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -19,16 +20,21 @@ type part struct {
 }
 
 func newRule(parts ...part) rule {
-	var r rule
+	all := join(parts...)
+	return rule{text: all.text, exprs: all.exprs}
+}
+
+func join(parts ...part) part {
+	var all part
 	var texts []string
 	for _, p := range parts {
 		if p.text != "" {
 			texts = append(texts, p.text)
 		}
-		r.exprs = append(r.exprs, p.exprs...)
+		all.exprs = append(all.exprs, p.exprs...)
 	}
-	r.text = strings.Join(texts, " ")
-	return r
+	all.text = strings.Join(texts, " ")
+	return all
 }
 
 // register is where each match loads what it compares: the first of the 128-bit ones.
@@ -44,6 +50,11 @@ func ofFamily(f subnet.Family) part {
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{proto}},
 	}}
+}
+
+// anyOf is ofFamily where no address comes after it: then nft prints it.
+func anyOf(f subnet.Family) part {
+	return part{"meta nfproto " + strings.ToLower(f.String()), ofFamily(f).exprs}
 }
 
 // side is an address of the packet.
@@ -79,11 +90,18 @@ func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	}
 	load.Len = uint32(len(value)) //nolint:gosec // at most 16
 	exprs = append(exprs, &expr.Cmp{Op: op, Register: register, Data: value})
-	text := [...]string{subnet.IPv4: "ip ", subnet.IPv6: "ip6 "}[f] + [...]string{"saddr ", "daddr "}[s]
+	text := addressWords(s, f)
 	if op == expr.CmpOpNeq {
 		text += "!= "
 	}
+	if p.IsSingleIP() {
+		return part{text + p.Addr().String(), exprs}
+	}
 	return part{text + p.Masked().String(), exprs}
+}
+
+func addressWords(s side, f subnet.Family) string {
+	return [...]string{subnet.IPv4: "ip ", subnet.IPv6: "ip6 "}[f] + [...]string{"saddr ", "daddr "}[s]
 }
 
 // addrType is the kind of a route's destination (rtnetlink(7), rtm_type).
@@ -101,13 +119,88 @@ func (t addrType) String() string {
 	return "broadcast"
 }
 
-// notTo matches a destination that is not of the given kind in the node's own routes.
-func notTo(t addrType) part {
-	return part{"fib daddr type != " + t.String(), []expr.Any{
+// to compares the kind of the destination in the node's own routes.
+func to(op expr.CmpOp, t addrType) part {
+	text := "fib daddr type "
+	if op == expr.CmpOpNeq {
+		text += "!= "
+	}
+	return part{text + t.String(), []expr.Any{
 		&expr.Fib{Register: register, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, uint32(t))},
+		&expr.Cmp{Op: op, Register: register, Data: binary.NativeEndian.AppendUint32(nil, uint32(t))},
 	}}
 }
+
+// noWayBack matches a source that the kernel would not answer by the interface that the packet came from.
+func noWayBack() part {
+	return part{"fib saddr . iif oif missing", []expr.Any{
+		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
+	}}
+}
+
+// addressIn looks an address of the packet up in a set of the table.
+func addressIn(s side, f subnet.Family, in set) part {
+	return part{addressWords(s, f) + "@" + in.name, []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
+		&expr.Lookup{SourceRegister: register, SetName: in.name},
+	}}
+}
+
+// fromPod matches what comes from an interface that leads to pods.
+func fromPod() part {
+	name := podInterfaces(Rules{}).name
+	return part{"iifname @" + name, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
+		&expr.Lookup{SourceRegister: register, SetName: name},
+	}}
+}
+
+// loopback is the index of every namespace's loopback device.
+const loopback = 1
+
+func notLoopback() part {
+	return part{`iif != "lo"`, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: register},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, loopback)},
+	}}
+}
+
+// protocol is a transport protocol by its number.
+type protocol byte
+
+const (
+	tcp protocol = unix.IPPROTO_TCP
+	udp protocol = unix.IPPROTO_UDP
+)
+
+// portTo matches a transport protocol and the destination port, which in both stands after the source port.
+func portTo(p protocol, port uint16) part {
+	return part{fmt.Sprintf("%s dport %d", map[protocol]string{tcp: "tcp", udp: "udp"}[p], port), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{byte(p)}},
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: binary.BigEndian.AppendUint16(nil, port)},
+	}}
+}
+
+// vni matches the VXLAN network identifier: 24 bits that stand 4 bytes after the 8 of the UDP header (RFC 7348 section
+// 5). A packet that is too short to have one does not match; the kernel's VXLAN drops it.
+func vni(n uint32) part {
+	return part{fmt.Sprintf("@th,96,24 %#x", n), []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 12, Len: 3},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: binary.BigEndian.AppendUint32(nil, n)[1:]},
+	}}
+}
+
+func notYetUntracked() part {
+	return part{"ct state != untracked", []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: register},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, expr.CtStateBitUNTRACKED)},
+	}}
+}
+
+func notrack() part { return part{"notrack", []expr.Any{&expr.Notrack{}}} }
 
 func masquerade() part {
 	return part{"masquerade fully-random", []expr.Any{&expr.Masq{FullyRandom: true}}}
@@ -116,3 +209,13 @@ func masquerade() part {
 func counter() part { return part{"counter", []expr.Any{&expr.Counter{}}} }
 
 func accept() part { return part{"accept", []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}} }
+
+func drop() part { return part{"drop", []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}} }
+
+func jump(chain string) part {
+	return part{"jump " + chain, []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}}
+}
+
+func goTo(chain string) part {
+	return part{"goto " + chain, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}}
+}

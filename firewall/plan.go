@@ -3,7 +3,6 @@ package firewall
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -15,7 +14,7 @@ import (
 type plan struct {
 	ops    []backend.Op
 	steps  []step
-	stands []string // what is already as wanted, by the object of its op
+	stands []string // what is already as wanted in a foreign chain, by the object of its op
 }
 
 // step adds its messages to a transaction.
@@ -30,10 +29,11 @@ func planTable(have snapshot, want table) plan {
 		p.steps = rebuild(have, want)
 	}
 	for _, c := range want.chains {
-		ops := ruleOps(have.in(nftables.TableFamilyINet, Name, c.name), c)
+		held := have.in(nftables.TableFamilyINet, Name, c.name)
+		ops := ruleOps(held, c)
 		p.ops = append(p.ops, ops...)
 		if len(ops) > 0 && len(frame) == 0 {
-			p.steps = append(p.steps, rewriteChain(c))
+			p.steps = append(p.steps, rewriteChain(c, held))
 		}
 	}
 	for _, s := range want.sets {
@@ -44,12 +44,10 @@ func planTable(have snapshot, want table) plan {
 		}
 	}
 	p.ops = append(frame, p.ops...)
-	p.stands = objects(want)
 	return p
 }
 
-// objects is all that a table consists of, by the objects of the ops that would make it from nothing. Where the table
-// differs some of them do not stand; nobody asks before it has been verified.
+// objects is all that a table consists of, by the objects of the ops that would make it from nothing.
 func objects(want table) (all []string) {
 	all = append(all, "table inet "+Name)
 	for _, s := range want.sets {
@@ -100,7 +98,7 @@ func frameOps(have snapshot, want table) (ops []backend.Op) {
 		add("replace", "table", "table inet "+Name+": it holds objects that are not ours")
 	}
 	for _, c := range want.chains {
-		if h, ok := have.find(nftables.TableFamilyINet, Name, c.name); !ok {
+		if h, ok := have.chain(nftables.TableFamilyINet, Name, c.name); !ok {
 			add("add", "chain", c.String())
 		} else if h.base != c.base {
 			add("replace", "chain", c.String())
@@ -128,6 +126,9 @@ func (r rule) same(h heldRule) bool {
 
 // ruleOps says how the rules of a chain differ from the wanted ones; no op where they are equal, order included.
 func ruleOps(have []heldRule, want chain) (ops []backend.Op) {
+	if slices.EqualFunc(have, want.rules, func(h heldRule, r rule) bool { return r.same(h) }) {
+		return nil
+	}
 	at := "rule inet " + Name + " " + want.name + " "
 	for _, r := range want.rules {
 		if !slices.ContainsFunc(have, r.same) {
@@ -139,20 +140,19 @@ func ruleOps(have []heldRule, want chain) (ops []backend.Op) {
 			ops = append(ops, backend.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d", at, h.handle)})
 		}
 	}
-	inOrder := slices.EqualFunc(have, want.rules, func(h heldRule, r rule) bool { return r.same(h) })
-	if len(ops) == 0 && !inOrder {
+	if len(ops) == 0 {
 		ops = append(ops, backend.Op{Verb: "replace", Kind: "rule", Object: at + "(one was there twice, or out of order)"})
 	}
 	return ops
 }
 
-func elementOps(s set, missing, extra []netip.Addr) (ops []backend.Op) {
+func elementOps(s set, missing, extra []element) (ops []backend.Op) {
 	at := "element inet " + Name + " " + s.name + " "
-	for _, a := range missing {
-		ops = append(ops, backend.Op{Verb: "add", Kind: "element", Object: at + a.String()})
+	for _, e := range missing {
+		ops = append(ops, backend.Op{Verb: "add", Kind: "element", Object: at + s.word(e)})
 	}
-	for _, a := range extra {
-		ops = append(ops, backend.Op{Verb: "delete", Kind: "element", Object: at + a.String()})
+	for _, e := range extra {
+		ops = append(ops, backend.Op{Verb: "delete", Kind: "element", Object: at + s.word(e)})
 	}
 	return ops
 }

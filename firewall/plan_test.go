@@ -12,29 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
 )
 
-// peers is a table such as later duties of the firewall will have: a set of each family, a chain that looks into it,
-// and a chain that only a jump leads to.
-func peers(addrs ...string) table {
-	v4 := set{name: "peers4", datatype: nftables.TypeIPAddr}
-	v6 := set{name: "peers6", datatype: nftables.TypeIP6Addr}
-	for _, s := range addrs {
-		if a := netip.MustParseAddr(s); a.Is4() {
-			v4.elements = append(v4.elements, a)
-		} else {
-			v6.elements = append(v6.elements, a)
-		}
+// small is a table with a set of each family, a chain that looks into it, and a chain that only a jump leads to.
+func small(addrs ...string) table {
+	var r Rules
+	for _, a := range addrs {
+		r.Peers = append(r.Peers, netip.MustParseAddr(a))
 	}
-	in := part{"ip saddr @peers4", []expr.Any{
-		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4},
-		&expr.Lookup{SourceRegister: register, SetName: "peers4"},
-	}}
+	in := addressIn(source, subnet.IPv4, peers(r, subnet.IPv4))
 	return table{
-		sets: []set{v4, v6},
+		sets: []set{peers(r, subnet.IPv4), peers(r, subnet.IPv6)},
 		chains: []chain{
-			{name: "input", base: base{nftables.ChainTypeFilter, *nftables.ChainHookInput, *nftables.ChainPriorityFilter, nftables.ChainPolicyAccept},
-				rules: []rule{newRule(ofFamily(0), in, part{"jump known", []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: "known"}}})}},
+			filterChain("input", nftables.ChainHookInput, nftables.ChainPriorityFilter, newRule(ofFamily(subnet.IPv4), in, jump("known"))),
 			{name: "known", rules: []rule{newRule(counter(), accept())}},
 		},
 	}
@@ -43,8 +34,8 @@ func peers(addrs ...string) table {
 func (n *node) bring(want table) []backend.Op {
 	n.Helper()
 	ops, err := here(n.ns, func() ([]backend.Op, error) {
-		ops, _, err := target{table: want}.apply(n.Context())
-		return ops, err
+		did, err := target{table: want}.apply(n.Context())
+		return did.ops, err
 	})
 	if err != nil {
 		n.Fatal(err)
@@ -54,9 +45,9 @@ func (n *node) bring(want table) []backend.Op {
 
 func TestSetElementsChangeSingly(t *testing.T) {
 	n := newNode(t, "node")
-	n.bring(peers("198.18.0.2", "198.18.0.3", "2001:db8::2"))
+	n.bring(small("198.18.0.2", "198.18.0.3", "2001:db8::2"))
 	handles := n.sh("nft -a list chain inet podlane input")
-	equal(t, "ops", words(n.bring(peers("198.18.0.3", "198.18.0.4", "2001:db8::2"))), `add element inet podlane peers4 198.18.0.4
+	equal(t, "ops", words(n.bring(small("198.18.0.3", "198.18.0.4", "2001:db8::2"))), `add element inet podlane peers4 198.18.0.4
 delete element inet podlane peers4 198.18.0.2`)
 	equal(t, "chain", n.sh("nft -a list chain inet podlane input"), handles)
 	equal(t, "table", n.sh(list), `table inet podlane {
@@ -76,17 +67,17 @@ delete element inet podlane peers4 198.18.0.2`)
 	}
 
 	chain known {
-		counter packets 0 bytes 0 accept
+		counter accept
 	}
 }`)
 	g := n.generation()
-	if ops := n.bring(peers("198.18.0.3", "198.18.0.4", "2001:db8::2")); len(ops) > 0 || n.generation() != g {
+	if ops := n.bring(small("198.18.0.3", "198.18.0.4", "2001:db8::2")); len(ops) > 0 || n.generation() != g {
 		t.Errorf("equal, and it wrote:\n%s", words(ops))
 	}
 }
 
 func TestHandEditedSets(t *testing.T) {
-	want := peers("198.18.0.2", "2001:db8::2")
+	want := small("198.18.0.2", "2001:db8::2")
 	for name, c := range map[string]struct{ edit, ops string }{
 		"element added":   {"nft add element inet podlane peers4 '{ 203.0.113.9 }'", "delete element inet podlane peers4 203.0.113.9"},
 		"element deleted": {"nft delete element inet podlane peers6 '{ 2001:db8::2 }'", "add element inet podlane peers6 2001:db8::2"},
@@ -116,23 +107,25 @@ func TestTenThousandPeers(t *testing.T) {
 	for i := range 10000 {
 		all = append(all, fmt.Sprintf("10.%d.%d.%d", 64+i>>16, i>>8&255, i&255), fmt.Sprintf("2001:db8::%x", i+1))
 	}
-	n.bring(peers(all...))
-	if ops := n.bring(peers(all[2:]...)); len(ops) != 2 {
+	n.bring(small(all...))
+	if ops := n.bring(small(all[2:]...)); len(ops) != 2 {
 		t.Errorf("one peer less: %d ops", len(ops))
 	}
-	if ops := n.bring(peers("198.18.0.2")); len(ops) != 19999 {
+	if ops := n.bring(small("198.18.0.2")); len(ops) != 19999 {
 		t.Errorf("nearly all peers gone: %d ops", len(ops))
 	}
 }
 
 func FuzzAnswers(f *testing.F) {
-	for _, r := range build(dual).chains[0].rules {
-		for _, e := range r.exprs {
-			wire, err := expr.Marshal(byte(nftables.TableFamilyINet), e)
-			if err != nil {
-				f.Fatal(err)
+	for _, c := range build(dual.tidy()).chains {
+		for _, r := range c.rules {
+			for _, e := range r.exprs {
+				wire, err := expr.Marshal(byte(nftables.TableFamilyINet), e)
+				if err != nil {
+					f.Fatal(err)
+				}
+				f.Add(wire)
 			}
-			f.Add(wire)
 		}
 	}
 	f.Add(rule{comment: mark}.userdata())
@@ -145,6 +138,7 @@ func FuzzAnswers(f *testing.F) {
 		heldSetOf(o)
 		_ = heldRuleOf(o).comment()
 		_ = heldRule{userdata: b, exprs: [][]byte{b}}.comment()
+		heldRule{exprs: [][]byte{b}}.counter()
 		(&heldSet{}).addElements(b)
 		if _, ok := attributes(b); ok && !equalAttributes(b, b) && !hasNested(attrs) {
 			t.Error("it is not equal to itself")
@@ -163,7 +157,7 @@ func hasNested(attrs map[uint16]attribute) bool {
 
 func TestTransactionIsAllOrNothing(t *testing.T) {
 	n := newNode(t, "node")
-	want := peers("198.18.0.2")
+	want := small("198.18.0.2")
 	err := n.ns.Do(func() error {
 		return commit(append(rebuild(snapshot{}, want), func(c *nftables.Conn) error {
 			return c.DelRule(&nftables.Rule{Table: ownTable(), Chain: want.chains[0].nft(), Handle: 999})

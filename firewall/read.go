@@ -1,8 +1,8 @@
 package firewall
 
 import (
+	"encoding/binary"
 	"errors"
-	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -45,8 +45,9 @@ type heldSet struct {
 	name     string
 	flags    uint32
 	keyType  uint32
-	elements []netip.Addr
-	foreign  bool // it holds an element that is no address
+	keyLen   uint32 // in bytes
+	elements []element
+	foreign  bool // it holds an element of another length
 }
 
 // attempts bounds how often a reading is repeated that others' changes make inconsistent.
@@ -55,7 +56,7 @@ const attempts = 10
 // read takes a snapshot. The kernel has no way to list everything at once, so its parts belong together only where
 // the generation is the same before and after.
 func read() (snapshot, error) {
-	s, err := open()
+	s, err := open(&netlink.Config{MessageBufferSize: 64 << 10}) // the kernel answers with up to 32 KiB where there is room
 	if err != nil {
 		return snapshot{}, err
 	}
@@ -198,23 +199,51 @@ func matchComment(raw []byte) (string, bool) {
 }
 
 func heldSetOf(o object) heldSet {
-	return heldSet{name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS), keyType: o.number(unix.NFTA_SET_KEY_TYPE)}
+	return heldSet{name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS), keyType: o.number(unix.NFTA_SET_KEY_TYPE), keyLen: o.number(unix.NFTA_SET_KEY_LEN)}
 }
 
-func (h *heldSet) addElements(b []byte) {
-	list, err := netlink.UnmarshalAttributes(b)
-	h.foreign = h.foreign || err != nil
-	for _, e := range list {
-		m, _ := attributes(e.Data)
-		m, _ = attributes(m[unix.NFTA_SET_ELEM_KEY].data)
-		a, ok := netip.AddrFromSlice(m[unix.NFTA_DATA_VALUE].data)
-		h.foreign = h.foreign || !ok
-		h.elements = append(h.elements, a)
+// addElements takes a list of elements apart. There may be tens of thousands, at each reading: so without maps.
+func (h *heldSet) addElements(list []byte) {
+	for len(list) > 0 {
+		e, rest, ok := nextAttribute(list)
+		key, found := find(e, unix.NFTA_SET_ELEM_KEY)
+		value, _ := find(key, unix.NFTA_DATA_VALUE)
+		h.foreign = h.foreign || !ok || !found || len(value) != int(h.keyLen)
+		h.elements = append(h.elements, element(value))
+		list = rest
 	}
 }
 
-// find returns a chain of the snapshot.
-func (s snapshot) find(f nftables.TableFamily, table, chain string) (heldChain, bool) {
+// find returns the data of the first attribute of a type.
+func find(list []byte, t uint16) ([]byte, bool) {
+	for len(list) > 0 {
+		a, rest, ok := nextAttribute(list)
+		if !ok {
+			return nil, false
+		}
+		if binary.NativeEndian.Uint16(list[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER) == t {
+			return a, true
+		}
+		list = rest
+	}
+	return nil, false
+}
+
+// nextAttribute cuts the first attribute off a list: its length and type in 16 bits each, its data, and zeros up to a
+// multiple of four bytes (netlink(7)). What is no attribute ends the list.
+func nextAttribute(list []byte) (data, rest []byte, ok bool) {
+	if len(list) < unix.NLA_HDRLEN {
+		return nil, nil, false
+	}
+	n := int(binary.NativeEndian.Uint16(list))
+	if n < unix.NLA_HDRLEN || n > len(list) {
+		return nil, nil, false
+	}
+	return list[unix.NLA_HDRLEN:n], list[min((n+3)&^3, len(list)):], true
+}
+
+// chain returns a chain of the snapshot.
+func (s snapshot) chain(f nftables.TableFamily, table, chain string) (heldChain, bool) {
 	i := slices.IndexFunc(s.chains, func(c heldChain) bool { return c.family == f && c.table == table && c.name == chain })
 	if i < 0 {
 		return heldChain{}, false

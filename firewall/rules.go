@@ -4,18 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/subnet"
 )
 
-// Rules is what the node's firewall is built from. It is a pure value: equal Rules make an equal table.
+// Rules is what the node's firewall is built from. It is a value: Rules that are Equal make the same table.
 type Rules struct {
-	Network    subnet.Network // its prefixes are the pod network; its port that of the tunnels
+	Network    subnet.Network // its prefixes are the pod network; VXLAN port and VNI those of the tunnels
 	Subnet     subnet.Pair    // this node's pod subnets
 	Masquerade bool           // what leaves the pod network bears the node's address
+	// Peers are the peers' public addresses, of both families, in any order, repeated or not. The node takes VXLAN
+	// from these alone: from nobody where it is empty. Nil means that they are not known yet, and VXLAN is not judged
+	// by who sent it.
+	Peers []netip.Addr
+	// PodInterfaces are the names of the node's interfaces that lead to its pods (cni0, or a veth for each pod), in any
+	// order. The overlay's own device is none of them.
+	PodInterfaces []string
+	HTTPPort      uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
 }
 
 func (r Rules) check() error {
@@ -27,41 +35,45 @@ func (r Rules) check() error {
 			return fmt.Errorf("firewall: pod subnet %s is not in the pod network", half)
 		}
 	}
+	for _, name := range r.PodInterfaces {
+		if name == "" || len(name) >= unix.IFNAMSIZ {
+			return fmt.Errorf("firewall: %q is not the name of an interface", name)
+		}
+	}
 	return nil
 }
 
-// build makes the table. Each duty of the firewall is a function here that returns its chain and the sets it looks into.
-func build(r Rules) table {
-	return table{chains: []chain{postrouting(r)}}
-}
+// Equal tells whether two Rules make the same table. The order of their lists, and what is in one twice, do not count.
+func (r Rules) Equal(o Rules) bool { return r.tidy().equal(o.tidy()) }
 
-var multicast = map[subnet.Family]netip.Prefix{
-	subnet.IPv4: netip.MustParsePrefix("224.0.0.0/4"), // RFC 5771
-	subnet.IPv6: netip.MustParsePrefix("ff00::/8"),    // RFC 4291 section 2.7
-}
-
-// postrouting masquerades what this node's pods send out of the pod network. What stays in the pod network keeps its
-// source, whichever node it goes to; so does what the node sends to itself from its address in the pod subnet, and what
-// has more than one receiver. Ports are fully random, for two pods that send from the same port at the same moment
-// could otherwise be given the same new one, and the second would lose its packet.
-func postrouting(r Rules) chain {
-	c := chain{name: "postrouting", base: base{
-		kind: nftables.ChainTypeNAT, hook: *nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource, policy: nftables.ChainPolicyAccept,
-	}}
-	for _, f := range subnet.Families {
-		from := r.Subnet.Half(f)
-		if !r.Masquerade || !from.IsValid() {
-			continue
+// tidy brings the lists into the one order, without what is there twice or is no address.
+func (r Rules) tidy() Rules {
+	if r.Peers != nil {
+		peers := make([]netip.Addr, 0, len(r.Peers))
+		for _, a := range r.Peers {
+			if a.IsValid() {
+				peers = append(peers, a.Unmap().WithZone(""))
+			}
 		}
-		c.rules = append(c.rules, newRule(
-			ofFamily(f),
-			address(source, expr.CmpOpEq, from),
-			address(destination, expr.CmpOpNeq, r.Network.Range(f).Prefix),
-			address(destination, expr.CmpOpNeq, multicast[f]),
-			notTo(local),
-			notTo(broadcast),
-			masquerade(),
-		))
+		slices.SortFunc(peers, netip.Addr.Compare)
+		r.Peers = slices.Compact(peers)
 	}
-	return c
+	r.PodInterfaces = slices.Compact(slices.Sorted(slices.Values(r.PodInterfaces)))
+	return r
+}
+
+// equal is Equal for Rules that are tidy.
+func (r Rules) equal(o Rules) bool {
+	return r.Network == o.Network && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade && r.HTTPPort == o.HTTPPort &&
+		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces)
+}
+
+// build makes the table of tidy Rules. Each duty of the firewall is a function that returns its chains, and the sets
+// that are its own.
+func build(r Rules) table {
+	all := table{sets: []set{podInterfaces(r)}}
+	for _, duty := range []table{antispoof(r), vxlanGuard(r), untracked(r), httpGuard(r), masqueraded(r)} {
+		all.sets, all.chains = append(all.sets, duty.sets...), append(all.chains, duty.chains...)
+	}
+	return all
 }

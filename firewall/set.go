@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"golang.org/x/sys/unix"
 )
 
 func (s set) String() string {
@@ -19,27 +21,47 @@ func (s snapshot) set(name string) (heldSet, bool) {
 	return s.sets[i], true
 }
 
+// element is a key as the kernel has it: the bytes of an address, or a name padded with zeros.
+type element string
+
+// word is an element as nft prints it.
+func (s set) word(e element) string {
+	if s.datatype.Name == nftables.TypeIFName.Name {
+		return text([]byte(e))
+	}
+	a, _ := netip.AddrFromSlice([]byte(e))
+	return a.String()
+}
+
+// ifname is the name of an interface as an element.
+func ifname(name string) element {
+	var key [unix.IFNAMSIZ]byte
+	copy(key[:], name)
+	return element(key[:])
+}
+
 // sameFrame compares all of a set but its elements.
 func (s set) sameFrame(h heldSet) bool {
-	return h.flags == 0 && h.keyType == s.datatype.GetNFTMagic() && !h.foreign
+	return h.flags == 0 && h.keyType == s.datatype.GetNFTMagic() && h.keyLen == s.datatype.Bytes && !h.foreign
 }
 
 // compare tells which elements the kernel's set lacks, and which it has beyond the wanted ones.
-func (s set) compare(have snapshot) (missing, extra []netip.Addr) {
+func (s set) compare(have snapshot) (missing, extra []element) {
 	h, _ := have.set(s.name)
-	wanted, held := map[netip.Addr]bool{}, map[netip.Addr]bool{}
-	for _, a := range s.elements {
-		wanted[a] = true
+	held := make(map[element]bool, len(h.elements)) // whether it is wanted
+	for _, e := range h.elements {
+		held[e] = false
 	}
-	for _, a := range h.elements {
-		held[a] = true
-		if !wanted[a] {
-			extra = append(extra, a)
+	for _, e := range s.elements {
+		if _, ok := held[e]; ok {
+			held[e] = true
+		} else {
+			missing = append(missing, e)
 		}
 	}
-	for _, a := range s.elements {
-		if !held[a] {
-			missing = append(missing, a)
+	for _, e := range h.elements {
+		if !held[e] {
+			extra = append(extra, e)
 		}
 	}
 	return missing, extra
@@ -48,18 +70,22 @@ func (s set) compare(have snapshot) (missing, extra []netip.Addr) {
 // chunk is how many elements go into one message: its list may take 64 KiB, and an IPv6 element some 32 bytes.
 const chunk = 1000
 
-func setElements(addrs []netip.Addr) (elements []nftables.SetElement) {
-	for _, a := range addrs {
-		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
+func setElements(elements []element) (list []nftables.SetElement) {
+	for _, e := range elements {
+		list = append(list, nftables.SetElement{Key: []byte(e)})
 	}
-	return elements
+	return list
 }
 
 func (s set) nft() *nftables.Set {
-	return &nftables.Set{Table: ownTable(), Name: s.name, KeyType: s.datatype}
+	n := &nftables.Set{Table: ownTable(), Name: s.name, KeyType: s.datatype}
+	if s.datatype.Name == nftables.TypeIFName.Name {
+		n.KeyByteOrder = binaryutil.NativeEndian // told to nft, which else prints no name
+	}
+	return n
 }
 
-func changeElements(s set, missing, extra []netip.Addr) (steps []step) {
+func changeElements(s set, missing, extra []element) (steps []step) {
 	for part := range slices.Chunk(setElements(missing), chunk) {
 		steps = append(steps, func(c *nftables.Conn) error { return c.SetAddElements(s.nft(), part) })
 	}

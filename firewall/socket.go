@@ -14,8 +14,9 @@ import (
 // socket asks the kernel for its nftables in the network namespace of the thread that opened it.
 type socket struct{ *netlink.Conn }
 
-func open() (socket, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+// open takes the library's own configuration: nil has it look first how large each message is.
+func open(config *netlink.Config) (socket, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, config)
 	if err != nil {
 		return socket{}, fmt.Errorf("open an nftables socket: %w", explain(err))
 	}
@@ -108,7 +109,7 @@ func explainWrite(err error) error {
 	case errors.Is(err, os.ErrPermission):
 		return explain(err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("what the rules stand in has just been changed, or the kernel lacks a part of nftables (modules nft_chain_nat, nft_masq, nft_fib_inet): %w", err)
+		return fmt.Errorf("what the rules stand in has just been changed, or the kernel lacks a part of nftables (modules nft_chain_nat, nft_masq, nft_fib_inet, nft_ct): %w", err)
 	}
 	return err
 }

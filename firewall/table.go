@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -40,11 +39,26 @@ type rule struct {
 	comment string
 }
 
-// set is a set of addresses of one family. Its elements enter and leave singly, without a rewrite of the rest.
+// set is a set of addresses of one family, or of interfaces' names. Its elements enter and leave singly, without a
+// rewrite of the rest.
 type set struct {
 	name     string
 	datatype nftables.SetDatatype
-	elements []netip.Addr
+	elements []element
+}
+
+// Where the chains that drop are hooked in: before the filters of others, and before all that has the priority raw.
+// The kernel reassembles fragments before either.
+var (
+	beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
+	beforeRaw     = nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 10)
+)
+
+// filterChain makes a base chain that lets pass what no rule of it drops.
+func filterChain(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...rule) chain {
+	return chain{name: name, rules: rules, base: base{
+		kind: nftables.ChainTypeFilter, hook: *hook, priority: *priority, policy: nftables.ChainPolicyAccept,
+	}}
 }
 
 func (r rule) String() string {

@@ -16,7 +16,7 @@ import (
 // namespace of the thread that calls it. kick must not block. iptables-legacy tells nobody of its changes: for that,
 // Apply has to be called from time to time.
 func Watch(ctx context.Context, kick func()) error {
-	s, err := open()
+	s, err := open(nil)
 	if err != nil {
 		return err
 	}

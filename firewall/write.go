@@ -61,22 +61,22 @@ func rebuild(have snapshot, want table) (steps []step) {
 		})
 	}
 	for _, ch := range want.chains {
-		steps = append(steps, addRules(ch))
+		steps = append(steps, addRules(ch, have.in(nftables.TableFamilyINet, Name, ch.name)))
 	}
 	return steps
 }
 
 // rewriteChain puts the wanted rules in the place of whatever rules a chain has.
-func rewriteChain(ch chain) step {
+func rewriteChain(ch chain, have []heldRule) step {
 	return func(c *nftables.Conn) error {
 		c.FlushChain(ch.nft())
-		return addRules(ch)(c)
+		return addRules(ch, have)(c)
 	}
 }
 
-func addRules(ch chain) step {
+func addRules(ch chain, have []heldRule) step {
 	return func(c *nftables.Conn) error {
-		for _, r := range ch.rules {
+		for _, r := range goOn(ch.rules, have) {
 			c.AddRule(&nftables.Rule{Table: ownTable(), Chain: ch.nft(), Exprs: r.exprs, UserData: r.userdata()})
 		}
 		return nil

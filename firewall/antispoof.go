@@ -1,0 +1,53 @@
+package firewall
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// bound matches the sources that a pod may use only where its link leads to them. The others it needs before it has an
+// address, and beside it, whatever routes there are: IPv6's unspecified address (duplicate address detection and MLD; the
+// kernel's own lookup lets these pass from Linux 5.13 on) and its link-local ones (neighbour discovery), which no node
+// forwards. IPv4's unspecified address (DHCP, IGMP) needs no word: the lookup has always let it pass to a link's broadcast
+// and multicast addresses, and it may go nowhere else.
+func bound(f subnet.Family) part {
+	if f == subnet.IPv4 {
+		return anyOf(f)
+	}
+	return join(ofFamily(f),
+		address(source, expr.CmpOpNeq, netip.MustParsePrefix("::/128")),
+		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")))
+}
+
+// antispoof drops what bears a source that the kernel would not answer by the interface it came from: whatever comes
+// from a pod, and from anywhere what bears a pod's address. The first binds a pod to its node's pod subnets; the second
+// keeps hosts of the underlay from speaking as a pod without any VXLAN, and peers from speaking as a pod of this node.
+// IPv4's rp_filter is often off or loose, and IPv6 has none.
+//
+// What has to pass, and does: packets of the node to itself, and its own multicast that is looped back, for the kernel
+// answers those by loopback; a pod that reaches itself through a service, for it sends from its own address, and what
+// comes back to it is made by the node; what br_netfilter shows of the bridge's own traffic, for it bears the
+// bridge as its interface.
+//
+// With direct routing, peers' pods come plainly on the underlay. Both ends then judge for themselves whether they share
+// a link, and not at the same moment, nor always alike; so there only this node's own pod subnets are looked at. Without
+// it, packets of a pod of another node are dropped for as long as the kernel has no route to it by the overlay: before its
+// lease is known and after it has gone, and while the route is missing by mistake. It could not be answered then either.
+func antispoof(r Rules) table {
+	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
+	for _, f := range subnet.Families {
+		c.rules = append(c.rules, newDrop("pod_source_forged", fromPod(), bound(f), noWayBack()))
+		pods := r.Network.Range(f).Prefix
+		if r.Network.VXLAN.DirectRouting {
+			pods = r.Subnet.Half(f)
+		}
+		if pods.IsValid() {
+			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f), address(source, expr.CmpOpEq, pods), noWayBack()))
+		}
+	}
+	return table{chains: []chain{c}}
+}

@@ -1,0 +1,68 @@
+package firewall
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+var reasons = []string{"http_from_a_pod", "pod_source_forged", "vxlan_from_a_pod", "vxlan_from_a_wrong_interface", "vxlan_not_from_a_peer"}
+
+func TestDroppedHasEveryReason(t *testing.T) {
+	n := newNode(t, "node")
+	if len(n.Dropped()) != 0 {
+		t.Errorf("before the first Apply: %v", n.Dropped())
+	}
+	n.apply(dual)
+	if got := slices.Sorted(maps.Keys(n.Dropped())); !slices.Equal(got, reasons) {
+		t.Errorf("reasons %v, want %v", got, reasons)
+	}
+}
+
+// Repairs, and rules that change, keep what the other rules have counted.
+func TestCountsOutliveChanges(t *testing.T) {
+	w := newOverlayWires(t)
+	w.node.apply(dual)
+	f := subnet.IPv4
+	passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
+	w.node.drops(dual, "vxlan_not_from_a_peer", w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
+	noHTTP := without(func(r *Rules) { r.HTTPPort = 0 })
+	for name, change := range map[string]func(){
+		"a rule deleted": func() { w.node.sh("nft insert rule inet podlane vxlan_to_node accept"); w.node.apply(dual) },
+		"a chain deleted": func() {
+			w.node.sh("nft flush chain inet podlane untracked_in; nft delete chain inet podlane untracked_in")
+			w.node.apply(dual)
+		},
+		"a chain less": func() { w.node.apply(noHTTP) },
+	} {
+		change()
+		if got := w.node.Dropped()["vxlan_not_from_a_peer"]; got != few {
+			t.Errorf("%s: counted %d, want %d", name, got, few)
+		}
+		w.node.apply(dual)
+	}
+	w.node.sh("nft flush ruleset")
+	w.node.apply(dual)
+	if got := w.node.Dropped()["vxlan_not_from_a_peer"]; got != 0 {
+		t.Errorf("the table was gone, and it has counted %d", got)
+	}
+}
+
+// What is counted is no difference that has to be mended.
+func TestCountingIsNoDrift(t *testing.T) {
+	w := newOverlayWires(t)
+	w.node.apply(dual)
+	for f := range subnet.Families {
+		at := w.node.socket(net.JoinHostPort(nodeAt[f], port4567))
+		passes(t, w.outside.sends(peerAt[f], net.JoinHostPort(nodeAt[f], port4567), []byte("hello")), at)
+		w.node.drops(dual, "pod_source_forged", w.outside.sends(siblingAt[f], net.JoinHostPort(nodeAt[f], port4567), []byte("hello")), at)
+	}
+	w.node.quiet(dual)
+	if !strings.Contains(w.node.sh("nft list table inet podlane"), "counter packets 10 ") {
+		t.Error("nft does not show what was counted")
+	}
+}

@@ -1,0 +1,133 @@
+package firewall
+
+// golden is the table of dual, as nft prints it.
+const golden = `table inet podlane {
+	set pod_interfaces {
+		type ifname
+		elements = { "pod0" }
+	}
+
+	set peers4 {
+		type ipv4_addr
+		elements = { 198.18.0.2 }
+	}
+
+	set peers6 {
+		type ipv6_addr
+		elements = { 2001:db8::2 }
+	}
+
+	chain antispoof {
+		type filter hook prerouting priority raw - 10; policy accept;
+		iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip saddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip6 saddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+	}
+
+	chain vxlan_prerouting {
+		type filter hook prerouting priority raw; policy accept;
+		udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+	}
+
+	chain vxlan_input {
+		type filter hook input priority filter - 10; policy accept;
+		udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
+	}
+
+	chain vxlan_to_node {
+		jump vxlan_from_pods
+		ip saddr @peers4 accept
+		ip6 saddr @peers6 accept
+		counter drop comment "vxlan_not_from_a_peer"
+	}
+
+	chain vxlan_forward {
+		type filter hook forward priority filter - 10; policy accept;
+		udp dport 8472 @th,96,24 0x1 goto vxlan_from_pods
+	}
+
+	chain vxlan_from_pods {
+		iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
+		ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
+		ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
+	}
+
+	chain untracked_in {
+		type filter hook prerouting priority raw; policy accept;
+		ct state != untracked udp dport 8472 @th,96,24 0x1 fib daddr type local notrack
+	}
+
+	chain untracked_out {
+		type filter hook output priority raw; policy accept;
+		ct state != untracked udp dport 8472 @th,96,24 0x1 notrack
+	}
+
+	chain http_input {
+		type filter hook input priority filter - 10; policy accept;
+		iif != "lo" tcp dport 8470 goto http_from_pods
+	}
+
+	chain http_forward {
+		type filter hook forward priority filter - 10; policy accept;
+		tcp dport 8470 ip daddr @peers4 goto http_from_pods
+		tcp dport 8470 ip6 daddr @peers6 goto http_from_pods
+	}
+
+	chain http_from_pods {
+		iifname @pod_interfaces counter drop comment "http_from_a_pod"
+		ip saddr 10.5.0.0/16 counter drop comment "http_from_a_pod"
+		ip6 saddr fd00:5::/48 counter drop comment "http_from_a_pod"
+	}
+
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast masquerade fully-random
+		ip6 saddr fd00:5:0:22::/64 ip6 daddr != fd00:5::/48 ip6 daddr != ff00::/8 fib daddr type != local fib daddr type != broadcast masquerade fully-random
+	}
+}`
+
+// goldenOps are the ops that make it from nothing.
+const goldenOps = `add table inet podlane
+add chain inet podlane antispoof { type filter hook prerouting priority -310; policy accept; }
+add chain inet podlane vxlan_prerouting { type filter hook prerouting priority -300; policy accept; }
+add chain inet podlane vxlan_input { type filter hook input priority -10; policy accept; }
+add chain inet podlane vxlan_to_node
+add chain inet podlane vxlan_forward { type filter hook forward priority -10; policy accept; }
+add chain inet podlane vxlan_from_pods
+add chain inet podlane untracked_in { type filter hook prerouting priority -300; policy accept; }
+add chain inet podlane untracked_out { type filter hook output priority -300; policy accept; }
+add chain inet podlane http_input { type filter hook input priority -10; policy accept; }
+add chain inet podlane http_forward { type filter hook forward priority -10; policy accept; }
+add chain inet podlane http_from_pods
+add chain inet podlane postrouting { type nat hook postrouting priority 100; policy accept; }
+add set inet podlane pod_interfaces { type ifname; }
+add set inet podlane peers4 { type ipv4_addr; }
+add set inet podlane peers6 { type ipv6_addr; }
+add rule inet podlane antispoof iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof ip saddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof ip6 saddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
+add rule inet podlane vxlan_to_node jump vxlan_from_pods
+add rule inet podlane vxlan_to_node ip saddr @peers4 accept
+add rule inet podlane vxlan_to_node ip6 saddr @peers6 accept
+add rule inet podlane vxlan_to_node counter drop comment "vxlan_not_from_a_peer"
+add rule inet podlane vxlan_forward udp dport 8472 @th,96,24 0x1 goto vxlan_from_pods
+add rule inet podlane vxlan_from_pods iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
+add rule inet podlane vxlan_from_pods ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
+add rule inet podlane vxlan_from_pods ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
+add rule inet podlane untracked_in ct state != untracked udp dport 8472 @th,96,24 0x1 fib daddr type local notrack
+add rule inet podlane untracked_out ct state != untracked udp dport 8472 @th,96,24 0x1 notrack
+add rule inet podlane http_input iif != "lo" tcp dport 8470 goto http_from_pods
+add rule inet podlane http_forward tcp dport 8470 ip daddr @peers4 goto http_from_pods
+add rule inet podlane http_forward tcp dport 8470 ip6 daddr @peers6 goto http_from_pods
+add rule inet podlane http_from_pods iifname @pod_interfaces counter drop comment "http_from_a_pod"
+add rule inet podlane http_from_pods ip saddr 10.5.0.0/16 counter drop comment "http_from_a_pod"
+add rule inet podlane http_from_pods ip6 saddr fd00:5::/48 counter drop comment "http_from_a_pod"
+add rule inet podlane postrouting ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast masquerade fully-random
+add rule inet podlane postrouting ip6 saddr fd00:5:0:22::/64 ip6 daddr != fd00:5::/48 ip6 daddr != ff00::/8 fib daddr type != local fib daddr type != broadcast masquerade fully-random
+add element inet podlane pod_interfaces pod0
+add element inet podlane peers4 198.18.0.2
+add element inet podlane peers6 2001:db8::2`

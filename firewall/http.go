@@ -1,0 +1,34 @@
+package firewall
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// httpGuard keeps pods from the daemon's HTTP: from this node's at any of its addresses, loopback's included (a node with
+// route_localnet takes packets to those from anywhere), and from that of peers at their public addresses, where a
+// masqueraded packet could no longer be told from the node's own. The chain in input judges after destination NAT, so
+// that no service leads around it. What the node sends to itself from an address in the pod network is no pod's.
+func httpGuard(r Rules) table {
+	if r.HTTPPort == 0 {
+		return table{}
+	}
+	port := portTo(tcp, r.HTTPPort)
+	input := filterChain("http_input", nftables.ChainHookInput, beforeFilters, newRule(notLoopback(), port, goTo("http_from_pods")))
+	fromPods := chain{name: "http_from_pods", rules: []rule{newDrop("http_from_a_pod", fromPod())}}
+	for _, f := range subnet.Families {
+		if pods := r.Network.Range(f); pods.On() {
+			fromPods.rules = append(fromPods.rules, newDrop("http_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, pods.Prefix)))
+		}
+	}
+	if r.Peers == nil {
+		return table{chains: []chain{input, fromPods}}
+	}
+	forward := filterChain("http_forward", nftables.ChainHookForward, beforeFilters)
+	for _, f := range subnet.Families {
+		forward.rules = append(forward.rules, newRule(port, ofFamily(f), addressIn(destination, f, peers(Rules{}, f)), goTo(fromPods.name)))
+	}
+	return table{chains: []chain{input, forward, fromPods}}
+}

@@ -1,0 +1,74 @@
+package firewall
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// vxlanGuard lets VXLAN of our port and VNI reach the node from its peers alone, and lets pods send it to nobody. VXLAN
+// carries no proof of who made it: whoever can send it to a node speaks as any pod. So it is dropped
+//
+//	in prerouting  where it did not come by the interface by which the kernel would answer its source: what bears a
+//	               peer's address and comes from a pod does not
+//	in input       where a pod sent it, or somebody who is no peer
+//	in forward     where a pod sent it: masqueraded, it would come to another node from this one, a peer there
+//
+// The reverse path is strict (RFC 3704 section 2.2): where there is a default route any source has a loose one, and a
+// forged one would pass. So a peer has to be answered by the link it calls on, or by one of several in a multipath
+// route. The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only
+// there no destination NAT can make VXLAN of ours out of something else any more.
+//
+// A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
+// the filters of others, which then have nothing of this to count or to log.
+func vxlanGuard(r Rules) table {
+	input := filterChain("vxlan_input", nftables.ChainHookInput, beforeFilters, newRule(overlay(r), goTo("vxlan_to_node")))
+	forward := filterChain("vxlan_forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo("vxlan_from_pods")))
+	fromPods := chain{name: "vxlan_from_pods", rules: []rule{newDrop("vxlan_from_a_pod", fromPod())}}
+	for _, f := range subnet.Families {
+		if from := r.Subnet.Half(f); from.IsValid() {
+			fromPods.rules = append(fromPods.rules, newDrop("vxlan_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, from)))
+		}
+	}
+	toNode := chain{name: "vxlan_to_node", rules: []rule{newRule(jump(fromPods.name))}}
+	if r.Peers == nil {
+		return table{chains: []chain{input, toNode, forward, fromPods}}
+	}
+	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
+		newDrop("vxlan_from_a_wrong_interface", overlay(r), to(expr.CmpOpEq, local), noWayBack()))
+	var sets []set
+	for _, f := range subnet.Families {
+		s := peers(r, f)
+		sets = append(sets, s)
+		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), accept()))
+	}
+	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
+	return table{chains: []chain{arriving, input, toNode, forward, fromPods}, sets: sets}
+}
+
+// peers is the set of the peers' public addresses of one family.
+func peers(r Rules, f subnet.Family) set {
+	s := [...]set{
+		subnet.IPv4: {name: "peers4", datatype: nftables.TypeIPAddr},
+		subnet.IPv6: {name: "peers6", datatype: nftables.TypeIP6Addr},
+	}[f]
+	for _, a := range r.Peers {
+		if subnet.FamilyOf(a) == f {
+			s.elements = append(s.elements, element(a.AsSlice()))
+		}
+	}
+	return s
+}
+
+// podInterfaces is the set of the interfaces that lead to pods.
+func podInterfaces(r Rules) set {
+	s := set{name: "pod_interfaces", datatype: nftables.TypeIFName}
+	for _, name := range r.PodInterfaces {
+		s.elements = append(s.elements, ifname(name))
+	}
+	return s
+}
+
+// overlay matches VXLAN of our port and VNI.
+func overlay(r Rules) part { return join(portTo(udp, r.Network.VXLAN.Port), vni(r.Network.VXLAN.VNI)) }

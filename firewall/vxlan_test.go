@@ -1,0 +1,261 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
+)
+
+// The addresses in wires, by family. The stranger's is nobody's own: a packet that bears it is a stranger's.
+var (
+	nodeAt     = [...]string{"198.18.0.1", "2001:db8::1"}
+	peerAt     = [...]string{"198.18.0.2", "2001:db8::2"}
+	strangerAt = [...]string{"198.18.0.9", "2001:db8::9"}
+	podAt      = [...]string{"10.5.34.2", "fd00:5:0:22::2"}
+	gatewayAt  = [...]string{"10.5.34.1", "fd00:5:0:22::1"}
+	farPodAt   = [...]string{"10.5.77.2", "fd00:5:0:4d::2"}
+)
+
+// overlayWires is wires with tunnels: the node's of our VNI and of another, and those of the outside, its only peer.
+type overlayWires struct {
+	wires
+	ours, others, peers [len(subnet.Families)]arrivals
+}
+
+func newOverlayWires(t *testing.T) overlayWires {
+	w := overlayWires{wires: newWires(t)}
+	w.node.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.pod0.rp_filter=0")
+	for f := range subnet.Families {
+		w.ours[f], w.others[f], w.peers[f] = w.node.tunnel(1, nodeAt[f]), w.node.tunnel(2, nodeAt[f]), w.outside.tunnel(1, peerAt[f])
+		w.outside.sh("ping -c1 -W5 " + nodeAt[f]) // neighbours are known from here on, and no packet waits for them
+		w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+	}
+	return w
+}
+
+// in makes the parts of a topology fail the test that they are used in.
+func (w wires) in(t *testing.T) { w.pod.T, w.node.T, w.outside.T = t, t, t }
+
+func to8472(addr string) string { return net.JoinHostPort(addr, "8472") }
+
+// without returns dual with something taken away.
+func without(change func(r *Rules)) Rules {
+	r := dual
+	change(&r)
+	return r
+}
+
+var (
+	podsUnknown  = without(func(r *Rules) { r.PodInterfaces = nil })
+	peersUnknown = without(func(r *Rules) { r.Peers = nil })
+	noPeers      = without(func(r *Rules) { r.Peers = []netip.Addr{} })
+)
+
+func TestForgedVXLANIsDropped(t *testing.T) {
+	w := newOverlayWires(t)
+	for f, family := range subnet.Families {
+		for _, c := range []struct {
+			name     string
+			rules    Rules
+			reason   string
+			from     *node
+			as, to   string // addresses
+			receiver arrivals
+		}{
+			{"from a stranger", dual, "vxlan_not_from_a_peer", w.outside, strangerAt[f], nodeAt[f], w.ours[f]},
+			{"from a stranger to the gateway of the pods", dual, "vxlan_not_from_a_peer", w.outside, strangerAt[f], gatewayAt[f], w.ours[f]},
+			{"from one who was a peer, and none is left", noPeers, "vxlan_not_from_a_peer", w.outside, peerAt[f], nodeAt[f], w.ours[f]},
+			{"from a pod", dual, "vxlan_from_a_pod", w.pod, podAt[f], nodeAt[f], w.ours[f]},
+			{"from a pod to its gateway", dual, "vxlan_from_a_pod", w.pod, podAt[f], gatewayAt[f], w.ours[f]},
+			{"from a pod to another node", dual, "vxlan_from_a_pod", w.pod, podAt[f], peerAt[f], w.peers[f]},
+			{"from a pod, no interface known", podsUnknown, "vxlan_from_a_pod", w.pod, podAt[f], nodeAt[f], w.ours[f]},
+			{"from a pod to another node, no interface known", podsUnknown, "vxlan_from_a_pod", w.pod, podAt[f], peerAt[f], w.peers[f]},
+			{"from a pod, peers not known", peersUnknown, "vxlan_from_a_pod", w.pod, podAt[f], nodeAt[f], w.ours[f]},
+			{"from a pod as a peer", dual, "pod_source_forged", w.pod, peerAt[f], nodeAt[f], w.ours[f]},
+			{"from a pod as a peer, no interface known", podsUnknown, "vxlan_from_a_wrong_interface", w.pod, peerAt[f], nodeAt[f], w.ours[f]},
+		} {
+			t.Run(family.String()+" "+c.name, func(t *testing.T) {
+				w.in(t)
+				send := c.from.sends(c.as, to8472(c.to), vxlan(1))
+				w.node.cleanup()
+				passes(t, send, c.receiver)
+				w.node.drops(c.rules, c.reason, send, c.receiver)
+			})
+		}
+	}
+}
+
+// A pod's link-local address is in no pod subnet; the interface tells that it is a pod's.
+func TestVXLANFromAPodsLinkLocalAddress(t *testing.T) {
+	w := newOverlayWires(t)
+	zone := fmt.Sprintf("%%%d", w.pod.index("eth0"))
+	send := w.pod.sends(w.pod.linkLocal("eth0")+zone, to8472(w.node.linkLocal("pod0")+zone), vxlan(1))
+	passes(t, send, w.ours[subnet.IPv6])
+	w.node.drops(peersUnknown, "vxlan_from_a_pod", send, w.ours[subnet.IPv6])
+}
+
+func TestVXLANThatIsNotForgedArrives(t *testing.T) {
+	w := newOverlayWires(t)
+	for f, family := range subnet.Families {
+		port := w.node.socket(net.JoinHostPort(nodeAt[f], "4567"))
+		for _, c := range []struct {
+			name     string
+			rules    Rules
+			as, to   string
+			vni      byte
+			receiver arrivals
+		}{
+			{"from a peer", dual, peerAt[f], to8472(nodeAt[f]), 1, w.ours[f]},
+			{"another VNI", dual, strangerAt[f], to8472(nodeAt[f]), 2, w.others[f]},
+			{"another port", dual, strangerAt[f], net.JoinHostPort(nodeAt[f], "4567"), 1, port},
+			{"peers not known", peersUnknown, strangerAt[f], to8472(nodeAt[f]), 1, w.ours[f]},
+		} {
+			t.Run(family.String()+" "+c.name, func(t *testing.T) {
+				w.in(t)
+				w.node.apply(c.rules)
+				passes(t, w.outside.sends(c.as, c.to, vxlan(c.vni)), c.receiver)
+			})
+		}
+		t.Run(family.String()+" what the node only passes on", func(t *testing.T) {
+			w.in(t)
+			w.node.apply(dual)
+			nowhere := [...]string{"203.0.113.7", "2001:db8:7::7"}[f] // the kernel has no way back to it
+			passes(t, w.outside.sends(nowhere, to8472(podAt[f]), vxlan(1)), w.pod.socket(to8472(podAt[f])))
+		})
+		t.Run(family.String()+" another VNI from a pod", func(t *testing.T) {
+			w.in(t)
+			w.node.apply(dual)
+			passes(t, w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f])
+		})
+	}
+}
+
+func TestPeerThatHasComeIsAcceptedAtOnce(t *testing.T) {
+	w := newOverlayWires(t)
+	for f, family := range subnet.Families {
+		t.Run(family.String(), func(t *testing.T) {
+			w.in(t)
+			w.node.apply(dual)
+			send := w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1))
+			passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
+			w.node.drops(dual, "vxlan_not_from_a_peer", send, w.ours[f])
+			more := without(func(r *Rules) { r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(strangerAt[f])) })
+			element := fmt.Sprintf("element inet podlane peers%d %s", []int{4, 6}[f], strangerAt[f])
+			equal(t, "ops", words(w.node.apply(more)), "add "+element)
+			passes(t, send, w.ours[f])
+			equal(t, "ops", words(w.node.apply(dual)), "delete "+element)
+			w.node.drops(dual, "vxlan_not_from_a_peer", send, w.ours[f])
+		})
+	}
+}
+
+// A service that leads to the VXLAN port from another one is no way around the guard.
+func TestServiceToTheVXLANPort(t *testing.T) {
+	w := newOverlayWires(t)
+	w.node.sh(`nft add table inet services; nft add chain inet services c '{ type nat hook prerouting priority dstnat; }'
+nft add rule inet services c udp dport 9999 redirect to :8472`)
+	for f, family := range subnet.Families {
+		for _, c := range []struct {
+			from       *node
+			as, reason string
+		}{
+			{w.outside, strangerAt[f], "vxlan_not_from_a_peer"}, {w.pod, podAt[f], "vxlan_from_a_pod"},
+		} {
+			t.Run(family.String()+" "+c.reason, func(t *testing.T) {
+				w.in(t)
+				send := c.from.sends(c.as, net.JoinHostPort(nodeAt[f], "9999"), vxlan(1))
+				w.node.cleanup()
+				passes(t, send, w.ours[f])
+				w.node.drops(dual, c.reason, send, w.ours[f])
+			})
+		}
+	}
+}
+
+// A first fragment may end before the VNI. IPv4 is reassembled before input whatever is in use, IPv6 is not.
+func TestForgedVXLANInFragments(t *testing.T) {
+	w := newOverlayWires(t)
+	rules := without(func(r *Rules) { r.Masquerade = false }) // which has the kernel reassemble too
+	from, to := netip.MustParseAddr(strangerAt[subnet.IPv6]), netip.MustParseAddr(nodeAt[subnet.IPv6])
+	socket, err := here(w.outside.ns, func() (int, error) {
+		return unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(socket) }()
+	id := uint32(0)
+	send := func(count int) {
+		for range count {
+			id++
+			for _, packet := range inFragments(udpPacket(from, to, 8472, vxlan(1)), from, to, id) {
+				if err := unix.Sendto(socket, packet, 0, &unix.SockaddrInet6{Addr: to.As16()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	passes(t, send, w.ours[subnet.IPv6])
+	w.node.drops(rules, "vxlan_not_from_a_peer", send, w.ours[subnet.IPv6])
+}
+
+// udpPacket is a UDP header and its payload, with the checksum over IPv6 (RFC 8200 section 8.1).
+func udpPacket(from, to netip.Addr, port uint16, payload []byte) []byte {
+	length := uint16(8 + len(payload))
+	b := binary.BigEndian.AppendUint16(nil, 4242)
+	for _, field := range []uint16{port, length, 0} {
+		b = binary.BigEndian.AppendUint16(b, field)
+	}
+	b = append(b, payload...)
+	pseudo := append(append(from.AsSlice(), to.AsSlice()...), 0, 0, byte(length>>8), byte(length), 0, 0, 0, unix.IPPROTO_UDP)
+	binary.BigEndian.PutUint16(b[6:], checksum(append(pseudo, b...)))
+	return b
+}
+
+// checksum is the Internet's (RFC 1071).
+func checksum(b []byte) uint16 {
+	sum := uint32(0)
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(binary.BigEndian.Uint16(b))
+	}
+	for _, last := range b {
+		sum += uint32(last) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// inFragments is a UDP packet as two IPv6 fragments (RFC 8200 section 4.5), the first of which has the UDP header alone.
+func inFragments(packet []byte, from, to netip.Addr, id uint32) (fragments [][]byte) {
+	for i, part := range [][]byte{packet[:8], packet[8:]} {
+		b := []byte{0x60, 0, 0, 0, 0, byte(8 + len(part)), unix.IPPROTO_FRAGMENT, 64}
+		b = append(append(b, from.AsSlice()...), to.AsSlice()...)
+		b = append(b, unix.IPPROTO_UDP, 0, 0, []byte{1, 8}[i]) // more follow; from byte 8 on
+		b = binary.BigEndian.AppendUint32(b, id)
+		fragments = append(fragments, append(b, part...))
+	}
+	return fragments
+}
+
+func TestPeersInAnyOrder(t *testing.T) {
+	n := newNode(t, "node")
+	n.apply(dual)
+	r := without(func(r *Rules) { r.Peers = slices.Clone(r.Peers); slices.Reverse(r.Peers) })
+	if !r.Equal(dual) || r.Equal(noPeers) || noPeers.Equal(peersUnknown) {
+		t.Error("Equal does not tell what is equal")
+	}
+	n.quiet(r)
+	if ops := n.apply(noPeers); len(ops) != 2 || slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Drift }) {
+		t.Errorf("no peers:\n%s", words(ops))
+	}
+}
