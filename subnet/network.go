@@ -101,6 +101,9 @@ type backendJSON struct {
 // ParseNetwork reads and checks the configuration. Keys match case-insensitively, as flannel's do. The warnings name
 // keys that mean nothing; an error names the key and the value that is wrong.
 func ParseNetwork(data []byte) (n Network, warnings []string, err error) {
+	if len(data) > MaxValue {
+		return Network{}, nil, fmt.Errorf("network configuration: more than %d bytes", MaxValue)
+	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return Network{}, nil, errors.New("network configuration: empty")
 	}

@@ -156,11 +156,11 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		`{"Network":"10.5.0.0/16","Backend":{"MTU":65536}}`:                         "Backend.MTU 65536 is not between",
 		`{"Network":"10.5.0.0/16","Backend":{"GBP":"true"}}`:                        "Backend.GBP is a string: want true or false",
 		// Whatever the input, the error is short (says checks it).
-		`{"Network":"` + strings.Repeat("1", 1<<20) + `"}`:                                  "is not an IPv4 prefix",
-		`{"Network":"10.5.0.0/16","SubnetLen":` + strings.Repeat("1", 1<<20) + `}`:          "want a whole number",
-		`{"Network":"10.5.0.0/16","SubnetMin":"` + strings.Repeat("1", 1<<20) + `"}`:        "is not an address",
-		`{"Network":"10.5.0.0/16","Backend":{"Type":"` + strings.Repeat("x", 1<<20) + `"}}`: "is unknown",
-		`{"x":` + strings.Repeat("[", 1<<20):                                                "exceeded max depth",
+		`{"Network":"` + strings.Repeat("1", 60_000) + `"}`:                                  "is not an IPv4 prefix",
+		`{"Network":"10.5.0.0/16","SubnetLen":` + strings.Repeat("1", 60_000) + `}`:          "want a whole number",
+		`{"Network":"10.5.0.0/16","SubnetMin":"` + strings.Repeat("1", 60_000) + `"}`:        "is not an address",
+		`{"Network":"10.5.0.0/16","Backend":{"Type":"` + strings.Repeat("x", 60_000) + `"}}`: "is unknown",
+		`{"x":` + strings.Repeat("[", 60_000):                                                "exceeded max depth",
 	} {
 		t.Run(config[:min(len(config), 90)], func(t *testing.T) {
 			n, warnings, err := ParseNetwork([]byte(config))

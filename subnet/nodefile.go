@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // NodeFile is what the daemon tells the CNI plugin, and anybody else on the node (a systemd EnvironmentFile), about it.
@@ -159,10 +160,20 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = replace(f.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// replace renames a file over another. An empty folder in its place gives way: container runtimes make one where a file
+// that they are to mount is not there yet.
+func replace(from, to string) error {
+	err := os.Rename(from, to)
+	if err != nil && syscall.Rmdir(to) == nil {
+		return os.Rename(from, to)
+	}
+	return err
 }

@@ -259,3 +259,17 @@ func FuzzParseNodeFile(f *testing.F) {
 		}
 	})
 }
+
+// Whoever mounts a file that is not there yet leaves a folder in its place.
+func TestWriteFileReplacesAnEmptyFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "subnet.env")
+	if err := os.Mkdir(path, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(path, []byte("x"), 0o644); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "x" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -51,8 +51,8 @@ func (l Lease) data(f Family) json.RawMessage {
 	return encode(d)
 }
 
-// maxValue bounds the value of a lease in bytes; a real one has some 300.
-const maxValue = 64 << 10
+// MaxValue bounds the value of a lease, and the network configuration, in bytes; real ones have some 300.
+const MaxValue = 64 << 10
 
 // ParseLease reads a lease from the last part of its key and its value. What another node wrote is not trusted: an
 // error says what is wrong with it. The backend's data is read for BackendVXLAN alone.
@@ -61,8 +61,8 @@ func ParseLease(key string, value []byte) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	if len(value) > maxValue {
-		return Lease{}, fmt.Errorf("value has %d bytes, more than %d", len(value), maxValue)
+	if len(value) > MaxValue {
+		return Lease{}, fmt.Errorf("value has more than %d bytes", MaxValue)
 	}
 	var v valueJSON
 	if err := decode("", value, &v); err != nil {
