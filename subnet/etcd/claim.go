@@ -21,8 +21,12 @@ type claim struct {
 	modified int64        // revision
 }
 
-// maxClaims bounds the claims that are remembered.
-const maxClaims = 10000
+// maxClaims bounds the claims that are remembered, maxClaim the value of one, maxClaimKey its name: an escaped node id.
+const (
+	maxClaims   = 10000
+	maxClaim    = 4 << 10
+	maxClaimKey = 3 * subnet.MaxNodeText
+)
 
 // claimJSON is the value of a claim.
 type claimJSON struct {
@@ -43,10 +47,13 @@ func claimValue(self subnet.Self) []byte {
 // parseClaim reads what another node wrote.
 func parseClaim(value []byte) (subnet.Lease, error) {
 	var j claimJSON
-	if len(value) > 4<<10 {
-		return subnet.Lease{}, fmt.Errorf("claim has %d bytes, more than %d", len(value), 4<<10)
+	if len(value) > maxClaim {
+		return subnet.Lease{}, fmt.Errorf("claim has more than %d bytes", maxClaim)
 	}
 	if err := json.Unmarshal(value, &j); err != nil {
+		return subnet.Lease{}, fmt.Errorf("claim: %w", err)
+	}
+	if err := (subnet.Node{ID: j.NodeID, Name: j.Node}).Check(); err != nil {
 		return subnet.Lease{}, fmt.Errorf("claim: %w", err)
 	}
 	return subnet.Lease{
@@ -59,7 +66,7 @@ func parseClaim(value []byte) (subnet.Lease, error) {
 func (m *mirror) putClaim(key string, kv *mvccpb.KeyValue) {
 	from, err := parseClaim(kv.Value)
 	_, known := m.claims[key]
-	if err != nil || !known && len(m.claims) >= maxClaims {
+	if err != nil || len(key) > maxClaimKey || !known && len(m.claims) >= maxClaims {
 		delete(m.claims, key) // a question nobody can read gets no answer
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,11 @@ type Config struct {
 
 	Username, Password string
 	RequestTimeout     time.Duration // deadline of each call; DefaultRequestTimeout where 0
+
+	// Observe is told of each unary call to etcd, also of each attempt that is made again: its name (Range, Txn,
+	// LeaseGrant, ...), how long it took, and what came of it. It may be called at the same time and must not block. May
+	// be nil.
+	Observe func(call string, took time.Duration, err error)
 }
 
 // Store is the leases in etcd. Its methods may be called at the same time, Run once at a time.
@@ -95,10 +101,11 @@ func Open(cfg Config) (*Store, error) {
 		Username:             cfg.Username,
 		Password:             cfg.Password,
 		DialTimeout:          s.timeout,
-		DialKeepAliveTime:    10 * time.Second,
-		DialKeepAliveTimeout: 5 * time.Second,
+		DialKeepAliveTime:    10 * time.Second, // gRPC's least
+		DialKeepAliveTimeout: 3 * time.Second,  // below the timeout of a call, which so is the last one to a dead member
+		MaxCallRecvMsgSize:   maxMessage,
 		MaxUnaryRetries:      3, // enough for a token that has run out; the rest is Run's to retry
-		DialOptions:          s.dialOptions(),
+		DialOptions:          s.dialOptions(cfg.Observe),
 		Logger:               zap.NewNop(),
 	}
 	return s, nil
@@ -146,12 +153,17 @@ func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 
 // dialOptions make calls fail at once, with the reason, where no connection can be made: the etcd client would wait for
 // the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
-func (s *Store) dialOptions() []grpc.DialOption {
-	failFast := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		return invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+func (s *Store) dialOptions(observe func(string, time.Duration, error)) []grpc.DialOption {
+	call := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		start := time.Now()
+		err := invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+		if observe != nil {
+			observe(path.Base(method), time.Since(start), err)
+		}
+		return err
 	}
 	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(failFast),
+		grpc.WithChainUnaryInterceptor(call),
 		grpc.WithStatsHandler(connections{s.connected}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 250 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
@@ -167,6 +179,9 @@ func checkEndpoints(endpoints []string) (secure bool, err error) {
 	}
 	for i, e := range endpoints {
 		u, err := url.Parse(e)
+		if secret := strings.LastIndex(e, "@"); secret >= 0 {
+			return false, fmt.Errorf("etcd: endpoint …%s: a user and password do not belong in it: give etcd-username and etcd-password-file", e[secret:])
+		}
 		if err != nil || u.Host == "" && u.Path == "" {
 			return false, fmt.Errorf("etcd: endpoint %q is not a URL like http://127.0.0.1:2379", e)
 		}

@@ -306,6 +306,7 @@ func TestOpenRefusesBadConfiguration(t *testing.T) {
 		{Config{Endpoints: []string{"127.0.0.1:2379"}}, `"127.0.0.1:2379"`},
 		{Config{Endpoints: []string{"ftp://a"}}, "ftp://a"},
 		{Config{Endpoints: []string{"http://"}}, "http://"},
+		{Config{Endpoints: []string{"http://root:secret@a:1"}}, "endpoint …@a:1: a user and password do not belong in it"},
 		{Config{Endpoints: []string{"http://a:1", "https://b:1"}}, "one with TLS, one without"},
 		{Config{Endpoints: []string{"http://a:1"}, CAFile: a.file("ca.pem")}, "without TLS"},
 		{Config{Endpoints: []string{"http://a:1"}, Username: "u"}, "password"},

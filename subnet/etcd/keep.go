@@ -39,6 +39,8 @@ func (s *session) keep(now time.Time) step {
 		return step{verb: wait, conflict: s.conflict(e)}
 	case contested && rival.record.Created < e.record.Created:
 		return s.yield(e, rival)
+	case !s.own.established && s.second(e, now):
+		return step{verb: giveBack, lease: s.own.lease, record: stored(e)}
 	case s.outdated(e), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
 		return step{verb: write, lease: s.desired(), record: stored(e), reserved: s.own.reserved}
 	case !s.settled(e):

@@ -208,7 +208,10 @@ func TestCompactionWhileAway(t *testing.T) {
 	n.stop(t)
 	store := etcd.open(t)
 	again := run(t, store, quick(1))
-	again.held(t)
+	leaseOf(etcd, self(3), "10.5.201.0-24")
+	leaseOf(etcd, self(4), "10.5.202.0-24")
+	again.wait(t, "peers", func(s State) bool { return held(s) && len(s.Set.Records) == 3 })
+	own := etcd.keys(subnets)[s.Own.Pair().Key()]
 	etcd.stop()
 	again.wait(t, "error", func(s State) bool { return s.Err != nil })
 	cut := freeURL(t, "http")
@@ -217,6 +220,8 @@ func TestCompactionWhileAway(t *testing.T) {
 	etcd.start(dir)
 	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.200.0/24")}
 	etcd.put(subnets+pair.Key(), string(self(2).Lease(network, pair, subnet.Lease{}).Value()))
+	moved := leaseOf(etcd, self(5), "10.5.201.0-24") // another address
+	etcd.delete(subnets + "10.5.202.0-24")
 	for range 50 {
 		etcd.put("other", "x")
 	}
@@ -230,7 +235,16 @@ func TestCompactionWhileAway(t *testing.T) {
 	etcd.stop()
 	etcd.url = public
 	etcd.start(dir)
-	again.wait(t, "peer", func(s State) bool { _, ok := s.Set.Find(pair); return ok && held(s) })
+	back := time.Now()
+	again.wait(t, "the set as it is in etcd", func(s State) bool {
+		_, came := s.Set.Find(pair)
+		r, _ := s.Set.Find(moved.Pair())
+		return came && r.Lease == moved && len(s.Set.Records) == 3 && held(s)
+	})
+	t.Logf("equal to etcd %v after it was back", time.Since(back).Round(time.Millisecond))
+	if now := etcd.keys(subnets)[s.Own.Pair().Key()]; now != own {
+		t.Errorf("the own lease was touched: %+v, before %+v", now, own)
+	}
 }
 
 func TestInvalidOwnAddressIsFatal(t *testing.T) {

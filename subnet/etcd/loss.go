@@ -23,6 +23,7 @@ type retained struct {
 func (s *session) replace(m *mirror, now time.Time, grace time.Duration) (lost bool) {
 	if lost = s.lossShows(m, now); lost {
 		s.lost = true
+		s.losses++
 		s.retain(s.known(), now.Add(grace))
 	}
 	s.mirror, s.seen = m, m.revision
@@ -45,6 +46,7 @@ func (s *session) absorb(prefix string, resp clientv3.WatchResponse, now time.Ti
 	known := s.known()
 	s.mirror.absorb(prefix, resp)
 	s.lost = s.lost || s.mirror.config.revision == 0
+	s.losses++
 	s.retain(known, now.Add(grace))
 	s.prune(now)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
@@ -27,7 +28,7 @@ type mirror struct {
 	claims   map[string]claim // by the last part of their key
 	config   configValue
 	strange  int               // keys under subnets/ that are not leases
-	skips    map[string]string // the first subnet.MaxSkips of them: why
+	skips    map[string]string // the first subnet.MaxSkips of them, as shown: why
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
 }
 
@@ -55,7 +56,7 @@ func (m *mirror) put(name string, kv *mvccpb.KeyValue) {
 	}
 	if name == configName {
 		if kv.ModRevision > m.config.revision {
-			m.config = configValue{kv.Value, kv.ModRevision}
+			m.config = configValue{slices.Clone(kv.Value[:min(len(kv.Value), subnet.MaxValue+1)]), kv.ModRevision}
 		}
 	} else if key, ok := strings.CutPrefix(name, claims); ok {
 		if kv.ModRevision > m.claims[key].modified {
@@ -74,8 +75,8 @@ func (m *mirror) putEntry(key string, kv *mvccpb.KeyValue) {
 		if kv.CreateRevision == kv.ModRevision || m.revision == 0 {
 			m.strange++
 		}
-		if _, known := m.skips[key]; known || len(m.skips) < subnet.MaxSkips {
-			m.skips[key] = err.Error()
+		if shown := show(key); m.skips[shown] != "" || len(m.skips) < subnet.MaxSkips {
+			m.skips[shown] = err.Error()
 		}
 		m.strange = max(m.strange, len(m.skips))
 		return
@@ -85,6 +86,14 @@ func (m *mirror) putEntry(key string, kv *mvccpb.KeyValue) {
 		e.fault = err.Error()
 	}
 	m.entries[key] = e
+}
+
+// show is the beginning of a key that anybody can have chosen, so that it can be kept and printed.
+func show(key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return fmt.Sprintf("%.200q", key)
+	}
+	return fmt.Sprintf("%.200s", key)
 }
 
 // remove takes out a key that was deleted at a revision, unless it has been written since.
@@ -100,7 +109,7 @@ func (m *mirror) remove(name string, revision int64) {
 	} else if key, ok := strings.CutPrefix(name, subnets); ok {
 		if _, err := subnet.ParseKey(key); err != nil {
 			m.strange = max(0, m.strange-1)
-			delete(m.skips, key)
+			delete(m.skips, show(key))
 		} else if revision > m.entries[key].record.Modified {
 			delete(m.entries, key)
 		}
@@ -149,7 +158,7 @@ func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 func (m *mirror) set() subnet.Set {
 	s := subnet.Set{Revision: m.revision, Junk: m.strange, Records: make([]subnet.Record, 0, len(m.entries))}
 	for _, key := range slices.Sorted(maps.Keys(m.skips)) {
-		s.Skipped = append(s.Skipped, subnet.Skip{Key: fmt.Sprintf("%.200s", key), Reason: m.skips[key]})
+		s.Skipped = append(s.Skipped, subnet.Skip{Key: key, Reason: m.skips[key]})
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.entries)) {
 		e := m.entries[key]

@@ -84,7 +84,8 @@ func TestBrokenListIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := store.page(t.Context(), client, DefaultPrefix, clientv3.GetPrefixRangeEnd(DefaultPrefix), 0)
+	p := page{from: DefaultPrefix, end: clientv3.GetPrefixRangeEnd(DefaultPrefix), limit: 3}
+	first, err := store.read(t.Context(), client, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,8 @@ func TestBrokenListIsAnError(t *testing.T) {
 	if _, err := client.Compact(t.Context(), first.Header.Revision+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.page(t.Context(), client, DefaultPrefix, clientv3.GetPrefixRangeEnd(DefaultPrefix), first.Header.Revision); err == nil {
+	p.revision = first.Header.Revision
+	if _, err := store.read(t.Context(), client, p); err == nil {
 		t.Error("a page of a compacted revision was read")
 	}
 }

@@ -128,6 +128,15 @@ func (n *node) wait(t *testing.T, what string, fits func(State) bool) State {
 	}
 }
 
+// next returns the next state.
+func (n *node) next(t *testing.T) State {
+	t.Helper()
+	n.mu.Lock()
+	seen := n.states
+	n.mu.Unlock()
+	return n.wait(t, "state", func(State) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.states > seen })
+}
+
 func held(s State) bool { return s.Held && s.Conflict == "" && s.Err == nil }
 
 func (n *node) held(t *testing.T) State {

@@ -3,7 +3,8 @@ package etcd
 import "time"
 
 // reportGap is the least time between two deliveries: each costs as much as the set is large, and in a burst of events
-// only the newest counts.
+// only the newest counts. Deliveries that cost more than a quarter of it are further apart, so that a set that somebody
+// has filled with junk does not take all the time there is.
 const reportGap = 50 * time.Millisecond
 
 // report delivers the state where it is news.
@@ -12,9 +13,10 @@ func (r *runner) report(err error) {
 		r.dirty = true
 	}
 	r.err = err
-	if r.dirty && !time.Now().Before(r.delivered.Add(reportGap)) {
-		r.dirty, r.delivered = false, time.Now()
+	if start := time.Now(); r.dirty && !start.Before(r.reportAt) {
+		r.dirty = false
 		r.deliver(r.state())
+		r.reportAt = time.Now().Add(max(reportGap, 4*time.Since(start)))
 	}
 }
 
@@ -30,6 +32,7 @@ func (r *runner) state() State {
 	st := State{
 		Config: s.config, Network: s.network, Warnings: s.problems(),
 		Retained: len(s.retained), Held: s.held(), Seen: r.seen, Conflict: r.last.conflict, Err: r.err,
+		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses,
 	}
 	if s.mirror != nil {
 		st.Set = s.set()

@@ -53,6 +53,7 @@ type runner struct {
 	opts    Options
 	session session
 	feed    *feed
+	hearing hearing
 	deliver func(State)
 
 	ttl      int64     // the etcd lease for the own key; 0: none is granted yet
@@ -66,12 +67,13 @@ type runner struct {
 	writeAt  time.Time // when the own key may be written again
 	failures int       // in a row
 
-	unsure    subnet.Lease // it was written without an answer
-	last      step         // the last decision
-	seen      time.Time
-	err       error
-	dirty     bool      // there is something new to deliver
-	delivered time.Time // the last time
+	unsure   subnet.Lease // it was written without an answer
+	last     step         // the last decision
+	seen     time.Time
+	lists    int
+	err      error
+	dirty    bool      // there is something new to deliver
+	reportAt time.Time // but not before
 }
 
 // pass does all that is due. An error is what stands in the way; it does not have to be reported twice.
@@ -91,6 +93,7 @@ func (r *runner) pass(ctx context.Context) error {
 }
 
 func (r *runner) work(ctx context.Context) error {
+	r.listen()
 	if r.client == nil {
 		client, err := r.store.connect(ctx)
 		if err != nil {
@@ -103,6 +106,7 @@ func (r *runner) work(ctx context.Context) error {
 			return err
 		}
 	}
+	r.follow(ctx)
 	if r.unsure != (subnet.Lease{}) {
 		if err := r.look(ctx, subnets+r.unsure.Pair().Key()); err != nil {
 			return err
@@ -205,11 +209,12 @@ func (r *runner) list(ctx context.Context) error {
 	}
 	r.answered()
 	r.listAt = time.Time{}
+	r.lists++
 	if r.session.replace(m, time.Now(), r.opts.Grace) && r.session.own.established {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
 	r.checkAt = jittered(r.opts.CheckEvery)
-	r.feed = r.store.watch(ctx, r.client, m.revision)
+	r.follow(ctx)
 	return nil
 }
 
@@ -245,12 +250,8 @@ func (r *runner) become(self subnet.Self) {
 	if self.PublicIP == was.PublicIP && self.PublicIPv6 == was.PublicIPv6 || r.client == nil {
 		return
 	}
-	r.feed.stop()
-	r.feed, r.client, r.retryAt = nil, nil, time.Time{}
-	_ = r.store.Close() // an error of what is dropped anyway
-	if r.session.mirror != nil {
-		r.listAt = time.Now()
-	}
+	r.retryAt = time.Time{}
+	r.hangUp()
 }
 
 // reconnected brings the next call forward. Connections that break as soon as they are made bring it to twice a second.
@@ -273,12 +274,12 @@ func (r *runner) answered() { r.seen, r.dirty = time.Now(), true }
 // wakeAt is when something is due.
 func (r *runner) wakeAt() time.Time {
 	at := time.Now().Add(time.Hour)
-	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt()}
+	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt(), r.hearing.deafAt()}
 	if !r.retryAt.IsZero() {
 		dues = []time.Time{r.retryAt}
 	}
 	if r.dirty {
-		dues = append(dues, r.delivered.Add(reportGap))
+		dues = append(dues, r.reportAt)
 	}
 	for _, t := range dues {
 		if !t.IsZero() && t.Before(at) {

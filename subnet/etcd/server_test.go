@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -40,13 +41,16 @@ type server struct {
 	url     string // where clients reach it; kept over a stop
 	peer    string
 	tls     transport.TLSInfo
+	out     *bufio.Reader
+
+	name, members string // of a cluster; empty: it is alone
 }
 
 // serve is the process. It returns where the etcd ends by itself.
 func serve(spec string) error {
 	var s struct {
-		Dir, URL, Peer string
-		TLS            transport.TLSInfo
+		Dir, URL, Peer, Name, Members string
+		TLS                           transport.TLSInfo
 	}
 	if err := json.Unmarshal([]byte(spec), &s); err != nil {
 		return err
@@ -61,10 +65,14 @@ func serve(spec string) error {
 	}
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.LogOutputs, cfg.UnsafeNoFsync, cfg.ClientTLSInfo = s.Dir, []string{"/dev/null"}, true, s.TLS
+	cfg.MaxRequestBytes = 10 << 20
 	cfg.TickMs, cfg.ElectionMs = 50, 500
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	if s.Members != "" {
+		cfg.Name, cfg.InitialCluster = s.Name, s.Members
+	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return err
@@ -83,10 +91,15 @@ func startEtcd(t *testing.T) *server {
 	return s
 }
 
-// freeURL is one of a port that nobody listens on.
+// freeURL is one of a port that nobody listens on. But for TLS, whose certificates name 127.0.0.1, it is at an address of
+// its own: no outgoing connection takes the port meanwhile.
 func freeURL(t *testing.T, scheme string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if scheme == "http" {
+		host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
+	}
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +110,15 @@ func freeURL(t *testing.T, scheme string) string {
 // start starts it on a folder; after a stop it is at the same address again.
 func (s *server) start(dir string) {
 	s.t.Helper()
+	s.launch(dir)
+	s.ready()
+}
+
+// launch starts it and does not wait.
+func (s *server) launch(dir string) {
+	s.t.Helper()
 	s.dir = dir
-	spec, err := json.Marshal(map[string]any{"Dir": dir, "URL": s.url, "Peer": s.peer, "TLS": map[string]any{
+	spec, err := json.Marshal(map[string]any{"Dir": dir, "URL": s.url, "Peer": s.peer, "Name": s.name, "Members": s.members, "TLS": map[string]any{
 		"CertFile": s.tls.CertFile, "KeyFile": s.tls.KeyFile, "TrustedCAFile": s.tls.TrustedCAFile, "ClientCertAuth": s.tls.ClientCertAuth,
 	}})
 	if err != nil {
@@ -114,7 +134,13 @@ func (s *server) start(dir string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	s.out = bufio.NewReader(out)
+}
+
+// ready waits until it serves; a member of a cluster does when enough others do.
+func (s *server) ready() {
+	s.t.Helper()
+	line, err := s.out.ReadString('\n')
 	if line != "ready\n" {
 		s.t.Fatalf("etcd: %s %v", line, err)
 	}
@@ -132,7 +158,7 @@ func (s *server) stop() {
 // client is an etcdctl.
 func (s *server) client() *clientv3.Client {
 	s.t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, MaxCallSendMsgSize: 10 << 20, Logger: zap.NewNop()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -155,11 +181,19 @@ func (s *server) delete(key string) {
 	s.do(clientv3.OpDelete(DefaultPrefix + "/" + key))
 }
 
+// try writes once, or says why not: a cluster may just be without a leader.
+func (s *server) try(key, value string) error {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
+	defer cancel()
+	_, err := s.client().Put(ctx, DefaultPrefix+"/"+key, value)
+	return err
+}
+
 func (s *server) do(op clientv3.Op) clientv3.OpResponse {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, MaxCallSendMsgSize: 10 << 20, Logger: zap.NewNop()})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type session struct {
 	asking   asking
 	retained map[string]retained // peers that a loss of data took out of etcd
 	lost     bool                // data was lost and the configuration may have to be put back
+	losses   int                 // how often
 	note     string              // Decide's warning
 	saved    *Saved
 	check    func(subnet.Network) error

@@ -2,34 +2,89 @@ package etcd
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// feed is a running watch. It ends when it is stopped, or when etcd ends it; then its channel is closed.
+// feed is a running watch. It ends when it is stopped, when etcd ends it, or when more has come than is worth keeping
+// until it is asked for; then its channel is closed.
 type feed struct {
 	responses chan clientv3.WatchResponse
+	waiting   atomic.Int64 // bytes in responses
 	cancel    context.CancelFunc
 }
 
-// watch follows everything under PREFIX/ from after a revision. The goroutine is needed because the client's Watch
-// itself waits for etcd; stop awaits it.
+// A watch that is this far ahead ends: to list everything again takes less memory.
+const (
+	maxResponses = 1000
+	maxWaiting   = 4 * maxMessage
+)
+
+// size is about how many bytes a response takes.
+func size(resp clientv3.WatchResponse) (bytes int64) {
+	for _, e := range resp.Events {
+		bytes += int64(len(e.Kv.Key) + len(e.Kv.Value))
+	}
+	return bytes
+}
+
+// watch follows everything under PREFIX/ from a revision, and asks for its progress from time to time. What was written
+// at the revision itself is brought once more: a watch from after it is of a future revision, and gets no answer as long
+// as nothing is written (etcd pull request 20229). The goroutines are needed because the client's Watch and
+// RequestProgress themselves wait for etcd; stop awaits them.
 func (s *Store) watch(ctx context.Context, client *clientv3.Client, revision int64) *feed {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	f := &feed{responses: make(chan clientv3.WatchResponse, 16), cancel: cancel}
+	f := &feed{responses: make(chan clientv3.WatchResponse, maxResponses), cancel: cancel}
+	asker := make(chan struct{})
+	go func() {
+		defer close(asker)
+		askProgress(ctx, client)
+	}()
 	go func() {
 		defer close(f.responses)
-		events := client.Watch(ctx, s.prefix+"/", clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithProgressNotify())
+		defer func() { <-asker }()
+		defer cancel()
+		events := client.Watch(ctx, s.prefix+"/", clientv3.WithPrefix(), clientv3.WithRev(revision), clientv3.WithCreatedNotify())
 		for resp := range events {
-			select {
-			case f.responses <- resp:
-			case <-ctx.Done():
+			if !f.take(resp) {
+				cancel()
+				for range events { // until the client has seen it
+				}
 			}
 		}
 	}()
 	return f
+}
+
+// take keeps a response until it is asked for. It never waits: the client itself would keep what comes without a bound.
+func (f *feed) take(resp clientv3.WatchResponse) (room bool) {
+	if f.waiting.Add(size(resp)) > maxWaiting {
+		return false
+	}
+	select {
+	case f.responses <- resp:
+		return true
+	default:
+		return false
+	}
+}
+
+// askProgress asks as long as the watch lasts. Where etcd cannot be asked, its silence tells.
+func askProgress(ctx context.Context, client *clientv3.Client) {
+	for {
+		timer := time.NewTimer(jitter(askEvery))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			_ = client.RequestProgress(ctx)
+		}
+	}
 }
 
 // stop ends the watch and waits for its end. A nil feed is none.
@@ -51,7 +106,8 @@ func (f *feed) source() <-chan clientv3.WatchResponse {
 }
 
 // absorb takes a response into the mirror. The mirror is complete up to its last event: etcd never splits a revision
-// over two responses, but the header may be ahead of the events while a watch catches up.
+// over two responses, but the header may be ahead of the events while a watch catches up, and so may be the answer to a
+// request for progress (etcd before 3.4.25 and 3.5.8).
 func (m *mirror) absorb(prefix string, resp clientv3.WatchResponse) {
 	for _, e := range resp.Events {
 		name := strings.TrimPrefix(string(e.Kv.Key), prefix+"/")
@@ -61,9 +117,6 @@ func (m *mirror) absorb(prefix string, resp clientv3.WatchResponse) {
 			m.put(name, e.Kv)
 		}
 		m.reach(e.Kv.ModRevision)
-	}
-	if resp.IsProgressNotify() {
-		m.reach(resp.Header.Revision)
 	}
 }
 
@@ -88,11 +141,32 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 		r.relist()
 		return
 	}
+	r.feed.waiting.Add(-size(resp))
+	now := time.Now()
+	r.seen = now
+	if r.hearing.heard(now) {
+		r.dirty = true
+	}
+	complete := r.session.mirror.revision
+	resp.Events = slices.DeleteFunc(resp.Events, func(e *clientv3.Event) bool { return e.Kv.ModRevision <= complete })
+	if len(resp.Events) == 0 {
+		r.progress(resp.Header.Revision)
+		return
+	}
 	config := r.session.mirror.config.revision
-	r.session.absorb(r.store.prefix, resp, time.Now(), r.opts.Grace)
+	r.session.absorb(r.store.prefix, resp, now, r.opts.Grace)
 	r.session.seen = max(r.session.seen, r.session.mirror.revision)
 	if r.session.mirror.config.revision != config {
 		r.session.readConfig()
 	}
 	r.answered()
+}
+
+// progress takes in the revision that etcd says it is at. One before what we have seen is of a member that lags behind,
+// or of an etcd that has lost data; newer ones are silent then.
+func (r *runner) progress(revision int64) {
+	if revision < r.session.mirror.revision {
+		r.checkAt = time.Now()
+	}
+	r.session.seen = max(r.session.seen, revision)
 }
