@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +33,7 @@ func (c config) check() error {
 	}
 	return errors.Join(
 		c.checkUnderlay(),
+		checkHTTP(c.http),
 		checkPublic("public-ip", subnet.IPv4, c.publicIP),
 		checkPublic("public-ipv6", subnet.IPv6, c.publicIPv6),
 		subnet.Node{ID: c.nodeID, Name: c.nodeName}.Check(),
@@ -51,6 +54,28 @@ func (c config) checkUnderlay() error {
 		return fmt.Errorf("iface-regex %q is not a regular expression: %w", c.ifaceRegex, err)
 	}
 	return nil
+}
+
+// checkHTTP tells whether an address names an IP address, or all, and a port.
+func checkHTTP(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && host != "" && host != "localhost" {
+		_, err = netip.ParseAddr(host)
+	}
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 {
+		return fmt.Errorf("http %q is not an address with a port such as 127.0.0.1:9472", address)
+	}
+	return nil
+}
+
+// httpPort is the port of an address that was checked; 0 where there is none.
+func httpPort(address string) uint16 {
+	_, port, _ := net.SplitHostPort(address)
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return uint16(n)
 }
 
 // checkPublic tells whether peers can send to a public address. Link-local ones do for IPv4 alone: IPv6's would need an

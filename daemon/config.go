@@ -79,7 +79,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.Var(duration{&c.resync}, "resync", "verify the kernel's state at least once in this `duration` of at least 1s")
 	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format`: text or json")
-	f.StringVar(&c.http, "http", "", "serve the status on this TCP `address` too, such as 127.0.0.1:9472")
+	f.StringVar(&c.http, "http", "127.0.0.1:9472", "serve /metrics, /healthz, /readyz and /status on this TCP `address` too; empty: on the local socket alone")
 	if name == "status" {
 		f.Var(boolean{&c.json}, "json", "print everything, as JSON")
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +24,7 @@ type daemon struct {
 	log      *logrus.Logger
 	troubles *troubles
 	board    *board
+	metrics  *metrics
 	store    *etcd.Store
 	firewall firewall.Firewall
 }
@@ -39,12 +40,11 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 		return err
 	}
 	defer unlock()
-	store, err := openStore(c)
-	if err != nil {
+	d := newDaemon(c, log)
+	if d.store, err = openStore(c, d.metrics.observeCall); err != nil {
 		return err
 	}
-	defer store.Close()
-	d := &daemon{config: c, log: log, troubles: newTroubles(log), board: &board{}, store: store}
+	defer d.store.Close()
 	log.Infof("podlaned %s starts as node %s (id %s)", version, c.nodeName, c.nodeID)
 	g, ctx := errgroup.WithContext(ctx)
 	if err := d.serve(ctx, g); err != nil {
@@ -58,23 +58,22 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	return nil
 }
 
+func newDaemon(c config, log *logrus.Logger) *daemon {
+	b := &board{}
+	b.beat()
+	return &daemon{config: c, log: log, troubles: newTroubles(log), board: b, metrics: newMetrics(b)}
+}
+
 // serve answers on the local socket, and on TCP where asked for.
 func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 	socket, err := listenSocket(ctx, d.config.runDir)
 	if err != nil {
 		return err
 	}
-	listeners := []net.Listener{socket}
+	h := handler(d.board, d.metrics.handler())
+	g.Go(func() error { return serve(ctx, socket, h) })
 	if d.config.http != "" {
-		tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.http)
-		if err != nil {
-			socket.Close()
-			return fmt.Errorf("serve the status on TCP: %w", err)
-		}
-		listeners = append(listeners, tcp)
-	}
-	for _, l := range listeners {
-		g.Go(func() error { return serve(ctx, l, handler(d.board)) })
+		g.Go(func() error { return d.serveTCP(ctx, h) })
 	}
 	return nil
 }
@@ -82,17 +81,22 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 // runNode is the node: the lease store, and the loop that it feeds, on one underlay after the other. The first underlay
 // must be right.
 func (d *daemon) runNode(ctx context.Context) error {
-	iface, err := chooseUnderlay(d.config)
+	ifaces, err := underlay.Read()
+	if err != nil {
+		return err
+	}
+	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
+	d.troubles.check("saved state", err)
+	own, _ := saved.Lease()
+	iface, err := chooseUnderlay(d.config, ifaces, own.IPv4.PublicIP, own.IPv6.PublicIP)
 	if err != nil {
 		return err
 	}
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
-	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
-	d.troubles.check("saved state", err)
 	l := newLoop(d, iface, saved)
 	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
 	opts := etcd.Options{
-		Self: l.self, Changes: selves, Saved: saved.store(), TTL: d.config.leaseTTL,
+		Self: l.self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
 		Check: func(n subnet.Network) error { _, err := newBackend(n, iface); return err },
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -116,6 +120,7 @@ func (l *loop) onUnderlay(ctx context.Context, states <-chan etcd.State) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
 	g.Go(func() error { return firewall.Watch(ctx, wake.kick) })
+	g.Go(func() error { return firewall.WatchLegacy(ctx, wake.kick) })
 	g.Go(func() error { return l.run(ctx, states, wake) })
 	return g.Wait()
 }
@@ -137,16 +142,7 @@ func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 	return s
 }
 
-func chooseUnderlay(c config) (underlay.Interface, error) {
-	ifaces, err := underlay.Read()
-	if err != nil {
-		return underlay.Interface{}, err
-	}
-	want := underlay.Want{Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr}
-	return underlay.Choose(ifaces, want, underlay.RouteTo)
-}
-
-func openStore(c config) (*etcd.Store, error) {
+func openStore(c config, observe func(call string, took time.Duration, err error)) (*etcd.Store, error) {
 	password := ""
 	if c.etcdPasswordFile != "" {
 		data, err := os.ReadFile(c.etcdPasswordFile)
@@ -163,6 +159,7 @@ func openStore(c config) (*etcd.Store, error) {
 		KeyFile:   c.etcdKeyFile,
 		Username:  c.etcdUsername,
 		Password:  password,
+		Observe:   observe,
 	})
 }
 

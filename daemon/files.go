@@ -58,10 +58,14 @@ func news(before, now etcd.State) bool {
 
 // saveState writes the saved state where it has changed: now, or not too often.
 func (l *loop) saveState(now bool) {
-	if !l.unsaved || !now && time.Since(l.savedAt) < minSave {
+	if !l.unsaved || !now && time.Now().Before(l.saveAt) {
 		return
 	}
+	began := time.Now()
 	s := savedState{Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now())}
-	l.savedAt = time.Now()
 	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
+	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
+	if l.unsaved {
+		l.saveAt = time.Now().Add(maxRetry)
+	}
 }

@@ -32,13 +32,10 @@ func bench(t *testing.T) (*loop, *strings.Builder) {
 	log := logrus.New()
 	log.SetOutput(&out)
 	dir := t.TempDir()
-	d := &daemon{
-		config: config{
-			etcdPrefix: "/p", etcdEndpoints: list{"http://a"}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
-			nodeID: "a", nodeName: "n1", ipMasq: true,
-		},
-		log: log, troubles: newTroubles(log), board: &board{},
-	}
+	d := newDaemon(config{
+		etcdPrefix: "/p", etcdEndpoints: list{"http://a"}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
+		nodeID: "a", nodeName: "n1", ipMasq: true, resync: 30 * time.Second,
+	}, log)
 	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}
 	return newLoop(d, iface, savedState{}), &out
 }
@@ -87,7 +84,7 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 func TestStatusFollowsTheState(t *testing.T) {
 	l, out := bench(t)
 	l.publish()
-	if s := l.board.get(); s.Ready || !slices.Equal(s.Problems, []string{"starting: no verified pass over the kernel yet"}) {
+	if s := l.board.get(); s.Ready || len(s.Problems) > 0 || !slices.Equal(failing(s), []string{"lease", "etcd", "kernel", "node-file"}) {
 		t.Errorf("at the start: %+v", s)
 	}
 	l.take(etcd.State{Err: etcd.ErrNoConfig})
@@ -99,7 +96,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	state.Warnings = []string{"network configuration: odd"}
 	l.take(state)
 	l.take(state)
-	l.backend, l.verified = still{}, time.Now()
+	l.backend, l.verified, l.announced = still{}, time.Now(), true
 	l.publish()
 	s := l.board.get()
 	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
@@ -124,8 +121,53 @@ func TestStatusFollowsTheState(t *testing.T) {
 	l.take(state)
 	l.publish()
 	s = l.board.get()
-	if s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "lease: it does not stand in etcd") || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
+	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
 		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
+	}
+}
+
+// failing names the checks that do not hold.
+func failing(s status) (names []string) {
+	for _, c := range s.Checks {
+		if !c.OK {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func TestPeersAndHowTheyAre(t *testing.T) {
+	l, _ := bench(t)
+	l.take(peerState(t, l, 2, 3, 4))
+	l.publish()
+	if p := l.board.get().Peers; len(p) != 3 || p[0].State != peerPending || p[2].State != peerPending {
+		t.Errorf("before the first pass: %+v", p)
+	}
+	l.verified = time.Now()
+	l.unfit.take([]subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}}, 1)
+	l.unwell = []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}}
+	l.publish()
+	p := l.board.get().Peers
+	if p[0].State != peerProgrammed || p[1].State != peerSkipped || p[2].state() != "failed: add route: invalid argument" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestInterfacesOfThePods(t *testing.T) {
+	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
+	of := func(name string, addrs ...string) (i underlay.Interface) {
+		i.Name = name
+		for _, a := range addrs {
+			i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
+		}
+		return i
+	}
+	got := bridges([]underlay.Interface{
+		of("lo", "127.0.0.1/8"), of("eth0", "198.18.1.1/16"), of("podlane.1", "10.5.34.0/32"), of("podlane-v6.1", "fd00:5:22::/128"),
+		of("cni0", "10.5.34.1/24"), of("docker0", "fd00:5:22::1/64"), of("cni1", "10.5.35.1/24"),
+	}, own)
+	if !slices.Equal(got, []string{"cni0", "docker0"}) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -196,17 +238,17 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
 	l, out := bench(t)
 	for i := range maxRepairs + 2 {
-		l.note([]backend.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}})
+		l.note([]backend.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}}, nil)
 	}
 	if l.repaired != maxRepairs+2 || len(l.repairs) != maxRepairs || l.repairs[0].What != "add route 2" {
 		t.Errorf("%d repairs, %d kept, the first %+v", l.repaired, len(l.repairs), l.repairs[0])
 	}
 	out.Reset()
-	l.note(nil)
+	l.note(nil, nil)
 	if out.Len() > 0 {
 		t.Errorf("nothing was written, and yet: %s", out)
 	}
-	l.note([]backend.Op{{Verb: "add", Kind: "route", Object: "route x"}})
+	l.note([]backend.Op{{Verb: "add", Kind: "route", Object: "route x"}}, nil)
 	if !strings.Contains(out.String(), "add route x; peers: 0") || l.repaired != maxRepairs+2 {
 		t.Errorf("%s", out)
 	}
@@ -255,7 +297,7 @@ func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
 	l.take(state)
-	l.backend, l.verified = still{}, time.Now()
+	l.backend, l.verified, l.announced = still{}, time.Now(), true
 	l.take(etcd.State{Network: state.Network, Err: errors.New("no answer")})
 	if l.state.Own != state.Own || l.state.Held || len(l.peers) != 1 {
 		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers))

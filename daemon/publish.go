@@ -12,18 +12,23 @@ import (
 func (l *loop) publish() {
 	s := status{
 		Problems: l.troubles.list(),
-		Notes:    slices.Concat(l.advice, l.state.Warnings),
+		Notes:    slices.Concat(l.advice, l.oddities, l.state.Warnings),
 		Version:  version,
 		Node:     l.self.Node,
-		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU},
+		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU, Trouble: l.troubles.get("underlay")},
 		Network:  l.network.Prefixes(),
-		Lease:    leaseStatus{Subnet: halves(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry},
+		Lease: leaseStatus{
+			Subnet: halves(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
+		},
 		Etcd: etcdStatus{
 			Endpoints: l.config.etcdEndpoints, Prefix: l.config.etcdPrefix,
-			Seen: l.state.Seen, Revision: l.state.Set.Revision,
+			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.get("etcd"),
+			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},
 		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
-		Verified: l.verified, Repairs: append([]repair(nil), l.repairs...), Repaired: l.repaired,
+		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
+		Repairs: slices.Clone(l.repairs), Repaired: l.repaired,
+		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
 	s.Skipped = s.Skipped[:min(len(s.Skipped), subnet.MaxSkips)]
 	for _, a := range []netip.Addr{l.self.PublicIP, l.self.PublicIPv6} {
@@ -34,33 +39,37 @@ func (l *loop) publish() {
 	if l.running() {
 		s.MTU = l.backend.MTU()
 	}
-	unfit := map[string]bool{}
-	for _, skip := range l.unfit.named {
-		unfit[skip.Key] = true
-	}
-	for _, p := range l.peers {
-		state := "programmed"
-		switch {
-		case len(unfit) > 0 && unfit[p.Pair().Key()]:
-			state = "skipped"
-		case l.verified.IsZero():
-			state = "not yet"
-		}
-		s.Peers = append(s.Peers, peerStatus{p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version, state})
-	}
+	s.Peers = l.peerStates()
 	if n := l.state.Retained; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))
-	}
-	switch {
-	case len(s.Problems) > 0:
-	case l.verified.IsZero():
-		s.Problems = append(s.Problems, "starting: no verified pass over the kernel yet")
-	case !l.state.Held:
-		s.Problems = append(s.Problems, "lease: it does not stand in etcd just now; it is put back")
 	}
 	if l.running() && l.state.Network != l.network {
 		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
 	}
-	s.Ready = len(s.Problems) == 0
 	l.board.set(s)
+}
+
+// peerStates is how each peer is.
+func (l *loop) peerStates() (all []peerStatus) {
+	reasons := map[string]peerStatus{}
+	for _, skip := range l.unfit.named {
+		reasons[skip.Key] = peerStatus{State: peerSkipped}
+	}
+	for _, unwell := range l.unwell {
+		reasons[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
+	}
+	for _, p := range l.peers {
+		s := peerStatus{State: peerProgrammed}
+		if l.verified.IsZero() {
+			s.State = peerPending
+		}
+		if len(reasons) > 0 {
+			if odd, ok := reasons[p.Pair().Key()]; ok {
+				s = odd
+			}
+		}
+		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version
+		all = append(all, s)
+	}
+	return all
 }

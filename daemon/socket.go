@@ -17,9 +17,12 @@ const (
 	nodeFile   = "subnet.env"
 )
 
-// handler answers GET /status.
-func handler(b *board) http.Handler {
+// handler answers GET /status, /metrics, /healthz and /readyz.
+func handler(b *board, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(b.get(), w, r) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.idle(), w) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(b.get()) // the reader has gone: nobody is left to tell
@@ -57,4 +60,18 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// serveTCP answers on TCP. An address that is another's, or not the node's just now, is trouble and tried again: pods need
+// a network more than the operator needs metrics.
+func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
+	for {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.http)
+		if d.troubles.check("http", err) {
+			return serve(ctx, l, h)
+		}
+		if !pause(ctx, beatEvery) {
+			return ctx.Err()
+		}
+	}
 }

@@ -13,15 +13,19 @@ import (
 	"time"
 )
 
-func TestHandlerAnswersOnlyGETStatus(t *testing.T) {
+func TestHandlerAnswersGETAlone(t *testing.T) {
 	b := &board{}
 	b.set(wellStatus())
-	h := handler(b)
+	b.beat()
+	h := handler(b, newMetrics(b).handler())
 	for _, c := range []struct {
 		method, path string
 		code         int
 	}{
 		{http.MethodGet, "/status", http.StatusOK},
+		{http.MethodGet, "/metrics", http.StatusOK},
+		{http.MethodGet, "/healthz", http.StatusOK},
+		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is of long ago
 		{http.MethodPost, "/status", http.StatusMethodNotAllowed},
 		{http.MethodGet, "/", http.StatusNotFound},
 		{http.MethodGet, "/status/x", http.StatusNotFound},
@@ -31,7 +35,7 @@ func TestHandlerAnswersOnlyGETStatus(t *testing.T) {
 		if w.Code != c.code {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, w.Code, c.code)
 		}
-		if c.code == http.StatusOK && (w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"subnet":["10.5.34.0/24"]`)) {
+		if c.path == "/status" && c.code == http.StatusOK && (w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"subnet":["10.5.34.0/24"]`)) {
 			t.Errorf("%v %s", w.Header(), w.Body)
 		}
 	}
@@ -46,7 +50,7 @@ func serveStatus(t *testing.T, dir string, b *board) (stop func()) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, l, handler(b)) }()
+	go func() { done <- serve(ctx, l, handler(b, newMetrics(b).handler())) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -57,7 +61,7 @@ func serveStatus(t *testing.T, dir string, b *board) (stop func()) {
 
 func TestStatusOverTheSocket(t *testing.T) {
 	dir, b := t.TempDir(), &board{}
-	b.set(wellStatus())
+	b.set(freshStatus())
 	path := filepath.Join(dir, socketName)
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // left by an earlier podlaned
 		t.Fatal(err)
@@ -75,8 +79,8 @@ func TestStatusOverTheSocket(t *testing.T) {
 			t.Errorf("JSON %v:\n%s", asJSON, s)
 		}
 	}
-	s := wellStatus()
-	s.Ready = false
+	s := freshStatus()
+	s.NodeFile = false
 	b.set(s)
 	var out strings.Builder
 	if err := runStatus(t.Context(), config{runDir: dir}, nil, streams{out: &out}); !errors.Is(err, errSilent) || !strings.Contains(out.String(), "NOT READY") {
@@ -141,7 +145,7 @@ func TestServeEndsWithItsListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(time.Millisecond, func() { l.Close() })
-	if err := serve(t.Context(), l, handler(&board{})); err == nil || !strings.Contains(err.Error(), "serve ") {
+	if err := serve(t.Context(), l, http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "serve ") {
 		t.Errorf("%v", err)
 	}
 }

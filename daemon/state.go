@@ -25,21 +25,29 @@ type savedState struct {
 	Until  expiry // the own lease's time, by better clocks
 }
 
-// store is the saved state as the lease store wants it: nil where there is none.
-func (s savedState) store() *etcd.Saved {
+// store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is
+// none.
+func (s savedState) store(now time.Time) *etcd.Saved {
 	if s.Own == "" {
 		return nil
+	}
+	s.Expiry = time.Time{}
+	if left, never := s.Until.left(now); !never {
+		s.Expiry = now.Add(left)
 	}
 	return &s.Saved
 }
 
 // standIn is the state itself where it comes from etcd, and else, as long as the own lease lasts, the saved one with
-// what is wrong with etcd: so a node boots while etcd is away.
-func (s savedState) standIn(st etcd.State, now time.Time) etcd.State {
+// what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, and fault says so.
+func (s savedState) standIn(st etcd.State, now time.Time) (_ etcd.State, fault error) {
 	left, never := s.Until.left(now)
 	own, ok := s.Lease()
-	if st.Err == nil || st.Set.Revision != 0 || !ok || left <= 0 && !never {
-		return st
+	if st.Err == nil || st.Set.Revision != 0 || !ok {
+		return st, nil
+	}
+	if left <= 0 && !never {
+		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
 	}
 	st.Own, st.Set, st.Config = own, s.Set(), s.Config
 	if !never {
@@ -48,7 +56,7 @@ func (s savedState) standIn(st etcd.State, now time.Time) etcd.State {
 	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)
 	}
-	return st
+	return st, nil
 }
 
 // expiry is when the own lease runs out. Within one boot the boot clock decides, which runs on while the machine sleeps

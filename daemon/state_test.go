@@ -33,7 +33,7 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 	if err != nil || got.Own != want.Own || got.Revision != 7 || len(got.Leases) != 1 || string(got.Leases[0].Value) != string(want.Leases[0].Value) {
 		t.Errorf("read back %+v, %v", got, err)
 	}
-	if s, err := loadState(dir, "/typo"); err == nil || !strings.Contains(err.Error(), "etcd prefix /p") || s.store() != nil {
+	if s, err := loadState(dir, "/typo"); err == nil || !strings.Contains(err.Error(), "etcd prefix /p") || s.store(time.Now()) != nil {
 		t.Errorf("under another prefix: %+v, %v", s, err)
 	}
 	if left, never := got.Until.left(time.Now()); never || left < 59*time.Minute || left > time.Hour {
@@ -61,6 +61,11 @@ func TestWallClockDecidesOnlyAcrossBoots(t *testing.T) {
 	if left, _ := e.left(now.Add(48 * time.Hour)); left > 0 {
 		t.Errorf("two days and a reboot later: %s left", left)
 	}
+	e = newExpiry(now.Add(time.Hour), now)
+	saved := savedState{Saved: etcd.Saved{Own: "10.5.3.0-24", Expiry: now.Add(-23 * time.Hour)}, Until: e}
+	if got := saved.store(now).Expiry; got.Sub(now).Round(time.Second) != time.Hour {
+		t.Errorf("the wall clock was set on by a day within a boot: the store is told %s", got)
+	}
 	if _, never := newExpiry(time.Time{}, now).left(now); !never {
 		t.Error("a reservation runs out")
 	}
@@ -82,20 +87,20 @@ func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
 		Until: newExpiry(now.Add(time.Hour), now),
 	}
 	away := etcd.State{Err: errors.New("no answer")}
-	if got := saved.standIn(away, now); got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
+	if got, fault := saved.standIn(away, now); fault != nil || got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
 		t.Errorf("etcd is away: %+v", got)
 	}
-	if got := saved.standIn(etcd.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); got.Own != (subnet.Lease{}) {
+	if got, fault := saved.standIn(etcd.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("etcd was read once and has no lease for us: %+v", got.Own)
 	}
-	if got := saved.standIn(etcd.State{}, now); got.Own != (subnet.Lease{}) {
+	if got, fault := saved.standIn(etcd.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
 	}
 	saved.Until = newExpiry(now.Add(-time.Second), now)
-	if got := saved.standIn(away, now); got.Own != (subnet.Lease{}) {
-		t.Errorf("the lease has run out: %+v", got.Own)
+	if got, fault := saved.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 ran out 1s ago") {
+		t.Errorf("the lease has run out: %+v, %v", got.Own, fault)
 	}
-	if got := (savedState{}).standIn(away, now); got.Own != (subnet.Lease{}) {
+	if got, fault := (savedState{}).standIn(away, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("no saved state: %+v", got.Own)
 	}
 }

@@ -17,17 +17,24 @@ func wellStatus() status {
 		Ready:    true,
 		Version:  "v1",
 		Node:     subnet.Node{ID: "abc", Name: "n1"},
-		Underlay: underlayStatus{"eth0", 1500, []netip.Addr{netip.MustParseAddr("198.18.1.1")}},
+		Underlay: underlayStatus{Interface: "eth0", MTU: 1500, PublicIP: []netip.Addr{netip.MustParseAddr("198.18.1.1")}},
 		Network:  []netip.Prefix{netip.MustParsePrefix("10.5.0.0/16")},
 		MTU:      1450,
-		Lease:    leaseStatus{[]netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, true, noon.Add(23 * time.Hour)},
-		Etcd:     etcdStatus{[]string{"http://198.18.0.1:2379"}, "/podlane/network", noon.Add(-3 * time.Second), 7},
+		Lease:    leaseStatus{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, Held: true, Expiry: noon.Add(23 * time.Hour)},
+		Etcd:     etcdStatus{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
 		Peers: []peerStatus{
-			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", "programmed"},
-			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", "skipped"},
+			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", peerProgrammed, ""},
+			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", peerSkipped, ""},
 		},
-		Verified: noon.Add(-2 * time.Second),
+		Verified: noon.Add(-2 * time.Second), Resync: 30 * time.Second, NodeFile: true,
 	}
+}
+
+// freshStatus is the same, of now.
+func freshStatus() status {
+	s := wellStatus()
+	s.Verified, s.Etcd.Seen, s.Lease.Expiry = time.Now(), time.Now(), time.Now().Add(time.Hour)
+	return s
 }
 
 func TestStatusForAPerson(t *testing.T) {
@@ -69,11 +76,14 @@ PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 			s.Ready, s.Peers = false, nil
 			s.Problems, s.Notes = []string{"lease: a conflict", "peers: add route: no"}, []string{"ufw is on"}
 			s.Lease.Held = false
+			s.Checks = []check{{"lease", false, "it is not there"}, {"etcd", true, ""}}
+			s.Dropped = map[string]uint64{"vxlan_not_from_a_peer": 7, "http_from_a_pod": 0}
 			s.Repaired, s.Repairs = 12, []repair{{noon.Add(-time.Minute), "add route 10.5.35.0/24"}}
 			s.Skipped, s.SkipCount = []subnet.Skip{{Key: "10.5.37.0-24", Reason: "MAC is zero"}}, 4
 			return s
 		}(), `
 node         n1 (id abc): NOT READY
+not ready    lease: it is not there
 problem      lease: a conflict
 problem      peers: add route: no
 note         ufw is on
@@ -83,6 +93,7 @@ lease        10.5.34.0/24, NOT HELD in etcd
 etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
 kernel       verified 2s ago; repairs: 12
 repaired     1m0s ago: add route 10.5.35.0/24
+dropped      7 packets: vxlan not from a peer
 skipped      10.5.37.0-24: MAC is zero
 skipped      3 more
 

@@ -29,7 +29,7 @@ func runStatus(ctx context.Context, c config, rest []string, io streams) error {
 	} else {
 		err = s.print(io.out, time.Now())
 	}
-	if err == nil && !s.Ready {
+	if err == nil && (!s.Ready || len(s.Problems) > 0) {
 		return errSilent
 	}
 	return err

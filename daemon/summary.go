@@ -10,8 +10,8 @@ import (
 // maxNamed bounds how many objects one log line names.
 const maxNamed = 5
 
-// summary tells in one line what was written to the kernel: the objects themselves where they are few, else their
-// number by verb and kind.
+// summary tells in one line what was written to the kernel: the objects themselves where they are few, else the number of
+// each kind with the first of them.
 func summary(ops []backend.Op) string {
 	if len(ops) <= maxNamed {
 		parts := make([]string, len(ops))
@@ -20,18 +20,22 @@ func summary(ops []backend.Op) string {
 		}
 		return strings.Join(parts, "; ")
 	}
-	counts := map[string]int{}
-	var order []string
+	type group struct{ verb, kind string }
+	counts, first := map[group]int{}, map[group]string{}
+	var order []group
 	for _, op := range ops {
-		key := op.Verb + " %d " + op.Kind
-		if counts[key]++; counts[key] == 1 {
-			order = append(order, key)
+		g := group{op.Verb, op.Kind}
+		if counts[g]++; counts[g] == 1 {
+			order, first[g] = append(order, g), op.String()
 		}
 	}
-	for i, key := range order {
-		order[i] = fmt.Sprintf(key, counts[key])
+	parts := make([]string, len(order))
+	for i, g := range order {
+		if parts[i] = first[g]; counts[g] > 1 {
+			parts[i] = fmt.Sprintf("%s %d %s (%s, …)", g.verb, counts[g], g.kind, first[g])
+		}
 	}
-	return strings.Join(order, ", ")
+	return strings.Join(parts, "; ")
 }
 
 // split parts what put back a disturbed state from what followed the lease set.

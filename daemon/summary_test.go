@@ -13,10 +13,10 @@ func TestSummary(t *testing.T) {
 	}
 	var many []backend.Op
 	for range 4000 {
-		many = append(many, backend.Op{Verb: "add", Kind: "neighbour"}, backend.Op{Verb: "add", Kind: "route"})
+		many = append(many, backend.Op{Verb: "add", Kind: "neighbour", Object: "neigh a"}, backend.Op{Verb: "add", Kind: "route", Object: "route b"})
 	}
-	many = append(many, backend.Op{Verb: "delete", Kind: "route"})
-	if got, want := summary(many), "add 4000 neighbour, add 4000 route, delete 1 route"; got != want {
+	many = append(many, backend.Op{Verb: "delete", Kind: "route", Object: "route c"})
+	if got, want := summary(many), "add 4000 neighbour (add neigh a, …); add 4000 route (add route b, …); delete route c"; got != want {
 		t.Errorf("many: %q, want %q", got, want)
 	}
 }

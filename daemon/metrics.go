@@ -1,0 +1,173 @@
+package main
+
+import (
+	"math"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/podlane/podlane/backend"
+)
+
+// metrics is what is counted as it happens. What merely is so is read from the board: see gauges. docs/metrics.md
+// lists all of them.
+type metrics struct {
+	registry   *prometheus.Registry
+	passes     *prometheus.CounterVec
+	pass       prometheus.Histogram
+	operations *prometheus.CounterVec
+	repairs    *prometheus.CounterVec
+	requests   *prometheus.HistogramVec
+}
+
+func newMetrics(b *board) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "podlane_passes_total", Help: "Passes over the kernel, by result: verified or failed.",
+		}, []string{"result"}),
+		pass: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "podlane_pass_duration_seconds", Help: "How long a pass over the kernel took.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), // 1 ms to 8 s
+		}),
+		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "podlane_operations_total", Help: "Writes to the kernel, by kind of object and result: done or failed.",
+		}, []string{"kind", "result"}),
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "podlane_repairs_total", Help: "Writes that put back what somebody else had changed, by kind of object.",
+		}, []string{"kind"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "podlane_etcd_request_duration_seconds", Help: "How long etcd took to answer, by call and result: ok or error.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // 0.5 ms to 4 s, the deadline of a call
+		}, []string{"call", "result"}),
+	}
+	m.registry.MustRegister(m.passes, m.pass, m.operations, m.repairs, m.requests, gauges{b},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// observeCall counts a call to etcd.
+func (m *metrics) observeCall(call string, took time.Duration, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.requests.WithLabelValues(call, result).Observe(took.Seconds())
+}
+
+// observePass counts a pass.
+func (m *metrics) observePass(took time.Duration, verified bool) {
+	result := "verified"
+	if !verified {
+		result = "failed"
+	}
+	m.passes.WithLabelValues(result).Inc()
+	m.pass.Observe(took.Seconds())
+}
+
+// observeOps counts what a pass wrote, and what it could not write.
+func (m *metrics) observeOps(ops []backend.Op, failed []backend.Failure) {
+	for _, op := range ops {
+		m.operations.WithLabelValues(op.Kind, "done").Inc()
+		if op.Drift {
+			m.repairs.WithLabelValues(op.Kind).Inc()
+		}
+	}
+	for _, f := range failed {
+		m.operations.WithLabelValues(f.Op.Kind, "failed").Inc()
+	}
+}
+
+// gauges reads from the board what is so at the moment of the scrape.
+type gauges struct{ board *board }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("podlane_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo    = describe("build_info", "1; the labels are the version of podlaned and of Go.", "version", "goversion")
+	peersBy      = describe("peers", "Peers by state: programmed, failed, skipped or pending.", "state")
+	retainedNow  = describe("retained_peers", "Peers that are kept although a loss of data took them out of etcd.")
+	skippedNow   = describe("skipped_leases", "Leases of others that are not programmed; `podlaned status` names them.")
+	readyBy      = describe("ready", "1 where a check of /readyz holds, else 0.", "check")
+	problemsNow  = describe("problems", "How many problems `podlaned status` names.")
+	verifiedAt   = describe("last_verified_timestamp_seconds", "When the kernel was last seen to be as it should, in Unix time; 0: never.")
+	mtuNow       = describe("mtu_bytes", "MTU of the overlay and of the pods; 0: none yet.")
+	leaseExpiry  = describe("lease_expiry_timestamp_seconds", "When the own lease runs out unless it is renewed, in Unix time; +Inf: never; 0: there is none.")
+	etcdSeen     = describe("etcd_last_seen_timestamp_seconds", "When etcd last answered, in Unix time; 0: never.")
+	etcdWatch    = describe("etcd_watch_up", "1 where a watch on etcd runs, else 0.")
+	etcdLists    = describe("etcd_lists_total", "How often all leases were listed: at the start, and whenever the watch could not go on.")
+	etcdLosses   = describe("etcd_losses_total", "How often etcd was seen to have lost data.")
+	etcdRevision = describe("etcd_revision", "Revision of etcd that the lease set is of.")
+	droppedBy    = describe("dropped_packets_total", "Packets that the node's firewall dropped, by reason; from 0 again where its table is written anew.", "reason")
+)
+
+// Describe sends nothing: what there is depends on the node's state, so the registry checks it at each scrape.
+func (gauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends what the board says now.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	s := g.board.get()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) { send(d, prometheus.GaugeValue, v, labels...) }
+	gauge(buildInfo, 1, version, runtime.Version())
+	states := map[string]int{peerProgrammed: 0, peerFailed: 0, peerSkipped: 0, peerPending: 0}
+	for _, p := range s.Peers {
+		states[p.State]++
+	}
+	for state, count := range states {
+		gauge(peersBy, float64(count), state)
+	}
+	for _, c := range s.Checks {
+		gauge(readyBy, truth(c.OK), c.Name)
+	}
+	for reason, packets := range s.Dropped {
+		send(droppedBy, prometheus.CounterValue, float64(packets), reason)
+	}
+	gauge(retainedNow, float64(s.Retained))
+	gauge(skippedNow, float64(s.SkipCount))
+	gauge(problemsNow, float64(len(s.Problems)))
+	gauge(verifiedAt, unixTime(s.Verified))
+	gauge(mtuNow, float64(s.MTU))
+	gauge(leaseExpiry, s.Lease.expiryTime())
+	gauge(etcdSeen, unixTime(s.Etcd.Seen))
+	gauge(etcdWatch, truth(s.Etcd.Watching))
+	gauge(etcdRevision, float64(s.Etcd.Revision))
+	send(etcdLists, prometheus.CounterValue, float64(s.Etcd.Lists))
+	send(etcdLosses, prometheus.CounterValue, float64(s.Etcd.Losses))
+}
+
+func (l leaseStatus) expiryTime() float64 {
+	switch {
+	case len(l.Subnet) == 0:
+		return 0
+	case l.Expiry.IsZero():
+		return math.Inf(1)
+	}
+	return unixTime(l.Expiry)
+}
+
+func unixTime(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/underlay"
+)
+
+// errMoved ends a run whose underlay has changed: the watchers look at the old one.
+var errMoved = errors.New("the underlay has changed")
+
+// moved looks at the node's interfaces afresh: for those of its pods, and for the underlay, of which it takes over one that
+// has changed. Where none is right just now, or another may be so for a moment only, the one in use stays; again is then
+// when to look once more, or 0.
+func (l *loop) moved() (moved bool, again time.Duration) {
+	var now underlay.Interface
+	ifaces, err := underlay.Read()
+	if err == nil {
+		l.bridges = bridges(ifaces, l.state.Own.Pair())
+		now, err = chooseUnderlay(l.config, ifaces, l.self.PublicIP, l.self.PublicIPv6)
+	}
+	if err == nil {
+		if moved, again = l.follow.Follow(l.iface, now, time.Now()); !moved {
+			l.troubles.set("underlay", "")
+			return false, again
+		}
+	}
+	var b backend.Backend
+	if err == nil {
+		b, err = newBackend(l.network, now)
+	}
+	if !l.troubles.check("underlay", err) {
+		return false, 0
+	}
+	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
+		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
+	l.iface, l.backend, l.self = now, b, l.daemon.self(now, l.saved)
+	return true, 0
+}
+
+// chooseUnderlay is the interface that the operator asks for, with the addresses first by which peers know the node.
+func chooseUnderlay(c config, ifaces []underlay.Interface, known ...netip.Addr) (underlay.Interface, error) {
+	want := underlay.Want{Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr, Known: known}
+	return underlay.Choose(ifaces, want, underlay.RouteTo)
+}

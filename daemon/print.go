@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// print writes the status for a person.
+func (s status) print(w io.Writer, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	row("node", "%s (id %s): %s", s.Node.Name, s.Node.ID, s.verdict())
+	for _, c := range s.Checks {
+		if !c.OK {
+			row("not ready", "%s: %s", c.Name, c.Detail)
+		}
+	}
+	for _, p := range s.Problems {
+		row("problem", "%s", p)
+	}
+	for _, n := range s.Notes {
+		row("note", "%s", n)
+	}
+	row("underlay", "%s, MTU %d, address %s", s.Underlay.Interface, s.Underlay.MTU, join(s.Underlay.PublicIP))
+	row("pod network", "%s", s.networkText())
+	row("lease", "%s", s.Lease.text(now))
+	row("etcd", "%s, prefix %s, answered %s", join(s.Etcd.Endpoints), s.Etcd.Prefix, ago(s.Etcd.Seen, now))
+	row("kernel", "verified %s; repairs: %d", ago(s.Verified, now), s.Repaired)
+	for _, r := range s.Repairs {
+		row("repaired", "%s: %s", ago(r.Time, now), r.What)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
+		if n := s.Dropped[reason]; n > 0 {
+			row("dropped", "%d packets: %s", n, strings.ReplaceAll(reason, "_", " "))
+		}
+	}
+	for _, skip := range s.Skipped {
+		row("skipped", "%s: %s", skip.Key, skip.Reason)
+	}
+	if more := s.SkipCount - len(s.Skipped); more > 0 {
+		row("skipped", "%d more", more)
+	}
+	fmt.Fprintf(t, "\nPEER\tPOD SUBNET\tPUBLIC ADDRESS\tVERSION\tSTATE\n")
+	for _, p := range s.Peers {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), join(p.Subnet), p.PublicIP, dash(p.Version), p.state())
+	}
+	return t.Flush()
+}
+
+// verdict is how the node is, in a word.
+func (s status) verdict() string {
+	switch {
+	case !s.Ready:
+		return "NOT READY"
+	case len(s.Problems) > 0:
+		return "ready, with problems"
+	}
+	return "ready"
+}
+
+func (p peerStatus) state() string {
+	if p.Reason == "" {
+		return p.State
+	}
+	return p.State + ": " + p.Reason
+}
+
+func (s status) networkText() string {
+	switch {
+	case len(s.Network) == 0:
+		return "none known yet"
+	case s.MTU == 0:
+		return join(s.Network)
+	}
+	return fmt.Sprintf("%s, MTU %d", join(s.Network), s.MTU)
+}
+
+func (l leaseStatus) text(now time.Time) string {
+	switch {
+	case len(l.Subnet) == 0:
+		return "none yet"
+	case !l.Held:
+		return join(l.Subnet) + ", NOT HELD in etcd"
+	case l.Expiry.IsZero():
+		return join(l.Subnet) + ", reserved for ever"
+	}
+	return fmt.Sprintf("%s, ours for %s without etcd", join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
+}
+
+func join[T any](items []T) string {
+	text := "-"
+	for i, item := range items {
+		if i == 0 {
+			text = fmt.Sprint(item)
+			continue
+		}
+		text += fmt.Sprintf(", %v", item)
+	}
+	return text
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return now.Sub(t).Round(time.Second).String() + " ago"
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/sysctl"
+	"github.com/podlane/podlane/underlay"
+)
+
+// program writes to the kernel what differs, and tells whether all of it is now as it should be, but for single peers
+// that the kernel refuses. A peer that has just come is let in by the firewall before its overlay stands, since its first
+// packet may be here at any moment. The very first time the overlay comes first: where somebody else's device or socket
+// stands in its way, which is the error, nothing is to be left.
+func (l *loop) program(ctx context.Context) (good bool, err error) {
+	parts := []func(context.Context) (bool, error){l.programFirewall, l.programOverlay}
+	if l.verified.IsZero() {
+		slices.Reverse(parts)
+	}
+	good = true
+	for _, part := range parts {
+		well, err := part(ctx)
+		if err != nil {
+			return false, err
+		}
+		good = good && well
+	}
+	return good, nil
+}
+
+func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
+	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
+	if ctx.Err() != nil {
+		return false, ctx.Err() // what was cut short is no trouble
+	}
+	err = advise(err)
+	if l.verified.IsZero() && taken(err) {
+		return false, err
+	}
+	good = l.troubles.check("overlay", err)
+	if good {
+		l.unfit.take(report.Skipped, len(report.Skipped))
+		l.unwell, l.oddities = report.Unwell, report.Notes
+	}
+	var refused error
+	if l.refused = len(report.Failed) > 0; l.refused {
+		refused = report.Failed[0]
+	}
+	l.troubles.check("refused by the kernel", refused)
+	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On(), l.iface.Name)
+	for i := range forwarding {
+		forwarding[i].Drift = !l.verified.IsZero() // it was on
+	}
+	good = l.troubles.check("forwarding", err) && good
+	l.note(slices.Concat(report.Ops, forwarding), report.Failed)
+	return good, nil
+}
+
+func (l *loop) programFirewall(ctx context.Context) (good bool, err error) {
+	ops, err := l.firewall.Apply(ctx, l.rules())
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	good = l.troubles.check("firewall", err)
+	l.advice, err = firewall.Advice(l.network)
+	l.troubles.check("other firewalls", err)
+	l.note(ops, nil)
+	return good, nil
+}
+
+// rules is what the firewall is to be. Direct routing that is in the configuration but not yet in use here may be in use by
+// peers that were started since: their pods' plain packets are let in.
+func (l *loop) rules() firewall.Rules {
+	network := l.network
+	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting
+	r := firewall.Rules{
+		Network: network, Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
+		Peers: []netip.Addr{}, PodInterfaces: l.bridges, HTTPPort: httpPort(l.config.http),
+	}
+	for _, p := range l.peers {
+		for _, f := range subnet.Families {
+			if a := p.Endpoint(f).PublicIP; a.IsValid() && p.BackendType == subnet.BackendVXLAN {
+				r.Peers = append(r.Peers, a)
+			}
+		}
+	}
+	return r
+}
+
+// bridges is the interfaces that lead to the node's pods: those with an address of a pod subnet that is not the
+// overlay's own, which is the subnet's first.
+func bridges(ifaces []underlay.Interface, own subnet.Pair) (names []string) {
+	for _, i := range ifaces {
+		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
+			half := own.Half(subnet.FamilyOf(p.Addr()))
+			return half.IsValid() && half.Contains(p.Addr()) && p.Addr() != half.Addr()
+		}) {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
+// note logs and counts what a pass wrote, and keeps what it repaired for the status.
+func (l *loop) note(ops []backend.Op, failed []backend.Failure) {
+	l.metrics.observeOps(ops, failed)
+	drift, change := split(ops)
+	if len(change) > 0 {
+		l.log.Infof("%s; peers: %d", summary(change), len(l.peers)-l.unfit.count)
+	}
+	if len(drift) == 0 {
+		return
+	}
+	text := summary(drift)
+	l.log.Warnf("repaired what somebody else changed: %s", text)
+	l.repaired += len(drift)
+	l.repairs = append(l.repairs, repair{time.Now(), text})
+	if more := len(l.repairs) - maxRepairs; more > 0 {
+		l.repairs = slices.Delete(l.repairs, 0, more)
+	}
+}
+
+// maxRepairs bounds how many repairs the status names.
+const maxRepairs = 10

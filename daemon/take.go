@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+// take makes a state the newest.
+func (l *loop) take(s etcd.State) {
+	s, stale := l.saved.standIn(s, time.Now())
+	l.troubles.check("saved lease", stale)
+	if l.running() {
+		s = l.steady(s)
+	}
+	l.unsaved = s.Held && (l.unsaved || news(l.state, s))
+	l.state = s
+	l.troubles.check("etcd", explain(l.config, s.Err))
+	l.troubles.set("lease", s.Conflict)
+	for _, w := range s.Warnings {
+		l.once(w)
+	}
+	if !l.running() {
+		l.network = s.Network // once running, one that changes is for the next start
+	}
+	var clashing []subnet.Skip
+	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
+	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
+}
+
+// steady keeps the pod subnet that the pods run on, whatever the store says: until it has a lease again, and where it has
+// been given another.
+func (l *loop) steady(s etcd.State) etcd.State {
+	was := l.state.Own
+	switch {
+	case s.Own == (subnet.Lease{}):
+		s.Own, s.Held = was, false
+		if s.Set.Revision == 0 {
+			s.Set = l.state.Set
+		}
+	case s.Own.Pair() != was.Pair():
+		s.Conflict = fmt.Sprintf("etcd has the pod subnet %s for this node, whose pods run on %s: drain it, run `podlaned cleanup`, and start podlaned again",
+			s.Own.Pair(), was.Pair())
+		s.Own, s.Held = was, false
+	}
+	return s
+}
+
+// once logs a warning the first time it comes.
+func (l *loop) once(text string) {
+	if !l.seen[text] && len(l.seen) < maxSeen {
+		l.seen[text] = true
+		l.log.Warn(text)
+	}
+}
+
+// maxSeen bounds how many warnings are remembered.
+const maxSeen = 100
