@@ -10,7 +10,7 @@ import (
 // CheckTools says what is missing: binaries of podlane in the folder bin, or programs that the lab runs.
 func CheckTools(bin string) error {
 	var missing []string
-	for _, name := range []string{"podlaned", "podlane-cni", "cni/bridge", "cni/host-local", "cni/portmap"} {
+	for _, name := range []string{"podlaned", "podlane-cni", "lab", "cni/bridge", "cni/host-local", "cni/portmap"} {
 		if !executable(filepath.Join(bin, name)) {
 			missing = append(missing, name)
 		}
@@ -18,7 +18,7 @@ func CheckTools(bin string) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("%s: not in %s; run `make build` first", strings.Join(missing, ", "), bin)
 	}
-	for _, name := range []string{"ip", "ping", "iperf3"} {
+	for _, name := range []string{"ip", "ping", "iperf3", "nft", "setpriv"} {
 		if _, err := exec.LookPath(name); err != nil {
 			missing = append(missing, name)
 		}

@@ -15,6 +15,7 @@ need iperf3 iperf3
 need nft nftables
 need iptables iptables
 need sysctl procps
+need setpriv util-linux
 for command; do need "$command" "$command"; done
 
 [ -n "$missing" ] || exit 0

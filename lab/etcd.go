@@ -4,87 +4,62 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
-	"strings"
+	"net/netip"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/backoff"
 )
 
-// Etcd is the lab's etcd, in this process, on the underlay.
+// Etcd is the lab's etcd, on the underlay: each member is a process of its own. Members are counted from 1. Its methods
+// that start, stop and change members are for one goroutine at a time.
 type Etcd struct {
-	Client *clientv3.Client // of all members
+	Client *clientv3.Client // of the members that are not paused or stopped
 
-	members []*member // nil: stopped
+	members []*member
 }
 
-// member is a running member of etcd.
-type member struct {
-	*embed.Etcd
-	stopped chan struct{} // closed when it is to stop
+// redial is how the client comes back to a member that was away: soon, for a test waits for it.
+var redial = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+	MinConnectTimeout: time.Second,
 }
 
-// startEtcd starts the members and waits until they have elected a leader.
-func startEtcd(ctx context.Context, members int) (_ *Etcd, err error) {
-	wal.SegmentSizeBytes = 4 << 20 // a segment is allocated whole, and the data is in memory
-	e := &Etcd{members: make([]*member, members)}
+// startEtcd starts the members, with the lab command of the folder bin, and waits until all of them serve.
+func startEtcd(ctx context.Context, members int, bin string) (_ *Etcd, err error) {
+	e := &Etcd{}
+	for i := 1; i <= members; i++ {
+		e.members = append(e.members, &member{index: i, of: members, bin: bin})
+	}
 	defer func() {
 		if err != nil {
-			e.close()
+			err = errors.Join(err, e.close())
 		}
 	}()
-	for i := 1; i <= members; i++ {
-		if err := e.start(i); err != nil {
-			return nil, err
-		}
-	}
-	for i := range members {
-		if err := ready(ctx, e.members[i]); err != nil {
-			return nil, fmt.Errorf("etcd member %d: %w", i+1, err)
-		}
-	}
 	e.Client, err = clientv3.New(clientv3.Config{
 		Endpoints:   e.Endpoints(),
 		DialTimeout: 5 * time.Second,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(redial)},
 		Logger:      zap.NewNop(),
 	})
-	return e, err
+	if err != nil {
+		return nil, fmt.Errorf("make a client of etcd: %w", err)
+	}
+	return e, e.Start(ctx)
 }
+
+// Addr is where member i listens: port 2379 for clients.
+func (e *Etcd) Addr(i int) netip.Addr { return e.members[i-1].addr() }
 
 // Endpoints is the members' client URLs.
 func (e *Etcd) Endpoints() []string {
 	var urls []string
-	for i := range e.members {
-		urls = append(urls, endpoint(i+1, 2379))
+	for _, m := range e.members {
+		urls = append(urls, m.client())
 	}
 	return urls
-}
-
-// Stop stops member i, from 1. It keeps its data.
-func (e *Etcd) Stop(i int) {
-	if m := e.members[i-1]; m != nil {
-		e.members[i-1] = nil
-		close(m.stopped)
-		m.Close()
-	}
-}
-
-// Start starts member i, from 1, with the data it has, and waits until it serves, which without a quorum it does not.
-func (e *Etcd) Start(ctx context.Context, i int) error {
-	if e.members[i-1] != nil {
-		return nil
-	}
-	if err := e.start(i); err != nil {
-		return err
-	}
-	return ready(ctx, e.members[i-1])
 }
 
 // Get returns a key's value, or false where there is no such key.
@@ -121,80 +96,32 @@ func (e *Etcd) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-func (e *Etcd) start(i int) error {
-	name := fmt.Sprintf("etcd%d", i)
-	c := embed.NewConfig()
-	c.Name, c.Dir = name, filepath.Join(dir, name)
-	c.UnsafeNoFsync = true
-	c.LogLevel, c.LogOutputs = "error", []string{"/dev/null"}
-	c.TickMs, c.ElectionMs = 50, 500
-	if len(e.members) == 1 {
-		c.TickMs, c.ElectionMs = 10, 100 // nobody to wait for
-	}
-	client, peer := parse(endpoint(i, 2379)), parse(endpoint(i, 2380))
-	c.ListenClientUrls, c.AdvertiseClientUrls = client, client
-	c.ListenPeerUrls, c.AdvertisePeerUrls = peer, peer
-	c.InitialCluster = cluster(len(e.members))
-	m := &member{stopped: make(chan struct{})}
-	c.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(m.cut)}
-	var err error
-	if m.Etcd, err = embed.StartEtcd(c); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
-	}
-	e.members[i-1] = m
-	return nil
-}
-
-func ready(ctx context.Context, m *member) error {
-	select {
-	case <-m.Server.ReadyNotify():
-		return nil
-	case err := <-m.Err():
-		return err
-	case <-m.Server.StopNotify():
-		return errors.New("it stopped")
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a leader: %w", ctx.Err())
-	}
-}
-
-func (e *Etcd) close() {
-	if e.Client != nil {
-		_ = e.Client.Close() // it reports the cancelled context of its own closing
-	}
-	for i := range e.members {
-		e.Stop(i + 1)
-	}
-}
-
-// cut ends a stream at once when the member stops, as a crash does; etcd would wait for its watchers for seconds.
-func (m *member) cut(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	done := make(chan error, 1)
-	go func() { done <- handle(server, stream) }() // ends with its stream
-	select {
-	case err := <-done:
-		return err
-	case <-m.stopped:
-		return status.Error(codes.Unavailable, "etcd is stopping")
-	}
-}
-
-func cluster(members int) string {
-	var all []string
-	for i := 1; i <= members; i++ {
-		all = append(all, fmt.Sprintf("etcd%d=%s", i, endpoint(i, 2380)))
-	}
-	return strings.Join(all, ",")
-}
-
-func endpoint(i, port int) string {
-	return fmt.Sprintf("http://%s:%d", plans[0].member(i).Addr(), port)
-}
-
-func parse(text string) []url.URL {
-	u, err := url.Parse(text)
+// Leader is the member that leads. It asks those that are not paused or stopped, until one of them leads.
+func (e *Etcd) Leader(ctx context.Context) (leader int, err error) {
+	err = poll(ctx, 20*time.Millisecond, func() (bool, error) {
+		leader = e.leading(ctx)
+		return leader != 0, nil
+	})
 	if err != nil {
-		panic(err) // endpoint's own text
+		return 0, fmt.Errorf("wait for a leader of etcd: %w", err)
 	}
-	return []url.URL{*u}
+	return leader, nil
+}
+
+// leading is the member that says that it leads; 0 where none does. Of two, one was the leader of an earlier term and
+// does not know yet.
+func (e *Etcd) leading(ctx context.Context) int {
+	leader, term := 0, uint64(0)
+	for _, m := range e.members {
+		if !m.answers() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		r, err := e.Client.Status(ctx, m.client())
+		cancel()
+		if err == nil && r.Leader == r.Header.MemberId && r.RaftTerm > term {
+			leader, term = m.index, r.RaftTerm
+		}
+	}
+	return leader
 }

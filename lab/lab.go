@@ -1,7 +1,7 @@
-// Package lab builds a cluster of nodes in network namespaces: an underlay bridge, an embedded etcd, one real podlaned
-// process per node, pods attached through the real CNI plugins, and a namespace that stands for the rest of the world.
-// It measures who reaches whom. The lab command and the black-box tests use it; it runs in a sandbox only, one lab at
-// a time.
+// Package lab builds a cluster of nodes in network namespaces: an underlay bridge, etcd, one real podlaned process per
+// node, pods attached through the real CNI plugins, and a namespace that stands for the rest of the world. It measures
+// who reaches whom, and makes faults: members of etcd and podlaneds that die or hang, nodes that reboot or are cut off.
+// The lab command and the black-box tests use it; it runs in a sandbox only, one lab at a time.
 //
 //	       outside 203.0.113.1
 //	          |
@@ -40,13 +40,16 @@ const DefaultPrefix = "/podlane/network"
 // Options is what a lab is made of. The zero value, with Bin set, is a lab of three nodes.
 type Options struct {
 	Nodes       int    // how many, at most 1,000; 0: 3
-	Bin         string // the folder with podlaned, podlane-cni and cni/
+	Bin         string // the folder with podlaned, podlane-cni, lab and cni/
 	Config      string // the network configuration as JSON; empty: DefaultConfig
 	EtcdMembers int    // 1 to 9; 0: 1
 	MTU         int    // of the underlay, in bytes; 0: 1500
 	IPv6        bool   // the underlay has IPv6 addresses beside IPv4
 	// NodeEnv adds to, or replaces in, the environment of node i (from 1): PODLANE_IFACE=eth0. Nil: nothing.
 	NodeEnv func(i int) []string
+	// NodeCaps is what podlaned of node i (from 1) may have beside CAP_NET_ADMIN, in setpriv's names: net_raw. Nil:
+	// nothing.
+	NodeCaps func(i int) []string
 	// Step is told what begins, and the function it returns is told when it ended and how. Nil: nobody is told.
 	Step func(name string) func(error)
 	// Log gets what CNI plugins write to standard error. Nil: nobody does.
@@ -75,6 +78,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.NodeEnv == nil {
 		o.NodeEnv = func(int) []string { return nil }
+	}
+	if o.NodeCaps == nil {
+		o.NodeCaps = func(int) []string { return nil }
 	}
 	if o.Step == nil {
 		o.Step = func(string) func(error) { return func(error) {} }
@@ -151,7 +157,7 @@ func (l *Lab) makeUnderlay(context.Context) (err error) {
 }
 
 func (l *Lab) startEtcd(ctx context.Context) (err error) {
-	l.Etcd, err = startEtcd(ctx, l.options.EtcdMembers)
+	l.Etcd, err = startEtcd(ctx, l.options.EtcdMembers, l.options.Bin)
 	return err
 }
 
@@ -220,7 +226,7 @@ func (l *Lab) Close() error {
 		errs = append(errs, n.Kill())
 	}
 	if l.Etcd != nil {
-		l.Etcd.close()
+		errs = append(errs, l.Etcd.close())
 	}
 	for _, p := range l.pods.all() {
 		errs = append(errs, p.remove())

@@ -17,11 +17,11 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// build makes a lab whose daemons are not started, with an empty folder of binaries.
+// build makes a lab whose daemons are not started, without podlaned unless the options say otherwise.
 func build(t *testing.T, o Options) *Lab {
 	t.Helper()
 	if o.Bin == "" {
-		o.Bin = t.TempDir()
+		o.Bin = etcdOnly(t)
 	}
 	l, err := New(t.Context(), o)
 	if err != nil {
@@ -33,6 +33,26 @@ func build(t *testing.T, o Options) *Lab {
 		}
 	})
 	return l
+}
+
+// built is the folder of the binaries that `make build` makes.
+func built(t *testing.T) string {
+	t.Helper()
+	bin, err := filepath.Abs("../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// etcdOnly is a folder of binaries that holds the lab command alone.
+func etcdOnly(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	if err := os.Symlink(filepath.Join(built(t), "lab"), filepath.Join(bin, "lab")); err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
 func within(t *testing.T) context.Context {
@@ -121,7 +141,7 @@ func TestUnpluggedNode(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
-	l, err := New(t.Context(), Options{Bin: t.TempDir(), Nodes: 2})
+	l, err := New(t.Context(), Options{Bin: etcdOnly(t), Nodes: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +162,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 func TestCancelledHalfWay(t *testing.T) {
 	for _, at := range []string{"underlay", "etcd"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := New(ctx, Options{Bin: t.TempDir(), Step: func(name string) func(error) {
+		_, err := New(ctx, Options{Bin: etcdOnly(t), Step: func(name string) func(error) {
 			return func(error) {
 				if strings.Contains(name, at) {
 					cancel()
@@ -185,7 +205,7 @@ func TestPodlanedThatIgnoresSIGTERM(t *testing.T) {
 // fakeBin is a folder with a podlaned that runs a script, and for which every other command is fine.
 func fakeBin(t *testing.T, script string) string {
 	t.Helper()
-	bin := t.TempDir()
+	bin := etcdOnly(t)
 	text := "#!/bin/bash\n[ \"$1\" = run ] || exit 0\n" + script + "\n"
 	if err := os.WriteFile(filepath.Join(bin, "podlaned"), []byte(text), 0o755); err != nil {
 		t.Fatal(err)

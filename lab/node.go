@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,11 @@ type Node struct {
 	Index  int        // from 1
 	Addr   netip.Addr // IPv4, on the underlay
 	Addr6  netip.Addr // IPv6; valid in a lab with Options.IPv6
-	daemon *process   // nil: never started
+	Daemon string     // path of the podlaned that Launch and Start run; empty: the lab's
+
+	lab    *Lab
+	daemon *process // nil: never started
+	cuts   int      // how many times CutOff was called
 }
 
 func (l *Lab) makeNode(i int) (*Node, error) {
@@ -34,7 +39,7 @@ func (l *Lab) makeNode(i int) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Place: place, Index: i}
+	n := &Node{Place: place, Index: i, lab: l}
 	for _, p := range l.underlay.plans {
 		if a := p.node(i).Addr(); a.Is4() {
 			n.Addr = a
@@ -59,7 +64,10 @@ func (l *Lab) nodeEnv(i int, name string) []string {
 }
 
 // NodeFile is the path of the node file that podlaned writes.
-func (n *Node) NodeFile() string { return filepath.Join(n.dir(), "run", "subnet.env") }
+func (n *Node) NodeFile() string { return filepath.Join(n.runDir(), "subnet.env") }
+
+// runDir is podlaned's part of /run.
+func (n *Node) runDir() string { return filepath.Join(n.dir(), "run") }
 
 // StateDir is podlaned's.
 func (n *Node) StateDir() string { return filepath.Join(n.dir(), "state") }
@@ -103,13 +111,24 @@ func (n *Node) Launch(ctx context.Context, args ...string) error {
 	if n.daemon.running() {
 		return fmt.Errorf("podlaned on %s is running already", n.Name)
 	}
-	cmd := n.Command(context.WithoutCancel(ctx), "podlaned", append([]string{"run"}, args...)...)
-	daemon, err := startProcess(n.Place, cmd, n.LogFile())
+	program := cmp.Or(n.Daemon, filepath.Join(n.bin, "podlaned"))
+	cmd := n.Command(context.WithoutCancel(ctx), "setpriv", n.confined(append([]string{program, "run"}, args...))...)
+	daemon, err := startProcess(cmd, n.StartCommand, n.LogFile())
 	if err != nil {
 		return fmt.Errorf("start podlaned on %s: %w", n.Name, err)
 	}
 	n.daemon = daemon
 	return nil
+}
+
+// confined is the arguments of setpriv(1) that run a command with no capability but podlaned's. It becomes the command,
+// so that process id and signals are the command's own.
+func (n *Node) confined(command []string) []string {
+	capabilities := "-all,+net_admin"
+	for _, c := range n.lab.options.NodeCaps(n.Index) {
+		capabilities += ",+" + c
+	}
+	return append([]string{"--bounding-set=" + capabilities, "--inh-caps=-all", "--"}, command...)
 }
 
 // Ready waits until podlaned, just launched, is ready.
@@ -141,6 +160,20 @@ func (n *Node) Ready(ctx context.Context) error {
 
 // Running tells whether podlaned runs.
 func (n *Node) Running() bool { return n.daemon.running() }
+
+// PID is podlaned's process id; 0 where it does not run.
+func (n *Node) PID() int {
+	if !n.Running() {
+		return 0
+	}
+	return n.daemon.cmd.Process.Pid
+}
+
+// Pause stops podlaned in its tracks, by SIGSTOP. Only Resume and Kill end that: Stop waits in vain.
+func (n *Node) Pause() error { return n.Signal(syscall.SIGSTOP) }
+
+// Resume lets podlaned go on after Pause.
+func (n *Node) Resume() error { return n.Signal(syscall.SIGCONT) }
 
 // Signal sends podlaned a signal; one that has ended is left in peace.
 func (n *Node) Signal(s os.Signal) error { return n.daemon.signal(s) }

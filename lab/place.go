@@ -35,15 +35,20 @@ func makePlace(name, bin string, env []string) (*Place, error) {
 	if err := os.WriteFile(envFile(name), []byte(strings.Join(p.env, "\n")+"\n"), 0o644); err != nil {
 		return nil, err
 	}
-	ns, err := sandbox.New(name)
-	if err != nil {
+	if err := p.makeNamespace(); err != nil {
 		return nil, err
 	}
-	p.ns = ns
-	if err := ns.Do(func() error { return sysctl(quiet) }); err != nil {
-		return nil, errors.Join(err, p.remove())
-	}
 	return p, nil
+}
+
+func (p *Place) makeNamespace() (err error) {
+	if p.ns, err = sandbox.New(p.Name); err != nil {
+		return err
+	}
+	if err := p.Do(func() error { return sysctl(quiet) }); err != nil {
+		return errors.Join(err, p.ns.Delete())
+	}
+	return nil
 }
 
 // remove takes the place and its files away. The namespace lasts as long as something runs in it.

@@ -38,6 +38,7 @@ type Port struct {
 type pods struct {
 	mu     sync.Mutex
 	byName map[string]*Pod
+	added  int // over all times
 }
 
 // AddPod makes a namespace and attaches it to a node: CNI ADD of podlane-cni (which becomes bridge with host-local) and
@@ -48,7 +49,7 @@ func (l *Lab) AddPod(ctx context.Context, n *Node, name string, ports ...Port) (
 		return nil, fmt.Errorf("add pod %s: %w", name, err)
 	}
 	p := &Pod{Place: place, Node: n, lab: l, args: libcni.RuntimeConf{
-		ContainerID: "lab-" + name,
+		ContainerID: fmt.Sprintf("lab-%s-%d", name, l.pods.next()),
 		NetNS:       place.Path(),
 		IfName:      "eth0",
 	}}
@@ -179,6 +180,14 @@ func (n *Node) cni(l *Lab) *libcni.CNIConfig {
 		filepath.Join(n.dir(), "cni"),
 		&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: l.options.Log}, PluginDecoder: version.PluginDecoder{}},
 	)
+}
+
+// next is a number that no pod had: a runtime never gives a container's id to another.
+func (s *pods) next() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added++
+	return s.added
 }
 
 func (s *pods) put(p *Pod) {

@@ -10,10 +10,7 @@ import (
 // real makes a lab of the built binaries (`make build`) with ready daemons.
 func real(t *testing.T, nodes int) *Lab {
 	t.Helper()
-	bin, err := filepath.Abs("../bin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := built(t)
 	if err := CheckTools(bin); err != nil {
 		t.Fatal(err)
 	}
@@ -41,14 +38,14 @@ func TestPodComesAndGoes(t *testing.T) {
 	if err := p.Check(ctx); err != nil {
 		t.Error(err)
 	}
-	reserved := filepath.Join(n.IPAMDir(), "podlane", p.Addrs[0].String())
-	if _, err := os.Stat(reserved); err != nil {
+	address := reserved(p)
+	if _, err := os.Stat(address); err != nil {
 		t.Error(err)
 	}
 	if err := p.Delete(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, left := range []string{reserved, p.Path(), p.dir()} {
+	for _, left := range []string{address, p.Path(), p.dir()} {
 		if _, err := os.Stat(left); !os.IsNotExist(err) {
 			t.Errorf("%s: %v; want it gone", left, err)
 		}
@@ -59,7 +56,7 @@ func TestPodComesAndGoes(t *testing.T) {
 }
 
 func TestPodThatCannotBeAttached(t *testing.T) {
-	l := build(t, Options{Nodes: 1, Bin: t.TempDir()})
+	l := build(t, Options{Nodes: 1})
 	_, err := l.AddPod(within(t), l.Nodes[0], "p1")
 	if err == nil || !strings.Contains(err.Error(), "attach pod p1 to n1") {
 		t.Errorf("error %v", err)

@@ -15,15 +15,15 @@ type process struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// startProcess starts cmd in the place, adding to the log file.
-func startProcess(p *Place, cmd *exec.Cmd, log string) (*process, error) {
+// startProcess starts cmd by start, adding to the log file.
+func startProcess(cmd *exec.Cmd, start func(*exec.Cmd) error, log string) (*process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	cmd.Stdout, cmd.Stderr = f, f
-	if err := p.StartCommand(cmd); err != nil {
+	if err := start(cmd); err != nil {
 		return nil, err
 	}
 	r := &process{cmd: cmd, done: make(chan struct{})}

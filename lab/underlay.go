@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -44,6 +45,7 @@ func makeUnderlay(o Options) (*underlay, error) {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = bridgeName, o.MTU
+	attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 1, 0, 0} // else it changes with the ports, and no node is told
 	u.bridge = &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(u.bridge); err != nil {
 		return nil, fmt.Errorf("make bridge %s: %w", bridgeName, err)
@@ -84,7 +86,7 @@ func (u *underlay) makeOutside(o Options) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := u.veth("outside0", place.ns); err != nil {
+	if err := u.veth("outside0", place.ns, nil); err != nil {
 		return place, err
 	}
 	var here, there []netip.Prefix
@@ -99,10 +101,11 @@ func (u *underlay) makeOutside(o Options) (*Place, error) {
 	return place, place.Do(func() error { return configure(there, routes) })
 }
 
-// attach connects node i to the bridge. Its default route leads to the outside.
+// attach connects node i to the bridge. Its default route leads to the outside. Its MAC address is always the same, as a
+// machine's is: others remember it over a reboot.
 func (u *underlay) attach(i int, ns sandbox.Namespace) error {
 	name := fmt.Sprintf("n%d", i)
-	if err := u.veth(name, ns); err != nil {
+	if err := u.veth(name, ns, net.HardwareAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}); err != nil {
 		return err
 	}
 	link, err := netlink.LinkByName(name)
@@ -128,14 +131,23 @@ func (u *underlay) attach(i int, ns sandbox.Namespace) error {
 // await waits until the kernel has noted that everything is up, which may take a second: until then the bridge does not
 // forward to a node, and IPv6 addresses are not used.
 func (u *underlay) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	for _, c := range u.cables {
-		if err := poll(ctx, 10*time.Millisecond, c.up); err != nil {
-			return fmt.Errorf("wait for %s and its other end: %w", c.device, err)
+		if err := c.await(ctx); err != nil {
+			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	return poll(ctx, 10*time.Millisecond, func() (bool, error) { return deviceUp(bridgeName) })
+}
+
+func (c cable) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := poll(ctx, 10*time.Millisecond, c.up); err != nil {
+		return fmt.Errorf("wait for %s and its other end: %w", c.device, err)
+	}
+	return nil
 }
 
 func (c cable) up() (bool, error) {
@@ -165,8 +177,8 @@ func deviceUp(name string) (bool, error) {
 	return link.Attrs().OperState == netlink.OperUp && !tentative, nil
 }
 
-// veth makes a pair of devices: name here, eth0 in the namespace.
-func (u *underlay) veth(name string, ns sandbox.Namespace) error {
+// veth makes a pair of devices: name here, eth0 in the namespace. Without a MAC address for eth0 the kernel chooses one.
+func (u *underlay) veth(name string, ns sandbox.Namespace, mac net.HardwareAddr) error {
 	f, err := os.Open(ns.Path())
 	if err != nil {
 		return err
@@ -174,11 +186,15 @@ func (u *underlay) veth(name string, ns sandbox.Namespace) error {
 	defer f.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, u.mtu
-	v := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerMTU: uint32(u.mtu), PeerNamespace: netlink.NsFd(f.Fd())}
+	v := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: "eth0", PeerMTU: uint32(u.mtu), PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(f.Fd()),
+	}
 	if err := netlink.LinkAdd(v); err != nil {
 		return fmt.Errorf("connect %s: %w", ns.Name, err)
 	}
-	u.cables = append(u.cables, cable{name, ns})
+	if c := (cable{name, ns}); !slices.Contains(u.cables, c) { // a node that boots has it already
+		u.cables = append(u.cables, c)
+	}
 	return nil
 }
 
@@ -190,19 +206,25 @@ func (u *underlay) remove() error {
 	}
 	var errs []error
 	for _, name := range devices {
-		link, err := netlink.LinkByName(name)
-		var gone netlink.LinkNotFoundError
-		if errors.As(err, &gone) {
-			continue // with the namespace of its other end
-		}
-		if err == nil {
-			err = netlink.LinkDel(link)
-		}
-		if err != nil && !errors.Is(err, unix.ENODEV) {
-			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
-		}
+		errs = append(errs, removeDevice(name))
 	}
 	return errors.Join(errs...)
+}
+
+// removeDevice removes a device of this namespace. One that has gone, with the namespace of its other end, is fine.
+func removeDevice(name string) error {
+	link, err := netlink.LinkByName(name)
+	var gone netlink.LinkNotFoundError
+	if errors.As(err, &gone) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
 }
 
 // configure gives eth0 of this namespace its addresses and routes.

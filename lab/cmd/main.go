@@ -24,7 +24,7 @@ func run(args []string) int {
 		fmt.Fprint(os.Stderr, usage)
 		return 2
 	}
-	commands := map[string]func([]string) (int, error){"up": up, "exec": execute, "list": list}
+	commands := map[string]func([]string) (int, error){"up": up, "exec": execute, "list": list, "etcd": etcd}
 	command, known := commands[args[0]]
 	switch {
 	case args[0] == "help" || args[0] == "-h" || args[0] == "--help":

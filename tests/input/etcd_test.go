@@ -30,7 +30,9 @@ func saysSoon(t *testing.T, n *lab.Node, want string) {
 func TestEtcdIsAwayAtTheStart(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
-	l.Etcd.Stop(1)
+	if err := l.Etcd.Stop(1); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.Launch(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // askTimeout bounds one question; nothing is asked twice.
@@ -27,7 +28,7 @@ func newMirror(t *testing.T, p *lab.Place, at netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	var l net.Listener
 	var u *net.UDPConn
-	check(t, p.Do(func() (err error) {
+	cluster.Check(t, p.Do(func() (err error) {
 		if l, err = net.Listen("tcp", at.String()); err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func newEcho(t *testing.T, p *lab.Place, a netip.Addr) netip.AddrPort {
 
 func listenUDP(t *testing.T, p *lab.Place, a netip.Addr) (u *net.UDPConn) {
 	t.Helper()
-	check(t, p.Do(func() (err error) {
+	cluster.Check(t, p.Do(func() (err error) {
 		u, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
 		return err
 	}))

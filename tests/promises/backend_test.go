@@ -8,19 +8,20 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 func TestDirectRoutingEncapsulatesNothing(t *testing.T) {
-	l := start(t, lab.Options{Config: `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "DirectRouting": true}}`}, 2)
-	awaitPeers(t, l, within5, 2)
+	l := cluster.Start(t, lab.Options{Config: `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "DirectRouting": true}}`}, 2)
+	cluster.AwaitPeers(t, l, within5, 2)
 	counts := countTunnelled(t, l, 8472)
-	expectFlat(t, l, underlayAddr) // the route leads out of the underlay interface, and that has it
+	expectFlat(t, l, cluster.UnderlayAddr) // the route leads out of the underlay interface, and that has it
 	expectMasquerade(t, l)
 	if sent := counts(); sent != 0 {
 		t.Errorf("%d packets were encapsulated between nodes on one link", sent)
 	}
 	for _, n := range l.Nodes {
-		for line := range strings.Lines(run(t, n.Place, "ip route show proto 112")) {
+		for line := range strings.Lines(cluster.Run(t, n.Place, "ip route show proto 112")) {
 			if !strings.Contains(line, " dev eth0 ") {
 				t.Errorf("%s: a peer is not reached directly: %s", n.Name, line)
 			}
@@ -29,14 +30,14 @@ func TestDirectRoutingEncapsulatesNothing(t *testing.T) {
 }
 
 func TestOtherVNIAndPort(t *testing.T) {
-	l := start(t, lab.Options{Config: `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "VNI": 4711, "Port": 4789}}`}, 2)
-	awaitPeers(t, l, within5, 2)
+	l := cluster.Start(t, lab.Options{Config: `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "VNI": 4711, "Port": 4789}}`}, 2)
+	cluster.AwaitPeers(t, l, within5, 2)
 	standard, usual := countTunnelled(t, l, 4789), countTunnelled(t, l, 8472)
-	expectFlat(t, l, overlayAddr)
+	expectFlat(t, l, cluster.OverlayAddr)
 	if sent, wrong := standard(), usual(); sent == 0 || wrong != 0 {
 		t.Errorf("%d encapsulated packets went to port 4789, %d to port 8472", sent, wrong)
 	}
-	if out := run(t, l.Nodes[0].Place, "ip -d link show podlane.4711"); !strings.Contains(out, "vxlan id 4711 ") || !strings.Contains(out, " dstport 4789 ") {
+	if out := cluster.Run(t, l.Nodes[0].Place, "ip -d link show podlane.4711"); !strings.Contains(out, "vxlan id 4711 ") || !strings.Contains(out, " dstport 4789 ") {
 		t.Errorf("the device: %s", out)
 	}
 }
@@ -48,19 +49,19 @@ func countTunnelled(t *testing.T, l *lab.Lab, port int) (count func() int) {
 	t.Helper()
 	table := fmt.Sprintf("inet count%d", port)
 	for _, n := range l.Nodes {
-		run(t, n.Place, "nft add table "+table)
-		run(t, n.Place, "nft add chain "+table+" output { type filter hook output priority 0 ; }")
-		run(t, n.Place, fmt.Sprintf("nft add rule %s output udp dport %d counter", table, port))
+		cluster.Run(t, n.Place, "nft add table "+table)
+		cluster.Run(t, n.Place, "nft add chain "+table+" output { type filter hook output priority 0 ; }")
+		cluster.Run(t, n.Place, fmt.Sprintf("nft add rule %s output udp dport %d counter", table, port))
 	}
 	return func() (sum int) {
 		for _, n := range l.Nodes {
-			out := run(t, n.Place, "nft list table "+table)
+			out := cluster.Run(t, n.Place, "nft list table "+table)
 			found := counter.FindStringSubmatch(out)
 			if found == nil {
 				t.Fatalf("no counter in %s", out)
 			}
 			packets, err := strconv.Atoi(found[1])
-			check(t, err)
+			cluster.Check(t, err)
 			sum += packets
 		}
 		return sum

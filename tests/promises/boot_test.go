@@ -9,59 +9,60 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 func TestTwentyNodesStartAtTheSameMoment(t *testing.T) {
 	began := time.Now()
-	l := build(t, lab.Options{Nodes: 20})
+	l := cluster.Build(t, lab.Options{Nodes: 20})
 	t.Logf("the lab stands after %v", time.Since(began).Round(time.Millisecond))
 	expectBoot(t, l, lab.DefaultConfig, 20)
 	for i, n := range []*lab.Node{l.Nodes[0], l.Nodes[9], l.Nodes[19]} {
-		_, err := l.AddPod(within(t), n, fmt.Sprintf("p%d", i+1))
-		check(t, err)
+		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprintf("p%d", i+1))
+		cluster.Check(t, err)
 	}
-	expectFlat(t, l, overlayAddr)
+	expectFlat(t, l, cluster.OverlayAddr)
 }
 
 // A network has exactly as many pod subnets as nodes, and then one node more comes.
 func TestOneNodeMoreThanSubnets(t *testing.T) {
 	const nodes = 12
-	l := build(t, lab.Options{Nodes: nodes + 1})
+	l := cluster.Build(t, lab.Options{Nodes: nodes + 1})
 	late := l.Nodes[nodes]
 	expectBoot(t, l, fmt.Sprintf(
 		`{"Network": "10.5.0.0/16", "SubnetMin": "10.5.1.0", "SubnetMax": "10.5.%d.0", "Backend": {"Type": "vxlan"}}`, nodes), nodes)
-	before, watch := kernelOf(t, l.Nodes[0]), watchKernel(t, l.Nodes[0].Place)
+	before, watch := cluster.KernelOf(t, l.Nodes[0]), cluster.WatchKernel(t, l.Nodes[0].Place)
 
-	check(t, late.Launch(within(t)))
-	code, err := late.Wait(within(t))
+	cluster.Check(t, late.Launch(cluster.Within(t)))
+	code, err := late.Wait(cluster.Within(t))
 	if said := late.LogText(); err != nil || code != 1 || !strings.Contains(said, "every pod subnet is taken") || !strings.Contains(said, "10.5.12.0") {
 		t.Errorf("the node without a pod subnet ends with %d, %v; it says:\n%s", code, err, said)
 	}
 	for _, n := range l.Nodes[:nodes] {
-		if s, err := statusOf(within(t), n); err != nil || !s.Ready || len(s.Peers) != nodes-1 {
+		if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || !s.Ready || len(s.Peers) != nodes-1 {
 			t.Errorf("%s afterwards: %+v, %v", n.Name, s, err)
 		}
 	}
-	watch.expectNothing(t)
-	expectKernel(t, l.Nodes[0], before)
+	watch.ExpectNothing(t)
+	cluster.ExpectKernel(t, l.Nodes[0], before)
 }
 
 // expectBoot starts the first nodes of a network at the same moment: each gets a pod subnet of its own and programs all others.
 func expectBoot(t *testing.T, l *lab.Lab, config string, count int) {
 	t.Helper()
 	const limit = 20 * time.Second
-	check(t, l.SetConfig(within(t), config))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), config))
 	began, nodes := time.Now(), l.Nodes[:count]
 	var starting errgroup.Group
 	for _, n := range nodes {
-		starting.Go(func() error { return n.Start(bounded(t, limit)) })
+		starting.Go(func() error { return n.Start(cluster.Bounded(t, limit)) })
 	}
-	check(t, starting.Wait())
+	cluster.Check(t, starting.Wait())
 	ready := time.Since(began)
 	owners := map[string]string{}
 	for _, n := range nodes {
-		awaitStatus(t, n, limit, fmt.Sprintf("%d peers", count-1), func(s status) bool { return s.Ready && len(s.Peers) == count-1 })
-		key := subnetText(t, n)
+		cluster.AwaitStatus(t, n, limit, fmt.Sprintf("%d peers", count-1), func(s cluster.Status) bool { return s.Ready && len(s.Peers) == count-1 })
+		key := cluster.SubnetText(t, n)
 		if other, taken := owners[key]; taken {
 			t.Errorf("%s and %s have the same pod subnet %s", other, n.Name, key)
 		}
@@ -69,7 +70,7 @@ func expectBoot(t *testing.T, l *lab.Lab, config string, count int) {
 	}
 	t.Logf("%d nodes: all ready after %v, all with all peers after %v", count, ready.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	for _, n := range nodes {
-		if routes := run(t, n.Place, "ip route show proto 112"); strings.Count(routes, "\n") != count-1 {
+		if routes := cluster.Run(t, n.Place, "ip route show proto 112"); strings.Count(routes, "\n") != count-1 {
 			t.Errorf("%s has not %d routes:\n%s", n.Name, count-1, routes)
 		}
 		if !n.Running() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // foreign is what others have on a node. Forwarding is one of these things: podlaned would turn it on, and cleanup, which
@@ -55,30 +56,30 @@ var elapsed = regexp.MustCompile(`(?m)_timer +\d+\.\d+`)
 
 func snapshot(t *testing.T, n *lab.Node) string {
 	t.Helper()
-	out, err := n.Run(within(t), "sh", "-c", snapshotScript)
-	check(t, err)
+	out, err := n.Run(cluster.Within(t), "sh", "-c", snapshotScript)
+	cluster.Check(t, err)
 	return elapsed.ReplaceAllString(out, "_timer")
 }
 
 func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 	conf := "/run/cni-conf/10-podlane.conflist"
-	l := build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
 		if i == 1 {
 			return []string{"PODLANE_CNI_CONF=" + conf}
 		}
 		return nil
 	}})
-	t.Cleanup(func() { check(t, os.RemoveAll(filepath.Dir(conf))) })
+	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(filepath.Dir(conf))) })
 	n := l.Nodes[0]
 	for _, c := range foreign {
-		run(t, n.Place, c)
+		cluster.Run(t, n.Place, c)
 	}
 	before := snapshot(t, n)
-	check(t, l.StartAll(within(t)))
-	awaitPeers(t, l, within5, 1)
-	during, ours := snapshot(t, n), kernelOf(t, n)
+	cluster.Check(t, l.StartAll(cluster.Within(t)))
+	cluster.AwaitPeers(t, l, within5, 1)
+	during, ours := snapshot(t, n), cluster.KernelOf(t, n)
 	for _, mark := range []string{"podlane.1", "podlane-v6.1", "proto 112", "table inet podlane", `comment "podlane"`} {
-		if !strings.Contains(differences(before, during), mark) {
+		if !strings.Contains(cluster.Differences(before, during), mark) {
 			t.Errorf("no %s while podlaned runs", mark)
 		}
 	}
@@ -88,13 +89,13 @@ func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 		}
 	}
 
-	if said := refused(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
+	if said := cluster.Refused(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
 		t.Errorf("cleanup while podlaned runs says: %s", said)
 	}
 	expectSnapshot(t, n, during, "cleanup was refused")
-	stop(t, n)
+	cluster.Stop(t, n)
 	expectSnapshot(t, n, during, "podlaned has ended")
-	said := run(t, n.Place, "podlaned cleanup")
+	said := cluster.Run(t, n.Place, "podlaned cleanup")
 	for _, removed := range []string{
 		"podlane.1", "podlane-v6.1", "table inet podlane", "rule ip filter FORWARD", "rule ip6 filter FORWARD", "subnet.env", "state.json", conf,
 	} {
@@ -108,50 +109,50 @@ func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 			t.Errorf("%s is left after cleanup: %v", path, err)
 		}
 	}
-	if again := run(t, n.Place, "podlaned cleanup"); again != "" {
+	if again := cluster.Run(t, n.Place, "podlaned cleanup"); again != "" {
 		t.Errorf("cleanup again says: %s", again)
 	}
 	expectSnapshot(t, n, before, "cleanup again")
-	check(t, n.Start(within(t)))
-	awaitPeers(t, l, within5, 1)
-	expectKernel(t, n, ours)
+	cluster.Check(t, n.Start(cluster.Within(t)))
+	cluster.AwaitPeers(t, l, within5, 1)
+	cluster.ExpectKernel(t, n, ours)
 }
 
 // expectSnapshot compares all that podlane could have touched with what it was.
 func expectSnapshot(t *testing.T, n *lab.Node, want, after string) {
 	t.Helper()
 	if now := snapshot(t, n); now != want {
-		t.Errorf("after %s the kernel differs:\n%s", after, differences(want, now))
+		t.Errorf("after %s the kernel differs:\n%s", after, cluster.Differences(want, now))
 	}
 }
 
 // A pod's device, the bridge and its addresses belong to the CNI plugins, and outlast a cleanup.
 func TestCleanupLeavesPods(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 1}, 2)
+	l := cluster.Start(t, lab.Options{Nodes: 1}, 2)
 	n, pods := l.Nodes[0], l.Pods()
-	stop(t, n)
-	run(t, n.Place, "podlaned cleanup")
-	if _, err := pods[0].Ping(within(t), pods[1].Addrs[0], 1); err != nil {
+	cluster.Stop(t, n)
+	cluster.Run(t, n.Place, "podlaned cleanup")
+	if _, err := pods[0].Ping(cluster.Within(t), pods[1].Addrs[0], 1); err != nil {
 		t.Errorf("between pods of one node: %v", err)
 	}
 	for _, p := range pods {
-		check(t, p.Delete(within(t)))
+		cluster.Check(t, p.Delete(cluster.Within(t)))
 	}
 }
 
 func TestSecondPodlanedOnANodeIsRefused(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2}, 0)
-	awaitPeers(t, l, within5, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2}, 0)
+	cluster.AwaitPeers(t, l, within5, 1)
 	n := l.Nodes[0]
-	before, watch := kernelOf(t, n), watchKernel(t, n.Place)
+	before, watch := cluster.KernelOf(t, n), cluster.WatchKernel(t, n.Place)
 	for _, second := range []string{"podlaned run", "podlaned run --run-dir /run/x/run --state-dir /run/x/state", "podlaned cleanup --run-dir /run/x/run"} {
-		if said := refused(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
+		if said := cluster.Refused(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
 			t.Errorf("%s says: %s", second, said)
 		}
 	}
-	watch.expectNothing(t)
-	expectKernel(t, n, before)
-	if s, err := statusOf(within(t), n); err != nil || !s.Ready || !n.Running() {
+	watch.ExpectNothing(t)
+	cluster.ExpectKernel(t, n, before)
+	if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || !s.Ready || !n.Running() {
 		t.Errorf("the first: %+v, %v", s, err)
 	}
 }

@@ -6,21 +6,22 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
-	l := build(t, lab.Options{Nodes: 1})
+	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
-	if said := refused(t, n.Place, "podlaned config get"); !strings.Contains(said, "there is no network configuration in etcd") {
+	if said := cluster.Refused(t, n.Place, "podlaned config get"); !strings.Contains(said, "there is no network configuration in etcd") {
 		t.Errorf("before there is any: %s", said)
 	}
-	check(t, n.Launch(within(t)))
-	if code, err := n.Wait(within(t)); code != 1 || err != nil || !strings.Contains(n.LogText(), "podlaned config set") {
+	cluster.Check(t, n.Launch(cluster.Within(t)))
+	if code, err := n.Wait(cluster.Within(t)); code != 1 || err != nil || !strings.Contains(n.LogText(), "podlaned config set") {
 		t.Errorf("podlaned without a network configuration ends with %d, %v: %s", code, err, n.LogText())
 	}
 	const good = `{"Network": "10.5.0.0/16", "SubnetLen": 25, "Backend": {"Type": "vxlan", "VNI": 9}}`
-	check(t, l.SetConfig(within(t), good))
-	get := func() string { return strings.TrimSpace(run(t, n.Place, "podlaned config get")) }
+	cluster.Check(t, l.SetConfig(cluster.Within(t), good))
+	get := func() string { return strings.TrimSpace(cluster.Run(t, n.Place, "podlaned config get")) }
 	if got := get(); got != good {
 		t.Errorf("what was set comes back as %s", got)
 	}
@@ -41,32 +42,32 @@ func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 		`{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "Port": 65536}}`:   "Port",
 		`{"Network": "10.5.0.0/16", "EnableIPv6": true}`:                            "IPv6Network",
 	} {
-		if err := l.SetConfig(within(t), config); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "exit status 1") {
+		if err := l.SetConfig(cluster.Within(t), config); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "exit status 1") {
 			t.Errorf("config set %s: %v; want exit status 1 and a word of %s", config, err, want)
 		}
 	}
 	if got := get(); got != good {
 		t.Errorf("after bad ones were refused: %s", got)
 	}
-	check(t, n.Start(within(t)))
-	if key := subnetText(t, n); !strings.HasSuffix(key, "-25") {
+	cluster.Check(t, n.Start(cluster.Within(t)))
+	if key := cluster.SubnetText(t, n); !strings.HasSuffix(key, "-25") {
 		t.Errorf("the node has %s, of a network with pod subnets of length 25", key)
 	}
 
 	// A running node keeps to the configuration it has and says so.
-	check(t, l.SetConfig(within(t), strings.Replace(good, "9", "10", 1)))
-	awaitStatus(t, n, 5*time.Second, "a note that the configuration has changed", func(s status) bool {
+	cluster.Check(t, l.SetConfig(cluster.Within(t), strings.Replace(good, "9", "10", 1)))
+	cluster.AwaitStatus(t, n, 5*time.Second, "a note that the configuration has changed", func(s cluster.Status) bool {
 		return s.Ready && len(s.Notes) == 1 && strings.Contains(s.Notes[0], "restart podlaned")
 	})
 }
 
 func TestUnknownKeyInTheConfigurationIsNamed(t *testing.T) {
-	l := build(t, lab.Options{Nodes: 1})
-	cmd := l.Nodes[0].Command(within(t), "podlaned", "config", "set", "-")
+	l := cluster.Build(t, lab.Options{Nodes: 1})
+	cmd := l.Nodes[0].Command(cluster.Within(t), "podlaned", "config", "set", "-")
 	cmd.Stdin = strings.NewReader(`{"Network": "10.5.0.0/16", "Networks": 1}`)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
-	check(t, l.Nodes[0].StartCommand(cmd))
+	cluster.Check(t, l.Nodes[0].StartCommand(cmd))
 	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "Networks") {
 		t.Errorf("%v: %s", err, &said)
 	}

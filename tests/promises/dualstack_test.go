@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // The IPv6 tunnel's outer packets are IPv6 too: 20 bytes more of overhead, for pods of both families alike.
@@ -22,14 +23,14 @@ func TestIPv6Alone(t *testing.T) {
 // expectFamilies starts a network whose pods have so many addresses, and asks all of them.
 func expectFamilies(t *testing.T, config string, families int) {
 	t.Helper()
-	l := start(t, lab.Options{IPv6: true, Config: config}, 2)
-	awaitPeers(t, l, within5, 2)
+	l := cluster.Start(t, lab.Options{IPv6: true, Config: config}, 2)
+	cluster.AwaitPeers(t, l, within5, 2)
 	for _, p := range l.Pods() {
 		if len(p.Addrs) != families {
 			t.Fatalf("%s has the addresses %v, want %d", p.Name, p.Addrs, families)
 		}
 	}
-	expectFlat(t, l, overlayAddr)
+	expectFlat(t, l, cluster.OverlayAddr)
 	expectMasquerade(t, l)
 	from, to := l.Pods()[0], l.Pods()[2]
 	expectMTU(t, from.Place, "eth0", 1500-overhead6)

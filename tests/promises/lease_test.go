@@ -8,21 +8,22 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // One command of an operator's deletes the configuration and all leases. The nodes are still there.
 func TestAllKeysDeletedCostNothing(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 3}, 1)
-	awaitPeers(t, l, within5, 2)
+	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
+	cluster.AwaitPeers(t, l, within5, 2)
 	pods := l.Pods()
-	before, err := l.Etcd.List(within(t), lab.DefaultPrefix)
-	check(t, err)
-	f := startFlood(t, [2]*lab.Pod{pods[0], pods[1]}, [2]*lab.Pod{pods[1], pods[2]})
-	_, err = l.Etcd.Client.Delete(within(t), lab.DefaultPrefix, clientv3.WithPrefix())
-	check(t, err)
-	until(t, within5, "all keys are back", func() (bool, string) {
-		now, err := l.Etcd.List(within(t), lab.DefaultPrefix)
-		check(t, err)
+	before, err := l.Etcd.List(cluster.Within(t), lab.DefaultPrefix)
+	cluster.Check(t, err)
+	f := cluster.StartFlood(t, [2]*lab.Pod{pods[0], pods[1]}, [2]*lab.Pod{pods[1], pods[2]})
+	_, err = l.Etcd.Client.Delete(cluster.Within(t), lab.DefaultPrefix, clientv3.WithPrefix())
+	cluster.Check(t, err)
+	cluster.Until(t, within5, "all keys are back", func() (bool, string) {
+		now, err := l.Etcd.List(cluster.Within(t), lab.DefaultPrefix)
+		cluster.Check(t, err)
 		for key, value := range before {
 			if now[key] != value {
 				return false, key + ": " + now[key]
@@ -30,85 +31,85 @@ func TestAllKeysDeletedCostNothing(t *testing.T) {
 		}
 		return true, ""
 	})
-	awaitPeers(t, l, within5, 2)
-	f.expectNothingLost(t)
+	cluster.AwaitPeers(t, l, within5, 2)
+	f.ExpectNothingLost(t)
 }
 
 // While podlaned is away another node gets its pod subnet. The pods run on it: no new ones are attached, in words, and
 // none gets another subnet's address.
 func TestPodSubnetThatIsTakenIsSaidAloud(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2}, 1)
-	awaitPeers(t, l, within5, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2}, 1)
+	cluster.AwaitPeers(t, l, within5, 1)
 	n, pod := l.Nodes[0], l.Pods()[0]
-	own, file := subnetText(t, n), nodeFile(t, n)
-	stop(t, n)
+	own, file := cluster.SubnetText(t, n), cluster.NodeFile(t, n)
+	cluster.Stop(t, n)
 	thief := `{"PublicIP":"198.18.7.1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"}}`
-	check(t, l.Etcd.Delete(within(t), leaseKey(own)))
-	check(t, l.Etcd.Put(within(t), leaseKey(own), thief))
-	check(t, n.Launch(within(t)))
-	awaitStatus(t, n, within5, "the conflict is named", func(s status) bool {
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), leaseKey(own), thief))
+	cluster.Check(t, n.Launch(cluster.Within(t)))
+	cluster.AwaitStatus(t, n, within5, "the conflict is named", func(s cluster.Status) bool {
 		problems := strings.Join(s.Problems, " ")
 		return !s.Ready && strings.Contains(problems, strings.ReplaceAll(own, "-", "/")) && strings.Contains(problems, "thief")
 	})
-	until(t, within5, "the node file says so", func() (bool, string) {
-		now := nodeFile(t, n)
+	cluster.Until(t, within5, "the node file says so", func() (bool, string) {
+		now := cluster.NodeFile(t, n)
 		return strings.Contains(now["PODLANE_NOT_READY"], "thief") && now["PODLANE_SUBNET"] == file["PODLANE_SUBNET"], now["PODLANE_NOT_READY"]
 	})
-	if _, err := l.AddPod(within(t), n, "late"); err == nil || !strings.Contains(err.Error(), "thief") {
+	if _, err := l.AddPod(cluster.Within(t), n, "late"); err == nil || !strings.Contains(err.Error(), "thief") {
 		t.Errorf("a new pod: %v", err)
 	}
-	if _, err := pod.Ping(within(t), gateway(t, n, pod.Addrs[0]), 1); err != nil {
+	if _, err := pod.Ping(cluster.Within(t), cluster.Gateway(t, n, pod.Addrs[0]), 1); err != nil {
 		t.Errorf("the pod that was there: %v", err)
 	}
-	check(t, l.Etcd.Delete(within(t), leaseKey(own)))
-	awaitStatus(t, n, within5, "well again", func(s status) bool { return s.Ready && len(s.Peers) == 1 })
-	if now := subnetText(t, n); now != own {
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
+	cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 1 })
+	if now := cluster.SubnetText(t, n); now != own {
 		t.Errorf("pod subnet %s, before %s", now, own)
 	}
-	until(t, within5, "pods of both nodes talk", func() (bool, string) {
-		_, err := pod.Ping(bounded(t, time.Second), l.Pods()[1].Addrs[0], 1)
+	cluster.Until(t, within5, "pods of both nodes talk", func() (bool, string) {
+		_, err := pod.Ping(cluster.Bounded(t, time.Second), l.Pods()[1].Addrs[0], 1)
 		return err == nil, "no answer"
 	})
 }
 
 // A prefix that is mistyped is no etcd that lost its data.
 func TestAnotherPrefixIsAStartFromNothing(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 1}, 0)
+	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
 	n := l.Nodes[0]
-	stop(t, n)
-	said := refused(t, n.Place, "podlaned --etcd-prefix /typo")
+	cluster.Stop(t, n)
+	said := cluster.Refused(t, n.Place, "podlaned --etcd-prefix /typo")
 	if !strings.Contains(said, "/typo/config: there is no network configuration in etcd") || !strings.Contains(said, "it is of the etcd prefix "+lab.DefaultPrefix) {
 		t.Errorf("it says: %s", said)
 	}
-	if keys, err := l.Etcd.List(within(t), "/typo"); err != nil || len(keys) != 0 {
+	if keys, err := l.Etcd.List(cluster.Within(t), "/typo"); err != nil || len(keys) != 0 {
 		t.Errorf("written there: %v, %v", keys, err)
 	}
 }
 
 // The node's address changes, and the size of packets it can carry, while podlaned runs and pods are there.
 func TestUnderlayChanges(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2}, 1)
-	awaitPeers(t, l, within5, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2}, 1)
+	cluster.AwaitPeers(t, l, within5, 1)
 	n, pods := l.Nodes[0], l.Pods()
-	own := subnetText(t, n)
-	run(t, n.Place, "ip link set eth0 mtu 1200")
-	small := awaitStatus(t, n, within5, "too small an MTU is named", func(s status) bool {
+	own := cluster.SubnetText(t, n)
+	cluster.Run(t, n.Place, "ip link set eth0 mtu 1200")
+	small := cluster.AwaitStatus(t, n, within5, "too small an MTU is named", func(s cluster.Status) bool {
 		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "MTU of 1200")
 	})
-	run(t, n.Place, "ip link set eth0 mtu 1500")
-	again := awaitStatus(t, n, within5, "well again", func(s status) bool { return s.Ready })
+	cluster.Run(t, n.Place, "ip link set eth0 mtu 1500")
+	again := cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready })
 	t.Logf("too small an MTU is named after %s, and well again after %s", small, again)
-	run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
-	run(t, n.Place, "ip address del "+n.Addr.String()+"/16 dev eth0")
-	run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
-	run(t, n.Place, "ip route replace default via 198.18.0.1")
-	took := until(t, within5, "the pods talk over the new address", func() (bool, string) {
-		_, err := pods[0].Ping(bounded(t, time.Second), pods[1].Addrs[0], 1)
+	cluster.Run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
+	cluster.Run(t, n.Place, "ip address del "+n.Addr.String()+"/16 dev eth0")
+	cluster.Run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
+	cluster.Run(t, n.Place, "ip route replace default via 198.18.0.1")
+	took := cluster.Until(t, within5, "the pods talk over the new address", func() (bool, string) {
+		_, err := pods[0].Ping(cluster.Bounded(t, time.Second), pods[1].Addrs[0], 1)
 		return err == nil, "no answer"
 	})
-	ready := awaitStatus(t, n, within5, "ready on the new address", func(s status) bool { return s.Ready })
+	ready := cluster.AwaitStatus(t, n, within5, "ready on the new address", func(s cluster.Status) bool { return s.Ready })
 	t.Logf("another address: the pods talk after %s, and ready %s later", took, ready)
-	if now := subnetText(t, n); now != own {
+	if now := cluster.SubnetText(t, n); now != own {
 		t.Errorf("pod subnet %s, before %s", now, own)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // low keeps the nodes' own pod subnets below those of the leases that the tests write.
@@ -19,110 +20,131 @@ func leaseKey(subnet string) string {
 }
 
 func TestPeerJoinsAndLeaves(t *testing.T) {
-	l := build(t, lab.Options{Nodes: 4, Config: low})
-	check(t, l.SetConfig(within(t), low))
+	l := cluster.Build(t, lab.Options{Nodes: 4, Config: low})
+	cluster.Check(t, l.SetConfig(cluster.Within(t), low))
 	old, late := l.Nodes[:3], l.Nodes[3]
 	for _, n := range old {
-		check(t, n.Start(within(t)))
+		cluster.Check(t, n.Start(cluster.Within(t)))
 	}
-	awaitPeers(t, l, 5*time.Second, 2)
+	cluster.AwaitPeers(t, l, 5*time.Second, 2)
+	for i, n := range old {
+		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprint("early", i+1)) // the node's bridge is there from now on
+		cluster.Check(t, err)
+	}
+	cluster.Until(t, second, "the firewall knows the bridges", func() (bool, string) {
+		k := cluster.KernelOf(t, old[2])
+		return strings.Contains(k, "element \"cni0\""), k
+	})
 	kernels := kernelsOf(t, old)
 
-	check(t, late.Start(within(t)))
-	awaitPeers(t, l, 5*time.Second, 3)
-	check(t, l.AddPods(within(t), 1))
-	expectFlat(t, l, overlayAddr)
+	cluster.Check(t, late.Start(cluster.Within(t)))
+	cluster.AwaitPeers(t, l, 5*time.Second, 3)
+	cluster.Check(t, l.AddPods(cluster.Within(t), 1))
+	expectFlat(t, l, cluster.OverlayAddr)
 
 	// Neither the end of its podlaned nor its crash is a node's leaving.
-	key := subnetText(t, late)
-	stop(t, late)
-	check(t, late.Start(within(t)))
-	kill(t, late)
+	key := cluster.SubnetText(t, late)
+	cluster.Stop(t, late)
+	cluster.Check(t, late.Start(cluster.Within(t)))
+	cluster.Kill(t, late)
 	joined := kernelsOf(t, old)
-	check(t, l.Etcd.Delete(within(t), leaseKey(key)))
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(key)))
 	for i, n := range old {
-		took := until(t, 2*time.Second, n.Name+" has removed the peer", func() (bool, string) {
-			now, err := readKernel(within(t), n)
-			return err == nil && now == kernels[i], differences(kernels[i], now)
+		took := cluster.Until(t, 2*time.Second, n.Name+" has removed the peer", func() (bool, string) {
+			now, err := cluster.ReadKernel(cluster.Within(t), n)
+			return err == nil && now == kernels[i], cluster.Differences(kernels[i], now)
 		})
 		t.Logf("%s has removed the peer after %v", n.Name, took)
-		if gone := differences(joined[i], kernels[i]); strings.Count(gone, "\n") != 3 {
-			t.Errorf("of a peer %s had more, or less, than an FDB entry, a neighbour and a route:\n%s", n.Name, gone)
+		if gone := cluster.Differences(joined[i], kernels[i]); strings.Count(gone, "\n") != 4 {
+			t.Errorf("of a peer %s had more, or less, than an FDB entry, a neighbour, a route and an element of the firewall's set:\n%s", n.Name, gone)
 		}
 	}
-	awaitPeers(t, l, 2*time.Second, 2)
+	cluster.AwaitPeers(t, l, 2*time.Second, 2)
 }
 
 func kernelsOf(t *testing.T, nodes []*lab.Node) (texts []string) {
 	t.Helper()
 	for _, n := range nodes {
-		texts = append(texts, kernelOf(t, n))
+		texts = append(texts, cluster.KernelOf(t, n))
 	}
 	return texts
 }
 
-// What a monitor tells of neighbours and FDB entries.
+// What a monitor tells of the firewall.
 const (
-	entryAdded   = "new neighbour or FDB entry of podlane.1"
-	entryDeleted = "deleted neighbour or FDB entry of podlane.1"
+	elementAdded   = "nftables message 12"
+	elementDeleted = "nftables message 14"
+	transaction    = "nftables message 15"
 )
+
+// What a monitor tells of neighbours and FDB entries.
+func added(address, mac string) string {
+	return fmt.Sprintf("new neighbour or FDB entry of podlane.1: %s %s", address, mac)
+}
+
+func deleted(address, mac string) string {
+	return fmt.Sprintf("deleted neighbour or FDB entry of podlane.1: %s %s", address, mac)
+}
 
 // A flannel node's lease has flannel's keys alone. It moves to another address, gets another VTEP, and leaves.
 func TestFlannelNodeAsAPeer(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2, Config: low}, 0)
-	awaitPeers(t, l, 5*time.Second, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2, Config: low}, 0)
+	cluster.AwaitPeers(t, l, 5*time.Second, 1)
 	n, key := l.Nodes[0], leaseKey("10.5.200.0/24")
-	before := kernelOf(t, n)
+	before := cluster.KernelOf(t, n)
 	lease := func(address, mac string) string {
 		return fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":%q}}`, address, mac)
 	}
+	const first, other = "ba:11:22:33:44:55", "ba:11:22:33:44:66" // its VTEPs
 	const route = "+ 10.5.200.0/24 via 10.5.200.0 dev podlane.1 proto 112 metric 131272 onlink \n"
 	for _, c := range []struct {
-		what, value, fdb, neighbour, route string
-		changes                            []string // what the kernel tells of, in order
+		what, value, fdb, neighbour, route, element string
+		changes                                     []string // what the kernel tells of, in order
 	}{
 		{
-			"it joins", lease("198.18.7.1", "ba:11:22:33:44:55"),
-			"+ ba:11:22:33:44:55 dst 198.18.7.1 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route,
-			[]string{entryAdded, "new route, family 2"},
+			"it joins", lease("198.18.7.1", first),
+			"+ ba:11:22:33:44:55 dst 198.18.7.1 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 198.18.7.1\n",
+			[]string{added("10.5.200.0", first), added("198.18.7.1", first), "new route, family 2", elementAdded, transaction},
 		}, {
-			"it moves to another address", lease("198.18.7.2", "ba:11:22:33:44:55"),
-			"+ ba:11:22:33:44:55 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route,
-			[]string{entryAdded}, // in place
+			"it moves to another address", lease("198.18.7.2", first),
+			"+ ba:11:22:33:44:55 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 198.18.7.2\n",
+			[]string{added("198.18.7.2", first), elementAdded, elementDeleted, transaction}, // in place
 		}, {
-			"it gets another VTEP", lease("198.18.7.2", "ba:11:22:33:44:66"),
-			"+ ba:11:22:33:44:66 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:66 PERMANENT \n", route,
-			[]string{entryAdded, entryDeleted},
+			"it gets another VTEP", lease("198.18.7.2", other),
+			"+ ba:11:22:33:44:66 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:66 PERMANENT \n", route, "+ element 198.18.7.2\n",
+			[]string{added("10.5.200.0", other), added("198.18.7.2", other), deleted("198.18.7.2", first)},
 		}, {
-			"another backend: shown, not programmed", `{"PublicIP":"198.18.7.2","PublicIPv6":null,"BackendType":"host-gw"}`, "", "", "",
-			[]string{"deleted route, family 2", entryDeleted, entryAdded, entryDeleted}, // a neighbour fails before it goes
+			"another backend: shown, not programmed", `{"PublicIP":"198.18.7.2","PublicIPv6":null,"BackendType":"host-gw"}`, "", "", "", "",
+			[]string{
+				"deleted route, family 2", deleted("198.18.7.2", other), added("10.5.200.0", ""), deleted("10.5.200.0", ""), elementDeleted, transaction,
+			}, // a neighbour fails before it goes
 		},
 	} {
-		watch := watchKernel(t, n.Place)
-		check(t, l.Etcd.Put(within(t), key, c.value))
-		want := c.fdb + c.neighbour + c.route
-		took := until(t, 2*time.Second, c.what, func() (bool, string) {
-			now, err := readKernel(within(t), n)
-			is := differences(before, now)
+		watch := cluster.WatchKernel(t, n.Place)
+		cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, c.value))
+		want := c.fdb + c.neighbour + c.route + c.element
+		took := cluster.Until(t, 2*time.Second, c.what, func() (bool, string) {
+			now, err := cluster.ReadKernel(cluster.Within(t), n)
+			is := cluster.Differences(before, now)
 			return err == nil && is == want, is
 		})
 		t.Logf("%s: programmed after %v", c.what, took)
-		if changes := slices.Compact(watch.changes(t)); !slices.Equal(changes, c.changes) {
+		if changes := slices.Compact(watch.Changes(t)); !slices.Equal(changes, c.changes) {
 			t.Errorf("%s: the kernel tells of %q, want %q", c.what, changes, c.changes)
 		}
-		awaitStatus(t, n, 2*time.Second, c.what, func(s status) bool { return s.Ready && len(s.Peers) == 2 })
+		cluster.AwaitStatus(t, n, 2*time.Second, c.what, func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 2 })
 	}
-	check(t, l.Etcd.Delete(within(t), key))
-	awaitPeers(t, l, 2*time.Second, 1)
-	expectKernel(t, n, before)
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), key))
+	cluster.AwaitPeers(t, l, 2*time.Second, 1)
+	cluster.ExpectKernel(t, n, before)
 }
 
 // What is under subnets/ and makes no sense is skipped, counted and shown; the peers beside it are not disturbed.
 func TestLeasesThatMakeNoSense(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2, Config: low}, 0)
-	awaitPeers(t, l, 5*time.Second, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2, Config: low}, 0)
+	cluster.AwaitPeers(t, l, 5*time.Second, 1)
 	n := l.Nodes[0]
-	before, watch := kernelOf(t, n), watchKernel(t, n.Place)
+	before, watch := cluster.KernelOf(t, n), cluster.WatchKernel(t, n.Place)
 	const good = `{"PublicIP":"198.18.7.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55"}}`
 	bad := map[string]string{
 		"no-lease":       good,
@@ -136,11 +158,11 @@ func TestLeasesThatMakeNoSense(t *testing.T) {
 		"10.5.205.0-24":  strings.Replace(good, "198.18.7.1", n.Addr.String(), 1),
 	}
 	for key, value := range bad {
-		check(t, l.Etcd.Put(within(t), lab.DefaultPrefix+"/subnets/"+key, value))
+		cluster.Check(t, l.Etcd.Put(cluster.Within(t), lab.DefaultPrefix+"/subnets/"+key, value))
 	}
-	awaitStatus(t, n, 2*time.Second, "all are skipped", func(s status) bool {
+	cluster.AwaitStatus(t, n, 2*time.Second, "all are skipped", func(s cluster.Status) bool {
 		return s.Ready && len(s.Peers) == 1 && len(s.Skipped) == len(bad)
 	})
-	expectKernel(t, n, before)
-	watch.expectNothing(t)
+	cluster.ExpectKernel(t, n, before)
+	watch.ExpectNothing(t)
 }

@@ -9,14 +9,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // world is the outside's own addresses.
 var world = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:113::1")}
 
 func TestEveryPodReachesEveryPodAndTheOutside(t *testing.T) {
-	l := start(t, lab.Options{}, 2)
-	expectFlat(t, l, overlayAddr)
+	l := cluster.Start(t, lab.Options{}, 2)
+	expectFlat(t, l, cluster.OverlayAddr)
 	expectMasquerade(t, l)
 }
 
@@ -35,7 +36,7 @@ func expectFlat(t *testing.T, l *lab.Lab, source func(*testing.T, *lab.Node, net
 			}
 			for _, n := range l.Nodes {
 				if n == to.Node {
-					asks.add(n.Place, mirror, gateway(t, n, a))
+					asks.add(n.Place, mirror, cluster.Gateway(t, n, a))
 				} else {
 					asks.add(n.Place, mirror, source(t, n, a))
 				}
@@ -62,8 +63,8 @@ func expectMasquerade(t *testing.T, l *lab.Lab) {
 	for _, to := range l.Nodes {
 		for _, a := range nodeAddrs(to) {
 			underlay := newMirror(t, to.Place, netip.AddrPortFrom(a, 0))
-			bridge := newMirror(t, to.Place, netip.AddrPortFrom(gateway(t, to, a), 0))
-			overlay := newMirror(t, to.Place, netip.AddrPortFrom(overlayAddr(t, to, a), 0))
+			bridge := newMirror(t, to.Place, netip.AddrPortFrom(cluster.Gateway(t, to, a), 0))
+			overlay := newMirror(t, to.Place, netip.AddrPortFrom(cluster.OverlayAddr(t, to, a), 0))
 			for _, from := range l.Pods() {
 				pod := sameFamily(from.Addrs, a)
 				asks.add(from.Place, bridge, pod)
@@ -123,7 +124,7 @@ func (q *questions) ask(t *testing.T) {
 	t.Helper()
 	var group errgroup.Group
 	group.SetLimit(8)
-	ctx := within(t)
+	ctx := cluster.Within(t)
 	for _, question := range *q {
 		group.Go(func() error {
 			if err := question(ctx); err != nil {

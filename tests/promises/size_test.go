@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // overhead is what VXLAN over IPv4 adds to a packet: IPv4 20, UDP 8, VXLAN 8 and the inner Ethernet header 14 bytes.
@@ -18,10 +19,10 @@ const overhead = 50
 func TestFullSizedPacketsPassUnfragmented(t *testing.T) {
 	for _, underlay := range []int{1500, 9000} {
 		t.Run(fmt.Sprint(underlay), func(t *testing.T) {
-			l := start(t, lab.Options{MTU: underlay, Nodes: 2}, 2)
+			l := cluster.Start(t, lab.Options{MTU: underlay, Nodes: 2}, 2)
 			mtu := underlay - overhead
 			for _, n := range l.Nodes {
-				if got := nodeFile(t, n)["PODLANE_MTU"]; got != strconv.Itoa(mtu) {
+				if got := cluster.NodeFile(t, n)["PODLANE_MTU"]; got != strconv.Itoa(mtu) {
 					t.Errorf("the node file of %s says MTU %s, want %d", n.Name, got, mtu)
 				}
 				for _, device := range []string{"podlane.1", "cni0"} {
@@ -43,7 +44,7 @@ func TestFullSizedPacketsPassUnfragmented(t *testing.T) {
 
 func expectMTU(t *testing.T, p *lab.Place, device string, mtu int) {
 	t.Helper()
-	if out := run(t, p, "ip -o link show "+device); !strings.Contains(out, fmt.Sprintf(" mtu %d ", mtu)) {
+	if out := cluster.Run(t, p, "ip -o link show "+device); !strings.Contains(out, fmt.Sprintf(" mtu %d ", mtu)) {
 		t.Errorf("%s of %s: want MTU %d: %s", device, p.Name, mtu, out)
 	}
 }
@@ -56,8 +57,8 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 	if to.Is6() {
 		headers = 40 + 8
 	}
-	run(t, from, fmt.Sprintf("ping -n -q -c 1 -W 2 -M do -s %d %s", mtu-headers, to))
-	out := refused(t, from, fmt.Sprintf("ping -n -c 1 -W 0.1 -M do -s %d %s", mtu-headers+1, to))
+	cluster.Run(t, from, fmt.Sprintf("ping -n -q -c 1 -W 2 -M do -s %d %s", mtu-headers, to))
+	out := cluster.Refused(t, from, fmt.Sprintf("ping -n -c 1 -W 0.1 -M do -s %d %s", mtu-headers+1, to))
 	if !regexp.MustCompile(fmt.Sprintf(`message too long, mtu[=:] ?%d\b`, mtu)).MatchString(out) {
 		t.Errorf("%s: a packet a byte longer than the MTU %d: %s", from.Name, mtu, out)
 	}
@@ -65,8 +66,8 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 
 // The largest datagrams, 65,507 bytes by IPv4 and 65,527 by IPv6, are some 46 fragments in the tunnel.
 func TestLargestDatagramsArriveWhole(t *testing.T) {
-	l := start(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack}, 2)
-	awaitPeers(t, l, within5, 1)
+	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack}, 2)
+	cluster.AwaitPeers(t, l, within5, 1)
 	for _, from := range l.Pods() {
 		for _, to := range l.Pods() {
 			for i, size := range []int{65507, 65527} {

@@ -1,4 +1,4 @@
-package promises
+package cluster
 
 import (
 	"encoding/binary"
@@ -14,9 +14,9 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// monitor holds what the kernel of a place tells of its changes: links, addresses, routes, settings of interfaces, the
+// Monitor holds what the kernel of a place tells of its changes: links, addresses, routes, settings of interfaces, the
 // neighbours and FDB entries of our devices, and nftables. Neighbours of other devices come and go by themselves.
-type monitor struct {
+type Monitor struct {
 	place   *lab.Place
 	sockets [2]int // route, netfilter
 	own     map[uint32]string
@@ -28,11 +28,11 @@ var routeGroups = []int{
 	unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV6_NETCONF,
 }
 
-// watchKernel begins to listen, until the test ends.
-func watchKernel(t *testing.T, p *lab.Place) *monitor {
+// WatchKernel begins to listen, until the test ends.
+func WatchKernel(t *testing.T, p *lab.Place) *Monitor {
 	t.Helper()
-	m := &monitor{place: p, own: map[uint32]string{}}
-	check(t, p.Do(func() (err error) {
+	m := &Monitor{place: p, own: map[uint32]string{}}
+	Check(t, p.Do(func() (err error) {
 		links, err := netlink.LinkList()
 		for _, l := range links {
 			if strings.HasPrefix(l.Attrs().Name, "podlane") {
@@ -69,8 +69,8 @@ func subscribe(protocol int, groups []int) (int, error) {
 	return fd, err
 }
 
-// changes takes what the kernel has told since the last time, in words.
-func (m *monitor) changes(t *testing.T) (all []string) {
+// Changes takes what the kernel has told since the last time, in words.
+func (m *Monitor) Changes(t *testing.T) (all []string) {
 	t.Helper()
 	buffer := make([]byte, 1<<16)
 	for _, fd := range m.sockets {
@@ -79,9 +79,9 @@ func (m *monitor) changes(t *testing.T) (all []string) {
 			if errors.Is(err, unix.EAGAIN) {
 				break
 			}
-			check(t, err)
+			Check(t, err)
 			messages, err := syscall.ParseNetlinkMessage(buffer[:n])
-			check(t, err)
+			Check(t, err)
 			for _, message := range messages {
 				if text := m.describe(fd, message); text != "" {
 					all = append(all, text)
@@ -101,7 +101,7 @@ var routeMessages = map[uint16]string{
 	unix.RTM_NEWNETCONF: "new setting", unix.RTM_DELNETCONF: "deleted setting",
 }
 
-func (m *monitor) describe(fd int, message syscall.NetlinkMessage) string {
+func (m *Monitor) describe(fd int, message syscall.NetlinkMessage) string {
 	kind := message.Header.Type
 	if fd == m.sockets[1] {
 		return fmt.Sprintf("nftables message %d", kind&0xff)
@@ -109,21 +109,34 @@ func (m *monitor) describe(fd int, message syscall.NetlinkMessage) string {
 	name := routeMessages[kind]
 	switch kind {
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		own, ok := m.own[binary.NativeEndian.Uint32(message.Data[4:])]
-		if !ok {
-			return ""
-		}
-		return name + " of " + own
+		return m.describeNeighbour(name, message.Data)
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		return fmt.Sprintf("%s, interface %d", name, binary.NativeEndian.Uint32(message.Data[4:]))
+		index := binary.NativeEndian.Uint32(message.Data[4:])
+		if _, own := m.own[index]; message.Data[0] == unix.AF_BRIDGE && !own {
+			return "" // the bridge of the pods tells of its ports again 15 s after they came up
+		}
+		return fmt.Sprintf("%s, interface %d", name, index)
 	}
 	return fmt.Sprintf("%s, family %d", name, message.Data[0])
 }
 
-// expectNothing tells of everything that has been written to the kernel.
-func (m *monitor) expectNothing(t *testing.T) {
+// describeNeighbour leaves out those of multicast addresses, which the kernel makes by itself and forgets again.
+func (m *Monitor) describeNeighbour(name string, data []byte) string {
+	own, ok := m.own[binary.NativeEndian.Uint32(data[4:])]
+	n, err := netlink.NeighDeserialize(data)
+	switch {
+	case !ok || err == nil && n.IP.IsMulticast():
+		return ""
+	case err != nil:
+		return fmt.Sprintf("%s of %s: %v", name, own, err)
+	}
+	return fmt.Sprintf("%s of %s: %s", name, own, n)
+}
+
+// ExpectNothing tells of everything that has been written to the kernel.
+func (m *Monitor) ExpectNothing(t *testing.T) {
 	t.Helper()
-	if changes := m.changes(t); len(changes) > 0 {
+	if changes := m.Changes(t); len(changes) > 0 {
 		t.Errorf("%s: %d changes of the kernel, want none: %s", m.place.Name, len(changes), strings.Join(changes, "; "))
 	}
 }

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/stream"
+)
+
+// Connections is how many TCP connections stay open between each pair of pods of a flood.
+const Connections = 10
+
+// Flood is streams of datagrams, one a millisecond in each direction, and connections between pods.
+type Flood []*stream.Stream
+
+// StartFlood starts one between each pair, in every family of theirs. They end with the test at the latest.
+func StartFlood(t *testing.T, pairs ...[2]*lab.Pod) Flood {
+	t.Helper()
+	var f Flood
+	for _, p := range pairs {
+		for i := range p[0].Addrs {
+			s, err := stream.Start(t.Context(), stream.End{Place: p[0], Addr: p[0].Addrs[i]}, stream.End{Place: p[1], Addr: p[1].Addrs[i]},
+				stream.Options{Connections: Connections})
+			Check(t, err)
+			t.Cleanup(func() { s.Stop() })
+			f = append(f, s)
+		}
+	}
+	return f
+}
+
+// ExpectFlow waits until datagrams of now arrive on all streams, which may take a time, and tells how long it took.
+func (f Flood) ExpectFlow(t *testing.T, most time.Duration) time.Duration {
+	t.Helper()
+	began, ctx := time.Now(), Bounded(t, most)
+	for _, s := range f {
+		if err := s.Flowing(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	return time.Since(began)
+}
+
+// End waits until datagrams of now arrive, ends the streams, and logs and returns what became of them since the start.
+func (f Flood) End(t *testing.T) stream.Result {
+	t.Helper()
+	f.ExpectFlow(t, 5*time.Second)
+	results := make([]stream.Result, len(f))
+	var all sync.WaitGroup
+	for i, s := range f { // a stream that has lost something waits for it
+		all.Go(func() { results[i] = s.Stop() })
+	}
+	all.Wait()
+	var sum stream.Result
+	for _, r := range results {
+		sum = sum.Add(r)
+	}
+	if len(f) > 0 {
+		t.Log(sum)
+	}
+	return sum
+}
+
+// ExpectNothingLost ends the streams: no datagram may be lost or come twice, no connection be broken.
+func (f Flood) ExpectNothingLost(t *testing.T) {
+	t.Helper()
+	if err := f.End(t).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// ExpectGap ends streams whose path a fault cuts: no connection may be broken, and nothing be lost for longer than a time.
+func (f Flood) ExpectGap(t *testing.T, most time.Duration) {
+	t.Helper()
+	switch r := f.End(t); {
+	case r.Broken > 0 || r.Duplicated > 0:
+		t.Errorf("connections broke, or datagrams came twice: %s", r)
+	case r.LongestGap > most:
+		t.Errorf("nothing arrived for %v, longer than %v", r.LongestGap.Round(time.Millisecond), most)
+	}
+}
+
+// Stop ends a node's podlaned by SIGTERM.
+func Stop(t *testing.T, n *lab.Node) {
+	t.Helper()
+	if code, err := n.Stop(Within(t)); code != 0 || err != nil {
+		t.Errorf("podlaned on %s ends with %d, %v", n.Name, code, err)
+	}
+}
+
+// Kill ends a node's podlaned by SIGKILL.
+func Kill(t *testing.T, n *lab.Node) {
+	t.Helper()
+	Check(t, n.Kill())
+}

@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// Get asks a node's podlaned on its local socket: /readyz?verbose, /healthz, /metrics.
+func Get(t *testing.T, n *lab.Node, path string) (code int, body string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
+		},
+	}}
+	request, err := http.NewRequestWithContext(Within(t), http.MethodGet, "http://podlaned"+path, nil)
+	Check(t, err)
+	response, err := client.Do(request)
+	Check(t, err)
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	Check(t, err)
+	return response.StatusCode, string(data)
+}
+
+// Metric is the value of a metric of a node's podlaned, given as it is exported: `podlane_repairs_total{kind="route"}`.
+// One that is not there is 0, as a counter is that has not counted.
+func Metric(t *testing.T, n *lab.Node, name string) float64 {
+	t.Helper()
+	_, body := Get(t, n, "/metrics")
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			Check(t, err)
+			return v
+		}
+	}
+	return 0
+}
+
+// ReadyCheck is how a check of /readyz?verbose stands on a node: whether it holds, and its words.
+func ReadyCheck(t *testing.T, n *lab.Node, name string) (ok bool, words string) {
+	t.Helper()
+	_, body := Get(t, n, "/readyz?verbose")
+	for line := range strings.Lines(body) {
+		mark, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if words, found := strings.CutPrefix(rest, name+": "); found {
+			return mark == "[+]", words
+		}
+	}
+	t.Fatalf("%s: no check %s in %s", n.Name, name, body)
+	return false, ""
+}

@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// Status is what the tests read of `podlaned status --json`.
+type Status struct {
+	Ready    bool
+	Version  string
+	Problems []string
+	Notes    []string
+	MTU      int
+	Lease    struct {
+		Subnet []netip.Prefix
+		Held   bool
+		Expiry time.Time
+	}
+	Peers    []Peer
+	Skipped  []struct{ Key, Reason string }
+	Verified time.Time
+	Repairs  []struct{ What string }
+	Repaired int
+}
+
+// Peer is another node as a status shows it.
+type Peer struct {
+	Name     string
+	Version  string
+	Subnet   []netip.Prefix
+	PublicIP netip.Addr
+	State    string
+	Reason   string
+}
+
+// StatusOf asks a node's podlaned. `podlaned status` ends with 1 where the node is not ready.
+func StatusOf(ctx context.Context, n *lab.Node) (s Status, err error) {
+	out, runErr := n.Run(ctx, "podlaned", "status", "--json")
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		return s, fmt.Errorf("podlaned status --json on %s: %w, %w", n.Name, runErr, err)
+	}
+	if (s.Ready && len(s.Problems) == 0) != (runErr == nil) {
+		return s, fmt.Errorf("podlaned status on %s says ready: %v, and ends with: %w", n.Name, s.Ready, runErr)
+	}
+	return s, nil
+}
+
+// AwaitStatus waits until a node's status is as it should be.
+func AwaitStatus(t *testing.T, n *lab.Node, limit time.Duration, what string, so func(Status) bool) Took {
+	t.Helper()
+	return Until(t, limit, n.Name+": "+what, func() (bool, string) {
+		s, err := StatusOf(Within(t), n)
+		if err != nil {
+			return false, err.Error()
+		}
+		return so(s), fmt.Sprintf("%+v", s)
+	})
+}
+
+// AwaitPeers waits until every node that runs is ready and knows so many peers.
+func AwaitPeers(t *testing.T, l *lab.Lab, limit time.Duration, peers int) {
+	t.Helper()
+	for _, n := range l.Nodes {
+		if n.Running() {
+			AwaitStatus(t, n, limit, fmt.Sprintf("ready with %d peers", peers), func(s Status) bool { return s.Ready && len(s.Peers) == peers })
+		}
+	}
+}
