@@ -69,3 +69,11 @@ func (l *loop) saveState(now bool) {
 		l.saveAt = time.Now().Add(maxRetry)
 	}
 }
+
+// saveIn is in how long the saved state is to be written, so that a crash does not find it stale; 0: it is written.
+func (l *loop) saveIn() time.Duration {
+	if !l.unsaved {
+		return 0
+	}
+	return max(time.Until(l.saveAt), minPass)
+}

@@ -65,6 +65,8 @@ func (e etcdStatus) fault(now time.Time) string {
 
 func (s status) kernelFault(now time.Time) string {
 	switch {
+	case s.Trouble != "":
+		return s.Trouble
 	case s.Verified.IsZero():
 		return "no verified pass over the kernel yet"
 	case now.Sub(s.Verified) > periods*s.Resync:

@@ -22,7 +22,8 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 		{"etcd never answered", "etcd", "not answered yet", func(s *status) { s.Etcd.Seen = time.Time{} }},
 		{"etcd is silent", "etcd", "1m31s ago for the last time", func(s *status) { s.Etcd.Seen = noon.Add(-lately - time.Second) }},
 		{"before the first pass", "kernel", "no verified pass", func(s *status) { s.Verified = time.Time{} }},
-		{"passes fail", "kernel", "the last verified pass was 1m31s ago", func(s *status) { s.Verified = noon.Add(-91 * time.Second) }},
+		{"a pass fails", "kernel", "no such device", func(s *status) { s.Trouble = "overlay: no such device" }},
+		{"passes hang", "kernel", "the last verified pass was 1m31s ago", func(s *status) { s.Verified = noon.Add(-91 * time.Second) }},
 		{"no node file", "node-file", "not written", func(s *status) { s.NodeFile = false }},
 		{"conflict", "conflict", "n7 has it", func(s *status) { s.Lease.Conflict = "n7 has it" }},
 	} {

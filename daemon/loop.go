@@ -154,7 +154,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again} {
+	for _, sooner := range []time.Duration{l.retry, again, l.saveIn()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,23 +15,21 @@ import (
 )
 
 // program writes to the kernel what differs, and tells whether all of it is now as it should be, but for single peers
-// that the kernel refuses. A peer that has just come is let in by the firewall before its overlay stands, since its first
-// packet may be here at any moment. The very first time the overlay comes first: where somebody else's device or socket
-// stands in its way, which is the error, nothing is to be left.
+// that the kernel refuses. The firewall comes first: a peer that has just come is let in before its overlay stands, since
+// its first packet may be here at any moment, and an overlay that has just come is for peers alone from its first moment on.
+// Where somebody else's device or socket stands in the way of the first overlay, which is the error, nothing is to be
+// left: a firewall that was made for it goes again.
 func (l *loop) program(ctx context.Context) (good bool, err error) {
-	parts := []func(context.Context) (bool, error){l.programFirewall, l.programOverlay}
-	if l.verified.IsZero() {
-		slices.Reverse(parts)
+	made, good, err := l.programFirewall(ctx)
+	if err != nil {
+		return false, err
 	}
-	good = true
-	for _, part := range parts {
-		well, err := part(ctx)
-		if err != nil {
-			return false, err
-		}
-		good = good && well
+	well, err := l.programOverlay(ctx)
+	if err != nil && made && taken(err) {
+		_, cleanupErr := firewall.Cleanup(ctx)
+		err = errors.Join(err, cleanupErr)
 	}
-	return good, nil
+	return good && well, err
 }
 
 func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
@@ -61,16 +60,18 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	return good, nil
 }
 
-func (l *loop) programFirewall(ctx context.Context) (good bool, err error) {
+// programFirewall tells whether it made the table, which was not there.
+func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error) {
 	ops, err := l.firewall.Apply(ctx, l.rules())
 	if ctx.Err() != nil {
-		return false, ctx.Err()
+		return false, false, ctx.Err()
 	}
+	made = slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	good = l.troubles.check("firewall", err)
 	l.advice, err = firewall.Advice(l.network)
 	l.troubles.check("other firewalls", err)
 	l.note(ops, nil)
-	return good, nil
+	return made, good, nil
 }
 
 // rules is what the firewall is to be. Direct routing that is in the configuration but not yet in use here may be in use by

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,6 +28,7 @@ func (l *loop) publish() {
 		},
 		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
 		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
+		Trouble: cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall")),
 		Repairs: slices.Clone(l.repairs), Repaired: l.repaired,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}

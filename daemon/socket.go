@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -66,7 +67,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 // a network more than the operator needs metrics.
 func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	for {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.http)
+		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)
 		if d.troubles.check("http", err) {
 			return serve(ctx, l, h)
 		}
@@ -74,4 +75,13 @@ func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// tcpOf is the network to listen on at an address that was checked: 0.0.0.0 is all of IPv4 and no more, which Go would take
+// for all of IPv6 too.
+func tcpOf(address string) string {
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }

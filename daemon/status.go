@@ -28,6 +28,7 @@ type status struct {
 	SkipCount int           `json:"skipCount"`
 
 	Verified time.Time     `json:"verified,omitzero"` // when the kernel was last seen to be as it should
+	Trouble  string        `json:"trouble,omitempty"` // why the last pass over it failed
 	Resync   time.Duration `json:"resync"`            // how often that is looked at, at least; in nanoseconds
 	NodeFile bool          `json:"nodeFile"`          // it is written, and so are the files that depend on it
 	Repairs  []repair      `json:"repairs,omitempty"` // the last ones, newest last
