@@ -15,7 +15,7 @@ func TestAttributesOfTheDevice(t *testing.T) {
 		"don't fragment":    {"ip link set podlane.1 type vxlan df set", "set link podlane.1 df unset (drift)"},
 		"df of the packet":  {"ip link set podlane.1 type vxlan df inherit", "set link podlane.1 df unset (drift)"},
 		"a remote":          {"ip link set podlane.1 type vxlan remote 198.18.0.9", "set link podlane.1 remote 0.0.0.0 (drift)"},
-		"several at once":   {"ip link set podlane.1 type vxlan ttl 1 df set learning local 198.18.0.9", "set link podlane.1 local 198.18.0.1 (drift)\nset link podlane.1 nolearning (drift)\nset link podlane.1 ttl auto (drift)\nset link podlane.1 df unset (drift)"},
+		"several at once":   {"ip link set podlane.1 type vxlan ttl 1 df set learning local 198.18.0.9", localAnew("set link podlane.1 local 198.18.0.1 (drift)\nset link podlane.1 nolearning (drift)\nset link podlane.1 ttl auto (drift)\nset link podlane.1 df unset (drift)", "podlane.1", map[string]string{"4e:3f:c8:0a:91:05": "198.18.0.2", "e6:ad:78:43:1a:d0": "198.18.0.3"})},
 		"protodown":         {"ip link set podlane.1 protodown on", "set link podlane.1 protodown off (drift)"},
 		"protodown, reason": {"ip link set podlane.1 protodown on\nip link set podlane.1 protodown_reason 3 on", "set link podlane.1 protodown off (drift)"},
 		"arp off":           {"ip link set podlane.1 arp off", "set link podlane.1 arp on (drift)" + driftNeighbours},

@@ -135,7 +135,7 @@ func rawEntries(d *node, ls []subnet.Lease) *rtnl.Batch {
 		putNeighbour(batch, index, a, mac)
 	}
 	for mac, dst := range want.fdb {
-		putFDB(batch, index, mac, dst)
+		putFDB(batch, index, mac, dst, 0)
 	}
 	for k, r := range want.routes {
 		putRoute(batch, k, r, index)

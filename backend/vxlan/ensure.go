@@ -11,6 +11,7 @@ import (
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/sysctl"
+	"github.com/podlane/podlane/underlay"
 )
 
 // writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (of an
@@ -66,8 +67,15 @@ func (p *pass) setDevice(links []link) (changed bool, err error) {
 		op.Drift = p.sameDevice()
 		p.w.done = append(p.w.done, op)
 	}
+	moves := have.local != p.want.device.local
+	if moves {
+		p.setFDB(p.underlay)
+	}
 	for _, c := range deviceChanges(p.index, have, p.want.device) {
 		p.change(c)
+	}
+	if moves {
+		p.setFDB(underlay.Interface{})
 	}
 	p.writeAddrs()
 	if !have.up {

@@ -3,10 +3,13 @@ package vxlan
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
 )
 
 // blocking is what must go before the rest is written, because the kernel would take it for ours, or not replace it.
@@ -103,10 +106,27 @@ func (p *pass) deleteNeighbour(a netip.Addr) {
 func (p *pass) putFDB(e backend.Put[subnet.MAC, netip.Addr]) {
 	known, verified := p.before.fdb[e.Key]
 	if p.w.add(putVerb(e.Replace), "fdb", fdbText(e.Key, e.Value, p.name), verified && known == e.Value) {
-		putFDB(&p.w.batch, p.index, e.Key, e.Value)
+		putFDB(&p.w.batch, p.index, e.Key, e.Value, 0)
 		return
 	}
 	delete(p.want.fdb, e.Key)
+}
+
+// setFDB writes the FDB entries again, with an interface by which they lead to the peers; none is as they should be. The
+// kernel keeps with each entry the route that it looked up last, source address included, and uses it for as long as
+// the route stands, though the device's local address is another by now; it forgets that where the entry changes (dst_cache
+// in vxlan_fdb_replace, Linux 4.6). Peers would drop what comes from an address that is no peer's any more.
+func (p *pass) setFDB(by underlay.Interface) {
+	for _, mac := range slices.SortedFunc(maps.Keys(p.want.fdb), compareMAC) {
+		dst := p.want.fdb[mac]
+		text := fdbText(mac, dst, p.name)
+		if by.Index != 0 {
+			text += " via " + by.Name
+		}
+		if p.w.add("set", "fdb", text, false) {
+			putFDB(&p.w.batch, p.index, mac, dst, by.Index)
+		}
+	}
 }
 
 func (p *pass) deleteFDB(mac subnet.MAC, dst netip.Addr, drift bool) {

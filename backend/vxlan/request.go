@@ -41,10 +41,14 @@ func deleteNeighbour(b *rtnl.Batch, index int, a netip.Addr) {
 	b.Addr(unix.NDA_DST, a)
 }
 
-func putFDB(b *rtnl.Batch, index int, mac subnet.MAC, dst netip.Addr) {
+// putFDB writes an entry. by is the interface that the kernel has to reach the destination by; 0: any.
+func putFDB(b *rtnl.Batch, index int, mac subnet.MAC, dst netip.Addr, by int) {
 	b.Start(unix.RTM_NEWNEIGH, putFlags, ndmsg(unix.AF_BRIDGE, index, unix.NUD_PERMANENT, unix.NTF_SELF)...)
 	b.Bytes(unix.NDA_LLADDR, mac[:])
 	b.Addr(unix.NDA_DST, dst)
+	if by != 0 {
+		b.Uint32(unix.NDA_IFINDEX, uint32(by)) //nolint:gosec // as in ndmsg
+	}
 }
 
 // deleteFDB deletes an entry with all its destinations.
