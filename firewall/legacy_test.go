@@ -81,3 +81,28 @@ func TestPlanLegacy(t *testing.T) {
 		equal(t, name, strings.Join(lines, "\n"), c.changes)
 	}
 }
+
+// What `iptables-legacy -S` prints is others' rules too. Only what bears our mark is deleted, and what stands is left.
+func FuzzPlanLegacy(f *testing.F) {
+	want := legacyRules(dual.Network, subnet.IPv4)
+	for _, seed := range []string{"", "-P FORWARD DROP", "-P FORWARD DROP\n" + want[0], want[1] + "\n" + want[1], "-A FORWARD -m comment --comment podlane -j DROP", " --comment podlane ", "\x00\n\r-A"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, listing string) {
+		changes, stands := planLegacy(listing, want)
+		deleted, added := 0, 0
+		for _, args := range changes {
+			switch args[0] {
+			case "-D":
+				deleted++
+			case "-I":
+				added++
+			default:
+				t.Errorf("%q: %q", listing, args)
+			}
+		}
+		if len(stands) > len(want) || added > len(want)-len(stands) || deleted > strings.Count(listing, " --comment "+mark+" ") {
+			t.Errorf("%q: %q stand, and to do is %q", listing, stands, changes)
+		}
+	})
+}

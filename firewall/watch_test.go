@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// watch runs Watch in the namespace until the returned function is called, which gives its error.
-func (n *node) watch() (kicks <-chan struct{}, stop func() error) {
+// watch runs Watch, or WatchLegacy, in the namespace until the returned function is called, which gives its error.
+func (n *node) watch(run func(ctx context.Context, kick func()) error) (kicks <-chan struct{}, stop func() error) {
 	n.Helper()
 	ctx, cancel := context.WithCancel(n.Context())
 	c, done := make(chan struct{}, 100), make(chan error, 1)
 	go func() {
 		done <- n.ns.Do(func() error {
-			return Watch(ctx, func() {
+			return run(ctx, func() {
 				select {
 				case c <- struct{}{}:
 				default:
@@ -48,7 +48,7 @@ func TestWatchKicks(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
 	n.sh("iptables-nft -P FORWARD DROP; ip6tables-nft -L")
-	kicks, stop := n.watch()
+	kicks, stop := n.watch(Watch)
 	n.wantKick(kicks, "at the start")
 	for _, edit := range []string{
 		"nft flush ruleset",
@@ -76,7 +76,7 @@ func TestWatchKicks(t *testing.T) {
 
 func TestWatchLeavesOthersTablesAlone(t *testing.T) {
 	n := newNode(t, "node")
-	kicks, stop := n.watch()
+	kicks, stop := n.watch(Watch)
 	n.wantKick(kicks, "at the start")
 	n.sh("nft add table inet kube-proxy; nft add chain inet kube-proxy c; nft add table ip podlane; nft add table inet filter")
 	n.sh("nft add table inet podlane") // events come in order: after this one's the others' are over
@@ -127,7 +127,7 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 	n := newNode(t, "node")
 	before := runtime.NumGoroutine()
 	for range 10 {
-		kicks, stop := n.watch()
+		kicks, stop := n.watch(Watch)
 		n.wantKick(kicks, "at the start")
 		if err := stop(); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,26 @@
+package firewall
+
+import "testing"
+
+func TestWatchLegacyKicks(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh("iptables-legacy -L")
+	kicks, stop := n.watch(WatchLegacy)
+	n.wantKick(kicks, "at the start")
+	for _, edit := range []string{
+		"iptables-legacy -P FORWARD DROP",
+		"iptables-legacy -A FORWARD -p tcp -j ACCEPT",
+		"iptables-legacy -F FORWARD",
+		"ip6tables-legacy -P FORWARD DROP",
+	} {
+		n.sh(edit)
+		n.wantKick(kicks, edit)
+	}
+	n.sh("iptables-legacy -A INPUT -p tcp -j ACCEPT")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if len(kicks) > 0 {
+		t.Error("a kick for what is nobody's forwarding")
+	}
+}
