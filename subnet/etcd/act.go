@@ -181,3 +181,34 @@ func (r *runner) check(ctx context.Context) error {
 	s.seen = resp.Header.Revision
 	return nil
 }
+
+// forked tells whether etcd at the mirror's own revision was not as the mirror is. Then it went back to a backup, and has
+// come past the revision that we saw by another way: revisions do not tell. Where that history is compacted nobody knows.
+func (r *runner) forked(ctx context.Context) (bool, error) {
+	m := r.session.mirror
+	if m == nil || len(m.gone) > 0 {
+		return false, nil
+	}
+	newest, written := m.newest()
+	if written > m.revision { // of our own write the watch has not told yet
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
+	defer cancel()
+	at := clientv3.WithRev(m.revision)
+	resp, err := r.client.Txn(ctx).Then(
+		clientv3.OpGet(r.store.leaseKey(""), clientv3.WithPrefix(), clientv3.WithCountOnly(), at),
+		clientv3.OpGet(r.store.leaseKey(newest), clientv3.WithKeysOnly(), at),
+	).Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return true, nil
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return false, nil
+	case err != nil:
+		return false, r.store.explain("read history", err)
+	}
+	kvs := resp.Responses[1].GetResponseRange().GetKvs()
+	same := resp.Responses[0].GetResponseRange().GetCount() == m.keys() && (written == 0 || len(kvs) == 1 && kvs[0].ModRevision == written)
+	return !same, nil
+}

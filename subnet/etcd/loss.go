@@ -19,9 +19,10 @@ type retained struct {
 	until time.Time
 }
 
-// replace takes over a complete list, and tells whether it shows a loss of data.
-func (s *session) replace(m *mirror, now time.Time, grace time.Duration) (lost bool) {
-	if lost = s.lossShows(m, now); lost {
+// replace takes over a complete list, and tells whether it shows a loss of data. forked: it is known to be of another
+// history than the mirror.
+func (s *session) replace(m *mirror, forked bool, now time.Time, grace time.Duration) (lost bool) {
+	if lost = forked || s.lossShows(m, now); lost {
 		s.lost = true
 		s.losses++
 		s.retain(s.known(), now.Add(grace))

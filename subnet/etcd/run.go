@@ -202,7 +202,11 @@ func (r *runner) list(ctx context.Context) error {
 	r.listed = time.Now()
 	r.feed.stop()
 	r.feed = nil
-	m, err := r.store.list(ctx)
+	forked, err := r.forked(ctx)
+	var m *mirror
+	if err == nil {
+		m, err = r.store.list(ctx)
+	}
 	if err != nil {
 		r.listAt = time.Now()
 		return err
@@ -210,7 +214,7 @@ func (r *runner) list(ctx context.Context) error {
 	r.answered()
 	r.listAt = time.Time{}
 	r.lists++
-	if r.session.replace(m, time.Now(), r.opts.Grace) && r.session.own.established {
+	if r.session.replace(m, forked, time.Now(), r.opts.Grace) && r.session.own.established {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
 	r.checkAt = jittered(r.opts.CheckEvery)

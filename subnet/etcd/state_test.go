@@ -24,7 +24,7 @@ func FuzzSaved(f *testing.F) {
 			t.Errorf("own %v, saved %q", own, saved.Own)
 		}
 		s := newSession(Options{Self: self(1), Saved: &saved})
-		s.replace(newMirror(1), time.Now(), time.Minute)
+		s.replace(newMirror(1), false, time.Now(), time.Minute)
 		s.next(time.Now())
 		if known := s.set(); len(known.Records) > len(set.Records) {
 			t.Errorf("%d of %d leases", len(known.Records), len(set.Records))
