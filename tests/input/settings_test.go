@@ -41,6 +41,8 @@ func TestBadSettings(t *testing.T) {
 		{"file is a folder", "", []string{"--config", "/run"}, "read the configuration file...is a directory"},
 		{"log level", "", []string{"--log-level=loud"}, `log-level "loud" is none of debug, info, warning and error`},
 		{"log format", "", []string{"--log-format=xml"}, `log-format "xml" is neither text nor json`},
+		{"http without a port", "", []string{"--http=127.0.0.1"}, `http "127.0.0.1" is not an address with a port such as 127.0.0.1:9472`},
+		{"http on a name", "", []string{"--http=podlane.example:9472"}, `http "podlane.example:9472" is not an address with a port`},
 		{"prefix", "", []string{"--etcd-prefix=podlane"}, `etcd-prefix "podlane" is not a path like /podlane/network`},
 		{"certificate without a key", "", []string{"--etcd-certfile=/run/a.pem"}, "etcd-certfile and etcd-keyfile go together"},
 		{"user without a password", "", []string{"--etcd-username=podlane"}, "etcd-username needs etcd-password-file"},
@@ -75,8 +77,7 @@ func TestSettingsThatCannotBeUsed(t *testing.T) {
 		{"no CA file", []string{secure, "--etcd-cafile=/run/none.pem"}, "etcd: read CA: open /run/none.pem: no such file"},
 		{"CA that is none", []string{secure, "--etcd-cafile=" + ca}, "ca.pem holds no certificate in PEM form"},
 		{"no certificate file", []string{secure, "--etcd-certfile=/run/none.pem", "--etcd-keyfile=/run/none.key"}, "certificate /run/none.pem with key /run/none.key: open /run/none.pem: no such file"},
-		{"status on an address of another node", []string{"--http=198.18.0.1:9472"}, "serve the status on TCP: listen tcp 198.18.0.1:9472: bind: cannot assign requested address"},
-		{"status without a port", []string{"--http=127.0.0.1"}, "serve the status on TCP: listen tcp: address 127.0.0.1: missing port"},
+		{"endpoint with a password", []string{"--etcd-endpoints=http://root:secret@198.18.0.1:2379"}, "endpoint …@198.18.0.1:2379: a user and password do not belong in it"},
 		{"TLS files without TLS", []string{"--etcd-cafile=" + ca}, "endpoint http://...is without TLS, but TLS files are given: want https://"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
