@@ -56,6 +56,9 @@ func addresses(device string) (prefixes []netip.Prefix) {
 
 // readAddress reads one address, if it is of the device. Where an address has a peer, IFA_LOCAL is our end.
 func readAddress(m syscall.NetlinkMessage, index uint32) netip.Prefix {
+	if len(m.Data) < unix.SizeofIfAddrmsg {
+		return netip.Prefix{}
+	}
 	attributes, err := syscall.ParseNetlinkRouteAttr(&m)
 	if err != nil || binary.NativeEndian.Uint32(m.Data[4:]) != index { // struct ifaddrmsg: family, length, flags, scope, index
 		return netip.Prefix{}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab/sandbox"
 )
@@ -35,4 +39,21 @@ func TestAddressesOfADevice(t *testing.T) {
 			t.Errorf("%s: %s, want %s", device, got, want)
 		}
 	}
+}
+
+// FuzzReadAddress reads what a kernel would never send. Its seeds are what Linux 6.18 sends for an address with a peer and
+// for one of IPv6.
+func FuzzReadAddress(f *testing.F) {
+	header := func(family, length byte) []byte { return []byte{family, length, 0x80, 0, 3, 0, 0, 0} }
+	f.Add(append(header(unix.AF_INET, 32), 8, 0, unix.IFA_ADDRESS, 0, 192, 168, 7, 2, 8, 0, unix.IFA_LOCAL, 0, 192, 168, 7, 1))
+	f.Add(append(header(unix.AF_INET6, 64), append([]byte{20, 0, unix.IFA_ADDRESS, 0}, netip.MustParseAddr("fd00:5:0:22::1").AsSlice()...)...))
+	f.Add(header(unix.AF_INET, 255))
+	f.Add([]byte{unix.AF_INET})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		data = data[:len(data)&^3] // the kernel pads, and the standard library relies on it
+		m := syscall.NetlinkMessage{Header: syscall.NlMsghdr{Type: unix.RTM_NEWADDR}, Data: data}
+		if p := readAddress(m, 3); p.IsValid() && p.Bits() != int(data[1]) {
+			t.Errorf("% x: %s", data, p)
+		}
+	})
 }

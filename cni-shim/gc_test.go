@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
@@ -55,4 +57,28 @@ func TestGarbageThatCannotBeCollected(t *testing.T) {
 		}
 	}
 	n.wantReserved("10.5.34.7", "10.5.34.8") // the good one is gone all the same
+}
+
+func FuzzValidAttachments(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"cni.dev/valid-attachments":[{"containerID":"c1","ifname":"eth0"}]}`, `{"cni.dev/attachments":[]}`,
+		`{"cni.dev/valid-attachments":null}`, `{"cni.dev/valid-attachments":{}}`, `{"cni.dev/valid-attachments":[null,{"containerID":7}]}`,
+	} {
+		f.Add([]byte(seed), []byte("c1\r\neth0"))
+	}
+	f.Fuzz(func(t *testing.T, data, file []byte) {
+		c, err := parse(data)
+		if err != nil {
+			return
+		}
+		valid, err := c.validAttachments()
+		a, ok := parseReservation(file)
+		if err != nil || !ok {
+			return
+		}
+		stale := staleAttachments([]types.GCAttachment{a, a}, valid)
+		if still := staleAttachments([]types.GCAttachment{a}, append(valid, a)); len(stale) > 1 || len(still) > 0 {
+			t.Errorf("of %+v are stale %+v, and beside itself %+v", a, stale, still)
+		}
+	})
 }
