@@ -1,0 +1,166 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// comeback is how soon a node has to be back that starts while etcd is down.
+const comeback = 5 * second
+
+// While etcd is down podlaneds start, and machines boot: the kernel has nothing, and /run neither.
+var bootFaults = []fault{
+	{"podlaned starts while etcd is down", func(t *testing.T, b *bed) {
+		traffic := b.flood(t)
+		kernel := cluster.WatchKernel(t, b.Nodes[0].Place)
+		b.withoutEtcd(t, func() {
+			cluster.Kill(t, b.Nodes[0])
+			b.expectComeback(t, b.Nodes[:1])
+		})
+		kernel.ExpectNothing(t)
+		traffic.ExpectNothingLost(t)
+	}},
+	{"a node boots while etcd is down", boots(1)},
+	{"all nodes boot while etcd is down", boots(3)},
+	{"all nodes boot while etcd hangs", func(t *testing.T, b *bed) {
+		end := pauseMembers(allMembers)(t, b)
+		b.reboot(t, b.Nodes)
+		b.expectComeback(t, b.Nodes)
+		end()
+	}},
+}
+
+func TestBoot(t *testing.T) { runFaults(t, bootFaults) }
+
+func boots(count int) func(*testing.T, *bed) {
+	return func(t *testing.T, b *bed) {
+		traffic := cluster.StartFlood(t, b.pairs(b.Nodes[count:]...)...)
+		b.withoutEtcd(t, func() {
+			b.reboot(t, b.Nodes[:count])
+			b.expectComeback(t, b.Nodes[:count])
+			b.flood(t).ExpectNothingLost(t) // all pods talk
+		})
+		traffic.ExpectNothingLost(t)
+	}
+}
+
+// withoutEtcd does something while etcd is down, as soon as all nodes have saved what they know of each other.
+func (b *bed) withoutEtcd(t *testing.T, do func()) {
+	t.Helper()
+	for _, n := range b.Nodes {
+		cluster.Until(t, 2*second, n.Name+" has saved all leases", func() (bool, string) {
+			state, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
+			text := strings.ReplaceAll(string(state), `\u0026`, "&")
+			lacks := slices.ContainsFunc(b.subnets, func(pair string) bool { return !strings.Contains(text, pair) })
+			return err == nil && !lacks, text
+		})
+	}
+	end := killMembers(allMembers)(t, b)
+	do()
+	end()
+}
+
+// reboot crashes machines and boots them. podlaned is not started, and the pods have gone.
+func (b *bed) reboot(t *testing.T, nodes []*lab.Node) {
+	t.Helper()
+	var all errgroup.Group
+	for _, n := range nodes {
+		all.Go(func() error { return n.Reboot(cluster.Within(t)) })
+	}
+	cluster.Check(t, all.Wait())
+}
+
+// expectComeback starts podlaneds and expects each to have its kernel and its node file soon, and a new pod to talk with
+// the other nodes' pods. The pods that were there before are attached again.
+func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
+	t.Helper()
+	began := time.Now()
+	for _, n := range nodes {
+		cluster.Check(t, n.Launch(cluster.Within(t)))
+	}
+	for _, n := range nodes {
+		cluster.Until(t, comeback, n.Name+" is verified and has its node file", func() (bool, string) {
+			if _, err := os.Stat(n.NodeFile()); err != nil {
+				return false, err.Error() + "\n" + n.LogText()
+			}
+			s, err := cluster.StatusOf(cluster.Within(t), n)
+			return err == nil && s.Verified.After(began) && len(s.Peers) == len(b.Nodes)-1, fmt.Sprintf("%+v, %v", s, err)
+		})
+	}
+	verified := since(began)
+	for _, n := range nodes {
+		for len(b.podsOf(n)) < 2 {
+			_, err := b.AddPod(cluster.Within(t), n, fmt.Sprintf("again%d%c", n.Index, 'a'+len(b.podsOf(n))))
+			cluster.Check(t, err)
+		}
+	}
+	for _, n := range nodes {
+		for _, pair := range b.pairs(n, b.Nodes[n.Index%len(b.Nodes)]) {
+			_, err := pair[0].Ping(cluster.Within(t), pair[1].Addrs[0], 1)
+			cluster.Check(t, err)
+		}
+	}
+	t.Logf("%d nodes: verified after %v, the first packets between new pods and others after %v", len(nodes), verified, since(began))
+	if d := since(began); d > comeback {
+		t.Errorf("back after %v, later than %v", d, comeback)
+	}
+}
+
+// The etcd lease of two nodes runs out in earnest: one has been off meanwhile, and boots without etcd; its pod subnet may be
+// another's by now. The other runs all the time, and has no etcd: its pods go on.
+func TestLeaseRunsOut(t *testing.T) {
+	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3, NodeEnv: func(int) []string {
+		return []string{"PODLANE_LEASE_TTL=1m"}
+	}}, 2)}
+	cluster.AwaitPeers(t, b.Lab, soon, 2)
+	off, running, other := b.Nodes[0], b.Nodes[1], b.Nodes[2]
+	before := []string{cluster.SubnetText(t, off), cluster.SubnetText(t, running)}
+	own := b.podsOf(running)
+	traffic := cluster.StartFlood(t, [2]*lab.Pod{own[0], own[1]})
+	kernel := cluster.WatchKernel(t, running.Place)
+	cluster.Kill(t, off)
+	end := cutOffNodes(func(b *bed) []*lab.Node { return b.Nodes[1:2] })(t, b)
+	cluster.AwaitStatus(t, other, 2*minute, "both leases have run out", func(s cluster.Status) bool { return len(s.Peers) == 0 })
+	cluster.Until(t, noticed, "readiness says that the lease has run out", func() (bool, string) {
+		ok, words := cluster.ReadyCheck(t, running, "lease")
+		return !ok && strings.Contains(words, "ran out"), words
+	})
+
+	b.reboot(t, b.Nodes[:1])
+	heal := b.cutOff(t, off, 1, 2, 3)
+	cluster.Check(t, off.Launch(cluster.Within(t)))
+	took := cluster.AwaitStatus(t, off, comeback, "it has no lease, and says why", func(s cluster.Status) bool {
+		problems := strings.Join(s.Problems, " ")
+		return !s.Ready && strings.Contains(problems, "saved lease: 10.5.") && strings.Contains(problems, "ran out") && strings.Contains(problems, "etcd does not answer")
+	})
+	t.Logf("a node whose lease has run out says so after %s", took)
+	wait(t, comeback)
+	if _, err := os.Stat(off.NodeFile()); err == nil {
+		t.Error("a node whose lease has run out writes its node file")
+	}
+	if text := cluster.KernelOf(t, off); strings.Contains(text, "podlane.1") {
+		t.Errorf("a node whose lease has run out has in its kernel:\n%s", text)
+	}
+
+	heal()
+	cluster.AwaitStatus(t, other, soon, "one lease is back", func(s cluster.Status) bool { return len(s.Peers) == 1 })
+	end()
+	cluster.AwaitPeers(t, b.Lab, soon, 2)
+	if now := []string{cluster.SubnetText(t, off), cluster.SubnetText(t, running)}; !slices.Equal(now, before) {
+		t.Errorf("the pod subnets are %v, before %v", now, before)
+	}
+	_, err := own[0].Ping(cluster.Within(t), b.podsOf(other)[0].Addrs[0], 1)
+	cluster.Check(t, err)
+	expectUntouched(t, kernel)
+	traffic.ExpectNothingLost(t)
+}

@@ -1,0 +1,206 @@
+package faults
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// disk is a small tmpfs in a folder of podlaned's.
+type disk string
+
+// buildOnDisks makes the standard cluster, with each node's node file and saved state on a small disk of its own.
+func buildOnDisks(t *testing.T) *bed {
+	t.Helper()
+	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack})
+	for _, n := range l.Nodes {
+		for _, d := range disksOf(n) {
+			cluster.Check(t, os.MkdirAll(string(d), 0o755))
+			cluster.Check(t, unix.Mount("none", string(d), "tmpfs", 0, "size=256k"))
+			t.Cleanup(func() {
+				if err := unix.Unmount(string(d), unix.MNT_DETACH); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	cluster.Check(t, l.StartAll(cluster.Within(t)))
+	cluster.Check(t, l.AddPods(cluster.Within(t), 2))
+	cluster.AwaitPeers(t, l, soon, 2)
+	return &bed{Lab: l}
+}
+
+func disksOf(n *lab.Node) []disk { return []disk{disk(filepath.Dir(n.NodeFile())), disk(n.StateDir())} }
+
+func (d disk) ballast() string { return filepath.Join(string(d), "ballast") }
+
+// fill leaves no room.
+func (d disk) fill() error {
+	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+// empty makes room again.
+func (d disk) empty() error { return os.Remove(d.ballast()) }
+
+func (d disk) remount(flags uintptr) error {
+	return unix.Mount("none", string(d), "", unix.MS_REMOUNT|flags, "")
+}
+
+// protect makes it read-only.
+func (d disk) protect() error { return d.remount(unix.MS_RDONLY) }
+
+// allow makes it writable again.
+func (d disk) allow() error { return d.remount(0) }
+
+// diskFault is what a disk does not let podlaned do, in the kernel's words.
+type diskFault struct {
+	words         string
+	spoil, relent func(disk) error
+}
+
+var (
+	diskFull     = diskFault{"no space left on device", disk.fill, disk.empty}
+	diskReadOnly = diskFault{"read-only file system", disk.protect, disk.allow}
+)
+
+// onDisks does something with all disks of a node.
+func onDisks(t *testing.T, n *lab.Node, do func(disk) error) {
+	t.Helper()
+	for _, d := range disksOf(n) {
+		cluster.Check(t, do(d))
+	}
+}
+
+// recovery bounds how long a podlaned whose files could not be written takes until they are, once they can be: passes that
+// failed are made again after 30 s at most, and the state is saved every 10 s at most.
+const recovery = 42 * second
+
+// Disks are full, or read-only, while podlaned runs: a new peer is programmed all the same, the trouble is said once, and
+// over when the disk has room again.
+func TestDisksFailWhilePodlanedRuns(t *testing.T) {
+	b := buildOnDisks(t)
+	traffic := b.flood(t)
+	faults := map[*lab.Node]diskFault{b.Nodes[0]: diskFull, b.Nodes[1]: diskReadOnly}
+	files := map[*lab.Node]string{}
+	for n, f := range faults {
+		text, err := os.ReadFile(n.NodeFile())
+		cluster.Check(t, err)
+		files[n] = string(text)
+		cluster.Check(t, os.Remove(n.NodeFile()))
+		onDisks(t, n, f.spoil)
+	}
+	b.addGuest(t)
+	for n, f := range faults {
+		expectDiskTrouble(t, n, f)
+	}
+	for n := range faults {
+		cluster.Run(t, n.Place, "ip route get 10.5.250.7 from "+cluster.OverlayAddr(t, b.Nodes[2], n.Addr).String()+" iif lo")
+	}
+	expectDiskRecovery(t, faults, files)
+	b.removeGuest(t)
+	cluster.AwaitPeers(t, b.Lab, soon, 2)
+	traffic.ExpectNothingLost(t)
+}
+
+// expectDiskTrouble waits until both kinds of files are trouble, and for one pass more: it is said once.
+func expectDiskTrouble(t *testing.T, n *lab.Node, f diskFault) {
+	t.Helper()
+	cluster.AwaitStatus(t, n, soon, "the trouble is shown", func(s cluster.Status) bool {
+		return !s.Ready && hasProblem(s, "node file: ", f.words) && hasProblem(s, "saved state: ", f.words)
+	})
+	if ok, words := cluster.ReadyCheck(t, n, "node-file"); ok {
+		t.Errorf("%s: /readyz says node-file: %s", n.Name, words)
+	}
+	const verified = `podlane_passes_total{result="verified"}`
+	passes := cluster.Metric(t, n, verified)
+	cluster.Until(t, minute, n.Name+" passes again", func() (bool, string) { return cluster.Metric(t, n, verified) >= passes+1, "" })
+	for _, kind := range []string{"node file: ", "saved state: "} {
+		if said := strings.Count(n.LogText(), `level=warning msg="`+kind); said != 1 {
+			t.Errorf("%s says %d times %q, want once:\n%s", n.Name, said, kind, n.LogText())
+		}
+	}
+}
+
+func hasProblem(s cluster.Status, kind, words string) bool {
+	for _, p := range s.Problems {
+		if strings.HasPrefix(p, kind) && strings.Contains(p, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// expectDiskRecovery lets the disks be well again, and waits until all files are as they were.
+func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[*lab.Node]string) {
+	t.Helper()
+	for n, f := range faults {
+		onDisks(t, n, f.relent)
+	}
+	for n := range faults {
+		ready := cluster.AwaitStatus(t, n, recovery, "ready", func(s cluster.Status) bool { return s.Ready })
+		saved := cluster.AwaitStatus(t, n, recovery, "no problems", func(s cluster.Status) bool { return len(s.Problems) == 0 })
+		t.Logf("%s: ready after %v, and the state is saved after %v more", n.Name, ready, saved)
+		if text, err := os.ReadFile(n.NodeFile()); err != nil || string(text) != files[n] {
+			t.Errorf("%s: the node file is %q, %v; it was %q", n.Name, text, err, files[n])
+		}
+		if text, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json")); err != nil || !strings.Contains(string(text), guestAddress) {
+			t.Errorf("%s: the saved state is %s, %v; want the newest", n.Name, text, err)
+		}
+		for _, d := range disksOf(n) {
+			left, err := filepath.Glob(filepath.Join(string(d), ".*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("%s: left over: %v, %v", n.Name, left, err)
+			}
+		}
+	}
+}
+
+// podlaned starts on a full disk, and is ready once there is room. On a read-only one it cannot even be asked how it is:
+// it ends with the reason, as often as systemd starts it, until the disk can be written.
+func TestDisksFailBeforePodlanedStarts(t *testing.T) {
+	b := buildOnDisks(t)
+	traffic := b.flood(t)
+	full, readOnly := b.Nodes[0], b.Nodes[1]
+	for n, f := range map[*lab.Node]diskFault{full: diskFull, readOnly: diskReadOnly} {
+		cluster.Stop(t, n)
+		cluster.Check(t, os.Remove(n.NodeFile()))
+		onDisks(t, n, f.spoil)
+		cluster.Check(t, n.Launch(cluster.Within(t)))
+	}
+	cluster.AwaitStatus(t, full, soon, "works, and tells of its disk", func(s cluster.Status) bool {
+		return !s.Ready && len(s.Peers) == 2 && !s.Verified.IsZero() && hasProblem(s, "node file: ", diskFull.words)
+	})
+	for range 2 {
+		code, err := readOnly.Wait(cluster.Within(t))
+		if err != nil || code != 1 || !strings.Contains(readOnly.LogText(), diskReadOnly.words) {
+			t.Errorf("%s ends with %d, %v:\n%s", readOnly.Name, code, err, readOnly.LogText())
+		}
+		cluster.Check(t, readOnly.Launch(cluster.Within(t)))
+	}
+	_, err := readOnly.Wait(cluster.Within(t))
+	cluster.Check(t, err)
+	onDisks(t, full, disk.empty)
+	onDisks(t, readOnly, disk.allow)
+	cluster.Check(t, readOnly.Start(cluster.Within(t)))
+	took := cluster.AwaitStatus(t, full, recovery, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
+	t.Logf("well %v after there is room", took)
+	cluster.AwaitPeers(t, b.Lab, soon, 2)
+	traffic.ExpectNothingLost(t)
+}

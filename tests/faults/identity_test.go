@@ -1,0 +1,243 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Nodes that take each other's identity. Whoever was there first goes on working.
+var identityFaults = []fault{
+	{"a node starts with the address of another", func(t *testing.T, b *bed) {
+		holder, n := b.Nodes[0], b.Nodes[2]
+		b.unharmed(t, func() {
+			cluster.Stop(t, n)
+			cluster.Check(t, n.Launch(cluster.Within(t), "--public-ip="+holder.Addr.String()))
+			want := refusal(holder, n, holder.Addr.String())
+			took := cluster.AwaitStatus(t, n, soon, "both are named", func(s cluster.Status) bool {
+				return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), want)
+			})
+			t.Logf("the conflict is named %s after the start", took)
+			if ok, words := cluster.ReadyCheck(t, n, "conflict"); ok || !strings.Contains(words, want) {
+				t.Errorf("/readyz: conflict: %v, %s", ok, words)
+			}
+			cluster.Stop(t, n)
+			b.start(t, b.Nodes[2:])
+		})
+	}},
+}
+
+func TestIdentity(t *testing.T) { runFaults(t, identityFaults) }
+
+// refusal is what a node says whose address is that of a live one.
+func refusal(holder, n *lab.Node, address string) string {
+	return fmt.Sprintf("public address %s is held by live node %s (id lab-%s): this node, %s (id lab-%s), cannot use it too; give it another with --public-ip or --iface",
+		address, holder.Name, holder.Name, n.Name, n.Name)
+}
+
+// vagrantAddress is what VirtualBox gives the first interface of every guest: each is alone behind a NAT of its own, and
+// the default route leads there.
+const vagrantAddress = "10.0.2.15"
+
+var vagrantInterface = []string{
+	"ip link add nat0 type veth peer name nat1",
+	"ip link set nat1 up",
+	"ip link set nat0 up",
+	"ip address add " + vagrantAddress + "/24 dev nat0",
+	"ip route replace default via 10.0.2.2 dev nat0",
+}
+
+// buildVagrant makes guests of VirtualBox, whose podlaneds are not started. eth0 is their other interface.
+func buildVagrant(t *testing.T, nodes int) *lab.Lab {
+	t.Helper()
+	l := cluster.Build(t, lab.Options{Nodes: nodes})
+	for _, n := range l.Nodes {
+		for _, command := range vagrantInterface {
+			cluster.Run(t, n.Place, command)
+		}
+	}
+	cluster.Check(t, l.SetConfig(cluster.Within(t), lab.DefaultConfig))
+	return l
+}
+
+// expectRefused waits until a podlaned has ended because a live node has its address.
+func expectRefused(t *testing.T, n, holder *lab.Node) {
+	t.Helper()
+	code, err := n.Wait(cluster.Within(t))
+	if want := refusal(holder, n, vagrantAddress); err != nil || code != 1 || !strings.Contains(n.LogText(), want) {
+		t.Errorf("%s ends with %d, %v, and does not say %q:\n%s", n.Name, code, err, want, n.LogText())
+	}
+}
+
+// The first guest works, and goes on while the others are refused. Once all are told to use the other interface, the first
+// keeps its pod subnet and its pods.
+func TestVagrantBoxes(t *testing.T) {
+	l := buildVagrant(t, 3)
+	first, others := l.Nodes[0], l.Nodes[1:]
+	cluster.Check(t, first.Start(cluster.Within(t)))
+	var pods [2]*lab.Pod
+	for i := range pods {
+		var err error
+		pods[i], err = l.AddPod(cluster.Within(t), first, fmt.Sprint("p", i))
+		cluster.Check(t, err)
+	}
+	own, traffic, kernel := cluster.SubnetText(t, first), cluster.StartFlood(t, pods), cluster.WatchKernel(t, first.Place)
+	for range 2 { // systemd starts them again
+		for _, n := range others {
+			cluster.Check(t, n.Launch(cluster.Within(t)))
+		}
+		for _, n := range others {
+			expectRefused(t, n, first)
+		}
+	}
+	if s, err := cluster.StatusOf(cluster.Within(t), first); err != nil || !s.Ready || len(s.Peers)+len(s.Skipped) != 0 {
+		t.Errorf("the first node: %+v, %v", s, err)
+	}
+	kernel.ExpectNothing(t)
+	_, err := first.Stop(cluster.Within(t))
+	cluster.Check(t, err)
+	for _, n := range l.Nodes {
+		cluster.Check(t, n.Start(cluster.Within(t), "--iface=eth0"))
+	}
+	cluster.AwaitPeers(t, l, soon, 2)
+	traffic.ExpectNothingLost(t)
+	if now := cluster.SubnetText(t, first); now != own {
+		t.Errorf("the first node has %s now, and had %s", now, own)
+	}
+	for _, n := range others {
+		_, err := pods[0].Ping(cluster.Within(t), cluster.OverlayAddr(t, n, pods[0].Addrs[0]), 1)
+		cluster.Check(t, err)
+	}
+}
+
+// Guests that boot at the same moment: one of them is let in, all others are refused. Whether two really are in one moment
+// is chance, so it is tried some times.
+func TestVagrantBoxesStartAtTheSameMoment(t *testing.T) {
+	for range 5 {
+		t.Run("", func(t *testing.T) {
+			l := buildVagrant(t, 6)
+			for _, n := range l.Nodes {
+				cluster.Check(t, n.Launch(cluster.Within(t)))
+			}
+			var left []*lab.Node
+			cluster.Until(t, soon, "one is left", func() (bool, string) {
+				left = slices.DeleteFunc(slices.Clone(l.Nodes), func(n *lab.Node) bool { return !n.Running() })
+				return len(left) == 1, fmt.Sprint(len(left), " run")
+			})
+			holder := left[0]
+			cluster.Check(t, holder.Ready(cluster.Within(t)))
+			for _, n := range l.Nodes {
+				if n != holder { // systemd starts it again
+					cluster.Check(t, n.Launch(cluster.Within(t)))
+					expectRefused(t, n, holder)
+				}
+			}
+			keys, err := l.Etcd.List(cluster.Within(t), lab.DefaultPrefix+"/subnets/")
+			if err != nil || len(keys) != 1 {
+				t.Errorf("leases: %v, %v; want that of %s alone", keys, err, holder.Name)
+			}
+		})
+	}
+}
+
+// n3 and n4 are copies of n1's disk. Each gets a pod subnet of its own, and keeps it whoever starts again, and when.
+func TestClonedMachines(t *testing.T) {
+	clones := map[int][]string{3: {"PODLANE_NODE_ID=lab-n1"}, 4: {"PODLANE_NODE_ID=lab-n1", "PODLANE_NODE_NAME=n1"}}
+	l := cluster.Build(t, lab.Options{Nodes: 4, NodeEnv: func(i int) []string { return clones[i] }})
+	cluster.Check(t, l.SetConfig(cluster.Within(t), lab.DefaultConfig))
+	for _, n := range l.Nodes[:2] {
+		cluster.Check(t, n.Start(cluster.Within(t)))
+	}
+	b := &bed{Lab: l}
+	for i, n := range []*lab.Node{l.Nodes[0], l.Nodes[0], l.Nodes[1], l.Nodes[1]} {
+		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprint("p", i))
+		cluster.Check(t, err)
+	}
+	cluster.AwaitPeers(t, l, soon, 1)
+	traffic := cluster.StartFlood(t, b.pairs(l.Nodes[:2]...)...)
+	first := cluster.SubnetText(t, l.Nodes[0])
+	b.start(t, l.Nodes[2:])
+	for i, want := range map[int]string{
+		2: "of node n1 (id lab-n1) has the node id of this node, n3 (id lab-n1), and is alive at 198.18.1.1: it is left alone",
+		3: "of node n1 (id lab-n1) has the node id and node name of this node, n1 (id lab-n1), and is alive at 198.18.1.1: it is left alone",
+	} {
+		if n := l.Nodes[i]; !strings.Contains(n.LogText(), want) {
+			t.Errorf("%s does not warn %q:\n%s", n.Name, want, n.LogText())
+		}
+	}
+	subnets := subnetsOf(t, l.Nodes)
+	if subnets[0] != first {
+		t.Errorf("n1 has %s now, and had %s", subnets[0], first)
+	}
+	for _, again := range [][]*lab.Node{l.Nodes[3:], l.Nodes[:1], {l.Nodes[0], l.Nodes[2], l.Nodes[3]}, l.Nodes} {
+		for _, n := range again {
+			cluster.Kill(t, n)
+		}
+		b.start(t, again)
+		cluster.AwaitPeers(t, l, soon, 3)
+		if now := subnetsOf(t, l.Nodes); fmt.Sprint(now) != fmt.Sprint(subnets) {
+			t.Errorf("the pod subnets are %v now, and were %v", now, subnets)
+		}
+	}
+	traffic.ExpectNothingLost(t)
+	for _, n := range l.Nodes[1:] {
+		_, err := l.Pods()[0].Ping(cluster.Within(t), cluster.OverlayAddr(t, n, n.Addr), 1)
+		cluster.Check(t, err)
+	}
+}
+
+// subnetsOf is the nodes' pod subnets, each another.
+func subnetsOf(t *testing.T, nodes []*lab.Node) (subnets []string) {
+	t.Helper()
+	owners := map[string]string{}
+	for _, n := range nodes {
+		text := cluster.SubnetText(t, n)
+		if other, taken := owners[text]; taken {
+			t.Errorf("%s and %s both have %s", other, n.Name, text)
+		}
+		owners[text] = n.Name
+		subnets = append(subnets, text)
+	}
+	return subnets
+}
+
+// A machine is gone for good, and a new one gets its address: the new one takes its lease over once nobody has spoken up
+// for it. The others do not even notice.
+func TestRecycledAddress(t *testing.T) {
+	b := makeBed(t)
+	n, others := b.Nodes[2], b.Nodes[:2]
+	traffic := cluster.StartFlood(t, b.pairs(others...)...)
+	var kernels []*cluster.Monitor
+	for _, other := range others {
+		kernels = append(kernels, cluster.WatchKernel(t, other.Place))
+	}
+	cluster.Check(t, n.Reboot(cluster.Within(t)))
+	cluster.Check(t, os.RemoveAll(n.StateDir()))
+	cluster.Check(t, n.Launch(cluster.Within(t), "--node-id=new", "--node-name=newcomer"))
+	took := cluster.AwaitStatus(t, n, 15*second, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 2 })
+	t.Logf("the new machine is ready after %v", took)
+	if took.Most < 10*second {
+		t.Errorf("it waited %v alone for the old one to speak up, want 10 s", took)
+	}
+	if want := "of node n3 (id lab-n3) has the public address of this node, newcomer (id new), and did not answer: it is taken over"; !strings.Contains(n.LogText(), want) {
+		t.Errorf("it does not warn %q:\n%s", want, n.LogText())
+	}
+	if now := cluster.SubnetText(t, n); now != b.subnets[2] {
+		t.Errorf("it has %s, and the old one had %s", now, b.subnets[2])
+	}
+	pod, err := b.AddPod(cluster.Within(t), n, "new")
+	cluster.Check(t, err)
+	for _, a := range b.podsOf(others[0])[0].Addrs {
+		_, err := pod.Ping(cluster.Within(t), a, 1)
+		cluster.Check(t, err)
+	}
+	traffic.ExpectNothingLost(t)
+	for _, k := range kernels {
+		k.ExpectNothing(t)
+	}
+}

@@ -1,0 +1,102 @@
+// Package faults makes every fault that a pod network meets, on clusters of the built binaries, while numbered datagrams
+// and long-lived connections run between the pods, and counts what is lost.
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// fault is something that goes wrong on the standard cluster. Its run leaves the cluster as it found it, so that the soak
+// can make faults in any order.
+type fault struct {
+	name string
+	run  func(t *testing.T, b *bed)
+}
+
+// bed is the standard cluster: three nodes with two pods each, IPv4 and IPv6, and an etcd of three members.
+type bed struct {
+	*lab.Lab
+	subnets []string // of the nodes
+	kernels []string // what podlane keeps in each node's kernel
+}
+
+const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
+
+const (
+	second = time.Second
+	minute = time.Minute
+	// soon is for what has to happen but is promised in no time.
+	soon = 20 * time.Second
+)
+
+func makeBed(t *testing.T) *bed {
+	t.Helper()
+	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3}, 2)}
+	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
+	for _, n := range b.Nodes {
+		b.subnets = append(b.subnets, cluster.SubnetText(t, n))
+		b.kernels = append(b.kernels, cluster.KernelOf(t, n))
+	}
+	return b
+}
+
+// runFaults makes each of the faults on one cluster, and looks after each whether all is as it was.
+func runFaults(t *testing.T, faults []fault) {
+	b := makeBed(t)
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			f.run(t, b)
+			b.expectWell(t)
+		})
+	}
+}
+
+// expectWell waits until all nodes are ready with all their peers, and holds their pod subnets and kernels to those of
+// the beginning.
+func (b *bed) expectWell(t *testing.T) {
+	t.Helper()
+	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
+	for i, n := range b.Nodes {
+		if got := cluster.SubnetText(t, n); got != b.subnets[i] {
+			t.Errorf("%s has the pod subnet %s now, and had %s", n.Name, got, b.subnets[i])
+		}
+		cluster.Until(t, soon, n.Name+": the kernel is as it was", func() (bool, string) {
+			now, err := cluster.ReadKernel(cluster.Within(t), n)
+			return err == nil && now == b.kernels[i], cluster.Differences(b.kernels[i], now)
+		})
+	}
+}
+
+// flood starts streams between pods of every two nodes, and between the two pods of each node.
+func (b *bed) flood(t *testing.T) cluster.Flood {
+	t.Helper()
+	return cluster.StartFlood(t, b.pairs(b.Nodes...)...)
+}
+
+// pairs is a pod of each of these nodes with one of each other, and the two pods of each.
+func (b *bed) pairs(nodes ...*lab.Node) (pairs [][2]*lab.Pod) {
+	for i, n := range nodes {
+		own := b.podsOf(n)
+		pairs = append(pairs, [2]*lab.Pod{own[0], own[1]})
+		for _, m := range nodes[i+1:] {
+			pairs = append(pairs, [2]*lab.Pod{own[0], b.podsOf(m)[0]})
+		}
+	}
+	return pairs
+}
+
+func (b *bed) podsOf(n *lab.Node) (pods []*lab.Pod) {
+	for _, p := range b.Pods() {
+		if p.Node == n {
+			pods = append(pods, p)
+		}
+	}
+	return pods
+}

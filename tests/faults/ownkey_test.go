@@ -1,0 +1,205 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// What happens to the first node's own key in etcd. Its kernel is not touched; its peers lose it until it is back.
+var ownKeyFaults = []fault{
+	{"the own key is deleted", func(t *testing.T, b *bed) {
+		b.losesKey(t, func() (end func()) {
+			key := leaseKey(b.subnets[0])
+			change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
+			return func() {}
+		})
+	}},
+	{"the own lease expires while the node is cut off", func(t *testing.T, b *bed) {
+		b.losesKey(t, func() (end func()) {
+			heal := b.cutOff(t, b.Nodes[0], 1, 2, 3)
+			b.expire(t)
+			expectEtcd(t, b.Nodes[:1], false)
+			return heal
+		})
+	}},
+	{"the own lease expires while podlaned hangs", func(t *testing.T, b *bed) {
+		b.losesKey(t, func() (end func()) {
+			cluster.Check(t, b.Nodes[0].Pause())
+			t.Cleanup(func() { cluster.Check(t, b.Nodes[0].Resume()) })
+			b.expire(t)
+			return func() { cluster.Check(t, b.Nodes[0].Resume()) }
+		})
+	}},
+	{"another node writes over the own key", func(t *testing.T, b *bed) { b.isRobbed(t, func() func() { return func() {} }) }},
+	{"another node writes over the own key while the node is cut off", func(t *testing.T, b *bed) {
+		b.isRobbed(t, func() func() {
+			defer expectEtcd(t, b.Nodes[:1], false)
+			return b.cutOff(t, b.Nodes[0], 1, 2, 3)
+		})
+	}},
+}
+
+func TestOwnKey(t *testing.T) { runFaults(t, ownKeyFaults) }
+
+// retaken is how soon the peers have to reach a node again whose key is back.
+const retaken = 2 * second
+
+func leaseKey(pair string) string { return lab.DefaultPrefix + "/subnets/" + pair }
+
+// ownKey is what etcd has under a node's key.
+type ownKey struct {
+	value                    string
+	created, modified, lease int64
+}
+
+func ownKeyOf(t *testing.T, l *lab.Lab, pair string) (k ownKey) {
+	t.Helper()
+	change(t, func(ctx context.Context) error {
+		r, err := l.Etcd.Client.Get(ctx, leaseKey(pair))
+		if err == nil && len(r.Kvs) == 1 {
+			k = ownKey{string(r.Kvs[0].Value), r.Kvs[0].CreateRevision, r.Kvs[0].ModRevision, r.Kvs[0].Lease}
+		}
+		return err
+	})
+	return k
+}
+
+// expire makes the first node's etcd lease end, as it does by itself after a day, and waits until the peers have seen it.
+func (b *bed) expire(t *testing.T) {
+	t.Helper()
+	id := clientv3.LeaseID(ownKeyOf(t, b.Lab, b.subnets[0]).lease)
+	_, err := b.Etcd.Client.Revoke(cluster.Within(t), id)
+	cluster.Check(t, err)
+	for _, n := range b.Nodes[1:] {
+		cluster.AwaitStatus(t, n, noticed, "the peer has gone", func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes)-2 })
+	}
+}
+
+// losesKey expects the first node to take its key again, where it was, after something that took it away.
+func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
+	t.Helper()
+	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, b.Nodes[0].Place)
+	cut, before := cluster.StartFlood(t, b.pairsAcross()...), ownKeyOf(t, b.Lab, b.subnets[0])
+	began := time.Now()
+	end := lose()
+	lasted := since(began)
+	end()
+	took := b.awaitRetaken(t, before)
+	expectUntouched(t, kernel)
+	whole.ExpectNothingLost(t)
+	t.Logf("away for %v, retaken %s later", lasted, took)
+	cut.ExpectGap(t, lasted+took.Most+retaken)
+}
+
+// expectUntouched holds a kernel to what it was. Of nftables the kernel does not tell which table changed, and the one
+// that cuts a node off is the lab's: expectWell looks at ours.
+func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
+	t.Helper()
+	for _, change := range kernel.Changes(t) {
+		if !strings.HasPrefix(change, "nftables") {
+			t.Errorf("the kernel of the node was touched: %s", change)
+		}
+	}
+}
+
+// awaitRetaken waits until the first node's key is as it was, and then until the peers reach its pods.
+func (b *bed) awaitRetaken(t *testing.T, before ownKey) (took cluster.Took) {
+	t.Helper()
+	took = cluster.Until(t, soon, "the key is back", func() (bool, string) {
+		now := ownKeyOf(t, b.Lab, b.subnets[0])
+		return now.value == before.value && now.modified > before.modified && now.lease != 0, fmt.Sprintf("%+v", now)
+	})
+	began := time.Now()
+	for _, pair := range b.pairsAcross() {
+		for _, addr := range pair[0].Addrs {
+			cluster.Until(t, retaken, fmt.Sprintf("%s reaches %s", pair[1].Name, addr), func() (bool, string) {
+				_, err := pair[1].Ping(cluster.Bounded(t, retaken), addr, 1)
+				return err == nil, fmt.Sprint(err)
+			})
+		}
+	}
+	if d := since(began); d > retaken {
+		t.Errorf("the peers reach the node %v after it has taken its key again, later than %v", d, retaken)
+	} else {
+		t.Logf("the peers reach the node at most %v after it has taken its key again", d)
+	}
+	return took
+}
+
+// pairsAcross is pods of the first node, each with one of another node; pairsApart is all other pairs.
+func (b *bed) pairsAcross() (pairs [][2]*lab.Pod) {
+	for _, n := range b.Nodes[1:] {
+		pairs = append(pairs, [2]*lab.Pod{b.podsOf(b.Nodes[0])[0], b.podsOf(n)[0]})
+	}
+	return pairs
+}
+
+func (b *bed) pairsApart() [][2]*lab.Pod {
+	own := b.podsOf(b.Nodes[0])
+	return append(b.pairs(b.Nodes[1:]...), [2]*lab.Pod{own[0], own[1]})
+}
+
+// thief is what another node writes under the first node's key.
+const thief = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan",` +
+	`"BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
+	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
+
+// isRobbed expects a conflict that everybody hears of, and that ends when the other node gives the key up.
+func (b *bed) isRobbed(t *testing.T, begin func() (end func())) {
+	t.Helper()
+	n, key := b.Nodes[0], leaseKey(b.subnets[0])
+	before, said := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
+	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, n.Place)
+	cut := cluster.StartFlood(t, b.pairsAcross()...)
+	began := time.Now()
+	end := begin()
+	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, thief) })
+	end()
+	b.expectConflict(t, said)
+	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now.value != thief {
+		t.Errorf("the other node's key was written over: %+v", now)
+	}
+	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
+	lasted := since(began)
+	took := b.awaitRetaken(t, before)
+	t.Logf("away for %v, retaken %s after it was given up", lasted, took)
+	cluster.Until(t, soon, "readiness has no conflict", func() (bool, string) { return cluster.ReadyCheck(t, n, "conflict") })
+	cluster.Until(t, soon, "the node file allows pods", func() (bool, string) {
+		reason, refused := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
+		return !refused, reason
+	})
+	expectUntouched(t, kernel)
+	whole.ExpectNothingLost(t)
+	cut.ExpectGap(t, lasted+took.Most+retaken)
+}
+
+// expectConflict expects the first node to tell everybody who asks that the thief has its pod subnet.
+func (b *bed) expectConflict(t *testing.T, logged int) {
+	t.Helper()
+	n := b.Nodes[0]
+	took := cluster.AwaitStatus(t, n, soon, "status names the conflict", func(s cluster.Status) bool {
+		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "thief")
+	})
+	t.Logf("status names the conflict after %s", took)
+	if ok, words := cluster.ReadyCheck(t, n, "conflict"); ok || !strings.Contains(words, "thief") {
+		t.Errorf("readiness says of the conflict: %v, %s", ok, words)
+	}
+	cluster.Until(t, soon, "the node file refuses pods", func() (bool, string) {
+		reason := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
+		return strings.Contains(reason, "thief"), reason
+	})
+	if _, err := b.AddPod(cluster.Within(t), n, "late"); err == nil || !strings.Contains(err.Error(), "thief") {
+		t.Errorf("a new pod: %v", err)
+	}
+	if text := n.LogText()[logged:]; !strings.Contains(text, "level=warning") || !strings.Contains(text, "thief") {
+		t.Errorf("the log does not name the conflict:\n%s", text)
+	}
+}

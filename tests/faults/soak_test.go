@@ -1,0 +1,46 @@
+package faults
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	soakFor  = flag.Duration("soak", 20*time.Second, "how long TestSoak makes faults")
+	soakSeed = flag.Uint64("seed", 0, "of TestSoak's order of faults; 0: another each time")
+)
+
+// Faults in random order on one cluster, until the time is over. The log tells the seed and how often each was made.
+func TestSoak(t *testing.T) {
+	seed := *soakSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d, for %v", seed, *soakFor)
+	order := rand.New(rand.NewPCG(seed, 0))
+	all := soakFaults()
+	counts := map[string]int{}
+	defer func() { t.Logf("faults made: %v", counts) }()
+	b := makeBed(t)
+	for began, i := time.Now(), 1; time.Since(began) < *soakFor; i++ {
+		f := all[order.IntN(len(all))]
+		counts[f.name]++
+		if !t.Run(fmt.Sprintf("%d %s", i, f.name), func(t *testing.T) {
+			f.run(t, b)
+			b.expectWell(t)
+		}) {
+			return // what follows would only tell the same
+		}
+	}
+}
+
+// soakFaults is every fault on the standard cluster.
+func soakFaults() []fault {
+	return slices.Concat(daemonFaults, identityFaults, nodeFileFaults, clockFaults,
+		entryFaults, tableFaults, deviceFaults, peerFaults, underlayFaults, firewallFaults,
+		etcdFaults, wipeFaults, compactionFaults, ownKeyFaults, bootFaults)
+}

@@ -1,0 +1,184 @@
+package faults
+
+import (
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// What happens to the network below the overlay.
+var underlayFaults = []fault{
+	{"cable pulled and plugged in", func(t *testing.T, b *bed) {
+		b.flap(t, func() { cluster.Check(t, b.Nodes[0].Unplug()) }, func() { cluster.Check(t, b.Nodes[0].Plug()) })
+	}},
+	{"underlay interface down and up", func(t *testing.T, b *bed) {
+		words := b.wordsOf(t)
+		b.flap(t, func() { b.do(t, words, "ip link set eth0 down") }, func() {
+			b.do(t, words, "ip link set eth0 up", "ip address add HOST6/64 dev eth0", default4, default6)
+		})
+	}},
+	{"addresses of the underlay interface flushed and added again", func(t *testing.T, b *bed) {
+		words := b.wordsOf(t)
+		b.flap(t, func() { b.do(t, words, "ip address flush dev eth0") }, func() {
+			b.do(t, words, "ip address add HOST4/16 dev eth0", "ip address add HOST6/64 dev eth0", default4, default6)
+		})
+	}},
+	{"underlay address changes", changeAddress},
+	{"underlay moves to another interface", move()},
+	{"underlay moves to another interface of a list", move("--iface=eth0,eth1")},
+	{"underlay moves to another interface by its network", move("--iface=198.18.0.0/16")},
+	{"underlay moves to another interface by its name's form", move("--iface-regex=^eth")},
+	{"underlay moves to another interface that reaches a router", move("--iface-can-reach=198.18.0.1")},
+	{"MTU of the underlay changes", changeMTU},
+}
+
+func TestUnderlay(t *testing.T) { runFaults(t, underlayFaults) }
+
+// The routes that go with a node's addresses, and with its interface.
+const (
+	default4 = "ip route replace default via 198.18.0.1"
+	default6 = "ip -6 route replace default via fd98:18::1"
+)
+
+const (
+	// away is how long the underlay is away, or for how long nobody has put back what was taken from it.
+	away = 300 * time.Millisecond
+	// follow is how long the node and its peers may take for what has become of the underlay.
+	follow = 2 * second
+)
+
+// flap takes the underlay of the first node away for a moment. The kernel has to be as it was soon after.
+func (b *bed) flap(t *testing.T, down, up func()) {
+	t.Helper()
+	whole, cut := b.floodAround(t, peers)
+	down()
+	<-time.After(away)
+	up()
+	began := time.Now()
+	t.Logf("the pods talk %v after the underlay is there again", cut.ExpectFlow(t, follow).Round(time.Millisecond))
+	cluster.Until(t, follow-min(follow, time.Since(began)), "the kernel is as it was", func() (bool, string) {
+		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
+		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
+	})
+	cut.ExpectGap(t, soon) // as long as it was away, and until then
+	whole.ExpectNothingLost(t)
+}
+
+// changeAddress gives the first node other addresses, and then its own again, a few times.
+func changeAddress(t *testing.T, b *bed) {
+	words := b.wordsOf(t)
+	for range 3 {
+		b.expectFollowed(t, "198.18.9.9", "fd98:18::909", func() {
+			b.do(t, words, "ip address del HOST4/16 dev eth0", "ip address del HOST6/64 dev eth0",
+				"ip address add 198.18.9.9/16 dev eth0", "ip address add fd98:18::909/64 dev eth0", default4, default6)
+		})
+		b.expectFollowed(t, words.Replace("HOST4"), words.Replace("HOST6"), func() {
+			b.do(t, words, "ip address del 198.18.9.9/16 dev eth0", "ip address del fd98:18::909/64 dev eth0",
+				"ip address add HOST4/16 dev eth0", "ip address add HOST6/64 dev eth0", default4, default6)
+		})
+	}
+}
+
+// move takes the first node's eth0 out of use for another interface, with other addresses, and back. Its podlaned chooses
+// the underlay as the arguments say. The interface's MAC address is always the same, as a machine's is.
+func move(args ...string) func(t *testing.T, b *bed) {
+	return func(t *testing.T, b *bed) {
+		n, words := b.Nodes[0], b.wordsOf(t)
+		if len(args) > 0 {
+			cluster.Check(t, n.Restart(cluster.Within(t), args...))
+		}
+		inSandbox(t, "ip link add n1b type veth peer name eth1 address 02:00:00:00:01:01 netns n1")
+		inSandbox(t, "ip link set n1b up master underlay0")
+		b.expectFollowed(t, "198.18.9.1", "fd98:18::901", func() {
+			b.do(t, words, "ip address flush dev eth0", "ip link set eth0 down", "ip link set eth1 up",
+				"ip address add 198.18.9.1/16 dev eth1", "ip address add fd98:18::901/64 dev eth1", default4, default6)
+		})
+		b.expectFollowed(t, words.Replace("HOST4"), words.Replace("HOST6"), func() {
+			inSandbox(t, "ip link del n1b")
+			b.do(t, words, "ip link set eth0 up",
+				"ip address add HOST4/16 dev eth0", "ip address add HOST6/64 dev eth0", default4, default6)
+		})
+		if len(args) > 0 {
+			cluster.Check(t, n.Restart(cluster.Within(t)))
+		}
+	}
+}
+
+// expectFollowed changes the first node's addresses on the underlay, and expects of the node and its peers that they
+// follow.
+func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
+	t.Helper()
+	whole, cut := b.floodAround(t, peers)
+	change()
+	took := cluster.Until(t, follow, "all nodes have the new addresses", func() (bool, string) {
+		for i, n := range b.Nodes {
+			command, word := "bridge fdb show", " dst "
+			if i == 0 {
+				command, word = "ip -d link show type vxlan", " local "
+			}
+			if now := cluster.Run(t, n.Place, command); !strings.Contains(now, word+addr4+" ") || !strings.Contains(now, word+addr6+" ") {
+				return false, n.Name + ": " + now
+			}
+		}
+		return true, ""
+	})
+	t.Logf("all nodes follow to %s after %v", addr4, took)
+	cut.ExpectGap(t, follow)
+	whole.ExpectNothingLost(t)
+	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.subnets[0] {
+		t.Errorf("the pod subnet is %s now, and was %s", now, b.subnets[0])
+	}
+}
+
+// changeMTU changes what the whole underlay carries. A pod that comes after has the new MTU.
+func changeMTU(t *testing.T, b *bed) {
+	for _, mtu := range []int{1400, 9000, 1500} {
+		traffic := b.flood(t)
+		for _, n := range b.Nodes {
+			inSandbox(t, fmt.Sprintf("ip link set %s mtu %d", n.Name, mtu))
+			cluster.Run(t, n.Place, fmt.Sprintf("ip link set eth0 mtu %d", mtu))
+		}
+		inSandbox(t, fmt.Sprintf("ip link set underlay0 mtu %d", mtu))
+		want := strconv.Itoa(mtu - 70)
+		took := cluster.Until(t, follow, "devices and node files have an MTU of "+want, func() (bool, string) {
+			for _, n := range b.Nodes {
+				links := cluster.Run(t, n.Place, "ip -o link show type vxlan")
+				file := cluster.NodeFile(t, n)["PODLANE_MTU"]
+				if strings.Count(links, " mtu "+want+" ") != 2 || file != want {
+					return false, fmt.Sprintf("%s: node file %s, links %s", n.Name, file, links)
+				}
+			}
+			return true, ""
+		})
+		t.Logf("an MTU of %d is followed by all nodes after %v", mtu, took)
+		traffic.ExpectNothingLost(t)
+		late, err := b.AddPod(cluster.Within(t), b.Nodes[0], "late")
+		cluster.Check(t, err)
+		if links := cluster.Run(t, late.Place, "ip -o link show eth0"); !strings.Contains(links, " mtu "+want+" ") {
+			t.Errorf("a new pod's MTU is not %s: %s", want, links)
+		}
+		cluster.Check(t, late.Delete(cluster.Within(t)))
+	}
+}
+
+// do runs commands on the first node.
+func (b *bed) do(t *testing.T, words *strings.Replacer, commands ...string) {
+	t.Helper()
+	for _, c := range commands {
+		cluster.Run(t, b.Nodes[0].Place, words.Replace(c))
+	}
+}
+
+// inSandbox runs a command where the bridge of the underlay is.
+func inSandbox(t *testing.T, command string) {
+	t.Helper()
+	words := strings.Fields(command)
+	if out, err := exec.CommandContext(cluster.Within(t), words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+}
