@@ -1,0 +1,115 @@
+package intruders
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+const httpPort = 9472
+
+// n1 serves its HTTP on all IPv4 addresses, n2 on all addresses, and n3 where it does by itself: on loopback. Nodes reach
+// it, pods do not, at whatever address of whatever node. That they can reach another port there shows that it is not the
+// way that fails them.
+func TestPodsDoNotReachHTTP(t *testing.T) {
+	served := [...]string{"0.0.0.0:9472", "[::]:9472"}
+	l := cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+		env := []string{"PODLANE_RESYNC=1s"}
+		if i <= len(served) {
+			env = append(env, "PODLANE_HTTP="+served[i-1])
+		}
+		return env
+	}}, 1)
+	cluster.AwaitPeers(t, l, soon, 2)
+	for i, n := range l.Nodes {
+		served := i < len(served)
+		expectHTTP(t, n.Place, "127.0.0.1", true)
+		for f, a := range addrs(n) {
+			open := served && (f == 0 || i == 1)
+			gateway, overlay := cluster.Gateway(t, n, a), cluster.OverlayAddr(t, n, a)
+			expectHTTP(t, n.Place, a.String(), open)
+			expectHTTP(t, n.Place, gateway.String(), open)
+			for _, other := range l.Nodes {
+				expectHTTP(t, other.Place, a.String(), open)
+			}
+			for _, at := range []netip.Addr{a, gateway, overlay} {
+				expectKeptFromPods(t, l, n, at)
+			}
+		}
+	}
+	for _, n := range l.Nodes {
+		const metric = `podlane_dropped_packets_total{reason="http_from_a_pod"}`
+		cluster.Until(t, soon, n.Name+" counts what it dropped", func() (bool, string) {
+			count := cluster.Metric(t, n, metric)
+			return count > 0, fmt.Sprint(count)
+		})
+		t.Logf("%s dropped %.0f packets to HTTP", n.Name, cluster.Metric(t, n, metric))
+	}
+}
+
+// expectHTTP asks a node's podlaned for its health, from a place.
+func expectHTTP(t *testing.T, from *lab.Place, host string, open bool) {
+	t.Helper()
+	c, err := dial(t, from, net.JoinHostPort(host, fmt.Sprint(httpPort)), 5*time.Second)
+	if (err == nil) != open {
+		t.Errorf("%s asks %s: %v; reached: want %v", from.Name, host, err, open)
+	}
+	if err != nil {
+		return
+	}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}}
+	response, err := client.Get("http://podlaned/healthz")
+	cluster.Check(t, err)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s asks %s: %s", from.Name, host, response.Status)
+	}
+}
+
+// expectKeptFromPods tries it from every pod at once.
+func expectKeptFromPods(t *testing.T, l *lab.Lab, n *lab.Node, at netip.Addr) {
+	t.Helper()
+	mirror, err := n.NewMirror(t.Context(), at)
+	cluster.Check(t, err)
+	defer mirror.Close()
+	var asking sync.WaitGroup
+	for _, p := range l.Pods() {
+		asking.Go(func() {
+			if c, err := dial(t, p.Place, netip.AddrPortFrom(at, httpPort).String(), 500*time.Millisecond); err == nil {
+				c.Close()
+				t.Errorf("%s reaches the HTTP of %s at %s", p.Name, n.Name, at)
+			}
+			if at.Is6() && p.Node == n && at == cluster.OverlayAddr(t, n, at) {
+				return // the anycast address of all routers on their bridge (RFC 4291 section 2.6.1), which takes no TCP
+			}
+			c, err := dial(t, p.Place, mirror.Addr.String(), 5*time.Second)
+			if err != nil {
+				t.Errorf("%s does not reach %s at %s at all: %v", p.Name, n.Name, mirror.Addr, err)
+				return
+			}
+			c.Close()
+		})
+	}
+	asking.Wait()
+}
+
+func dial(t *testing.T, from *lab.Place, to string, most time.Duration) (c net.Conn, err error) {
+	t.Helper()
+	dialer := net.Dialer{Timeout: most}
+	err = from.Do(func() error {
+		c, err = dialer.DialContext(t.Context(), "tcp", to)
+		return err
+	})
+	return c, err
+}

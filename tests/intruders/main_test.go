@@ -1,0 +1,85 @@
+// Package intruders tests that nobody is let in: hosts that are no peers and pods that forge packets send them to nodes
+// whose built podlaned runs, and what arrives is counted; so is what the daemon shows to others, its secrets and files.
+package intruders
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
+
+// soon is for what has to happen but is promised in no time.
+const soon = 20 * time.Second
+
+// tunnelPort and tunnelVNI are those of the pod network.
+const (
+	tunnelPort = 8472
+	tunnelVNI  = 1
+)
+
+// family is a place in the lists of addresses of nodes and pods, IPv4 first.
+type family int
+
+const (
+	ipv4 family = iota
+	ipv6
+)
+
+var families = [...]family{ipv4, ipv6}
+
+func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
+
+// bed is two nodes with two pods each, and a third machine on their underlay that is no node: its podlaned never ran.
+type bed struct {
+	*lab.Lab
+	nodes    [2]*lab.Node
+	pods     [2][2]*lab.Pod
+	stranger *lab.Node
+}
+
+// makeBed starts the two nodes. They read the kernel's counts every second.
+func makeBed(t *testing.T) *bed {
+	t.Helper()
+	l := cluster.Build(t, lab.Options{
+		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} },
+	})
+	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+	b.start(t)
+	return b
+}
+
+// start starts the two nodes and attaches their pods.
+func (b *bed) start(t *testing.T) {
+	t.Helper()
+	for i, n := range b.nodes {
+		cluster.Check(t, n.Start(cluster.Within(t)))
+		for j, name := range [...]string{"a", "b"} {
+			p, err := b.AddPod(cluster.Within(t), n, n.Name+name)
+			cluster.Check(t, err)
+			b.pods[i][j] = p
+		}
+	}
+	cluster.AwaitPeers(t, b.Lab, soon, 1)
+}
+
+// addrs are the addresses that a machine or a pod has, by family.
+func addrs(n *lab.Node) [2]netip.Addr {
+	return [...]netip.Addr{ipv4: n.Addr, ipv6: n.Addr6}
+}
+
+func gateways(t *testing.T, n *lab.Node) (g [2]netip.Addr) {
+	t.Helper()
+	for f, a := range addrs(n) {
+		g[f] = cluster.Gateway(t, n, a)
+	}
+	return g
+}

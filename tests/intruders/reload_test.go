@@ -1,0 +1,174 @@
+package intruders
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// forgery is a stream of forged VXLAN from the machine that is no peer, one packet a millisecond in each family, to the
+// first pod of n1.
+type forgery struct {
+	at   [2]*receiver
+	sent atomic.Uint64
+}
+
+func (b *bed) startForgery(t *testing.T) *forgery {
+	t.Helper()
+	n, stream := b.nodes[0], &forgery{}
+	var each []func()
+	for _, f := range families {
+		at := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
+		payload := tunnelled(vtep(t, n, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), at.at, numbered(1))
+		send := sends(t, b.stranger.Place, addrs(b.stranger)[f], netip.AddrPortFrom(addrs(n)[f], tunnelPort))
+		stream.at[f] = at
+		each = append(each, func() {
+			if err := send(payload); err == nil {
+				stream.sent.Add(1)
+			}
+		})
+	}
+	every(t, time.Millisecond, func() {
+		for _, send := range each {
+			send()
+		}
+	})
+	return stream
+}
+
+// every calls f at an interval until the test ends.
+func every(t *testing.T, interval time.Duration, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				f()
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		running.Wait()
+	})
+}
+
+// goOn waits until so many more packets were sent, which is our clock.
+func (f *forgery) goOn(t *testing.T, packets uint64) {
+	t.Helper()
+	from := f.sent.Load()
+	cluster.Until(t, soon, "forged packets are sent", func() (bool, string) {
+		now := f.sent.Load() - from
+		return now >= packets, fmt.Sprintf("%d of %d", now, packets)
+	})
+}
+
+// got is how many packets have arrived, and when the last one did.
+func (f *forgery) got() (count int, last time.Time) {
+	for _, r := range f.at {
+		for _, a := range r.arrivals() {
+			count++
+			if a.when.After(last) {
+				last = a.when
+			}
+		}
+	}
+	return count, last
+}
+
+// While forged packets come without end, podlaned may end, be killed, be cleaned up and start again, and none gets in. Only where
+// somebody takes the table away they do, for less than a second.
+func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
+	b := makeBed(t)
+	n := b.nodes[0]
+	f := b.startForgery(t)
+	f.goOn(t, 500)
+	for _, c := range []struct {
+		name string
+		do   func()
+	}{
+		{"stop and start", func() { cluster.Check(t, n.Restart(cluster.Within(t))) }},
+		{"kill and start", func() { cluster.Kill(t, n); cluster.Check(t, n.Start(cluster.Within(t))) }},
+		{"clean up and start", func() {
+			cluster.Stop(t, n)
+			cluster.Run(t, n.Place, "podlaned cleanup")
+			cluster.Check(t, n.Start(cluster.Within(t)))
+			cluster.AwaitPeers(t, b.Lab, soon, 1)
+		}},
+		{"the peer stops and starts", func() { cluster.Check(t, b.nodes[1].Restart(cluster.Within(t))) }},
+	} {
+		c.do()
+		f.goOn(t, 500)
+		if count, _ := f.got(); count != 0 {
+			t.Fatalf("%s: %d packets of %d got in", c.name, count, f.sent.Load())
+		}
+	}
+	for _, command := range []string{"nft flush ruleset", "nft delete table inet podlane", "nft flush set inet podlane peers4", "nft flush chain inet podlane vxlan_to_node"} {
+		before, _ := f.got()
+		began := time.Now()
+		cluster.Run(t, n.Place, command)
+		took := cluster.AwaitStatus(t, n, soon, "it is put back", func(s cluster.Status) bool { return s.Ready && s.Verified.After(began) })
+		f.goOn(t, 3000)
+		after, last := f.got()
+		if after == before {
+			t.Logf("%s: nothing got in; verified within %v", command, took)
+			continue
+		}
+		t.Logf("%s: %d packets got in, the last after %v", command, after-before, last.Sub(began).Round(time.Millisecond))
+		if open := last.Sub(began); open > time.Second {
+			t.Errorf("%s: they got in for %v, longer than 1s", command, open)
+		}
+	}
+	t.Logf("%d forged packets were sent", f.sent.Load())
+}
+
+// The set is equal to the leases: who leaves is a stranger from then on, and who comes back is a peer again.
+func TestPeerThatLeavesIsAStranger(t *testing.T) {
+	b := makeBed(t)
+	n, leaves := b.nodes[0], b.nodes[1]
+	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, leaves)
+	forged := b.fromAPeer(t)
+	for _, i := range forged {
+		t.Run("before "+i.name, i.passes)
+	}
+	cluster.Kill(t, leaves)
+	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), key))
+	took := cluster.AwaitStatus(t, n, 2*time.Second, "the peer has left", func(s cluster.Status) bool { return len(s.Peers) == 0 })
+	t.Log("the peer is forgotten within ", took)
+	for _, i := range forged {
+		t.Run("gone "+i.name, i.dropped)
+	}
+	cluster.Check(t, leaves.Start(cluster.Within(t)))
+	cluster.AwaitPeers(t, b.Lab, soon, 1)
+	for _, i := range forged {
+		t.Run("back "+i.name, i.passes)
+	}
+}
+
+// fromAPeer is VXLAN of n2's own to a pod of n1, as if a pod of the stranger had sent it: the source inside is no pod's,
+// so that it is only VXLAN that decides.
+func (b *bed) fromAPeer(t *testing.T) (all []intrusion) {
+	t.Helper()
+	n := b.nodes[0]
+	for _, f := range families {
+		at := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
+		from := netip.AddrPortFrom([...]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}[f], 4567)
+		all = append(all, intrusion{
+			name: f.String(), from: b.nodes[1].Place, as: addrs(b.nodes[1])[f], to: netip.AddrPortFrom(addrs(n)[f], tunnelPort),
+			payload: tunnelled(vtep(t, n, f), from, at.at, numbered(1)), at: at, node: n, reason: "vxlan_not_from_a_peer",
+		})
+	}
+	return all
+}
