@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 export PATH := $(PATH):/usr/sbin:/sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
-.PHONY: help build deps lab test lint bench dist clean
+.PHONY: help build deps lab test soak lint bench dist clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +20,10 @@ deps: # what the lab and the tests need of Debian
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
 test: build deps ## run every test; those that touch the kernel need root
-	go test -timeout 20m ./...
+	go test -timeout 40m ./...
+	@sh tests/fuzz.sh 3s
+soak: build deps ## make faults in random order; SOAK=20m for how long, SEED=1 for the order of an earlier one
+	go test -v -count 1 -timeout 0 -run '^TestSoak$$' ./tests/faults -soak $(or $(SOAK),20m) -seed $(or $(SEED),0)
 lint: bin/golangci-lint ## check the code and the scripts
 	@sh lab/deps.sh shellcheck
 	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
