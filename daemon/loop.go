@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/podlane/podlane/backend"
@@ -12,10 +13,11 @@ import (
 
 // The pace of the loop.
 const (
-	minPass  = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
-	minRetry = time.Second           // after a pass that failed, doubled each time
-	maxRetry = 30 * time.Second
-	minSave  = time.Second // between two writes of the saved state, or longer where they take long
+	minPass    = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
+	minRetry   = time.Second           // after a pass that failed, doubled each time
+	maxRetry   = 30 * time.Second
+	maxSilence = 2 * time.Second // of etcd, before a start from the saved state
+	minSave    = time.Second     // between two writes of the saved state, or longer where they take long
 )
 
 // loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
@@ -58,12 +60,21 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 }
 
 // await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
-// backend.
+// backend. An etcd that hangs would say nothing until a call's deadline: it counts as away before, so that what was saved
+// stands in.
 func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
+	silent := time.Now().Add(maxSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
-		if !l.idle(ctx, states, nil, beatEvery) {
+		wait := beatEvery
+		if left := time.Until(silent); left > 0 {
+			wait = left
+		}
+		if !l.idle(ctx, states, nil, wait) {
 			return ctx.Err()
+		}
+		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
+			l.take(etcd.State{Err: errSilence})
 		}
 	}
 	b, err := newBackend(l.network, l.iface)
@@ -74,6 +85,8 @@ func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
 	l.log.Infof("lease %s: this node's pod subnet", l.state.Own.Pair())
 	return nil
 }
+
+var errSilence = fmt.Errorf("no answer within %v", maxSilence)
 
 func (l *loop) running() bool { return l.backend != nil }
 

@@ -316,3 +316,17 @@ func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
 		t.Errorf("well again: %+v", s)
 	}
 }
+
+// An etcd that hangs says nothing: what was saved stands in before a call's deadline is over.
+func TestSilentEtcdCountsAsAway(t *testing.T) {
+	l, _ := bench(t)
+	state := peerState(t, l, 2)
+	now := time.Now()
+	l.saved = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
+	if err := l.await(t.Context(), make(chan etcd.State)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(now); took < maxSilence || took > maxSilence+time.Second || l.state.Own != state.Own || len(l.peers) != 1 {
+		t.Errorf("after %v: own %v, %d peers", took, l.state.Own, len(l.peers))
+	}
+}
