@@ -35,14 +35,15 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 	}
 }
 
-// legacyForward is both families' FORWARD as the program lists it, or why it does not; empty where there is none, or nobody
-// to ask.
+// legacyForward is the families that have a FORWARD, each with what the program lists of it, or why it does not, unless there
+// is nobody to ask.
 func legacyForward(ctx context.Context) string {
 	var b strings.Builder
 	for _, f := range subnet.Families {
 		if !legacyLoaded(f) {
 			continue
 		}
+		fmt.Fprintln(&b, f)
 		if program := legacyProgram(f); program != "" {
 			listing, err := legacy(ctx, program, "-S", forwardChain)
 			fmt.Fprintln(&b, listing, err)
