@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,16 +59,31 @@ func boots(count int) func(*testing.T, *bed) {
 func (b *bed) withoutEtcd(t *testing.T, do func()) {
 	t.Helper()
 	for _, n := range b.Nodes {
-		cluster.Until(t, 2*second, n.Name+" has saved all leases", func() (bool, string) {
-			state, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
-			text := strings.ReplaceAll(string(state), `\u0026`, "&")
-			lacks := slices.ContainsFunc(b.subnets, func(pair string) bool { return !strings.Contains(text, pair) })
-			return err == nil && !lacks, text
+		cluster.Until(t, 2*second, n.Name+" has saved all leases, and no other", func() (bool, string) {
+			saved, err := savedLeases(n)
+			return err == nil && slices.Equal(saved, slices.Sorted(slices.Values(b.subnets))), fmt.Sprint(saved, err)
 		})
 	}
 	end := killMembers(allMembers)(t, b)
 	do()
 	end()
+}
+
+// savedLeases is the keys of the leases in a node's saved state.
+func savedLeases(n *lab.Node) (keys []string, err error) {
+	data, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
+	if err != nil {
+		return nil, err
+	}
+	var state struct {
+		Leases []struct{ Key string }
+	}
+	err = json.Unmarshal(data, &state)
+	for _, l := range state.Leases {
+		keys = append(keys, l.Key)
+	}
+	slices.Sort(keys)
+	return keys, err
 }
 
 // reboot crashes machines and boots them. podlaned is not started, and the pods have gone.
