@@ -28,7 +28,7 @@ type Report struct {
 	Ops     []Op          // what was written, in order
 	Failed  []Failure     // what could not be written
 	Skipped []subnet.Skip // peers that are not programmed, and why
-	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words: the first subnet.MaxSkips
+	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words
 	Notes   []string      // what others have in the kernel that harms traffic though all of ours stands; at most MaxNotes
 }
 

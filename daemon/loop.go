@@ -30,13 +30,13 @@ type loop struct {
 
 	state   etcd.State // the newest
 	network subnet.Network
-	peers   []subnet.Lease  // of state, screened
-	skips   skips           // what of state is not among the peers
-	unfit   skips           // what of the peers the backend does not program
-	unwell  []subnet.Skip   // peers of which the kernel refuses something, and why
-	refused bool            // it refuses something
-	seen    map[string]bool // warnings already logged
-	bridges []string        // the interfaces that lead to the node's pods
+	peers   []subnet.Lease        // of state, screened
+	skips   skips                 // what of state is not among the peers
+	unfit   skips                 // what of the peers the backend does not program
+	odd     map[string]peerStatus // the peers that do not stand, by their key
+	refused bool                  // it refuses something
+	seen    map[string]bool       // warnings already logged
+	bridges []string              // the interfaces that lead to the node's pods
 	follow  underlay.Follower
 
 	verified  time.Time

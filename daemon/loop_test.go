@@ -144,12 +144,19 @@ func TestPeersAndHowTheyAre(t *testing.T) {
 		t.Errorf("before the first pass: %+v", p)
 	}
 	l.verified = time.Now()
-	l.unfit.take([]subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}}, 1)
-	l.unwell = []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}}
+	l.odd = oddPeers(backend.Report{
+		Skipped: []subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}},
+		Unwell:  []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}},
+	})
 	l.publish()
 	p := l.board.get().Peers
 	if p[0].State != peerProgrammed || p[1].State != peerSkipped || p[2].state() != "failed: add route: invalid argument" {
 		t.Errorf("%+v", p)
+	}
+	l.troubles.check("overlay", errors.New("operation not permitted"))
+	l.publish()
+	if p := l.board.get().Peers; p[0].State != peerPending || p[1].State != peerSkipped || p[2].State != peerFailed {
+		t.Errorf("the overlay cannot be programmed: %+v", p)
 	}
 }
 

@@ -44,7 +44,7 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	good = l.troubles.check("overlay", err)
 	if good {
 		l.unfit.take(report.Skipped, len(report.Skipped))
-		l.unwell, l.oddities = report.Unwell, report.Notes
+		l.odd, l.oddities = oddPeers(report), report.Notes
 	}
 	var refused error
 	if l.refused = len(report.Failed) > 0; l.refused {

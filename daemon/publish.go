@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -51,27 +52,31 @@ func (l *loop) publish() {
 	l.board.set(s)
 }
 
-// peerStates is how each peer is.
+// peerStates is how each peer is. As long as a trouble of the overlay stands nobody knows which of them are programmed.
 func (l *loop) peerStates() (all []peerStatus) {
-	reasons := map[string]peerStatus{}
-	for _, skip := range l.unfit.named {
-		reasons[skip.Key] = peerStatus{State: peerSkipped}
-	}
-	for _, unwell := range l.unwell {
-		reasons[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
+	state := peerProgrammed
+	if l.verified.IsZero() || l.troubles.get("overlay") != "" {
+		state = peerPending
 	}
 	for _, p := range l.peers {
-		s := peerStatus{State: peerProgrammed}
-		if l.verified.IsZero() {
-			s.State = peerPending
-		}
-		if len(reasons) > 0 {
-			if odd, ok := reasons[p.Pair().Key()]; ok {
-				s = odd
-			}
+		s, ok := l.odd[p.Pair().Key()]
+		if !ok {
+			s.State = state
 		}
 		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version
 		all = append(all, s)
 	}
 	return all
+}
+
+// oddPeers is the state and the reason of each peer that does not stand, by its key.
+func oddPeers(r backend.Report) map[string]peerStatus {
+	odd := map[string]peerStatus{}
+	for _, skip := range r.Skipped {
+		odd[skip.Key] = peerStatus{State: peerSkipped}
+	}
+	for _, unwell := range r.Unwell {
+		odd[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
+	}
+	return odd
 }

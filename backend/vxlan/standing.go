@@ -32,7 +32,7 @@ func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Ski
 		if stands && !missing {
 			count++
 		}
-		if len(reasons) > 0 && len(unwell) < subnet.MaxSkips {
+		if len(reasons) > 0 {
 			unwell = append(unwell, subnet.Skip{Key: p.Pair().Key(), Reason: strings.Join(reasons, "; ")})
 		}
 	}
