@@ -43,7 +43,10 @@ type config struct {
 	logFormat string
 	http      string
 
-	json bool // of status
+	json     bool   // of status
+	from, to string // of install
+
+	again func() (config, error) // reads it again, from the same places
 }
 
 const defaultFile = "/etc/podlane/podlaned.yaml"
@@ -80,8 +83,12 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format`: text or json")
 	f.StringVar(&c.http, "http", "127.0.0.1:9472", "serve /metrics, /healthz, /readyz and /status on this TCP `address` too; empty: on the local socket alone")
-	if name == "status" {
+	switch name {
+	case "status":
 		f.Var(boolean{&c.json}, "json", "print everything, as JSON")
+	case "install":
+		f.StringVar(&c.from, "from", defaultFrom, "`folder` of the plugins to copy")
+		f.StringVar(&c.to, "to", defaultTo, "`folder` in which the container runtime looks for plugins")
 	}
 	return f
 }
@@ -106,6 +113,10 @@ func loadConfig(command string, args, environ []string, help io.Writer) (config,
 		return c, nil, err
 	}
 	c.etcdPrefix = strings.TrimRight(c.etcdPrefix, "/")
+	c.again = func() (config, error) {
+		again, _, err := loadConfig(command, args, environ, io.Discard)
+		return again, err
+	}
 	return c, rest, c.check()
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -27,34 +29,54 @@ type daemon struct {
 	metrics  *metrics
 	store    *etcd.Store
 	firewall firewall.Firewall
+
+	started bool   // systemd has been told
+	next    config // after errReload
 }
 
-// runDaemon runs until ctx ends. What it made in the kernel stays: the overlay goes on without it.
+// runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
+// the overlay goes on without it.
 func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin(), c.identity()); err != nil {
 		return err
 	}
-	log := newLogger(c, io.err)
 	unlock, err := lock(ctx, nodeLock)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d := newDaemon(c, log)
-	if d.store, err = openStore(c, d.metrics.observeCall); err != nil {
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGHUP)
+	defer signal.Stop(reloads)
+	for {
+		d := newDaemon(c, newLogger(c, io.err))
+		err := d.run(ctx, reloads)
+		if !errors.Is(err, errReload) {
+			return err
+		}
+		d.log.Info(err)
+		c = d.next
+	}
+}
+
+// run runs with one configuration.
+func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {
+	if d.store, err = openStore(d.config, d.metrics.observeCall); err != nil {
 		return err
 	}
 	defer d.store.Close()
-	log.Infof("podlaned %s starts as node %s (id %s)", version, c.nodeName, c.nodeID)
+	d.log.Infof("podlaned %s starts as node %s (id %s)", version, d.config.nodeName, d.config.nodeID)
 	g, ctx := errgroup.WithContext(ctx)
 	if err := d.serve(ctx, g); err != nil {
 		return err
 	}
+	g.Go(func() error { return d.notify(ctx) })
+	g.Go(func() error { return d.awaitReload(ctx, reloads) })
 	g.Go(func() error { return d.runNode(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	log.Info("podlaned ends; the overlay goes on without it")
+	d.log.Info("podlaned ends; the overlay goes on without it")
 	return nil
 }
 

@@ -47,7 +47,8 @@ var commands = []struct {
 }{
 	{"run", "run the daemon (also when no command is given)", runDaemon},
 	{"status", "tell how this node and its peers are; ends with 1 if something is wrong", runStatus},
-	{"config", "config get | set FILE: read or write the network configuration in etcd", runConfig},
+	{"config", "config get | set FILE | init FILE: read or write the network configuration in etcd", runConfig},
+	{"install", "copy the CNI plugins to where the container runtime looks for them", runInstall},
 	{"cleanup", "remove everything podlane made on this node, and only that", runCleanup},
 	{"version", "print the version", runVersion},
 }

@@ -26,8 +26,10 @@ func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 		return explain(c, getConfig(ctx, store, io))
 	case len(rest) == 2 && rest[0] == "set":
 		return explain(c, setConfig(ctx, store, rest[1], io))
+	case len(rest) == 2 && rest[0] == "init":
+		return explain(c, initConfig(ctx, c, store, rest[1], io))
 	}
-	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input)", errUsage)
+	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input), or podlaned config init FILE", errUsage)
 }
 
 func getConfig(ctx context.Context, store *etcd.Store, io streams) error {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// notifyEvery is how often systemd is told; a watchdog has to leave twice that at least.
+	notifyEvery = time.Second
+	// patience is how long what is ordered after podlaned waits for the node file at most. The etcd that is missing may be
+	// one of those that wait.
+	patience = 30 * time.Second
+)
+
+// notify tells systemd (sd_notify(3)), where it started the daemon, that it has started, how it is in one line, and as
+// long as the loop turns that it lives.
+func (d *daemon) notify(ctx context.Context) error {
+	began, told := time.Now(), ""
+	ticker := time.NewTicker(notifyEvery)
+	defer ticker.Stop()
+	for {
+		s := d.board.get()
+		var words []string
+		if status := "STATUS=" + s.line(); status != told {
+			words, told = append(words, status), status
+		}
+		if !d.started && (s.NodeFile || time.Since(began) > patience) {
+			words, d.started = append(words, systemd.SdNotifyReady), true
+		}
+		if d.board.idle() < stuck {
+			words = append(words, systemd.SdNotifyWatchdog)
+		}
+		heard, err := systemd.SdNotify(false, strings.Join(words, "\n"))
+		if !heard && err == nil {
+			return nil // there is no systemd
+		}
+		d.troubles.check("systemd", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// line is the status in one line.
+func (s status) line() string {
+	for _, c := range s.Checks {
+		if !c.OK {
+			return fmt.Sprintf("not ready: %s: %s", c.Name, firstLine(c.Detail))
+		}
+	}
+	if len(s.Problems) > 0 {
+		return "ready, with problems: " + firstLine(s.Problems[0])
+	}
+	return fmt.Sprintf("ready: pod subnet %s, %d peers", join(s.Lease.Subnet), len(s.Peers))
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// reloading is what systemd is told at the beginning of a reload (sd_notify(3), Type=notify-reload from systemd 253 on).
+func reloading() string {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it cannot fail: Linux has had this clock since 2.5.63
+	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", systemd.SdNotifyReloading, ts.Nano()/1000)
+}

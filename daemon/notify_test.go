@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// systemdSocket is a socket as systemd gives it to a service, and what comes to it.
+func systemdSocket(t *testing.T) (receive func() []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return func() []string {
+		b := make([]byte, 4096)
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(string(b[:n]), "\n")
+	}
+}
+
+func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
+	receive := systemdSocket(t)
+	l, _ := bench(t)
+	l.publish()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.notify(ctx) }()
+
+	if got := receive(); !slices.Equal(got, []string{"STATUS=not ready: lease: none yet", "WATCHDOG=1"}) {
+		t.Errorf("at the start: %q", got)
+	}
+	l.take(peerState(t, l, 2, 3))
+	l.verified, l.announced = time.Now(), true
+	l.publish()
+	if got := receive(); !slices.Equal(got, []string{"STATUS=ready: pod subnet 10.5.34.0/24, 2 peers", "READY=1", "WATCHDOG=1"}) {
+		t.Errorf("when it is ready: %q", got)
+	}
+	if got := receive(); !slices.Equal(got, []string{"WATCHDOG=1"}) {
+		t.Errorf("nothing is new: %q", got)
+	}
+	l.troubles.set("http", "somebody else has it\nand more")
+	l.publish()
+	l.board.mu.Lock()
+	l.board.turned = time.Now().Add(-stuck - time.Second)
+	l.board.mu.Unlock()
+	if got := receive(); !slices.Equal(got, []string{"STATUS=ready, with problems: http: somebody else has it"}) {
+		t.Errorf("in trouble, and the loop hangs: %q", got)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestNobodyToNotify(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	l, _ := bench(t)
+	if err := l.notify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,59 @@
+package faults
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// The configuration file is read again under traffic: a good one is in use then, a bad one is trouble and nothing else.
+func TestReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "podlaned.yaml")
+	configure := func(text string) { cluster.Check(t, os.WriteFile(file, []byte(text), 0o600)) }
+	configure("resync: 20s\n")
+	l := cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_CONFIG=" + file} }}, 2)
+	n := l.Nodes[0]
+	cluster.AwaitPeers(t, l, soon, 1)
+	traffic := cluster.StartFlood(t, (&bed{Lab: l}).pairs(l.Nodes...)...)
+	kernel := cluster.WatchKernel(t, n.Place)
+	reload := func() { cluster.Check(t, n.Signal(syscall.SIGHUP)) }
+
+	for _, bad := range []struct{ file, says string }{
+		{"iface: eth9\n", "reload: "},
+		{"resync: 1ms\n", "resync 1ms is shorter than 1s"},
+		{"resinc: 1s\n", "unknown key"},
+		{"etcd-cafile: /none.pem\n", "without TLS"},
+	} {
+		configure(bad.file)
+		reload()
+		cluster.Until(t, soon, "the log says what is wrong", func() (bool, string) {
+			return strings.Contains(n.LogText(), bad.says), n.LogText()
+		})
+		configure("resync: 20s\n")
+		cluster.AwaitStatus(t, n, soon, "it goes on, and says so", func(s cluster.Status) bool {
+			return s.Ready && len(s.Problems) == 1 && strings.HasPrefix(s.Problems[0], "reload: ")
+		})
+		reload()
+		cluster.AwaitStatus(t, n, soon, "all is well", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 && len(s.Peers) == 1 })
+	}
+	configure("resync: 7s\n")
+	reload()
+	cluster.Until(t, soon, "the new configuration is in use", func() (bool, string) {
+		_, text := cluster.Get(t, n, "/status")
+		var s struct {
+			Ready  bool
+			Resync time.Duration
+		}
+		err := json.Unmarshal([]byte(text), &s)
+		return err == nil && s.Ready && s.Resync == 7*second, text
+	})
+	kernel.ExpectNothing(t)
+	traffic.ExpectNothingLost(t)
+}
