@@ -37,7 +37,10 @@ type config struct {
 	stateDir string
 	cniConf  string
 	ipMasq   bool
-	resync   time.Duration
+
+	bridgeNetfilter bool
+
+	resync time.Duration
 
 	logLevel  string
 	logFormat string
@@ -78,6 +81,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` once pods can be attached")
 	c.ipMasq = true
 	f.Var(boolean{&c.ipMasq}, "ip-masq", "masquerade what leaves the pod network")
+	f.Var(boolean{&c.bridgeNetfilter}, "bridge-netfilter", "let the firewall see what pods of this node send each other, as kube-proxy needs it; readiness says where that cannot be")
 	c.resync = 30 * time.Second
 	f.Var(duration{&c.resync}, "resync", "verify the kernel's state at least once in this `duration` of at least 1s")
 	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")

@@ -28,7 +28,11 @@ func (l *loop) announce() bool {
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
-	return l.troubles.check("cni-conf", err)
+	if !l.troubles.check("cni-conf", err) {
+		return false
+	}
+	l.troubles.check("other CNI", firstConf(l.config.cniConf))
+	return true
 }
 
 // write writes a file for others where it is not already so.

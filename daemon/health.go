@@ -29,7 +29,7 @@ const (
 // judge says of each check whether it holds. It is a pure function: what grows old fails by itself.
 func (s status) judge(now time.Time) []check {
 	held := func(name string, fault string) check { return check{name, fault == "", fault} }
-	return []check{
+	checks := []check{
 		held("underlay", s.Underlay.Trouble),
 		held("lease", s.Lease.fault(now)),
 		held("etcd", s.Etcd.fault(now)),
@@ -37,6 +37,10 @@ func (s status) judge(now time.Time) []check {
 		held("node-file", s.nodeFileFault()),
 		held("conflict", s.Lease.Conflict),
 	}
+	if s.BridgeNetfilter != nil {
+		checks = append(checks, held(bridgeNetfilter, *s.BridgeNetfilter))
+	}
+	return checks
 }
 
 func (l leaseStatus) fault(now time.Time) string {

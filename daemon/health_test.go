@@ -83,3 +83,21 @@ func TestStuckLoopIsNotHealthy(t *testing.T) {
 		}
 	}
 }
+
+func TestBridgeNetfilterIsACheckWhereItIsNeeded(t *testing.T) {
+	l, _ := bench(t)
+	has := func(want bool, words string) {
+		t.Helper()
+		l.publish()
+		checks := l.board.get().Checks
+		i := slices.IndexFunc(checks, func(c check) bool { return c.Name == "bridge-netfilter" })
+		if (i >= 0) != want || i >= 0 && checks[i].Detail != words {
+			t.Errorf("checks %+v", checks)
+		}
+	}
+	has(false, "")
+	l.config.bridgeNetfilter = true
+	has(true, "")
+	l.troubles.set("bridge-netfilter", "the kernel module br_netfilter is not loaded")
+	has(true, "the kernel module br_netfilter is not loaded")
+}

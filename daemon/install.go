@@ -7,7 +7,7 @@ import (
 	"debug/buildinfo"
 	"errors"
 	"fmt"
-	"go/version"
+	goversion "go/version"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -109,7 +109,7 @@ func newer(a, b *debug.BuildInfo) bool {
 	if x, y := release(a), release(b); semver.IsValid(x) && semver.IsValid(y) && semver.Compare(x, y) != 0 {
 		return semver.Compare(x, y) > 0
 	}
-	return version.Compare(a.GoVersion, b.GoVersion) > 0
+	return goversion.Compare(a.GoVersion, b.GoVersion) > 0
 }
 
 // release is the version of a program's module. A distribution's build and that of a tree without version control have

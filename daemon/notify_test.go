@@ -19,7 +19,7 @@ func systemdSocket(t *testing.T) (receive func() []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
 	return func() []string {
 		b := make([]byte, 4096)

@@ -29,15 +29,38 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 		_, cleanupErr := firewall.Cleanup(ctx)
 		err = errors.Join(err, cleanupErr)
 	}
-	return good && well, err
+	if err != nil {
+		return false, err
+	}
+	return l.programSettings() && good && well, nil
 }
+
+// programSettings turns on what the node needs of the kernel beside the overlay. The bridge's part is a check of its own.
+func (l *loop) programSettings() (good bool) {
+	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
+	set, err := sysctl.EnableForwarding(v4, v6, l.iface.Name, l.bridges)
+	good = l.troubles.check("forwarding", confined(err))
+	if l.config.bridgeNetfilter {
+		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
+		l.troubles.check(bridgeNetfilter, err)
+		set = append(set, more...)
+	}
+	for i := range set {
+		set[i].Drift = !l.verified.IsZero() // it was on
+	}
+	l.note(set, nil)
+	return good
+}
+
+// bridgeNetfilter is the name of the trouble and of the check.
+const bridgeNetfilter = "bridge-netfilter"
 
 func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // what was cut short is no trouble
 	}
-	err = advise(err)
+	err = confined(advise(err))
 	if l.verified.IsZero() && taken(err) {
 		return false, err
 	}
@@ -51,12 +74,7 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 		refused = report.Failed[0]
 	}
 	l.troubles.check("refused by the kernel", refused)
-	forwarding, err := sysctl.EnableForwarding(l.network.IPv4.On(), l.network.IPv6.On(), l.iface.Name)
-	for i := range forwarding {
-		forwarding[i].Drift = !l.verified.IsZero() // it was on
-	}
-	good = l.troubles.check("forwarding", err) && good
-	l.note(slices.Concat(report.Ops, forwarding), report.Failed)
+	l.note(report.Ops, report.Failed)
 	return good, nil
 }
 
@@ -67,7 +85,7 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 		return false, false, ctx.Err()
 	}
 	made = slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "table" })
-	good = l.troubles.check("firewall", err)
+	good = l.troubles.check("firewall", confined(err))
 	l.advice, err = firewall.Advice(l.network)
 	l.troubles.check("other firewalls", err)
 	l.note(ops, nil)

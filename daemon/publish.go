@@ -42,6 +42,9 @@ func (l *loop) publish() {
 	if l.running() {
 		s.MTU = l.backend.MTU()
 	}
+	if l.config.bridgeNetfilter {
+		s.BridgeNetfilter = new(l.troubles.get(bridgeNetfilter))
+	}
 	s.Peers = l.peerStates()
 	if n := l.state.Retained; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))

@@ -30,9 +30,12 @@ type status struct {
 	Verified time.Time     `json:"verified,omitzero"` // when the kernel was last seen to be as it should
 	Trouble  string        `json:"trouble,omitempty"` // why the last pass over it failed
 	Resync   time.Duration `json:"resync"`            // how often that is looked at, at least; in nanoseconds
-	NodeFile bool          `json:"nodeFile"`          // it is written, and so are the files that depend on it
-	Repairs  []repair      `json:"repairs,omitempty"` // the last ones, newest last
-	Repaired int           `json:"repaired"`          // how many since the start
+	// BridgeNetfilter says why the firewall does not see what pods of this node send each other; nil where it need not.
+	BridgeNetfilter *string `json:"bridgeNetfilter,omitempty"`
+
+	NodeFile bool     `json:"nodeFile"`          // it is written, and so are the files that depend on it
+	Repairs  []repair `json:"repairs,omitempty"` // the last ones, newest last
+	Repaired int      `json:"repaired"`          // how many since the start
 
 	Dropped map[string]uint64 `json:"dropped,omitempty"` // packets that the firewall let in no further, by reason
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
@@ -24,19 +27,31 @@ var keys = [...]string{
 // EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not
 // written, so that a read-only /proc/sys with the right values does. A node that forwards IPv6 takes no more notice
 // of router advertisements where accept_ra is 1; on the underlay interface it is then set to 2 first, so that the node keeps
-// its addresses and routes. It works in the network namespace of the thread that calls it. The ops are what was written.
-func EnableForwarding(v4, v6 bool, underlay string) (ops []backend.Op, err error) {
-	for _, f := range subnet.Families {
-		if f == subnet.IPv4 && !v4 || f == subnet.IPv6 && !v6 {
-			continue
-		}
-		done, err := enable(f, underlay)
-		ops = append(ops, done...)
-		if err != nil {
+// its addresses and routes. Of IPv4 the interfaces by which pods' packets come are looked at too, the underlay and those
+// that lead to pods: where /proc/sys is read-only, their own settings do. It works in the network namespace of the thread
+// that calls it. The ops are what was written.
+func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backend.Op, err error) {
+	if v4 {
+		done, fault := enable(subnet.IPv4, underlay)
+		more, err := forwardFrom(append([]string{underlay}, pods...))
+		ops = slices.Concat(done, more)
+		if err = errors.Join(unlessForbidden(fault), err); err != nil {
 			return ops, err
 		}
 	}
+	if v6 {
+		done, err := enable(subnet.IPv6, underlay)
+		return append(ops, done...), err
+	}
 	return ops, nil
+}
+
+// unlessForbidden passes over that a setting could only be read.
+func unlessForbidden(err error) error {
+	if errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // EnableIPv6 lets an interface have IPv6 addresses, which net.ipv6.conf.default.disable_ipv6 keeps new ones from. It works

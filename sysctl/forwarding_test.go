@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // enableIn calls EnableForwarding inside a namespace.
 func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []backend.Op, err error) {
 	err = n.Do(func() (err error) {
-		ops, err = EnableForwarding(v4, v6, "eth0.100")
+		ops, err = EnableForwarding(v4, v6, "eth0.100", []string{"cni0"})
 		return err
 	})
 	return ops, err
@@ -96,9 +97,51 @@ func TestOnlyTheFamiliesAskedFor(t *testing.T) {
 	}
 }
 
-func TestReadOnlyProcSys(t *testing.T) {
+// A pod's packets are forwarded where nothing but netlink can be used, as in a container: each interface by which they
+// come forwards by itself.
+func TestForwardingByNetlink(t *testing.T) {
+	n, pod, far := sandbox.Test(t, "node"), sandbox.Test(t, "pod"), sandbox.Test(t, "far")
+	run(t, n, "sysctl -w net.ipv4.ip_forward=0")
+	for _, l := range []struct {
+		own, prefix string
+		other       sandbox.Namespace
+	}{{"cni0", "10.5.1", pod}, {"eth0.100", "10.5.2", far}} {
+		run(t, n, fmt.Sprintf(`ip link add %[1]s type veth peer name eth0 netns %[3]s
+ip addr add %[2]s.1/24 dev %[1]s
+ip link set %[1]s up`, l.own, l.prefix, l.other.Name))
+		run(t, l.other, fmt.Sprintf("ip addr add %[1]s.2/24 dev eth0 && ip link set eth0 up && ip route add default via %[1]s.1", l.prefix))
+	}
+	readOnly(t)
+	if out, err := pod.Run("ping", "-c1", "-W1", "10.5.2.2"); err == nil {
+		t.Fatalf("it is forwarded before: %s", out)
+	}
+	ops, err := enableIn(n, true, false)
+	if want := "set net.ipv4.conf.eth0/100.forwarding = 1\nset net.ipv4.conf.cni0.forwarding = 1"; err != nil || words(ops) != want {
+		t.Fatalf("%s, %v; want %s", words(ops), err, want)
+	}
+	run(t, pod, "ping -c1 -W2 10.5.2.2")
+	run(t, far, "ping -c1 -W2 10.5.1.2")
+	if ops, err := enableIn(n, true, false); len(ops) != 0 || err != nil {
+		t.Errorf("second time: %s, %v; want nothing written", words(ops), err)
+	}
+}
+
+// An interface whose own setting somebody turned off does not forward, whatever the common one says.
+func TestForwardingOfOneInterface(t *testing.T) {
 	n := sandbox.Test(t, "node")
-	run(t, n, "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=0")
+	run(t, n, `ip link add cni0 type bridge
+sysctl -w net.ipv4.ip_forward=1 net.ipv4.conf.cni0.forwarding=0`)
+	if ops, err := enableIn(n, true, false); err != nil || words(ops) != "set net.ipv4.conf.cni0.forwarding = 1" {
+		t.Errorf("%s, %v", words(ops), err)
+	}
+	if got := get(t, n, "net.ipv4.conf.cni0.forwarding"); got != "1" {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// readOnly makes /proc/sys read-only until the test ends.
+func readOnly(t *testing.T) {
+	t.Helper()
 	for _, flags := range []uintptr{unix.MS_BIND, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY} {
 		if err := unix.Mount("/proc/sys", "/proc/sys", "", flags, ""); err != nil {
 			t.Fatal(err)
@@ -109,6 +152,12 @@ func TestReadOnlyProcSys(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestReadOnlyProcSys(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	run(t, n, "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=0")
+	readOnly(t)
 	if ops, err := enableIn(n, true, false); len(ops) != 0 || err != nil {
 		t.Errorf("with the right value: %s, %v; want no write and no error", words(ops), err)
 	}
