@@ -72,7 +72,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.Var(&c.canReach, "iface-can-reach", "underlay interface by an `address` it reaches")
 	f.Var(&c.publicIP, "public-ip", "`address` by which the other nodes reach this one, where it is not the interface's own")
 	f.Var(&c.publicIPv6, "public-ipv6", "the same for the IPv6 underlay `address`")
-	f.StringVar(&c.nodeID, "node-id", "", "the node's identity, unique in the cluster (default: /etc/machine-id)")
+	f.StringVar(&c.nodeID, "node-id", "", "the node's `identity`, unique in the cluster (default: /etc/machine-id)")
 	f.StringVar(&c.nodeName, "node-name", "", "the node's `name` (default: the host name)")
 	c.leaseTTL = 24 * time.Hour
 	f.Var(duration{&c.leaseTTL}, "lease-ttl", "how long the pod subnet stays this node's without contact to etcd: a `duration` of at least 1m")
