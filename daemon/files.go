@@ -66,7 +66,9 @@ func (l *loop) saveState(now bool) {
 		return
 	}
 	began := time.Now()
-	s := savedState{Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now())}
+	s := savedState{
+		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
+	}
 	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
 	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
 	if l.unsaved {

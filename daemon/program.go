@@ -92,11 +92,13 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 	return made, good, nil
 }
 
-// rules is what the firewall is to be. Direct routing that is in the configuration but not yet in use here may be in use by
-// peers that were started since: their pods' plain packets are let in.
+// rules is what the firewall is to be. Nodes are started one after the other, so peers may use direct routing though this
+// node does not: where it is in the configuration but not yet in use here, and where it was in use here before this start.
+// Their pods' plain packets are let in: for as long as the configuration says so, and until the next start. A node that
+// joins while direct routing is being switched off does not know, and drops what comes plainly.
 func (l *loop) rules() firewall.Rules {
 	network := l.network
-	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting
+	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
 	r := firewall.Rules{
 		Network: network, Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, HTTPPort: httpPort(l.config.http),

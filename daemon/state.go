@@ -23,6 +23,7 @@ type savedState struct {
 	etcd.Saved
 	Prefix string // of the keys in etcd
 	Until  expiry // the own lease's time, by better clocks
+	Direct bool   // direct routing was in use here, which need not be what Config says
 }
 
 // store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is

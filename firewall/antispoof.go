@@ -23,30 +23,41 @@ func bound(f subnet.Family) part {
 		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")))
 }
 
-// antispoof drops what bears a source that the kernel would not answer by the interface it came from: whatever comes
-// from a pod, and from anywhere what bears a pod's address. The first binds a pod to its node's pod subnets; the second
-// keeps hosts of the underlay from speaking as a pod without any VXLAN, and peers from speaking as a pod of this node.
+// antispoof drops what bears a source that the kernel would not answer by the interface it came from:
+//
+//	from a pod      whatever it bears: this binds it to its node's pod subnets
+//	from anywhere   what bears an address of this node's own pod subnets; and what goes to the pod network, where it
+//	                bears any pod's: so neither hosts of the underlay nor peers speak to pods as a pod without VXLAN
+//
 // IPv4's rp_filter is often off or loose, and IPv6 has none.
 //
 // What has to pass, and does: packets of the node to itself, and its own multicast that is looped back, for the kernel
 // answers those by loopback; a pod that reaches itself through a service, for it sends from its own address, and what
 // comes back to it is made by the node; what br_netfilter shows of the bridge's own traffic, for it bears the
-// bridge as its interface.
+// bridge as its interface; and what pods of other nodes send to this node's address on the underlay, which comes plainly
+// on the underlay though the answer goes by the overlay: all they send where their node does not masquerade, and else
+// their answers to what this node sent from that address.
+//
+// This last is the price: a host of the underlay that forges it is heard as a pod of another node by what the node itself
+// serves on the underlay, and by pods behind a port that the node passes on to them, for its destination is rewritten
+// only later. It never sees an answer, which goes to the pod by the overlay; so it can send single datagrams, but hold
+// no conversation. What trusts pods by their address alone should listen on the node's address in its pod subnet.
 //
 // With direct routing, peers' pods come plainly on the underlay. Both ends then judge for themselves whether they share
 // a link, and not at the same moment, nor always alike; so there only this node's own pod subnets are looked at. Without
-// it, packets of a pod of another node are dropped for as long as the kernel has no route to it by the overlay: before its
-// lease is known and after it has gone, and while the route is missing by mistake. It could not be answered then either.
+// it, packets of a pod of another node to pods are dropped for as long as the kernel has no route to it by the overlay:
+// before its lease is known and after it has gone, and while the route is missing by mistake. It could not be answered
+// then either.
 func antispoof(r Rules) table {
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
 	for _, f := range subnet.Families {
 		c.rules = append(c.rules, newDrop("pod_source_forged", fromPod(), bound(f), noWayBack()))
-		pods := r.Network.Range(f).Prefix
-		if r.Network.VXLAN.DirectRouting {
-			pods = r.Subnet.Half(f)
+		if own := r.Subnet.Half(f); own.IsValid() {
+			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f), address(source, expr.CmpOpEq, own), noWayBack()))
 		}
-		if pods.IsValid() {
-			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f), address(source, expr.CmpOpEq, pods), noWayBack()))
+		if pods := r.Network.Range(f).Prefix; pods.IsValid() && !r.Network.VXLAN.DirectRouting {
+			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f),
+				address(source, expr.CmpOpEq, pods), address(destination, expr.CmpOpEq, pods), noWayBack()))
 		}
 	}
 	return table{chains: []chain{c}}

@@ -20,20 +20,28 @@ var (
 
 const port4567 = "4567"
 
-// newSpoofWires is overlayWires with receivers of UDP port 4567.
-func newSpoofWires(t *testing.T) (w overlayWires, atNode, atPeer, atPod [len(subnet.Families)]arrivals) {
-	w = newOverlayWires(t)
+// spoofWires is overlayWires with receivers of UDP port 4567: at the node, at its gateway address, at its peer, at a pod
+// of the peer, and at the node's pod.
+type spoofWires struct {
+	overlayWires
+	atNode, atGateway, atPeer, atFarPod, atPod [len(subnet.Families)]arrivals
+}
+
+func newSpoofWires(t *testing.T) (w spoofWires) {
+	w.overlayWires = newOverlayWires(t)
 	w.node.sh("ip route add 10.5.99.0/24 dev vxlan1; ip route add fd00:5:0:63::/64 dev vxlan1-v6")
 	for f := range subnet.Families {
-		atNode[f] = w.node.socket(net.JoinHostPort(nodeAt[f], port4567))
-		atPeer[f] = w.outside.socket(net.JoinHostPort(peerAt[f], port4567))
-		atPod[f] = w.pod.socket(net.JoinHostPort(podAt[f], port4567))
+		w.atNode[f] = w.node.socket(net.JoinHostPort(nodeAt[f], port4567))
+		w.atGateway[f] = w.node.socket(net.JoinHostPort(gatewayAt[f], port4567))
+		w.atPeer[f] = w.outside.socket(net.JoinHostPort(peerAt[f], port4567))
+		w.atFarPod[f] = w.outside.socket(net.JoinHostPort(farPodAt[f], port4567))
+		w.atPod[f] = w.pod.socket(net.JoinHostPort(podAt[f], port4567))
 	}
-	return w, atNode, atPeer, atPod
+	return w
 }
 
 func TestForgedSourceIsDropped(t *testing.T) {
-	w, atNode, atPeer, atPod := newSpoofWires(t)
+	w := newSpoofWires(t)
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -42,14 +50,16 @@ func TestForgedSourceIsDropped(t *testing.T) {
 			as, to   string
 			receiver arrivals
 		}{
-			{"pod as another node's, to its node", dual, w.pod, tunnelledAt[f], nodeAt[f], atNode[f]},
-			{"pod as another node's, forwarded", dual, w.pod, tunnelledAt[f], peerAt[f], atPeer[f]},
-			{"pod as another node's, no interface known", podsUnknown, w.pod, tunnelledAt[f], peerAt[f], atPeer[f]},
-			{"pod as a host of the underlay, to its node", dual, w.pod, strangerAt[f], nodeAt[f], atNode[f]},
-			{"pod as a host of the underlay, forwarded", dual, w.pod, strangerAt[f], peerAt[f], atPeer[f]},
-			{"host of the underlay as another node's pod", dual, w.outside, tunnelledAt[f], podAt[f], atPod[f]},
-			{"host of the underlay as this node's pod", dual, w.outside, siblingAt[f], podAt[f], atPod[f]},
-			{"host of the underlay as this node's pod, direct routing", directRouting, w.outside, siblingAt[f], nodeAt[f], atNode[f]},
+			{"pod as another node's, to its node", dual, w.pod, tunnelledAt[f], nodeAt[f], w.atNode[f]},
+			{"pod as another node's, forwarded", dual, w.pod, tunnelledAt[f], peerAt[f], w.atPeer[f]},
+			{"pod as another node's, no interface known", podsUnknown, w.pod, tunnelledAt[f], farPodAt[f], w.atFarPod[f]},
+			{"pod as a host of the underlay, to its node", dual, w.pod, strangerAt[f], nodeAt[f], w.atNode[f]},
+			{"pod as a host of the underlay, forwarded", dual, w.pod, strangerAt[f], peerAt[f], w.atPeer[f]},
+			{"host of the underlay as another node's pod", dual, w.outside, tunnelledAt[f], podAt[f], w.atPod[f]},
+			{"host of the underlay as another node's pod, to the pods' gateway", dual, w.outside, tunnelledAt[f], gatewayAt[f], w.atGateway[f]},
+			{"host of the underlay as this node's pod", dual, w.outside, siblingAt[f], podAt[f], w.atPod[f]},
+			{"host of the underlay as this node's pod, to this node", dual, w.outside, siblingAt[f], nodeAt[f], w.atNode[f]},
+			{"host of the underlay as this node's pod, direct routing", directRouting, w.outside, siblingAt[f], nodeAt[f], w.atNode[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
@@ -65,7 +75,7 @@ func TestForgedSourceIsDropped(t *testing.T) {
 var directRouting = without(func(r *Rules) { r.Network.VXLAN.DirectRouting = true })
 
 func TestSourceThatIsNotForgedArrives(t *testing.T) {
-	w, atNode, atPeer, atPod := newSpoofWires(t)
+	w := newSpoofWires(t)
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -74,13 +84,14 @@ func TestSourceThatIsNotForgedArrives(t *testing.T) {
 			as, to   string
 			receiver arrivals
 		}{
-			{"pod to its node", dual, w.pod, podAt[f], nodeAt[f], atNode[f]},
-			{"pod to outside", dual, w.pod, podAt[f], peerAt[f], atPeer[f]},
-			{"pod with a second address of the pod subnet", dual, w.pod, siblingAt[f], peerAt[f], atPeer[f]},
-			{"node to itself", dual, w.node, gatewayAt[f], nodeAt[f], atNode[f]},
-			{"pod of another node by the underlay, where the route leads there", dual, w.outside, farPodAt[f], podAt[f], atPod[f]},
-			{"pod of another node by the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], atPod[f]},
-			{"outside to pod", dual, w.outside, peerAt[f], podAt[f], atPod[f]},
+			{"pod to its node", dual, w.pod, podAt[f], nodeAt[f], w.atNode[f]},
+			{"pod to outside", dual, w.pod, podAt[f], peerAt[f], w.atPeer[f]},
+			{"pod with a second address of the pod subnet", dual, w.pod, siblingAt[f], peerAt[f], w.atPeer[f]},
+			{"node to itself", dual, w.node, gatewayAt[f], nodeAt[f], w.atNode[f]},
+			{"pod of another node by the underlay, where the route leads there", dual, w.outside, farPodAt[f], podAt[f], w.atPod[f]},
+			{"pod of another node by the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], w.atPod[f]},
+			{"pod of another node by the underlay, to the node's address there", dual, w.outside, tunnelledAt[f], nodeAt[f], w.atNode[f]},
+			{"outside to pod", dual, w.outside, peerAt[f], podAt[f], w.atPod[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)

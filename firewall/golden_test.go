@@ -20,14 +20,17 @@ const golden = `table inet podlane {
 	chain antispoof {
 		type filter hook prerouting priority raw - 10; policy accept;
 		iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip saddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip saddr 10.5.34.0/24 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
 		iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip6 saddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip6 saddr fd00:5:0:22::/64 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
 	}
 
 	chain vxlan_prerouting {
 		type filter hook prerouting priority raw; policy accept;
-		udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+		meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+		meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment "vxlan_from_a_wrong_interface"
 	}
 
 	chain vxlan_input {
@@ -37,8 +40,8 @@ const golden = `table inet podlane {
 
 	chain vxlan_to_node {
 		jump vxlan_from_pods
-		ip saddr @peers4 accept
-		ip6 saddr @peers6 accept
+		ip saddr @peers4 ip daddr != 10.5.0.0/16 accept
+		ip6 saddr @peers6 ip6 daddr != fd00:5::/48 accept
 		counter drop comment "vxlan_not_from_a_peer"
 	}
 
@@ -105,14 +108,17 @@ add set inet podlane pod_interfaces { type ifname; }
 add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
 add rule inet podlane antispoof iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip saddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof ip saddr 10.5.34.0/24 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
 add rule inet podlane antispoof iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip6 saddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane vxlan_prerouting udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+add rule inet podlane antispoof ip6 saddr fd00:5:0:22::/64 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
+add rule inet podlane vxlan_prerouting meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment "vxlan_from_a_wrong_interface"
 add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
 add rule inet podlane vxlan_to_node jump vxlan_from_pods
-add rule inet podlane vxlan_to_node ip saddr @peers4 accept
-add rule inet podlane vxlan_to_node ip6 saddr @peers6 accept
+add rule inet podlane vxlan_to_node ip saddr @peers4 ip daddr != 10.5.0.0/16 accept
+add rule inet podlane vxlan_to_node ip6 saddr @peers6 ip6 daddr != fd00:5::/48 accept
 add rule inet podlane vxlan_to_node counter drop comment "vxlan_not_from_a_peer"
 add rule inet podlane vxlan_forward udp dport 8472 @th,96,24 0x1 goto vxlan_from_pods
 add rule inet podlane vxlan_from_pods iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"

@@ -139,6 +139,14 @@ func noWayBack() part {
 	}}
 }
 
+// noRoute matches a source that the kernel would not answer at all.
+func noRoute() part {
+	return part{"fib saddr oif missing", []expr.Any{
+		&expr.Fib{Register: register, FlagSADDR: true, FlagPRESENT: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
+	}}
+}
+
 // addressIn looks an address of the packet up in a set of the table.
 func addressIn(s side, f subnet.Family, in set) part {
 	return part{addressWords(s, f) + "@" + in.name, []expr.Any{

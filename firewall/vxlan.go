@@ -10,15 +10,21 @@ import (
 // vxlanGuard lets VXLAN of our port and VNI reach the node from its peers alone, and lets pods send it to nobody. VXLAN
 // carries no proof of who made it: whoever can send it to a node speaks as any pod. So it is dropped
 //
-//	in prerouting  where it did not come by the interface by which the kernel would answer its source: what bears a
+//	in prerouting  where it did not come by an interface by which the kernel would answer its source: what bears a
 //	               peer's address and comes from a pod does not
-//	in input       where a pod sent it, or somebody who is no peer
+//	in input       where a pod sent it, or somebody who is no peer, or where it goes to an address of the pod network:
+//	               peers' tunnels end on the underlay, and what goes there may have come out of a tunnel
 //	in forward     where a pod sent it: masqueraded, it would come to another node from this one, a peer there
 //
-// The reverse path is strict (RFC 3704 section 2.2): where there is a default route any source has a loose one, and a
-// forged one would pass. So a peer has to be answered by the link it calls on, or by one of several in a multipath
-// route. The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only
-// there no destination NAT can make VXLAN of ours out of something else any more.
+// IPv4's reverse path is strict (RFC 3704 section 2.2): where there is a default route any source has a loose one, and
+// a forged one would pass. So a peer has to be answered by the link it calls on, or by any one of several in a multipath
+// route. IPv6's is loose, that there is a route at all: with an interface given, the kernel still looks at only one of
+// the next hops of a multipath route, and what a peer sends by the others would be dropped (seen in Linux 6.18). What
+// comes from pods is dropped all the same, by its interface; not so what a container that is no pod, or a virtual
+// machine, sends to its host with a peer's IPv6 address: who runs such lets them use no addresses but their own.
+//
+// The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only there
+// no destination NAT can make VXLAN of ours out of something else any more.
 //
 // A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
 // the filters of others, which then have nothing of this to count or to log.
@@ -35,13 +41,18 @@ func vxlanGuard(r Rules) table {
 	if r.Peers == nil {
 		return table{chains: []chain{input, toNode, forward, fromPods}}
 	}
-	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
-		newDrop("vxlan_from_a_wrong_interface", overlay(r), to(expr.CmpOpEq, local), noWayBack()))
+	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
 	var sets []set
 	for _, f := range subnet.Families {
+		reverse := [...]part{subnet.IPv4: noWayBack(), subnet.IPv6: noRoute()}[f]
+		arriving.rules = append(arriving.rules, newDrop("vxlan_from_a_wrong_interface", anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse))
 		s := peers(r, f)
 		sets = append(sets, s)
-		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), accept()))
+		outside := part{}
+		if pods := r.Network.Range(f).Prefix; pods.IsValid() {
+			outside = address(destination, expr.CmpOpNeq, pods)
+		}
+		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside, accept()))
 	}
 	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
 	return table{chains: []chain{arriving, input, toNode, forward, fromPods}, sets: sets}

@@ -22,6 +22,7 @@ var (
 	podAt      = [...]string{"10.5.34.2", "fd00:5:0:22::2"}
 	gatewayAt  = [...]string{"10.5.34.1", "fd00:5:0:22::1"}
 	farPodAt   = [...]string{"10.5.77.2", "fd00:5:0:4d::2"}
+	nowhereAt  = [...]string{"203.0.113.7", "2001:db8:7::7"} // the node has no way back to it
 )
 
 // overlayWires is wires with tunnels: the node's of our VNI and of another, and those of the outside, its only peer.
@@ -57,6 +58,12 @@ var (
 	podsUnknown  = without(func(r *Rules) { r.PodInterfaces = nil })
 	peersUnknown = without(func(r *Rules) { r.Peers = nil })
 	noPeers      = without(func(r *Rules) { r.Peers = []netip.Addr{} })
+	// nowhereIsPeer has peers to which there is no route, so that who sent it says nothing against it.
+	nowhereIsPeer = without(func(r *Rules) {
+		for _, a := range nowhereAt {
+			r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(a))
+		}
+	})
 )
 
 func TestForgedVXLANIsDropped(t *testing.T) {
@@ -80,7 +87,8 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 			{"from a pod to another node, no interface known", podsUnknown, "vxlan_from_a_pod", w.pod, podAt[f], peerAt[f], w.peers[f]},
 			{"from a pod, peers not known", peersUnknown, "vxlan_from_a_pod", w.pod, podAt[f], nodeAt[f], w.ours[f]},
 			{"from a pod as a peer", dual, "pod_source_forged", w.pod, peerAt[f], nodeAt[f], w.ours[f]},
-			{"from a pod as a peer, no interface known", podsUnknown, "vxlan_from_a_wrong_interface", w.pod, peerAt[f], nodeAt[f], w.ours[f]},
+			{"from where no route leads back", nowhereIsPeer, "vxlan_from_a_wrong_interface", w.outside, nowhereAt[f], nodeAt[f], w.ours[f]},
+			{"from a peer to the gateway of the pods", dual, "vxlan_not_from_a_peer", w.outside, peerAt[f], gatewayAt[f], w.ours[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
@@ -91,6 +99,15 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Where the interfaces of pods are not known, IPv4's strict reverse path is left.
+func TestVXLANFromAnotherInterfaceAsAPeer(t *testing.T) {
+	w := newOverlayWires(t)
+	f := subnet.IPv4
+	send := w.pod.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1))
+	passes(t, send, w.ours[f])
+	w.node.drops(podsUnknown, "vxlan_from_a_wrong_interface", send, w.ours[f])
 }
 
 // A pod's link-local address is in no pod subnet; the interface tells that it is a pod's.
@@ -127,8 +144,7 @@ func TestVXLANThatIsNotForgedArrives(t *testing.T) {
 		t.Run(family.String()+" what the node only passes on", func(t *testing.T) {
 			w.in(t)
 			w.node.apply(dual)
-			nowhere := [...]string{"203.0.113.7", "2001:db8:7::7"}[f] // the kernel has no way back to it
-			passes(t, w.outside.sends(nowhere, to8472(podAt[f]), vxlan(1)), w.pod.socket(to8472(podAt[f])))
+			passes(t, w.outside.sends(nowhereAt[f], to8472(podAt[f]), vxlan(1)), w.pod.socket(to8472(podAt[f])))
 		})
 		t.Run(family.String()+" another VNI from a pod", func(t *testing.T) {
 			w.in(t)

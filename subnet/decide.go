@@ -45,7 +45,7 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	var doubts []Record
 	for i, r := range set.Records {
 		switch {
-		case self.ours(r.Lease):
+		case self.Ours(r.Lease):
 			own = better(own, &set.Records[i], n, self)
 		case self.match(r.Lease).count() > 0:
 			doubts = append(doubts, r)

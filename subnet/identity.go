@@ -60,9 +60,9 @@ func (m match) count() int {
 	return n
 }
 
-// ours tells whether a lease is this node's beyond doubt: all three marks match. A lease of flannel's has only the
+// Ours tells whether a lease is this node's beyond doubt: all three marks match. A lease of flannel's has only the
 // address.
-func (s Self) ours(l Lease) bool {
+func (s Self) Ours(l Lease) bool {
 	m := s.match(l)
 	return m.count() == 3 || m.address && l.Node == (Node{})
 }

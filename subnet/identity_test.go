@@ -38,8 +38,8 @@ func TestAllThreeMarksMakeALeaseOurs(t *testing.T) {
 			if got := me.match(l); got != (match{c.id, c.address, c.name}) || got.count() != c.count {
 				t.Errorf("%+v: %+v", c, got)
 			}
-			if me.ours(l) != (c.count == 3) {
-				t.Errorf("%+v: ours is %v", c, me.ours(l))
+			if me.Ours(l) != (c.count == 3) {
+				t.Errorf("%+v: ours is %v", c, me.Ours(l))
 			}
 			if me.Concerns(l) != (c.count > 0) {
 				t.Errorf("%+v: Concerns is %v", c, me.Concerns(l))
@@ -53,7 +53,7 @@ func TestWhatIsAbsentMatchesNothing(t *testing.T) {
 	if m := nobody.match(Lease{}); m.count() != 0 {
 		t.Errorf("nothing matches nothing: %+v", m)
 	}
-	if nobody.ours(Lease{}) || nobody.Concerns(Lease{}) {
+	if nobody.Ours(Lease{}) || nobody.Concerns(Lease{}) {
 		t.Error("nothing is ours")
 	}
 }
@@ -61,15 +61,15 @@ func TestWhatIsAbsentMatchesNothing(t *testing.T) {
 func TestFlannelsLeaseIsOursByItsAddressAlone(t *testing.T) {
 	l := stranger().Lease
 	l.Node = Node{}
-	if me.ours(l) {
+	if me.Ours(l) {
 		t.Error("a flannel lease of another address is ours")
 	}
 	l.IPv4.PublicIP = me.PublicIP
-	if !me.ours(l) {
+	if !me.Ours(l) {
 		t.Error("a flannel lease of our address is not ours")
 	}
 	l.Node = Node{Version: "v1"} // podlane wrote it
-	if me.ours(l) {
+	if me.Ours(l) {
 		t.Error("a lease of podlane's is ours by its address alone")
 	}
 }

@@ -20,6 +20,8 @@ type Backend struct {
 	underlay underlay.Interface
 	mtu      int
 	families [len(subnet.Families)]memory
+	looks    allowance
+	notes    []string // of the last look
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -54,7 +56,8 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 func (b *Backend) MTU() int { return b.mtu }
 
 // Apply makes the kernel's state what the leases say and reads it again. See backend.Backend. The families are apart:
-// what stops one does not stop the other. Where the family's overlay is off, what is left of it is removed.
+// what stops one does not stop the other. Where the family's overlay is off, what is left of it is removed. The Report's
+// Notes are those of the last look at what others have, which on a router with a million routes may be minutes old.
 func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (backend.Report, error) {
 	var report backend.Report
 	conn, err := rtnl.Dial()
@@ -63,12 +66,14 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 	}
 	defer conn.Close()
 	var errs []error
-	var n notes
+	var passes []*pass
 	seen := map[subnet.Skip]bool{}
 	for _, f := range subnet.Families {
-		skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report, &n)
+		p, skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s overlay: %w", f, err))
+		} else {
+			passes = append(passes, p)
 		}
 		for _, s := range skipped {
 			if !seen[s] {
@@ -78,20 +83,20 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 		}
 	}
 	report.Peers, report.Unwell = b.standing(peers)
-	report.Notes = n.all()
+	report.Notes = b.look(passes, peers)
 	return report, errors.Join(errs...)
 }
 
 func (b *Backend) applyFamily(
-	ctx context.Context, conn *rtnl.Conn, f subnet.Family, self subnet.Lease, peers []subnet.Lease, report *backend.Report, n *notes,
-) ([]subnet.Skip, error) {
+	ctx context.Context, conn *rtnl.Conn, f subnet.Family, self subnet.Lease, peers []subnet.Lease, report *backend.Report,
+) (*pass, []subnet.Skip, error) {
 	on := b.network.Range(f).On()
 	if on && !self.Endpoint(f).Subnet.IsValid() {
-		return nil, fmt.Errorf("our own lease, %s, has no %s pod subnet", self, f)
+		return nil, nil, fmt.Errorf("our own lease, %s, has no %s pod subnet", self, f)
 	}
 	want, skipped := plan(f, b.network, b.underlay, self, peers)
 	m := &b.families[f]
-	p := pass{
+	p := &pass{
 		family: f, name: want.device.name, network: b.network.Range(f).Prefix, subnet: self.Endpoint(f).Subnet,
 		underlay: b.underlay, w: writer{conn: conn},
 		have: &m.have, want: want, before: m.before, verified: m.verified,
@@ -101,8 +106,8 @@ func (b *Backend) applyFamily(
 	report.Ops = append(report.Ops, p.w.done...)
 	report.Failed = append(report.Failed, p.w.failed...)
 	if err != nil {
-		return skipped, err
+		return nil, skipped, err
 	}
 	m.before, m.verified, m.failed = p.want, true, p.w.failed
-	return skipped, p.note(n, peers)
+	return p, skipped, nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podlane/podlane/backend/vxlan/rtnl"
 	"github.com/podlane/podlane/lab/sandbox"
@@ -79,6 +80,44 @@ func BenchmarkApplyUnchanged5000(b *testing.B) {
 	for b.Loop() {
 		d.applyLarge(b, ls)
 	}
+}
+
+// BenchmarkApplyUnchangedAmongRoutes is a pass on a router that has 200,000 routes of others in its main table, and no peer's
+// among them.
+func BenchmarkApplyUnchangedAmongRoutes(b *testing.B) {
+	ls := many(5001)
+	d, done := large(b, ls[0])
+	defer done()
+	d.addForeign(200_000)
+	d.applyLarge(b, ls)
+	b.Run("without a look", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d.backend.looks.spend(time.Hour)
+			d.applyLarge(b, ls)
+		}
+	})
+	b.Run("with a look", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d.backend.looks = allowance{}
+			d.applyLarge(b, ls)
+		}
+	})
+}
+
+// addForeign puts routes of others into the main table, outside the pod network.
+func (d *node) addForeign(routes int) {
+	d.Helper()
+	var batch strings.Builder
+	for i := range routes {
+		fmt.Fprintf(&batch, "route add %d.%d.%d.0/24 via 198.18.0.9 proto bird\n", 20+i>>16, i>>8&255, i&255)
+	}
+	path := filepath.Join(d.TempDir(), "routes")
+	if err := os.WriteFile(path, []byte(batch.String()), 0o600); err != nil {
+		d.Fatal(err)
+	}
+	d.run("ip -batch " + path)
 }
 
 // BenchmarkApplyOneMore5000 adds a peer to 5,000, and takes it away again.

@@ -11,12 +11,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// drawn is what others have in the kernel that may draw traffic away from our peers: all of it within the pod network,
-// and none of it within our own pod subnet, where the bridge and the pods are.
-type drawn struct {
-	addrs  []otherAddr
-	routes []tableRoute // of the main table
-}
+// What others have in the kernel may draw traffic away from our peers: all of it within the pod network, and none of it
+// within our own pod subnet, where the bridge and the pods are.
 
 // otherAddr is an address of an interface that is not ours.
 type otherAddr struct {
@@ -70,12 +66,23 @@ func (n *notes) all() []string {
 	return append(n.list[:last:last], fmt.Sprintf("%d more addresses, routes and rules take traffic to peers", n.more+1))
 }
 
+// cannot notes what could not be seen, and why.
+func (n *notes) cannot(see string, err error) {
+	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", see, err) })
+}
+
 // note says what draws traffic away.
-func (p *pass) note(n *notes, peers []subnet.Lease) error {
+func (p *pass) note(n *notes, peers []subnet.Lease) {
 	if p.name == "" {
-		return nil
+		return
 	}
-	for _, a := range p.drawn.addrs {
+	p.noteAddrs(n, peers)
+	p.noteRoutes(n, peers)
+	p.noteRules(n)
+}
+
+func (p *pass) noteAddrs(n *notes, peers []subnet.Lease) {
+	for _, a := range p.others {
 		if key, found := victim(p.network, hostPrefix(a.addr.Addr()), 0, p.want.routes); found {
 			n.add(func() string {
 				text := addressText(a.addr, p.linkName(a.link))
@@ -84,21 +91,44 @@ func (p *pass) note(n *notes, peers []subnet.Lease) error {
 			})
 		}
 	}
-	for _, r := range p.drawn.routes {
-		if key, found := p.drawnFrom(r); found {
-			n.add(func() string {
-				words := r.text(p.linkName(r.route.link))
-				return fmt.Sprintf("route %s takes traffic to peer %s; remove it: %s route del %s",
-					words, peerText(p.family, key.prefix, peers), ipCommand[p.family], words)
-			})
-		}
+}
+
+// noteRoutes looks at the main table. Of the routes that take traffic the first are kept as they come; their interfaces'
+// names are asked for when all have come, since a socket gives one answer at a time.
+func (p *pass) noteRoutes(n *notes, peers []subnet.Lease) {
+	type taking struct {
+		route tableRoute
+		from  netip.Prefix
 	}
-	return p.noteRules(n)
+	var first []taking
+	more := 0
+	err := eachRoute(p.w.conn, p.family, unix.RT_TABLE_MAIN, func(r tableRoute) {
+		switch key, found := p.drawnFrom(r); {
+		case found && len(first) < backend.MaxNotes:
+			first = append(first, taking{r, key.prefix})
+		case found:
+			more++
+		}
+	})
+	if err != nil {
+		n.cannot(fmt.Sprintf("which %s routes take traffic to peers", p.family), err)
+	}
+	for _, t := range first {
+		n.add(func() string {
+			words := t.route.text(p.linkName(t.route.route.link))
+			return fmt.Sprintf("route %s takes traffic to peer %s; remove it: %s route del %s",
+				words, peerText(p.family, t.from, peers), ipCommand[p.family], words)
+		})
+	}
+	n.more += more
 }
 
 // drawnFrom tells whether a route of the main table takes traffic from a peer, and from which. What the kernel made for an
 // address that is noted itself does not count, nor what leads the same way as ours.
 func (p *pass) drawnFrom(r tableRoute) (key routeKey, found bool) {
+	if r.protocol == protocol || r.dead || !p.elsewhere(r.key.prefix) {
+		return key, false
+	}
 	metric := r.key.metric
 	if r.key.tos != 0 { // preferred for packets of this type of service, whatever the metric
 		metric = 0
@@ -107,10 +137,10 @@ func (p *pass) drawnFrom(r tableRoute) (key routeKey, found bool) {
 	if same.link == p.index {
 		same.link = ownDevice
 	}
-	if key, found = victim(p.network, r.key.prefix, metric, p.want.routes); !found || r.dead || same == p.want.routes[key] {
+	if key, found = victim(p.network, r.key.prefix, metric, p.want.routes); !found || same == p.want.routes[key] {
 		return key, false
 	}
-	for _, a := range p.drawn.addrs {
+	for _, a := range p.others {
 		if r.protocol == unix.RTPROT_KERNEL && a.link == r.route.link && r.key.prefix.Contains(a.addr.Addr()) {
 			return key, false
 		}

@@ -44,6 +44,7 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 not from 192.0.2.0/24 lookup 9"},
 		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "rule pref 100 from all unreachable takes traffic to pods before the main table; remove it: ip -6 rule del pref 100 from all unreachable"},
 		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "rule pref 32765 not from all lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 32765 not from all lookup 51820"},
+		"rules of one table":   {"ip rule add pref 100 lookup 9 suppress_prefixlength 0\nip rule add pref 101 lookup 9\nip rule add pref 102 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 101 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 101 from all lookup 9"},
 		"main table not asked": {"ip rule del pref 32766", "no IPv4 rule leads packets to pods to the main table; add it: ip rule add pref 32766 lookup main"},
 		"wireguard":            {"ip rule add pref 32764 lookup main suppress_prefixlength 0\nip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", ""},
 		"rule, empty table":    {"ip rule add pref 220 lookup 220", ""},
@@ -72,14 +73,14 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 			for command := range strings.Lines(c.command) {
 				d.run(command)
 			}
-			r := d.apply(named(4))
+			r := d.look(named(4))
 			wantOps(t, r.Ops, "")
 			if got := strings.Join(r.Notes, "\n"); got != c.want {
 				t.Errorf("notes\n%s\nwant\n%s", got, c.want)
 			}
 			if remove := remedy(c.want); remove != "" {
 				d.run(remove)
-				if r := d.apply(named(4)); len(r.Notes) != 0 || len(r.Ops) != 0 {
+				if r := d.look(named(4)); len(r.Notes) != 0 || len(r.Ops) != 0 {
 					t.Errorf("after %q: notes %q, and wrote:\n%s", remove, r.Notes, texts(r.Ops))
 				}
 			}
@@ -98,7 +99,7 @@ func TestTrafficIsDrawnFromADirectRoute(t *testing.T) {
 	d.run("ip route add 10.5.3.0/24 via 198.18.0.9 metric 7")
 	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 takes traffic to peer 10.5.3.0/24; " +
 		"remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7"
-	if got := d.apply(leases(3)).Notes; !slices.Equal(got, []string{want}) {
+	if got := d.look(leases(3)).Notes; !slices.Equal(got, []string{want}) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }
@@ -113,7 +114,7 @@ func TestMuchIsDrawnAway(t *testing.T) {
 	if _, err := d.Run("sh", "-ec", batch.String()); err != nil {
 		t.Fatal(err)
 	}
-	got := d.apply(leases(40)).Notes
+	got := d.look(leases(40)).Notes
 	if len(got) != backend.MaxNotes || got[backend.MaxNotes-1] != "30 more addresses, routes and rules take traffic to peers" {
 		t.Errorf("%d notes: %q", len(got), got)
 	}

@@ -28,10 +28,10 @@ type pass struct {
 	w        writer
 	have     *state
 	want     state
-	before   state // what the last pass left; for labels only
-	verified bool  // there was a last pass, and it found all as it should be
-	made     bool  // this pass made the device
-	drawn    drawn
+	before   state       // what the last pass left; for labels only
+	verified bool        // there was a last pass, and it found all as it should be
+	made     bool        // this pass made the device
+	others   []otherAddr // that reach into the pod network
 	links    map[int]string
 }
 
@@ -95,7 +95,7 @@ func (p *pass) readEntries() (blocked blocking, err error) {
 			return blocked, err
 		}
 	}
-	blocked.routes, p.drawn.routes, err = p.have.readRoutes(p.w.conn, p.family, p.index, p.elsewhere)
+	blocked.routes, err = p.have.readRoutes(p.w.conn, p.family, p.index)
 	return blocked, err
 }
 

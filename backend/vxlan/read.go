@@ -19,14 +19,19 @@ func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), 
 	var err error
 	for range maxReads {
 		start()
-		var b rtnl.Batch
-		request(&b)
-		err = c.Dump(&b, each)
+		err = dumpOnce(c, what, request, each)
 		if !errors.Is(err, rtnl.ErrInterrupted) {
 			break
 		}
 	}
-	if err != nil {
+	return err
+}
+
+// dumpOnce reads once, for what is no harm to have missed.
+func dumpOnce(c *rtnl.Conn, what string, request func(b *rtnl.Batch), each func(rtnl.Message)) error {
+	var b rtnl.Batch
+	request(&b)
+	if err := c.Dump(&b, each); err != nil {
 		return fmt.Errorf("read %s: %w", what, err)
 	}
 	return nil
@@ -122,17 +127,12 @@ type stray struct {
 	route route
 }
 
-// readRoutes reads the main table: the routes of ours through whatever device, those that stand beside another of the
-// same key, and those of others that are within.
-func (s *state) readRoutes(
-	c *rtnl.Conn, f subnet.Family, own int, within func(netip.Prefix) bool,
-) (strays []stray, others []tableRoute, err error) {
-	start := func() { clear(s.routes); strays, others = nil, nil }
-	err = readTable(c, f, unix.RT_TABLE_MAIN, start, func(r tableRoute) {
-		if r.protocol != protocol {
-			if within(r.key.prefix) {
-				others = append(others, r)
-			}
+// readRoutes reads the main table's routes of ours, through whatever device, and returns those that stand beside another
+// of the same key.
+func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []stray, err error) {
+	err = dump(c, "routes", askRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
+		r, ok := parseRoute(m, f)
+		if !ok || r.table != unix.RT_TABLE_MAIN || r.protocol != protocol {
 			return
 		}
 		if own != 0 && r.route.link == own {
@@ -145,36 +145,47 @@ func (s *state) readRoutes(
 			s.routes[r.key] = r.ours()
 		}
 	})
-	return strays, others, err
+	return strays, unlessNoTable(err)
 }
 
-func readTable(c *rtnl.Conn, f subnet.Family, table uint32, start func(), each func(tableRoute)) error {
-	err := dump(c, "routes", func(b *rtnl.Batch) {
-		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		b.Uint32(unix.RTA_TABLE, table)
-	}, start, func(m rtnl.Message) {
+// eachRoute calls each for the routes of a table, whoever's, as they come.
+func eachRoute(c *rtnl.Conn, f subnet.Family, table uint32, each func(tableRoute)) error {
+	return unlessNoTable(dumpOnce(c, "routes", askRoutes(f, table, unix.RTPROT_UNSPEC), func(m rtnl.Message) {
 		if r, ok := parseRoute(m, f); ok && r.table == table {
 			each(r)
 		}
-	})
-	if errors.Is(err, unix.ENOENT) { // the kernel makes a table with its first route
+	}))
+}
+
+// askRoutes asks for the routes of a table, and of those only an owner's, or all (RTPROT_UNSPEC). The kernel filters: others'
+// routes cost it a look each, and us nothing.
+func askRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch) {
+	return func(b *rtnl.Batch) {
+		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, owner, 0, 0, 0, 0, 0, 0)
+		b.Uint32(unix.RTA_TABLE, table)
+	}
+}
+
+// unlessNoTable passes over that a table does not exist: the kernel makes it with its first route.
+func unlessNoTable(err error) error {
+	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	return err
 }
 
-// readRules reads the routing rules of a family, in the order in which the kernel asks them. A kernel without policy
+// eachRule calls each for the routing rules of a family, in the order in which the kernel asks them. A kernel without policy
 // routing has none.
-func readRules(c *rtnl.Conn, f subnet.Family) (rules []rule, err error) {
-	err = dump(c, "rules", func(b *rtnl.Batch) {
+func eachRule(c *rtnl.Conn, f subnet.Family, each func(rule)) error {
+	err := dumpOnce(c, "rules", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETRULE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	}, func() { rules = nil }, func(m rtnl.Message) {
+	}, func(m rtnl.Message) {
 		if r, ok := parseRule(m, f); ok {
-			rules = append(rules, r)
+			each(r)
 		}
 	})
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
-		return nil, nil
+		return nil
 	}
-	return rules, err
+	return err
 }

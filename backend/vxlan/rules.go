@@ -93,46 +93,77 @@ func (r rule) always(pods netip.Prefix) bool {
 }
 
 // noteRules says which rules keep packets to peers from the main table, where our routes are.
-func (p *pass) noteRules(n *notes) error {
-	rules, err := readRules(p.w.conn, p.family)
-	if err != nil || len(rules) == 0 {
-		return err
-	}
-	for _, r := range rules {
+func (p *pass) noteRules(n *notes) {
+	var before []rule // those that may, before a rule leads all packets to the main table
+	any, led := false, false
+	err := eachRule(p.w.conn, p.family, func(r rule) {
+		any = true
 		switch {
+		case led: // it is not asked
 		case r.action == actionTable && r.table == unix.RT_TABLE_MAIN && r.suppress <= p.network.Bits():
-			if r.always(p.network) {
-				return nil // what comes behind is not asked
-			}
-		case r.action == actionTable && r.table != unix.RT_TABLE_MAIN && r.table != unix.RT_TABLE_LOCAL && r.mayMatch(p.network):
-			err = p.noteTable(n, r)
-		case r.action >= actionBlackhole && r.action <= actionProhibit && r.mayMatch(p.network):
-			n.add(func() string { return r.note(p.family, "") })
+			led = r.always(p.network)
+		case r.leadsAway() && r.mayMatch(p.network):
+			before = append(before, r)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	n.add(func() string {
-		return fmt.Sprintf("no %s rule leads packets to pods to the main table; add it: %s rule add pref 32766 lookup main", p.family, ipCommand[p.family])
 	})
-	return nil
+	if err != nil {
+		n.cannot(fmt.Sprintf("which %s rules take traffic to peers", p.family), err)
+		return
+	}
+	p.noteTables(n, before)
+	if any && !led {
+		n.add(func() string {
+			return fmt.Sprintf("no %s rule leads packets to pods to the main table; add it: %s rule add pref 32766 lookup main",
+				p.family, ipCommand[p.family])
+		})
+	}
 }
 
-// noteTable says whether a rule's table has a route that takes packets to peers.
-func (p *pass) noteTable(n *notes, r rule) error {
-	var takes *tableRoute
-	err := readTable(p.w.conn, p.family, r.table, func() { takes = nil }, func(t tableRoute) {
+// leadsAway tells whether a rule may lead the packets that it matches elsewhere than to the main table.
+func (r rule) leadsAway() bool {
+	if r.action == actionTable {
+		return r.table != unix.RT_TABLE_MAIN && r.table != unix.RT_TABLE_LOCAL
+	}
+	return r.action >= actionBlackhole && r.action <= actionProhibit
+}
+
+// noteTables says which rules take packets to peers: those that need no table for it, and those whose table has a route
+// for it. A table is read once, however many rules lead to it.
+func (p *pass) noteTables(n *notes, rules []rule) {
+	type part struct {
+		table    uint32
+		suppress int
+	}
+	known := map[part]*tableRoute{}
+	for _, r := range rules {
+		if r.action != actionTable {
+			n.add(func() string { return r.note(p.family, "") })
+			continue
+		}
+		key := part{r.table, r.suppress}
+		if _, is := known[key]; !is {
+			takes, err := p.taking(r.table, r.suppress)
+			if err != nil {
+				n.cannot(fmt.Sprintf("whether rule %s takes traffic to pods", r), err)
+			}
+			known[key] = takes
+		}
+		if takes := known[key]; takes != nil {
+			n.add(func() string { return r.note(p.family, ", whose table has "+takes.text(p.linkName(takes.route.link))) })
+		}
+	}
+}
+
+// taking is the first route of a table that takes packets to peers; nil where there is none.
+func (p *pass) taking(table uint32, suppress int) (takes *tableRoute, err error) {
+	err = eachRoute(p.w.conn, p.family, table, func(t tableRoute) {
 		same := t.route.link == p.index && t.route.link != 0
-		if takes == nil && t.what != unix.RTN_THROW && t.key.prefix.Bits() > r.suppress && p.elsewhere(t.key.prefix) && !t.dead && !same {
-			takes = &t
+		if takes == nil && t.what != unix.RTN_THROW && t.key.prefix.Bits() > suppress && p.elsewhere(t.key.prefix) && !t.dead && !same {
+			first := t // not t itself, which would be made for each
+			takes = &first
 		}
 	})
-	if err != nil || takes == nil {
-		return err
-	}
-	n.add(func() string { return r.note(p.family, ", whose table has "+takes.text(p.linkName(takes.route.link))) })
-	return nil
+	return takes, err
 }
 
 func (r rule) note(f subnet.Family, why string) string {

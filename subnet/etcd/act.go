@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -11,6 +12,64 @@ import (
 
 	"github.com/podlane/podlane/subnet"
 )
+
+// act executes what the session decides, until there is nothing left to do.
+func (r *runner) act(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if due(r.listAt) {
+			if err := r.list(ctx); err != nil {
+				return err
+			}
+		}
+		before := r.session.own.established
+		r.session.prune(time.Now())
+		r.last = r.session.next(time.Now())
+		if r.session.own.established != before {
+			r.dirty = true
+		}
+		if r.last.verb == wait {
+			if r.settle(ctx) {
+				continue
+			}
+			return nil
+		}
+		if !r.mayWrite() {
+			r.last.at = r.writeAt
+			return nil
+		}
+		if err := r.execute(ctx, r.last); err != nil {
+			r.unsure = r.last.lease // it may have been done all the same
+			return err
+		}
+		r.answered()
+	}
+	return nil
+}
+
+// settle ends a round of decisions. It tells whether there is to be another one at once.
+func (r *runner) settle(ctx context.Context) (again bool) {
+	switch asked := r.session.asking; {
+	case asked.revision == 0 || r.last.question == awaited:
+	case r.last.question == refused:
+		if r.last.at = asked.until.Add(r.opts.CheckEvery); due(r.last.at) {
+			r.takeBack(ctx)
+			return true
+		}
+	case r.session.own.established || r.last.err != nil:
+		r.takeBack(ctx)
+	}
+	if e, present := r.session.mirrored(); present && !r.session.settled(e) {
+		r.last.at = r.writeAt.Add(settleTime)
+		if due(r.last.at) {
+			r.relist()
+			r.last.at = r.listAt
+		}
+	}
+	return false
+}
+
+// settleTime is how long the watch may take to bring back our own write before everything is listed again.
+const settleTime = 2 * time.Second
 
 // execute does one step. That somebody else was faster is no error: it is in the mirror afterwards.
 func (r *runner) execute(ctx context.Context, st step) error {
@@ -42,6 +101,9 @@ func (r *runner) put(ctx context.Context, st step) error {
 	if _, err := subnet.ParseLease(st.lease.Pair().Key(), value); err != nil {
 		return fmt.Errorf("%w: %w", errInvalidLease, err)
 	}
+	if st.verb == create && s.mirror.hanging(r.ttl) {
+		r.ttl = 0 // else a key of ours that no longer fits would be renewed with the new one, and never expire
+	}
 	if err := r.needTTL(ctx, st); err != nil {
 		return err
 	}
@@ -55,6 +117,7 @@ func (r *runner) put(ctx context.Context, st step) error {
 	if !s.own.established {
 		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(r.store.configKey()), "=", s.mirror.config.revision))
 	}
+	s.own.tried = st.lease
 	resp, err := r.txn(ctx, "write "+key, conditions, op, name, configName)
 	if err != nil || !resp.Succeeded {
 		return err
@@ -142,73 +205,4 @@ func (r *runner) putConfig(ctx context.Context) error {
 		s.readConfig()
 	}
 	return err
-}
-
-// check asks etcd whether it still is where the mirror is: its revision, our own key, the lease written last, and how
-// many keys there are. It is for what a watch does not tell: that etcd lost data and the watch is on a revision that does
-// not exist. A difference can also mean that the watch is a moment behind; listing again is right for both.
-func (r *runner) check(ctx context.Context) error {
-	s := &r.session
-	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
-	defer cancel()
-	newest, written := s.mirror.newest()
-	all := r.store.leaseKey("")
-	ops := []clientv3.Op{
-		clientv3.OpGet(all, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-		clientv3.OpGet(r.store.leaseKey(newest), clientv3.WithKeysOnly()),
-	}
-	own, held := s.mirrored()
-	if held {
-		ops = append(ops, clientv3.OpGet(r.store.leaseKey(s.own.key()), clientv3.WithKeysOnly()))
-	}
-	resp, err := r.client.Txn(ctx).Then(ops...).Commit()
-	if err != nil {
-		return r.store.explain("check leases", err)
-	}
-	r.answered()
-	r.checkAt = jittered(r.opts.CheckEvery)
-	modified := func(i int) int64 {
-		if kvs := resp.Responses[i].GetResponseRange().GetKvs(); len(kvs) > 0 {
-			return kvs[0].ModRevision
-		}
-		return 0
-	}
-	if resp.Header.Revision < s.seen || resp.Responses[0].GetResponseRange().GetCount() != s.mirror.keys() ||
-		modified(1) != written || held && modified(2) != own.record.Modified {
-		r.relist()
-		return nil
-	}
-	s.seen = resp.Header.Revision
-	return nil
-}
-
-// forked tells whether etcd at the mirror's own revision was not as the mirror is. Then it went back to a backup, and has
-// come past the revision that we saw by another way: revisions do not tell. Where that history is compacted nobody knows.
-func (r *runner) forked(ctx context.Context) (bool, error) {
-	m := r.session.mirror
-	if m == nil || len(m.gone) > 0 {
-		return false, nil
-	}
-	newest, written := m.newest()
-	if written > m.revision { // of our own write the watch has not told yet
-		return false, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
-	defer cancel()
-	at := clientv3.WithRev(m.revision)
-	resp, err := r.client.Txn(ctx).Then(
-		clientv3.OpGet(r.store.leaseKey(""), clientv3.WithPrefix(), clientv3.WithCountOnly(), at),
-		clientv3.OpGet(r.store.leaseKey(newest), clientv3.WithKeysOnly(), at),
-	).Commit()
-	switch {
-	case errors.Is(err, rpctypes.ErrFutureRev):
-		return true, nil
-	case errors.Is(err, rpctypes.ErrCompacted):
-		return false, nil
-	case err != nil:
-		return false, r.store.explain("read history", err)
-	}
-	kvs := resp.Responses[1].GetResponseRange().GetKvs()
-	same := resp.Responses[0].GetResponseRange().GetCount() == m.keys() && (written == 0 || len(kvs) == 1 && kvs[0].ModRevision == written)
-	return !same, nil
 }

@@ -1,8 +1,12 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +76,18 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
-// freeze stops a member, without a word to anybody, until thaw.
-func (s *server) freeze() { s.signal(syscall.SIGSTOP) }
-func (s *server) thaw()   { s.signal(syscall.SIGCONT) }
+// freeze stops a member, without a word to anybody, until thaw. A signal takes its time to reach all threads (proc(5):
+// the state of each follows its name).
+func (s *server) freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	eventually(s.t, "a member that stands still", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid))
+		return err == nil && !slices.ContainsFunc(threads, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			return err == nil && !bytes.Contains(stat, []byte(") T "))
+		})
+	})
+}
+
+func (s *server) thaw() { s.signal(syscall.SIGCONT) }

@@ -23,6 +23,9 @@ import (
 // keep decides how the own lease is held, given what stands under its key.
 func (s *session) keep(now time.Time) step {
 	e, present := s.mirrored()
+	if present && e.fault == "" && e.record.Lease == s.own.tried {
+		s.own.lease = s.own.tried
+	}
 	if present && e.record.Modified > s.own.modified && e.record.TTLID == 0 && e.fault == "" && !s.foreign(e) {
 		s.own.reserved = true // an operator took it off its etcd lease
 	}
@@ -34,20 +37,20 @@ func (s *session) keep(now time.Time) step {
 	case !present && contested:
 		return step{verb: wait, conflict: s.conflict(rival)}
 	case !present:
-		return step{verb: create, lease: s.desired(), reserved: s.own.reserved}
+		return step{verb: create, lease: s.desired(now), reserved: s.own.reserved, conflict: s.unmoved(now)}
 	case s.foreign(e):
 		return step{verb: wait, conflict: s.conflict(e)}
 	case contested && rival.record.Created < e.record.Created:
 		return s.yield(e, rival)
 	case !s.own.established && s.second(e, now):
 		return step{verb: giveBack, lease: s.own.lease, record: stored(e)}
-	case s.outdated(e), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
-		return step{verb: write, lease: s.desired(), record: stored(e), reserved: s.own.reserved}
+	case s.outdated(e, now), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
+		return step{verb: write, lease: s.desired(now), record: stored(e), reserved: s.own.reserved, conflict: s.unmoved(now)}
 	case !s.settled(e):
 		return step{verb: wait}
 	}
 	s.own.established, s.own.modified = true, e.record.Modified
-	return step{verb: wait}
+	return s.stand(now)
 }
 
 // settled tells whether every key that is older than the own one would be seen.
@@ -89,18 +92,27 @@ func (s *session) yield(own, rival entry) step {
 	return st
 }
 
-// desired is the own lease as it should stand. It keeps its VNI when the configuration's changes: the device keeps it
-// until podlaned is started anew, and peers take no lease of another VNI than theirs.
-func (s *session) desired() subnet.Lease {
+// changed is the own lease as we are now. It keeps its VNI when the configuration's changes: the device keeps it until
+// podlaned is started anew, and peers take no lease of another VNI than theirs.
+func (s *session) changed() subnet.Lease {
 	n, own := s.network, s.own.lease
 	n.VXLAN.VNI = max(own.IPv4.VNI, own.IPv6.VNI)
 	return s.self.Lease(n, own.Pair(), own)
 }
 
+// desired is the own lease as it should stand. It keeps its public addresses where the new ones clash.
+func (s *session) desired(now time.Time) subnet.Lease {
+	l := s.changed()
+	if _, clash := s.clash(now); clash {
+		l.IPv4.PublicIP, l.IPv6.PublicIP = s.own.lease.IPv4.PublicIP, s.own.lease.IPv6.PublicIP
+	}
+	return l
+}
+
 // outdated tells whether the own entry must be written again: what it says, or the etcd lease it hangs on.
-func (s *session) outdated(e entry) bool {
+func (s *session) outdated(e entry, now time.Time) bool {
 	ttl := e.record.TTLID == s.own.ttl && s.own.ttl != 0 || e.record.TTLID == 0 && s.own.reserved
-	return e.fault != "" || e.record.Lease != s.desired() || !ttl
+	return e.fault != "" || e.record.Lease != s.desired(now) || !ttl
 }
 
 // foreign tells whether another node stands under our key. An entry that cannot be read is nobody's: we hold the key.

@@ -17,8 +17,9 @@ import (
 // larger page is asked for again in smaller ones, a watch that brings more ends and everything is listed.
 const maxMessage = 4 << 20
 
-// list reads everything under PREFIX/ in pages, all at the revision of the first: a whole mirror or an error.
-func (s *Store) list(ctx context.Context) (*mirror, error) {
+// list reads everything under PREFIX/ in pages, all at the revision of the first: a whole mirror or an error. It calls came
+// for each page, for many of them take long.
+func (s *Store) list(ctx context.Context, came func()) (*mirror, error) {
 	client, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -34,6 +35,7 @@ func (s *Store) list(ctx context.Context) (*mirror, error) {
 		if err != nil {
 			return nil, s.explain("list "+root, err)
 		}
+		came()
 		p.revision = resp.Header.Revision
 		for _, kv := range resp.Kvs {
 			if p.keysOnly {

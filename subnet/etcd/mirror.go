@@ -154,6 +154,16 @@ func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	return rival, found
 }
 
+// hanging tells whether a key hangs on an etcd lease; 0 is none.
+func (m *mirror) hanging(ttl int64) bool {
+	for _, e := range m.entries {
+		if ttl != 0 && e.record.TTLID == ttl {
+			return true
+		}
+	}
+	return false
+}
+
 // set is the whole lease set as others see it. What it returns shares nothing with the mirror.
 func (m *mirror) set() subnet.Set {
 	s := subnet.Set{Revision: m.revision, Junk: m.strange, Records: make([]subnet.Record, 0, len(m.entries))}

@@ -63,7 +63,7 @@ func TestListOfManyPages(t *testing.T) {
 	for _, size := range []int64{1, 2, 7, 23, 24, 500} {
 		store := etcd.open(t)
 		store.pageSize = size
-		m, err := store.list(t.Context())
+		m, err := store.list(t.Context(), func() {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,3 +20,30 @@ func backOff(failures int) time.Duration {
 }
 
 func jittered(d time.Duration) time.Time { return time.Now().Add(jitter(d)) }
+
+// rewriteGap is the least time between two writes of the own key, so that we never race whoever else writes it.
+const rewriteGap = 500 * time.Millisecond
+
+// freeTries is how often a node that joins may give a key back and take another at once. A hundred nodes that join at the
+// same moment need no more than two of them; who needs more would never come to an end, and must not keep etcd busy.
+const freeTries = 5
+
+// mayWrite tells whether the time for the step at hand has come, and if so puts off the next one.
+func (r *runner) mayWrite() bool {
+	now, established := time.Now(), r.session.own.established
+	if established {
+		r.returned = 0
+	}
+	gap := rewriteGap
+	switch {
+	case r.last.verb == putConfig:
+		return true
+	case !established && r.last.verb == giveBack:
+		r.returned++
+		gap += rand.N(rewriteGap) //nolint:gosec // no secret
+	case (established || r.returned > freeTries) && now.Before(r.writeAt):
+		return false
+	}
+	r.writeAt = now.Add(gap)
+	return true
+}

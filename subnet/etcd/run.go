@@ -65,6 +65,7 @@ type runner struct {
 	retryAt  time.Time // when to try again what etcd did not answer
 	tried    time.Time // the last time
 	writeAt  time.Time // when the own key may be written again
+	returned int       // how often in a row a key was given back before it was ours for sure
 	failures int       // in a row
 
 	unsure   subnet.Lease // it was written without an answer
@@ -127,70 +128,6 @@ func (r *runner) work(ctx context.Context) error {
 	return nil
 }
 
-// act executes what the session decides, until there is nothing left to do.
-func (r *runner) act(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if due(r.listAt) {
-			if err := r.list(ctx); err != nil {
-				return err
-			}
-		}
-		before := r.session.own.established
-		r.session.prune(time.Now())
-		r.last = r.session.next(time.Now())
-		if r.session.own.established != before {
-			r.dirty = true
-		}
-		if r.last.verb == wait {
-			if r.settle(ctx) {
-				continue
-			}
-			return nil
-		}
-		if r.last.verb != putConfig {
-			if r.session.own.established && time.Now().Before(r.writeAt) {
-				r.last.at = r.writeAt
-				return nil
-			}
-			r.writeAt = time.Now().Add(rewriteGap)
-		}
-		if err := r.execute(ctx, r.last); err != nil {
-			r.unsure = r.last.lease // it may have been done all the same
-			return err
-		}
-		r.answered()
-	}
-	return nil
-}
-
-// settle ends a round of decisions. It tells whether there is to be another one at once.
-func (r *runner) settle(ctx context.Context) (again bool) {
-	if asked := r.session.asking; asked.revision != 0 {
-		refused := errors.Is(r.last.err, ErrRefused)
-		if refused { // ask again from time to time: the other node may be gone
-			r.last.at = asked.until.Add(r.opts.CheckEvery)
-		}
-		if r.session.own.established || r.last.err != nil && !refused || refused && due(r.last.at) {
-			r.takeBack(ctx)
-			return refused
-		}
-	}
-	if e, present := r.session.mirrored(); present && !r.session.settled(e) {
-		r.last.at = r.writeAt.Add(settleTime)
-		if due(r.last.at) {
-			r.relist()
-			r.last.at = r.listAt
-		}
-	}
-	return false
-}
-
-// rewriteGap is the least time between two writes of the own key, so that we never race whoever else writes it.
-const rewriteGap = 500 * time.Millisecond
-
-// settleTime is how long the watch may take to bring back our own write before everything is listed again.
-const settleTime = 2 * time.Second
-
 // relist makes everything be listed again, at once but not more than once a second.
 func (r *runner) relist() {
 	if r.listAt.IsZero() {
@@ -205,7 +142,10 @@ func (r *runner) list(ctx context.Context) error {
 	forked, err := r.forked(ctx)
 	var m *mirror
 	if err == nil {
-		m, err = r.store.list(ctx)
+		m, err = r.store.list(ctx, func() {
+			r.answered()
+			r.report(r.err)
+		})
 	}
 	if err != nil {
 		r.listAt = time.Now()
@@ -217,7 +157,7 @@ func (r *runner) list(ctx context.Context) error {
 	if r.session.replace(m, forked, time.Now(), r.opts.Grace) && r.session.own.established {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
-	r.checkAt = jittered(r.opts.CheckEvery)
+	r.checkAt = r.checkIn()
 	r.follow(ctx)
 	return nil
 }
@@ -244,14 +184,18 @@ func (r *runner) wait(ctx context.Context) {
 }
 
 // become takes over a changed identity. Connections from an address that the node has no more would only time out, so a
-// changed address begins with new ones.
+// changed address begins with new ones, and what was asked about the old one means nothing for the new.
 func (r *runner) become(self subnet.Self) {
 	was := r.session.self
 	if self.Previous.IsZero() {
 		self.Previous = was.Previous
 	}
 	r.session.self = self
-	if self.PublicIP == was.PublicIP && self.PublicIPv6 == was.PublicIPv6 || r.client == nil {
+	if self.PublicIP == was.PublicIP && self.PublicIPv6 == was.PublicIPv6 {
+		return
+	}
+	r.session.asking = asking{}
+	if r.client == nil {
 		return
 	}
 	r.retryAt = time.Time{}

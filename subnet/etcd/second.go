@@ -8,20 +8,25 @@ import (
 
 // second tells whether a key that we have just created is the second with our public address: another node joined in the
 // same moment, and neither saw the other. It is given back, and we join once more; this time the other is there to be
-// asked. An older lease whose holder was asked and did not answer is no obstacle, and a pod subnet that our pods may use
-// is not given back.
+// asked. No obstacle is a lease that we would not ask about again: an older one whose holder was asked and did not answer,
+// or one of our own, which no longer fits the network. Nor is a pod subnet given back that our pods may use.
 func (s *session) second(own entry, now time.Time) bool {
 	if own.pair == s.self.Previous {
 		return false
 	}
-	asked := s.asking.claim(now)
 	for _, e := range s.mirror.entries {
-		silent := asked.Expired && e.record.Modified < asked.Revision
-		if e.fault == "" && e.record.Created < own.record.Created && !silent && sameAddress(e.record.Lease, s.own.lease) {
+		obstacle := e.fault == "" && e.record.Created < own.record.Created && !s.silent(e, now) && !s.self.Ours(e.record.Lease)
+		if obstacle && sameAddress(e.record.Lease, s.own.lease) {
 			return true
 		}
 	}
 	return false
+}
+
+// silent tells whether the holder of a lease was asked and has let the time for an answer pass.
+func (s *session) silent(e entry, now time.Time) bool {
+	asked := s.asking.claim(now)
+	return asked.Expired && e.record.Modified < asked.Revision
 }
 
 // sameAddress tells whether two leases share a public address.

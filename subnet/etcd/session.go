@@ -35,6 +35,7 @@ type session struct {
 // holding is the own lease as it was last written or adopted.
 type holding struct {
 	lease       subnet.Lease // zero: none
+	tried       subnet.Lease // the last that was to be written: where the answer was lost it may stand in etcd all the same
 	modified    int64        // revision
 	ttl         int64        // the etcd lease it hangs on
 	reserved    bool         // it hangs on none, and never expires
@@ -78,9 +79,19 @@ type step struct {
 	record   subnet.Record // as it stands: to write over or to delete
 	reserved bool          // lease is to hang on no etcd lease
 	conflict string
+	question question
 	err      error     // what stands in the way, until something changes
 	at       time.Time // when to look again though nothing changed; zero: never
 }
+
+// question is what became of the question to the holders of leases like ours.
+type question int
+
+const (
+	moot    question = iota // it is not needed any more
+	awaited                 // the answer is awaited
+	refused                 // a live holder has answered: it is to be asked again from time to time, for it may be gone then
+)
 
 // next decides what to do. It has no effects but to note what it concludes about the own lease, and is asked again after
 // every change.
@@ -133,12 +144,12 @@ func (s *session) join(now time.Time) step {
 	s.note = d.Warning
 	switch d.Verdict {
 	case subnet.Refuse:
-		return step{verb: wait, conflict: d.Warning, err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
+		return step{verb: wait, question: refused, conflict: d.Warning, err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
 	case subnet.Ask:
 		if s.asking.revision == 0 {
 			return step{verb: ask}
 		}
-		return step{verb: wait, at: s.asking.until}
+		return step{verb: wait, question: awaited, at: s.asking.until}
 	case subnet.TakeOver, subnet.Create:
 	}
 	return s.take(d, now)

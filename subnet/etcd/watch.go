@@ -36,13 +36,13 @@ func size(resp clientv3.WatchResponse) (bytes int64) {
 // at the revision itself is brought once more: a watch from after it is of a future revision, and gets no answer as long
 // as nothing is written (etcd pull request 20229). The goroutines are needed because the client's Watch and
 // RequestProgress themselves wait for etcd; stop awaits them.
-func (s *Store) watch(ctx context.Context, client *clientv3.Client, revision int64) *feed {
+func (s *Store) watch(ctx context.Context, client *clientv3.Client, revision int64, askEvery time.Duration) *feed {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	f := &feed{responses: make(chan clientv3.WatchResponse, maxResponses), cancel: cancel}
 	asker := make(chan struct{})
 	go func() {
 		defer close(asker)
-		askProgress(ctx, client)
+		askProgress(ctx, client, askEvery)
 	}()
 	go func() {
 		defer close(f.responses)
@@ -74,9 +74,9 @@ func (f *feed) take(resp clientv3.WatchResponse) (room bool) {
 }
 
 // askProgress asks as long as the watch lasts. Where etcd cannot be asked, its silence tells.
-func askProgress(ctx context.Context, client *clientv3.Client) {
+func askProgress(ctx context.Context, client *clientv3.Client, every time.Duration) {
 	for {
-		timer := time.NewTimer(jitter(askEvery))
+		timer := time.NewTimer(jitter(every))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -144,7 +144,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	r.feed.waiting.Add(-size(resp))
 	now := time.Now()
 	r.seen = now
-	if r.hearing.heard(now) {
+	if r.hearing.heard(resp, now) {
 		r.dirty = true
 	}
 	complete := r.session.mirror.revision

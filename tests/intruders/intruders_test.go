@@ -50,7 +50,7 @@ func TestIntruders(t *testing.T) {
 func (b *bed) noReversePathFilter(t *testing.T) {
 	t.Helper()
 	for _, n := range b.nodes {
-		for _, i := range []string{"all", "eth0", "cni0"} {
+		for _, i := range []string{"all", "eth0", "cni0", "podlane.1"} {
 			cluster.Run(t, n.Place, "sysctl -qw net/ipv4/conf/"+i+"/rp_filter=0")
 		}
 	}
@@ -79,7 +79,7 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 	n1, n2, intruder := b.nodes[0], b.nodes[1], b.pods[0][0]
 	for _, f := range families {
 		pod1, pod2 := listen(t, b.pods[0][1].Place, b.pods[0][1].Addrs[f]), listen(t, b.pods[1][1].Place, b.pods[1][1].Addrs[f])
-		agent := listen(t, n1.Place, addrs(n1)[f])
+		agent, gateway := listen(t, n1.Place, addrs(n1)[f]), listen(t, n1.Place, gateways(t, n1)[f])
 		nodeAt, otherAt, gatewayAt := addrs(n1)[f], addrs(n2)[f], gateways(t, n1)[f]
 		strangerAt, ownAt, peersPodAt := addrs(b.stranger)[f], intruder.Addrs[f], b.pods[1][0].Addrs[f]
 		worldAt := [...]netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:113::1")}[f]
@@ -99,6 +99,7 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 		vxlan("a host of the underlay that is no peer", b.stranger.Place, strangerAt, nodeAt, n1, "vxlan_not_from_a_peer")
 		vxlan("a host of the underlay, to the pods' gateway", b.stranger.Place, strangerAt, gatewayAt, n1, "vxlan_not_from_a_peer")
 		vxlan("a host beyond the underlay", b.Outside, worldAt, nodeAt, n1, "vxlan_not_from_a_peer")
+		vxlan("a peer, out of its tunnel", n2.Place, otherAt, gatewayAt, n1, [...]string{"vxlan_from_a_wrong_interface", "vxlan_not_from_a_peer"}[f])
 		vxlan("a pod, to its node", intruder.Place, ownAt, nodeAt, n1, "vxlan_from_a_pod")
 		vxlan("a pod, to its gateway", intruder.Place, ownAt, gatewayAt, n1, "vxlan_from_a_pod")
 		vxlan("a pod, to another node", intruder.Place, ownAt, otherAt, n1, "vxlan_from_a_pod")
@@ -114,7 +115,9 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 		plain("a pod as a host of the underlay, to its node's agent", intruder.Place, strangerAt, agent)
 		plain("a pod as a peer, to its node's agent", intruder.Place, otherAt, agent)
 		plain("a host of the underlay as a pod of another node", b.stranger.Place, peersPodAt, pod1)
+		plain("a host of the underlay as a pod of another node, to the pods' gateway", b.stranger.Place, peersPodAt, gateway)
 		plain("a host of the underlay as a pod of this node", b.stranger.Place, ownAt, pod1)
+		plain("a host of the underlay as a pod of this node, to its node's agent", b.stranger.Place, ownAt, agent)
 	}
 	return all
 }

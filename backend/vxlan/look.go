@@ -1,0 +1,53 @@
+package vxlan
+
+import (
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// What others have in the kernel that draws traffic away is told, not repaired, and to find it takes all routes: the kernel
+// lists those of one owner or one interface, but not those within a prefix, and a router may have a million. (To ask it for
+// the way to each peer, RTM_GETROUTE, would miss what takes single pods away.) So a look comes after the repair of both
+// families, it may fail, and where it takes long it is made seldom.
+
+// allowance is the time for looks: a hundredth of all time, of which a little can be saved up. Where a look took more, it
+// is below zero until that is made up for: after a second's look the next is not before a minute and a half. The zero
+// allowance is full.
+type allowance struct {
+	left time.Duration
+	at   time.Time // when that was left
+}
+
+const (
+	// lookShare is the part of all time that is for looks: one in so many.
+	lookShare = 100
+	// lookSaved is what can be saved up. Where a look takes a few milliseconds, as on any node that is no router, every
+	// pass has one, but for those of a storm.
+	lookSaved = 100 * time.Millisecond
+)
+
+// ready tells whether there is time for a look.
+func (a *allowance) ready(now time.Time) bool {
+	a.left = min(a.left+now.Sub(a.at)/lookShare, lookSaved)
+	a.at = now
+	return a.left > 0
+}
+
+func (a *allowance) spend(d time.Duration) { a.left -= d }
+
+// look says what draws traffic away, as those passes see it that ended well. Where there is no time for it, it says what it
+// said last.
+func (b *Backend) look(passes []*pass, peers []subnet.Lease) []string {
+	start := time.Now()
+	if !b.looks.ready(start) {
+		return b.notes
+	}
+	var n notes
+	for _, p := range passes {
+		p.note(&n, peers)
+	}
+	b.notes = n.all()
+	b.looks.spend(time.Since(start))
+	return b.notes
+}

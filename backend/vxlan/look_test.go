@@ -1,0 +1,151 @@
+package vxlan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// look is a pass that has time for a look.
+func (d *node) look(peers []subnet.Lease) backend.Report {
+	d.Helper()
+	d.backend.looks = allowance{}
+	return d.apply(peers)
+}
+
+func TestAllowance(t *testing.T) {
+	type look struct {
+		after, takes time.Duration // since the last step
+		ready        bool
+	}
+	const ms = time.Millisecond
+	for name, looks := range map[string][]look{
+		"short ones, one behind the other": {{0, ms, true}, {0, ms, true}, {ms, ms, true}},
+		"a long one":                       {{0, 2 * time.Second, true}, {ms, 0, false}, {187 * time.Second, 0, false}, {2 * time.Second, 0, true}},
+		"a long one after a long time":     {{time.Hour, time.Second, true}, {89 * time.Second, 0, false}, {2 * time.Second, 0, true}},
+		"a storm":                          {{0, 60 * ms, true}, {ms, 60 * ms, true}, {ms, 0, false}, {ms, 0, false}, {2 * time.Second, 0, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a allowance
+			now := time.Now()
+			for i, l := range looks {
+				now = now.Add(l.after)
+				if got := a.ready(now); got != l.ready {
+					t.Errorf("look %d: ready is %v; %s are left", i, got, a.left)
+				}
+				a.spend(l.takes)
+				now = now.Add(l.takes)
+			}
+		})
+	}
+}
+
+// TestShareOfTimeForLooks passes as fast as it can over looks of any length: they take a hundredth of the time.
+func TestShareOfTimeForLooks(t *testing.T) {
+	for _, takes := range []time.Duration{100 * time.Microsecond, 10 * time.Millisecond, 3 * time.Second} {
+		var a allowance
+		var spent time.Duration
+		start := time.Now()
+		now := start
+		for now.Sub(start) < time.Hour {
+			if a.ready(now) {
+				a.spend(takes)
+				spent += takes
+				now = now.Add(takes)
+			}
+			now = now.Add(10 * time.Millisecond)
+		}
+		if most := now.Sub(start)/lookShare + lookSaved + takes; spent > most || spent < time.Minute/2 {
+			t.Errorf("looks of %s took %s of an hour, want at most %s", takes, spent, most)
+		}
+	}
+}
+
+// Where looks take long a pass repairs without one, and says what the last one found.
+func TestPassWithoutALook(t *testing.T) {
+	d := newNode(t, network(t, configBoth, ""))
+	if notes := d.apply(named(3)).Notes; len(notes) != 0 {
+		t.Fatalf("notes %q", notes)
+	}
+	d.run("ip route add 10.5.3.0/25 via 198.18.0.9")
+	d.run("ip route del 10.5.2.0/24")
+	d.backend.looks.spend(time.Minute)
+	r := d.apply(named(3))
+	wantOps(t, r.Ops, "add "+ours+" (drift)")
+	if len(r.Notes) != 0 {
+		t.Errorf("looked though there was no time: %q", r.Notes)
+	}
+	want := []string{"route 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); " +
+		"remove it: ip route del 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot"}
+	if got := d.look(named(3)).Notes; !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if left := d.backend.looks.left; left >= lookSaved {
+		t.Errorf("the look cost nothing: %s are left", left)
+	}
+	d.run("ip route del 10.5.3.0/25")
+	d.backend.looks.spend(time.Minute)
+	if got := d.apply(named(3)).Notes; !slices.Equal(got, want) {
+		t.Errorf("without a look: %q\nwant %q", got, want)
+	}
+	if got := d.look(named(3)).Notes; len(got) != 0 {
+		t.Errorf("the route has gone: %q", got)
+	}
+}
+
+// A kernel that does not let us look has all that is ours nevertheless. No kernel here refuses, so a socket does that is none.
+func TestLookThatFails(t *testing.T) {
+	d := newNode(t, network(t, configBoth, ""))
+	var passes []*pass
+	for _, f := range subnet.Families {
+		p := &pass{family: f, name: "podlane.1", network: d.backend.network.Range(f).Prefix, w: writer{conn: new(rtnl.Conn)}}
+		passes = append(passes, p)
+	}
+	got := d.backend.look(passes, leases(4))
+	want := []string{
+		"cannot see which IPv4 routes take traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
+		"cannot see which IPv4 rules take traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
+	}
+	for _, w := range slices.Clone(want) {
+		want = append(want, strings.Replace(w, "IPv4", "IPv6", 1))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	var n notes
+	passes[0].noteTables(&n, []rule{{priority: 7, action: actionTable, table: 9, suppress: -1}})
+	if got, want := n.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// A repair asks for our routes alone: the kernel passes over those of others.
+func TestKernelFiltersRoutes(t *testing.T) {
+	d := newNode(t, network(t, configBoth, ""))
+	d.run("ip route add 10.9.0.0/24 via 198.18.0.9")
+	d.run("ip -6 route add fd00:9::/64 via 2001:db8::9")
+	d.apply(leases(4))
+	for _, f := range subnet.Families {
+		for owner, want := range map[uint8][2]int{protocol: {3, 3}, unix.RTPROT_UNSPEC: {5, 100}} {
+			seen := 0
+			err := d.Do(func() error {
+				conn, err := rtnl.Dial()
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				return dumpOnce(conn, "routes", askRoutes(f, unix.RT_TABLE_MAIN, owner), func(rtnl.Message) { seen++ })
+			})
+			if err != nil || seen < want[0] || seen > want[1] {
+				t.Errorf("%s routes of owner %d: %d, want %d to %d; %v", f, owner, seen, want[0], want[1], err)
+			}
+		}
+	}
+}

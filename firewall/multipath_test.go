@@ -1,0 +1,75 @@
+package firewall
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// The addresses by which two machines know each other that share two links, as where each runs a routing daemon.
+var (
+	nodeLoopback = [...]string{"198.18.10.1", "2001:db8:10::1"}
+	peerLoopback = [...]string{"198.18.10.2", "2001:db8:10::2"}
+)
+
+var multipath = without(func(r *Rules) {
+	r.Peers = nil
+	for _, a := range peerLoopback {
+		r.Peers = append(r.Peers, netip.MustParseAddr(a))
+	}
+})
+
+// newMultipathWires is wires with a second link between the node and the outside, and those addresses on their loopback
+// devices.
+func newMultipathWires(t *testing.T) (w wires, ours [len(subnet.Families)]arrivals) {
+	w = newWires(t)
+	w.node.sh("ip link add eth1 type veth peer name eth1 netns outside")
+	for i, n := range []*node{w.node, w.outside} {
+		at := i + 1
+		n.sh(fmt.Sprintf(`
+ip link set lo up; ip link set eth1 up
+ip addr add 198.18.1.%d/24 dev eth1; ip addr add 2001:db8:1::%[1]d/64 dev eth1 nodad
+ip addr add 198.18.10.%[1]d/32 dev lo; ip addr add 2001:db8:10::%[1]d/128 dev lo
+sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.eth1.rp_filter=0`, at))
+	}
+	w.node.sh("sysctl -qw net.ipv4.conf.pod0.rp_filter=0; ping -c1 -W5 198.18.1.2; ping -c1 -W5 2001:db8:1::2")
+	for f := range subnet.Families {
+		ours[f] = w.node.tunnel(1, nodeLoopback[f])
+		w.outside.sh("ping -c1 -W5 " + nodeAt[f])
+		w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+	}
+	return w, ours
+}
+
+// The peer sends by one link as by the other, whichever it is that the kernel answers by.
+func TestVXLANByAllLinksOfAMultipathRoute(t *testing.T) {
+	w, ours := newMultipathWires(t)
+	w.node.apply(multipath)
+	for _, kind := range []struct{ name, routes string }{
+		{"next hops", `
+ip route add 198.18.10.2 nexthop via 198.18.0.2 nexthop via 198.18.1.2
+ip route add 2001:db8:10::2 nexthop via 2001:db8::2 nexthop via 2001:db8:1::2`},
+		{"next hop group", `
+ip route del 198.18.10.2; ip route del 2001:db8:10::2
+ip nexthop add id 1 via 198.18.0.2 dev eth0; ip nexthop add id 2 via 198.18.1.2 dev eth1; ip nexthop add id 3 group 1/2
+ip nexthop add id 4 via 2001:db8::2 dev eth0; ip nexthop add id 5 via 2001:db8:1::2 dev eth1; ip nexthop add id 6 group 4/5
+ip route add 198.18.10.2 nhid 3; ip route add 2001:db8:10::2 nhid 6`},
+	} {
+		w.node.sh(kind.routes)
+		for f, family := range subnet.Families {
+			for i, by := range [][2]string{{"198.18.0.1", "2001:db8::1"}, {"198.18.1.1", "2001:db8:1::1"}} {
+				t.Run(fmt.Sprintf("%s %s eth%d", family, kind.name, i), func(t *testing.T) {
+					w.in(t)
+					w.outside.sh(fmt.Sprintf("ip route replace %s via %s", nodeLoopback[f], by[f]))
+					passes(t, w.outside.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+				})
+			}
+			t.Run(fmt.Sprintf("%s %s a pod", family, kind.name), func(t *testing.T) {
+				w.in(t)
+				w.node.drops(multipath, "pod_source_forged", w.pod.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+			})
+		}
+	}
+}

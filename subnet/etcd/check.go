@@ -1,0 +1,80 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// check asks etcd whether it still is where the mirror is: its revision, our own key, the lease written last, and how
+// many keys there are. It is for what a watch does not tell: that etcd lost data and the watch is on a revision that does
+// not exist. A difference can also mean that the watch is a moment behind; listing again is right for both.
+func (r *runner) check(ctx context.Context) error {
+	s := &r.session
+	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
+	defer cancel()
+	newest, written := s.mirror.newest()
+	all := r.store.leaseKey("")
+	ops := []clientv3.Op{
+		clientv3.OpGet(all, clientv3.WithPrefix(), clientv3.WithCountOnly()),
+		clientv3.OpGet(r.store.leaseKey(newest), clientv3.WithKeysOnly()),
+	}
+	own, held := s.mirrored()
+	if held {
+		ops = append(ops, clientv3.OpGet(r.store.leaseKey(s.own.key()), clientv3.WithKeysOnly()))
+	}
+	resp, err := r.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return r.store.explain("check leases", err)
+	}
+	r.answered()
+	r.checkAt = r.checkIn()
+	modified := func(i int) int64 {
+		if kvs := resp.Responses[i].GetResponseRange().GetKvs(); len(kvs) > 0 {
+			return kvs[0].ModRevision
+		}
+		return 0
+	}
+	if resp.Header.Revision < s.seen || resp.Responses[0].GetResponseRange().GetCount() != s.mirror.keys() ||
+		modified(1) != written || held && modified(2) != own.record.Modified {
+		r.relist()
+		return nil
+	}
+	s.seen = resp.Header.Revision
+	r.hearing.checked(time.Now())
+	return nil
+}
+
+// forked tells whether etcd at the mirror's own revision was not as the mirror is. Then it went back to a backup, and has
+// come past the revision that we saw by another way: revisions do not tell. Where that history is compacted nobody knows.
+func (r *runner) forked(ctx context.Context) (bool, error) {
+	m := r.session.mirror
+	if m == nil || len(m.gone) > 0 {
+		return false, nil
+	}
+	newest, written := m.newest()
+	if written > m.revision { // of our own write the watch has not told yet
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
+	defer cancel()
+	at := clientv3.WithRev(m.revision)
+	resp, err := r.client.Txn(ctx).Then(
+		clientv3.OpGet(r.store.leaseKey(""), clientv3.WithPrefix(), clientv3.WithCountOnly(), at),
+		clientv3.OpGet(r.store.leaseKey(newest), clientv3.WithKeysOnly(), at),
+	).Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return true, nil
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return false, nil
+	case err != nil:
+		return false, r.store.explain("read history", err)
+	}
+	kvs := resp.Responses[1].GetResponseRange().GetKvs()
+	same := resp.Responses[0].GetResponseRange().GetCount() == m.keys() && (written == 0 || len(kvs) == 1 && kvs[0].ModRevision == written)
+	return !same, nil
+}

@@ -1,0 +1,63 @@
+package intruders
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Between a pod and another node's address on the underlay packets take one way by the overlay and the other plainly by
+// the underlay, bearing the pod's address: its answers where its node masquerades, and else all it sends.
+func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
+	for _, masquerade := range []bool{true, false} {
+		t.Run(fmt.Sprintf("masquerade %v", masquerade), func(t *testing.T) {
+			l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, NodeEnv: func(int) []string {
+				return []string{"PODLANE_RESYNC=1s", fmt.Sprintf("PODLANE_IP_MASQ=%v", masquerade)}
+			}})
+			cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+			b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+			b.start(t)
+			b.noReversePathFilter(t)
+			pod, node := b.pods[0][0], b.nodes[1]
+			for _, f := range families {
+				expectAnswers(t, node.Place, addrs(node)[f], pod.Addrs[f])
+				expectAnswers(t, pod.Place, pod.Addrs[f], addrs(node)[f])
+			}
+			for _, i := range b.forgedOnTheUnderlay(t) {
+				t.Run(i.name, i.dropped)
+			}
+		})
+	}
+}
+
+// expectAnswers expects an answer to each of a few pings from one address to another.
+func expectAnswers(t *testing.T, p *lab.Place, from, to netip.Addr) {
+	t.Helper()
+	if out := cluster.Run(t, p, fmt.Sprintf("ping -q -c%d -i0.05 -W5 -I %s %s", few, from, to)); !strings.Contains(out, " 0% packet loss") {
+		t.Error(out)
+	}
+}
+
+// forgedOnTheUnderlay is plain packets of the stranger that bear pods' addresses: another node's to a pod and to the
+// gateway of the pods, and the node's own to its agents.
+func (b *bed) forgedOnTheUnderlay(t *testing.T) (all []intrusion) {
+	t.Helper()
+	n := b.nodes[0]
+	for _, f := range families {
+		pod, far := b.pods[0][0].Addrs[f], b.pods[1][0].Addrs[f]
+		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", pod, addrs(n)[f]))
+		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", gateways(t, n)[f], addrs(n)[f]))
+		plain := func(name string, p *lab.Place, as, to netip.Addr) {
+			at := listen(t, p, to)
+			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), b.stranger.Place, as, at.at, numbered(1), at, n, "pod_source_forged"})
+		}
+		plain("as another node's pod, to a pod", b.pods[0][0].Place, far, pod)
+		plain("as another node's pod, to the gateway", n.Place, far, gateways(t, n)[f])
+		plain("as this node's pod, to its agent", n.Place, pod, addrs(n)[f])
+	}
+	return all
+}
