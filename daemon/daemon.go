@@ -30,8 +30,9 @@ type daemon struct {
 	store    *etcd.Store
 	firewall firewall.Firewall
 
-	started bool   // systemd has been told
-	next    config // after errReload
+	started  bool   // systemd has been told
+	reloaded bool   // it had been told before the configuration was read again
+	next     config // after errReload
 }
 
 // runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
@@ -48,14 +49,15 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
-	for {
+	for started := false; ; {
 		d := newDaemon(c, newLogger(c, io.err))
+		d.reloaded = started
 		err := d.run(ctx, reloads)
 		if !errors.Is(err, errReload) {
 			return err
 		}
 		d.log.Info(err)
-		c = d.next
+		c, started = d.next, d.started
 	}
 }
 

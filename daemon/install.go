@@ -10,7 +10,6 @@ import (
 	goversion "go/version"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"golang.org/x/mod/semver"
 
@@ -94,6 +93,11 @@ func keep(have, ours []byte) string {
 	if err != nil {
 		return ""
 	}
+	return prefer(a, b)
+}
+
+// prefer tells why the program a is to stay where b could take its place, if it is.
+func prefer(a, b *buildinfo.BuildInfo) string {
 	switch {
 	case a.Path != b.Path:
 		return fmt.Sprintf("it is another program, %s; remove it to have it replaced", a.Path)
@@ -105,7 +109,7 @@ func keep(have, ours []byte) string {
 
 // newer tells whether a is a newer build than b of the same program. Where the release is not told, or is the same, the
 // toolchain decides: it is told always, and a later one does not build an earlier release.
-func newer(a, b *debug.BuildInfo) bool {
+func newer(a, b *buildinfo.BuildInfo) bool {
 	if x, y := release(a), release(b); semver.IsValid(x) && semver.IsValid(y) && semver.Compare(x, y) != 0 {
 		return semver.Compare(x, y) > 0
 	}
@@ -114,4 +118,4 @@ func newer(a, b *debug.BuildInfo) bool {
 
 // release is the version of a program's module. A distribution's build and that of a tree without version control have
 // none.
-func release(b *debug.BuildInfo) string { return cmp.Or(b.Main.Version, "(devel)") }
+func release(b *buildinfo.BuildInfo) string { return cmp.Or(b.Main.Version, "(devel)") }

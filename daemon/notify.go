@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (d *daemon) notify(ctx context.Context) error {
 		if status := "STATUS=" + s.line(); status != told {
 			words, told = append(words, status), status
 		}
-		if !d.started && (s.NodeFile || time.Since(began) > patience) {
+		if !d.started && (d.reloaded || s.NodeFile || time.Since(began) > patience) {
 			words, d.started = append(words, systemd.SdNotifyReady), true
 		}
 		if d.board.idle() < stuck {
@@ -49,14 +50,15 @@ func (d *daemon) notify(ctx context.Context) error {
 	}
 }
 
-// line is the status in one line.
+// line is the status in one line: the first problem, which is why a check fails, or the first check where there is none.
 func (s status) line() string {
-	for _, c := range s.Checks {
-		if !c.OK {
-			return fmt.Sprintf("not ready: %s: %s", c.Name, firstLine(c.Detail))
-		}
-	}
-	if len(s.Problems) > 0 {
+	failed := slices.IndexFunc(s.Checks, func(c check) bool { return !c.OK })
+	switch {
+	case failed >= 0 && len(s.Problems) > 0:
+		return "not ready: " + firstLine(s.Problems[0])
+	case failed >= 0:
+		return fmt.Sprintf("not ready: %s: %s", s.Checks[failed].Name, firstLine(s.Checks[failed].Detail))
+	case len(s.Problems) > 0:
 		return "ready, with problems: " + firstLine(s.Problems[0])
 	}
 	return fmt.Sprintf("ready: pod subnet %s, %d peers", join(s.Lease.Subnet), len(s.Peers))

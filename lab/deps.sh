@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs from Debian what the lab and the tests run, where it is missing. Says nothing when all is there. Arguments
-# are further commands that are needed, each in the package of its own name.
+# are further commands that are needed, each in the package of its own name, or as COMMAND=PACKAGE.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -16,7 +16,7 @@ need nft nftables
 need iptables iptables
 need sysctl procps
 need setpriv util-linux
-for command; do need "$command" "$command"; done
+for command; do need "${command%%=*}" "${command#*=}"; done
 
 [ -n "$missing" ] || exit 0
 # shellcheck disable=SC2086 # a list of words

@@ -42,6 +42,21 @@ func (s *Store) SetConfig(ctx context.Context, raw []byte) error {
 	return s.swapConfig(ctx, raw, revision)
 }
 
+// AddConfig writes the network configuration where there is none, after checking it. One that is there stays, and is
+// returned.
+func (s *Store) AddConfig(ctx context.Context, raw []byte) (have []byte, err error) {
+	if _, _, err := subnet.ParseNetwork(raw); err != nil {
+		return nil, err
+	}
+	have, _, err = s.Config(ctx)
+	if errors.Is(err, ErrNoConfig) {
+		if err = s.swapConfig(ctx, raw, 0); errors.Is(err, ErrConfigChanged) { // by another node, just now
+			have, _, err = s.Config(ctx)
+		}
+	}
+	return have, err
+}
+
 // swapConfig writes the configuration if it still is the one of that revision; 0: if there is none.
 func (s *Store) swapConfig(ctx context.Context, raw []byte, revision int64) error {
 	client, err := s.connect(ctx)

@@ -1,0 +1,93 @@
+// podlane-kube goes with podlaned where Kubernetes runs it. Beside podlaned on each node it tells the API server whether
+// pods have a network there; once in a cluster it can give back the leases of nodes that were deleted. Nothing that it does
+// or fails to do touches the overlay.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"k8s.io/klog/v2"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(run()) }
+
+// exit codes
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
+	defer stop()
+	klog.LogToStderr(false) // what the Kubernetes client has to say comes as errors, and is said once
+	klog.SetOutput(io.Discard)
+	return command(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+}
+
+// commands in the order in which help shows them.
+var commands = []struct {
+	name, help string
+	run        func(ctx context.Context, c config, log *logrus.Logger) error
+}{
+	{"node", "beside podlaned: keep the Node's condition NetworkUnavailable right", runNode},
+	{"release", "once in a cluster: give back the leases of nodes that were deleted", runRelease},
+}
+
+func command(ctx context.Context, args, environ []string, out, log io.Writer) int {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	if name == "version" {
+		fmt.Fprintf(out, "podlane-kube %s\n", version)
+		return exitOK
+	}
+	for _, cmd := range commands {
+		if cmd.name != name {
+			continue
+		}
+		c, err := loadConfig(name, args[1:], environ, out)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return exitOK
+		case err != nil:
+			fmt.Fprintf(log, "podlane-kube: %v\n", err)
+			return exitUsage
+		}
+		if err := cmd.run(ctx, c, newLogger(log)); err != nil {
+			fmt.Fprintf(log, "podlane-kube: %v\n", err)
+			return exitError
+		}
+		return exitOK
+	}
+	usage(log)
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintf(w, "podlane-kube %s\n\nUsage: podlane-kube COMMAND [FLAGS]\n\nCommands:\n", version)
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-9s%s\n", c.name, c.help)
+	}
+	fmt.Fprintf(w, "  %-9s%s\n", "version", "print the version")
+}
+
+func newLogger(w io.Writer) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(w)
+	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	return log
+}

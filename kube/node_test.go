@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/typed/core/v1"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// deadline bounds every wait for a condition.
+const deadline = 20 * time.Second
+
+// record is a log that can be read while it is written.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	end, tick := time.After(deadline), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("not: %s", what)
+		}
+	}
+}
+
+// plain lists and watches as all servers did before Kubernetes 1.32: the fake one cannot stream a list.
+type plain struct{ v1.NodeInterface }
+
+func (plain) IsWatchListSemanticsUnSupported() bool { return true }
+
+// startCompanion runs a companion of the Node n1 until the test ends.
+func startCompanion(t *testing.T, api *fake.Clientset, dir string, started time.Time) *record {
+	t.Helper()
+	text := &record{}
+	log := newLogger(text)
+	n := &companion{config: config{nodeName: "n1", runDir: dir}, nodes: plain{api.CoreV1().Nodes()}, said: newSaid(log), log: log, started: started}
+	runs(t, n.run)
+	return text
+}
+
+// runs runs a job until the test ends.
+func runs(t *testing.T, job func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- job(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func nodeWith(podCIDR string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+	if podCIDR != "" {
+		n.Spec.PodCIDR, n.Spec.PodCIDRs = podCIDR, []string{podCIDR}
+	}
+	return n
+}
+
+func networkUnavailable(t *testing.T, api *fake.Clientset) corev1.NodeCondition {
+	t.Helper()
+	node, err := api.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable {
+			return c
+		}
+	}
+	return corev1.NodeCondition{}
+}
+
+func awaitStatus(t *testing.T, api *fake.Clientset, want corev1.ConditionStatus) corev1.NodeCondition {
+	t.Helper()
+	until(t, "NetworkUnavailable is "+string(want), func() bool { return networkUnavailable(t, api).Status == want })
+	return networkUnavailable(t, api)
+}
+
+func TestNodeComesUp(t *testing.T) {
+	api, dir := fake.NewClientset(nodeWith("10.244.1.0/24")), answering(t, "[-] lease: none yet\nnot ready\n")
+	log := startCompanion(t, api, dir, time.Now().Add(-patience))
+	if c := awaitStatus(t, api, corev1.ConditionTrue); c.Reason != reasonDown || !strings.Contains(c.Message, "lease: none yet") {
+		t.Errorf("condition %v", c)
+	}
+	writeNodeFile(t, dir, "")
+	c := awaitStatus(t, api, corev1.ConditionFalse)
+	if c.Reason != reasonUp || !strings.Contains(c.Message, "10.5.34.0/24") || !strings.Contains(c.Message, "podCIDR 10.244.1.0/24") {
+		t.Errorf("condition %v", c)
+	}
+	if got := strings.Count(log.String(), "level=warning"); got != 1 || !strings.Contains(log.String(), "--allocate-node-cidrs=false") {
+		t.Errorf("podCIDR is not explained once; the log:\n%s", log)
+	}
+}
+
+func TestConditionOfSomebodyElseIsPutRight(t *testing.T) {
+	api, dir := fake.NewClientset(nodeWith("")), t.TempDir()
+	writeNodeFile(t, dir, "")
+	startCompanion(t, api, dir, time.Now())
+	awaitStatus(t, api, corev1.ConditionFalse)
+	node := nodeWith("")
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue, Reason: "NoRouteCreated"}}
+	if _, err := api.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, api, corev1.ConditionFalse)
+}
+
+func TestAPIServerThatRefusesIsSaidOnceAndTriedAgain(t *testing.T) {
+	api, dir := fake.NewClientset(nodeWith("")), t.TempDir()
+	writeNodeFile(t, dir, "")
+	var mu sync.Mutex
+	refusals, refuse := 0, true
+	api.PrependReactor("patch", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if refuse {
+			refusals++
+			return true, nil, errors.New("no")
+		}
+		return false, nil, nil
+	})
+	log := startCompanion(t, api, dir, time.Now())
+	until(t, "three refusals", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		refuse = refusals < 3
+		return !refuse
+	})
+	awaitStatus(t, api, corev1.ConditionFalse)
+	until(t, "well again", func() bool { return strings.Contains(log.String(), "well again") })
+	if got := strings.Count(log.String(), "level=warning"); got != 1 {
+		t.Errorf("said %d times:\n%s", got, log)
+	}
+}
+
+func TestPodlanedIsGivenTimeToComeUp(t *testing.T) {
+	api := fake.NewClientset(nodeWith(""))
+	log := logrus.New()
+	began := time.Unix(1000, 0)
+	n := &companion{config: config{nodeName: "n1", runDir: t.TempDir()}, nodes: api.CoreV1().Nodes(), said: newSaid(log), log: log, started: began}
+	n.pass(t.Context(), nodeWith(""), began.Add(patience-1))
+	if c := networkUnavailable(t, api); c.Status != "" {
+		t.Errorf("condition %v before podlaned could come up", c)
+	}
+	n.pass(t.Context(), nodeWith(""), began.Add(patience))
+	if c := networkUnavailable(t, api); c.Status != corev1.ConditionTrue {
+		t.Errorf("condition %v", c)
+	}
+}
+
+func TestPauseGrowsToALimit(t *testing.T) {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: maxPause, 1000: maxPause} {
+		if got := pause(failures); got != want {
+			t.Errorf("after %d failures %v, want %v", failures, got, want)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/etcd"
+)
+
+// compareEvery is how often all leases are compared with all Nodes.
+const compareEvery = 30 * time.Second
+
+// leases is what of the lease store is used here.
+type leases interface {
+	Leases(ctx context.Context) (subnet.Set, error)
+	Release(ctx context.Context, records []subnet.Record, answer time.Duration) ([]subnet.Record, error)
+}
+
+var _ leases = (*etcd.Store)(nil)
+
+// releaser gives back the leases of nodes that were deleted.
+type releaser struct {
+	grace     time.Duration
+	nodes     metadata.ResourceInterface
+	leases    leases
+	said      *said
+	log       logrus.FieldLogger
+	deadlines deadlines
+}
+
+// runRelease runs until ctx ends.
+func runRelease(ctx context.Context, c config, log *logrus.Logger) error {
+	rest, err := apiConfig(c.kubeconfig)
+	if err != nil {
+		return err
+	}
+	client, err := metadata.NewForConfig(rest)
+	if err != nil {
+		return fmt.Errorf("make a client of the API server: %w", err)
+	}
+	store, err := c.openStore()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	log.Infof("podlane-kube %s releases the leases of nodes that are deleted; of those it never saw, after %s", version, c.grace)
+	r := &releaser{grace: c.grace, nodes: nodesOf(client), leases: store, said: newSaid(log), log: log}
+	return r.run(ctx)
+}
+
+// nodesOf is the cluster's Nodes, of which the metadata is enough here.
+func nodesOf(client metadata.Interface) metadata.ResourceInterface {
+	return client.Resource(corev1.SchemeGroupVersion.WithResource("nodes"))
+}
+
+func (r *releaser) run(ctx context.Context) error {
+	informer := follow(r.nodes, "", &metav1.PartialObjectMetadata{}, r.said)
+	changed := newKicks()
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { changed.kick() }}); err != nil {
+		return fmt.Errorf("watch the Nodes: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		informer.RunWithContext(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return nil // ctx has ended
+		}
+		for ctx.Err() == nil {
+			r.pass(ctx, namesOf(informer.GetStore()), time.Now())
+			changed.wait(ctx, compareEvery)
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+func namesOf(store cache.Store) map[string]bool {
+	names := map[string]bool{}
+	for _, name := range store.ListKeys() {
+		names[name] = true
+	}
+	return names
+}
+
+// pass compares all leases with all Nodes, and releases what is due.
+func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Time) {
+	set, err := r.leases.Leases(ctx)
+	if !r.said.check("etcd", err) {
+		return
+	}
+	var due []subnet.Record
+	r.deadlines, due = r.deadlines.next(nodes, set, r.grace, now)
+	if due = r.confirm(ctx, due); len(due) == 0 {
+		return
+	}
+	released, err := r.leases.Release(ctx, due, 0)
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	r.said.check("etcd", err)
+	for _, lease := range released {
+		r.log.Infof("released the lease %s: its Node is gone", lease.Lease)
+	}
+}
+
+// confirm asks the API server itself for each Node whose lease is due: what the watch has brought may be old. Only its own
+// word that there is none counts.
+func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []subnet.Record) {
+	for _, lease := range due {
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		_, err := r.nodes.Get(call, lease.Node.Name, metav1.GetOptions{})
+		cancel()
+		if apierrors.IsNotFound(err) {
+			gone, err = append(gone, lease), nil
+		}
+		r.said.check(apiServer, err)
+	}
+	return gone
+}

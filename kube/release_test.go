@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// store is a lease store whose holders are all gone. Its own tests show that the real one asks them.
+type store struct {
+	mu    sync.Mutex
+	set   subnet.Set
+	err   error
+	looks int
+}
+
+func (s *store) Leases(context.Context) (subnet.Set, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	return subnet.Set{Records: slices.Clone(s.set.Records)}, s.err
+}
+
+func (s *store) Release(_ context.Context, records []subnet.Record, _ time.Duration) ([]subnet.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set.Records = slices.DeleteFunc(s.set.Records, func(r subnet.Record) bool { return slices.Contains(records, r) })
+	return records, s.err
+}
+
+func (s *store) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return namesIn(s.set.Records)
+}
+
+func (s *store) looked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks > 0
+}
+
+func (s *store) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func metadataOf(t *testing.T, names ...string) *fake.FakeMetadataClient {
+	t.Helper()
+	scheme := fake.NewTestScheme()
+	if err := metav1.AddMetaToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	var objects []runtime.Object
+	for _, name := range names {
+		objects = append(objects, &metav1.PartialObjectMetadata{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: name},
+		})
+	}
+	return fake.NewSimpleMetadataClient(scheme, objects...)
+}
+
+// plainMetadata is as plain is.
+type plainMetadata struct{ metadata.ResourceInterface }
+
+func (plainMetadata) IsWatchListSemanticsUnSupported() bool { return true }
+
+func startReleaser(t *testing.T, api *fake.FakeMetadataClient, s *store, grace time.Duration) *record {
+	t.Helper()
+	text := &record{}
+	log := newLogger(text)
+	r := &releaser{grace: grace, nodes: plainMetadata{nodesOf(api)}, leases: s, said: newSaid(log), log: log}
+	runs(t, r.run)
+	return text
+}
+
+func deleteNode(t *testing.T, api *fake.FakeMetadataClient, name string) {
+	t.Helper()
+	if err := nodesOf(api).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func watching(api *fake.FakeMetadataClient) func() bool {
+	return func() bool {
+		return slices.ContainsFunc(api.Actions(), func(a clienttesting.Action) bool { return a.GetVerb() == "watch" })
+	}
+}
+
+func TestLeaseOfADeletedNodeIsReleased(t *testing.T) {
+	api, s := metadataOf(t, "n1", "n2"), &store{set: setOf(leaseOf(1, "n1"), leaseOf(2, "n2"), leaseOf(3, "before"))}
+	log := startReleaser(t, api, s, time.Hour)
+	until(t, "watching", watching(api))
+	until(t, "the first look is over", s.looked)
+	deleteNode(t, api, "n2")
+	until(t, "n2's lease is released", func() bool { return slices.Equal(s.names(), []string{"n1", "before"}) })
+	until(t, "said", func() bool { return strings.Contains(log.String(), "released the lease 10.5.2.0/24 of n2") })
+}
+
+func TestLeaseOfANodeThatTheServerKnowsIsKept(t *testing.T) {
+	api, s := metadataOf(t, "n1", "n2"), &store{set: setOf(leaseOf(2, "n2"))}
+	log := newLogger(&record{})
+	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r.pass(t.Context(), nodesNamed("n1"), time.Now()) // as an old view of the Nodes has it
+	if got := s.names(); len(got) != 1 {
+		t.Errorf("left %q", got)
+	}
+	deleteNode(t, api, "n2")
+	r.deadlines = deadlines{}
+	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	if got := s.names(); len(got) != 0 {
+		t.Errorf("left %q", got)
+	}
+}
+
+func TestServerThatDoesNotKnowKeepsTheLease(t *testing.T) {
+	api, s := metadataOf(t, "n1"), &store{set: setOf(leaseOf(2, "n2"))}
+	api.PrependReactor("get", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("etcdserver: no leader")
+	})
+	text := &record{}
+	log := newLogger(text)
+	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "no leader") {
+		t.Errorf("left %q; the log: %s", got, text)
+	}
+}
+
+func TestEtcdThatIsAwayIsSaidOnce(t *testing.T) {
+	api, s := metadataOf(t, "n1"), &store{set: setOf(leaseOf(2, "n2"))}
+	text := &record{}
+	log := newLogger(text)
+	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	s.fail(errors.New("etcd does not answer"))
+	for range 3 {
+		r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	}
+	if got := strings.Count(text.String(), "level=warning"); got != 1 || len(s.names()) != 1 {
+		t.Errorf("said %d times, left %q", got, s.names())
+	}
+	s.fail(nil)
+	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	if len(s.names()) != 0 || !strings.Contains(text.String(), "well again") {
+		t.Errorf("left %q; the log: %s", s.names(), text)
+	}
+}
