@@ -3,25 +3,35 @@ export CGO_ENABLED ?= 0
 export PATH := $(PATH):/usr/sbin:/sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
-.PHONY: help build deps lab test soak lint bench dist clean
+.PHONY: help build deps lab test test-kubernetes soak lint bench dist image clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 build: bin/cni/bridge ## build podlaned, podlane-cni, the lab and the standard CNI plugins into bin/
 	$(BUILD) -o bin/podlaned ./daemon
 	$(BUILD) -o bin/podlane-cni ./cni-shim
+	$(BUILD) -o bin/podlane-kube ./kube
 	$(BUILD) -o bin/lab ./lab/cmd
 bin/cni/bridge: tools/cni/go.mod
 	@mkdir -p bin/cni && cd tools/cni && go build -trimpath -ldflags "-s -w" -o ../../bin/cni/ tool && touch ../../$@
 bin/golangci-lint: tools/lint/go.mod
 	@mkdir -p bin && cd tools/lint && go build -trimpath -o ../../bin/ tool && touch ../../$@
+bin/helm bin/kustomize bin/nfpm: bin/%: tools/%/go.mod
+	@mkdir -p bin && cd tools/$* && go build -trimpath -ldflags "-s -w" -o ../../bin/ tool && touch ../../$@
+bin/_machine: tests/machines/root.sh
+	@sh lab/deps.sh debootstrap systemd-nspawn=systemd-container && sh tests/machines/root.sh $@
 deps: # what the lab and the tests need of Debian
 	@sh lab/deps.sh
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
-test: build deps ## run every test; those that touch the kernel need root
+test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine ## run every test; those that touch the kernel need root
+	@sh lab/deps.sh containerd runc busybox=busybox-static
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh 3s
+test-kubernetes: build deps ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
+	@sh lab/deps.sh containerd runc tini curl wget iperf nc=netcat-openbsd dig=bind9-dnsutils busybox=busybox-static
+	sh tools/kubernetes/build.sh bin/kubernetes && for tag in v1 v2; do sh dist/image/build.sh $$tag bin/podlane-$$tag.tar $$(go env GOARCH); done
+	go test -v -count 1 -timeout 2h ./tests/kubernetes -cluster $(if $(ONLY),-only '$(ONLY)')
 soak: build deps ## make faults in random order; SOAK=20m for how long, SEED=1 for the order of an earlier one
 	go test -v -count 1 -timeout 0 -run '^TestSoak$$' ./tests/faults -soak $(or $(SOAK),20m) -seed $(or $(SEED),0)
 lint: bin/golangci-lint ## check the code and the scripts
@@ -30,7 +40,9 @@ lint: bin/golangci-lint ## check the code and the scripts
 	shellcheck .ci/run $$(git ls-files '*.sh')
 bench: build deps ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
-dist: ## pack the binaries for amd64 and arm64 into dist/out/
+dist: bin/nfpm ## pack archives, Debian and RPM packages for amd64 and arm64 into dist/out/
 	sh dist/pack.sh "$(VERSION)"
+image: ## make the container image for amd64 and arm64, as an OCI archive: bin/podlane-image.tar
+	sh dist/image/build.sh "$(VERSION)" bin/podlane-image.tar
 clean: ## remove what make made
 	rm -rf bin dist/out

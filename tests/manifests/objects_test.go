@@ -1,0 +1,166 @@
+package manifests
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// kinds are the API's types of what is installed.
+var kinds = map[string]func() any{
+	"Namespace":          func() any { return &corev1.Namespace{} },
+	"ServiceAccount":     func() any { return &corev1.ServiceAccount{} },
+	"ConfigMap":          func() any { return &corev1.ConfigMap{} },
+	"ClusterRole":        func() any { return &rbacv1.ClusterRole{} },
+	"ClusterRoleBinding": func() any { return &rbacv1.ClusterRoleBinding{} },
+	"DaemonSet":          func() any { return &appsv1.DaemonSet{} },
+	"Deployment":         func() any { return &appsv1.Deployment{} },
+}
+
+// decode reads an object as the API server does, but takes no field that it does not know.
+func decode[T any](t *testing.T, all objects, name string) *T {
+	t.Helper()
+	kind, _, _ := strings.Cut(name, " ")
+	if kinds[kind] == nil {
+		t.Fatalf("%s: what is a %s?", name, kind)
+	}
+	object, _ := kinds[kind]().(*T)
+	if object == nil || all[name] == nil {
+		t.Fatalf("there is no %s", name)
+	}
+	if err := yaml.UnmarshalStrict(all[name], object); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	return object
+}
+
+func TestEveryFieldIsOneOfTheAPI(t *testing.T) {
+	for _, dir := range cases(t) {
+		for name, doc := range fromKustomize(t, dir) {
+			kind, _, _ := strings.Cut(name, " ")
+			if kinds[kind] == nil {
+				t.Errorf("%s: what is a %s?", name, kind)
+			} else if err := yaml.UnmarshalStrict(doc, kinds[kind]()); err != nil {
+				t.Errorf("%s: %s: %v", dir, name, err)
+			}
+		}
+	}
+}
+
+func TestDaemonSetHoldsTheNodeUp(t *testing.T) {
+	d := decode[appsv1.DaemonSet](t, fromKustomize(t, "testdata/default"), "DaemonSet podlane")
+	pod := d.Spec.Template.Spec
+	if !pod.HostNetwork || pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" {
+		t.Errorf("host network %v, PIDs %v, IPC %v; priority %s", pod.HostNetwork, pod.HostPID, pod.HostIPC, pod.PriorityClassName)
+	}
+	if !slices.Equal(pod.Tolerations, []corev1.Toleration{{Operator: corev1.TolerationOpExists}}) {
+		t.Errorf("it does not tolerate everything: %v", pod.Tolerations)
+	}
+	if u := d.Spec.UpdateStrategy; u.RollingUpdate == nil || u.RollingUpdate.MaxUnavailable.String() != "1" || u.RollingUpdate.MaxSurge != nil {
+		t.Errorf("a rollout takes more than one node at a time: %v", u)
+	}
+	for path, probe := range map[string]*corev1.Probe{"/healthz": pod.Containers[0].LivenessProbe, "/readyz": pod.Containers[0].ReadinessProbe} {
+		if g := probe.HTTPGet; g == nil || g.Host != "127.0.0.1" || g.Port.String() != "9472" || g.Path != path {
+			t.Errorf("%s is not probed: %v", path, probe)
+		}
+	}
+}
+
+// pods are the pods of an installation, by the name of what makes them.
+func pods(t *testing.T, all objects) map[string]corev1.PodSpec {
+	t.Helper()
+	specs := map[string]corev1.PodSpec{}
+	for name := range all {
+		switch kind, _, _ := strings.Cut(name, " "); kind {
+		case "DaemonSet":
+			specs[name] = decode[appsv1.DaemonSet](t, all, name).Spec.Template.Spec
+		case "Deployment":
+			specs[name] = decode[appsv1.Deployment](t, all, name).Spec.Template.Spec
+		}
+	}
+	return specs
+}
+
+func TestNothingIsPrivileged(t *testing.T) {
+	for name, pod := range pods(t, fromKustomize(t, "testdata/all")) {
+		if p := pod.SecurityContext; p == nil || p.SeccompProfile == nil || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+			t.Errorf("%s has no seccomp profile", name)
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			if c.Name == "bridge-netfilter" { // the one that must be, and is asked for by name
+				continue
+			}
+			var added []corev1.Capability
+			if c.Name == "podlaned" {
+				added = []corev1.Capability{"NET_ADMIN", "NET_RAW"}
+			}
+			s := c.SecurityContext
+			switch {
+			case s == nil || s.Privileged != nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation:
+				t.Errorf("%s: %s may have privileges", name, c.Name)
+			case s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem:
+				t.Errorf("%s: %s may write to its image", name, c.Name)
+			case !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || !slices.Equal(s.Capabilities.Add, added):
+				t.Errorf("%s: %s has the capabilities %v but not %v", name, c.Name, s.Capabilities.Add, s.Capabilities.Drop)
+			}
+		}
+	}
+}
+
+func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
+	var paths []string
+	for _, v := range pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"].Volumes {
+		if v.HostPath != nil {
+			paths = append(paths, v.HostPath.Path)
+		}
+	}
+	if want := []string{"/run/podlane", "/var/lib/podlane", "/opt/cni/bin", "/etc/cni/net.d"}; !slices.Equal(paths, want) {
+		t.Errorf("the DaemonSet has %v of the node, want %v", paths, want)
+	}
+}
+
+// A variable that podlaned does not know would be without effect, and nobody would notice.
+func TestSettingsAreThoseOfPodlaned(t *testing.T) {
+	help := string(output(t, "../../bin/podlaned", "--help"))
+	for _, dir := range cases(t) {
+		all := fromKustomize(t, dir)
+		var names []string
+		for name := range decode[corev1.ConfigMap](t, all, "ConfigMap podlane").Data {
+			names = append(names, name)
+		}
+		for _, c := range pods(t, all)["DaemonSet podlane"].Containers {
+			for _, e := range c.Env {
+				names = append(names, e.Name)
+			}
+		}
+		for _, name := range names {
+			flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "PODLANE_"), "_", "-"))
+			if !regexp.MustCompile(`(?m)^  -` + flag + `( |\t|$)`).MatchString(help) {
+				t.Errorf("%s: podlaned has no setting %s", dir, flag)
+			}
+		}
+	}
+}
+
+// What may be asked of the API server is written out here once more: more than this takes two changes.
+func TestRightsAreThese(t *testing.T) {
+	all := fromKustomize(t, "testdata/all")
+	for name, want := range map[string][]string{
+		"ClusterRole podlane":         {"nodes: list watch", "nodes/status: patch"},
+		"ClusterRole podlane-release": {"nodes: get list watch"},
+	} {
+		var got []string
+		for _, r := range decode[rbacv1.ClusterRole](t, all, name).Rules {
+			got = append(got, strings.Join(r.Resources, " ")+": "+strings.Join(r.Verbs, " "))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has %q, want %q", name, got, want)
+		}
+	}
+}

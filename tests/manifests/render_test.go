@@ -1,0 +1,163 @@
+// Package manifests holds the two ways to install podlane in Kubernetes equal, and to what Kubernetes accepts.
+package manifests
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chart     = "../../dist/kubernetes/chart"
+	kustomize = "../../bin/kustomize"
+	helm      = "../../bin/helm"
+)
+
+// objects are manifests by "Kind name".
+type objects map[string][]byte
+
+// output is what a tool prints. A tool that fails fails the test.
+func output(t *testing.T, tool string, args ...string) []byte {
+	t.Helper()
+	out, err := try(t, tool, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func try(t *testing.T, tool string, args ...string) ([]byte, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), tool, args...)
+	home := t.TempDir() // helm writes to it
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w\n%s", tool, strings.Join(args, " "), err, &stderr)
+	}
+	return out, err
+}
+
+// split takes the documents of a stream of YAML apart.
+func split(t *testing.T, stream []byte) objects {
+	t.Helper()
+	all := objects{}
+	for doc := range strings.SplitSeq("\n"+string(stream), "\n---") {
+		var head struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		if err := yaml.Unmarshal([]byte(doc), &head); err != nil {
+			t.Fatalf("%v in:\n%s", err, doc)
+		}
+		name := head.Kind + " " + head.Metadata.Name
+		switch {
+		case head.Kind == "":
+			continue
+		case all[name] != nil:
+			t.Errorf("%s stands twice", name)
+		}
+		all[name] = []byte(doc)
+	}
+	return all
+}
+
+// cases are the folders of testdata: each is one installation, in kustomize's words and in Helm's.
+func cases(t *testing.T) []string {
+	t.Helper()
+	dirs, err := filepath.Glob("testdata/*")
+	if err != nil || len(dirs) < 4 {
+		t.Fatalf("%d installations, %v", len(dirs), err)
+	}
+	return dirs
+}
+
+func fromKustomize(t *testing.T, dir string) objects {
+	t.Helper()
+	return split(t, output(t, kustomize, "build", dir))
+}
+
+func fromHelm(t *testing.T, dir string) objects {
+	t.Helper()
+	return split(t, output(t, helm, "template", "podlane", chart, "--namespace=podlane", "--values="+filepath.Join(dir, "values.yaml")))
+}
+
+func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
+	for _, dir := range cases(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			want, got := fromKustomize(t, dir), fromHelm(t, dir)
+			delete(want, "Namespace podlane") // who installs a chart makes its namespace beforehand
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				if got[name] == nil {
+					t.Errorf("the chart has no %s", name)
+					continue
+				}
+				a, b := plain(t, want[name]), plain(t, got[name])
+				if !reflect.DeepEqual(a, b) {
+					t.Errorf("%s differs\nkustomize:\n%s\nHelm:\n%s", name, text(t, a), text(t, b))
+				}
+			}
+			for name := range got {
+				if want[name] == nil {
+					t.Errorf("the chart has %s, kustomize has not", name)
+				}
+			}
+			if len(want) < 6 {
+				t.Errorf("only %d objects", len(want))
+			}
+		})
+	}
+}
+
+func plain(t *testing.T, doc []byte) (v any) {
+	t.Helper()
+	if err := yaml.UnmarshalStrict(doc, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func text(t *testing.T, v any) []byte {
+	t.Helper()
+	out, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestChartIsClean(t *testing.T) {
+	for _, dir := range cases(t) {
+		output(t, helm, "lint", "--strict", "--values="+filepath.Join(dir, "values.yaml"), chart)
+	}
+}
+
+// The schema says what is wrong with values, before anything is installed.
+func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
+	for _, c := range []struct{ set, want string }{
+		{"etcd.endpoint=http://198.18.1.1:2379", "'endpoint' not allowed"},
+		{"etcd.endpoints[0]=198.18.1.1:2379", "does not match pattern"},
+		{"etcd.deploy=true", "minItems: got 0, want 1"},
+		{"etcd.members[0].node=cp1", "missing property 'address'"},
+		{"image.pullPolicy=Sometimes", "/image/pullPolicy"},
+		{"settings.PODLANE_IFACE=eth1", "invalid propertyName 'PODLANE_IFACE'"},
+		{"network=null", "missing property 'network'"},
+		{"cni.bin=opt/cni/bin", "does not match pattern"},
+		{"realease=true", "'realease' not allowed"},
+	} {
+		if _, err := try(t, helm, "template", "podlane", chart, "--set="+c.set); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("--set %s: want %q, got: %v", c.set, c.want, err)
+		}
+	}
+}
