@@ -1,0 +1,48 @@
+package cri
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+const (
+	churns  = 50 // sandboxes, half of them on each node
+	workers = 3  // of a node, which make and remove them side by side
+)
+
+// Pods come and go on both nodes, and those that stay do not notice.
+func TestFiftyPodsComeAndGo(t *testing.T) {
+	_, all := start(t)
+	stay := [2]*pod{all[0].addPod(t, "a"), all[1].addPod(t, "b")}
+	traffic := flood(t, stay)
+	began := time.Now()
+	g, ctx := errgroup.WithContext(cluster.Bounded(t, 3*time.Minute))
+	for _, m := range all {
+		for w := range workers {
+			g.Go(func() error {
+				for i := w; i < churns/len(all); i += workers {
+					id, err := m.runSandbox(ctx, m.sandboxConfig(fmt.Sprintf("churn%d", i)))
+					if err == nil {
+						err = m.removeSandbox(ctx, id)
+					}
+					if err != nil {
+						return fmt.Errorf("sandbox %d on %s: %w", i, m.Name, err)
+					}
+				}
+				return nil
+			})
+		}
+	}
+	cluster.Check(t, g.Wait())
+	t.Logf("%d sandboxes made and removed in %v", churns, time.Since(began).Round(time.Millisecond))
+	traffic.ExpectNothingLost(t)
+	for i, m := range all {
+		m.expectReserved(t, "the others have gone", stay[i])
+		m.clear(t)
+	}
+}

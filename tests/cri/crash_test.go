@@ -1,0 +1,64 @@
+package cri
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Containerd and its shims are killed, and the sandboxes are dead. GC, which containerd 1.x never calls and others call
+// after their start, frees what is not in the list of those that live, and nothing else.
+func TestGarbageAfterTheRuntimeCrashed(t *testing.T) {
+	l, all := start(t)
+	m, far := all[0], all[1].addPod(t, "far")
+	for _, c := range []struct {
+		name  string
+		cache string // what the runtime knows of the dead: its own, with which libcni runs DEL for each, or nothing
+		away  func(*testing.T, *lab.Node)
+	}{
+		{"known", m.disk("var/lib/cni"), func(*testing.T, *lab.Node) {}},
+		{"forgotten", t.TempDir(), func(*testing.T, *lab.Node) {}},
+		{"unready", t.TempDir(), func(t *testing.T, n *lab.Node) {
+			cluster.Kill(t, n)
+			cluster.Check(t, os.Remove(n.NodeFile()))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dead := []*pod{m.addPod(t, c.name+"1"), m.addPod(t, c.name+"2", &cri.PortMapping{ContainerPort: 80, HostPort: 8080})}
+			m.killRuntime(t)
+			m.killShims(t)
+			m.startRuntime(t)
+			m.awaitRuntime(t)
+			live := m.addPod(t, c.name+"3")
+			m.expectReserved(t, "after the crash", dead[0], dead[1], live)
+			valid := m.sandboxes(t, cri.PodSandboxState_SANDBOX_READY)
+			if !slices.Equal(valid, []string{live.id}) {
+				t.Fatalf("sandboxes %v are ready, want %s alone", valid, live.id)
+			}
+			traffic := flood(t, [2]*pod{live, far})
+			c.away(t, m.Node)
+			plugins, list := m.plugins(t, c.cache)
+			cluster.Check(t, plugins.GCNetworkList(cluster.Within(t), list, &libcni.GCArgs{
+				ValidAttachments: []types.GCAttachment{{ContainerID: live.id, IfName: "eth0"}},
+			}))
+			m.expectReserved(t, "after the GC", live)
+			for _, p := range dead { // the kubelet removes them later, which may not free anything else
+				p.remove(t)
+			}
+			m.expectReserved(t, "after the removal of the dead", live)
+			traffic.ExpectNothingLost(t)
+			m.clear(t)
+			if !l.Nodes[0].Running() {
+				cluster.Check(t, l.Nodes[0].Start(cluster.Within(t)))
+			}
+		})
+	}
+	all[1].clear(t)
+}

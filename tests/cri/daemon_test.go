@@ -1,0 +1,128 @@
+package cri
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/types"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Podlaned and containerd end in every way and come back; the sandboxes live on, and new ones are made meanwhile.
+func TestDaemonsRestartUnderLiveSandboxes(t *testing.T) {
+	l, all := start(t)
+	n, m := l.Nodes[0], all[0]
+	a, b, c := m.addPod(t, "a"), m.addPod(t, "b"), all[1].addPod(t, "c")
+	traffic := flood(t, [2]*pod{a, b}, [2]*pod{a, c})
+	for _, end := range []struct {
+		name string
+		of   func(*testing.T, *lab.Node)
+	}{{"terminated", cluster.Stop}, {"killed", cluster.Kill}} {
+		end.of(t, n)
+		p := m.addPod(t, end.name) // which takes the node file, not podlaned
+		flood(t, [2]*pod{p, c}).ExpectNothingLost(t)
+		cluster.Check(t, n.Start(cluster.Within(t)))
+		p.remove(t)
+	}
+	m.killRuntime(t)
+	m.startRuntime(t)
+	m.awaitRuntime(t)
+	if ready := m.sandboxes(t, cri.PodSandboxState_SANDBOX_READY); len(ready) != 2 {
+		t.Errorf("sandboxes %v are ready after containerd's restart, want two", ready)
+	}
+	if _, err := a.exec(t, "busybox", "true"); err != nil {
+		t.Error(err)
+	}
+	traffic.ExpectNothingLost(t)
+	for _, m := range all {
+		m.clear(t)
+	}
+}
+
+// thief is another node's lease of a pod subnet.
+const thief = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
+	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
+
+// Whatever the reason is that podlaned has no network for pods, who makes one is told it, and it works once the reason
+// has gone.
+func TestPodsBeforeTheNodeIsReady(t *testing.T) {
+	l, all := build(t)
+	n, m := l.Nodes[0], all[0]
+	if ready, message := m.networkReady(t); ready {
+		t.Errorf("containerd has a network without podlaned: %s", message)
+	}
+	m.expectRefused(t, "cni plugin not initialized")
+	cluster.Check(t, l.StartAll(cluster.Within(t)))
+	m.awaitNetwork(t)
+	m.expectAccepted(t)
+
+	cluster.Kill(t, n)
+	cluster.Check(t, os.Remove(n.NodeFile())) // as a boot does, which leaves the configuration list
+	m.expectRefused(t, "there is no node file "+n.NodeFile())
+	m.expectNotReady(t, "there is no node file "+n.NodeFile())
+	cluster.Check(t, n.Start(cluster.Within(t)))
+	m.expectAccepted(t)
+
+	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, n)
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, thief))
+	cluster.Until(t, within5, "the node file refuses pods", func() (bool, string) {
+		reason := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
+		return reason != "", reason
+	})
+	m.expectRefused(t, "no new pod may be attached", "thief")
+	m.expectNotReady(t, "no new pod may be attached", "thief")
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), key))
+	cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready })
+	m.expectAccepted(t)
+}
+
+// expectRefused expects that no sandbox can be made, with words, and that the attempt takes nothing. What containerd keeps
+// of it is removed later: until it has a CNI configuration it refuses that too.
+func (m *machine) expectRefused(t *testing.T, words ...string) {
+	t.Helper()
+	id, err := m.runSandbox(cluster.Within(t), m.sandboxConfig("early"))
+	if err == nil {
+		t.Fatalf("sandbox %s was made", id)
+	}
+	expectWords(t, err, words)
+	m.expectReserved(t, "after a refusal")
+	if veths := m.veths(t); veths != "" {
+		t.Errorf("%s: devices are left on the bridge:\n%s", m.Name, veths)
+	}
+}
+
+// expectNotReady expects that STATUS answers "not available" with words.
+func (m *machine) expectNotReady(t *testing.T, words ...string) {
+	t.Helper()
+	plugins, list := m.plugins(t, t.TempDir())
+	err := plugins.GetStatusNetworkList(cluster.Within(t), list)
+	var e *types.Error
+	if !errors.As(err, &e) || e.Code != types.ErrPluginNotAvailable {
+		t.Fatalf("STATUS answers %v, want code %d", err, types.ErrPluginNotAvailable)
+	}
+	expectWords(t, err, words)
+}
+
+// expectAccepted expects that STATUS has no objection, a sandbox can be made, and what was refused be removed.
+func (m *machine) expectAccepted(t *testing.T) {
+	t.Helper()
+	plugins, list := m.plugins(t, t.TempDir())
+	cluster.Check(t, plugins.GetStatusNetworkList(cluster.Within(t), list))
+	_, err := m.runSandbox(cluster.Within(t), m.sandboxConfig("late"))
+	cluster.Check(t, err)
+	m.clear(t)
+}
+
+func expectWords(t *testing.T, err error, words []string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("it says %q, without %q", err, w)
+		}
+	}
+}

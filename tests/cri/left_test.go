@@ -1,0 +1,86 @@
+package cri
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// reserved is the addresses that host-local has given out on the machine, in order.
+func (m *machine) reserved(t *testing.T) (all []netip.Addr) {
+	t.Helper()
+	files, err := filepath.Glob(m.disk("var/lib/cni/networks/podlane/*"))
+	cluster.Check(t, err)
+	for _, f := range files {
+		if addr, err := netip.ParseAddr(filepath.Base(f)); err == nil { // the others are a lock, and what was given out last
+			all = append(all, addr)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return all
+}
+
+// expectReserved expects that the addresses of these pods and no others are given out.
+func (m *machine) expectReserved(t *testing.T, when string, pods ...*pod) {
+	t.Helper()
+	var want []netip.Addr
+	for _, p := range pods {
+		want = append(want, p.addrs...)
+	}
+	slices.SortFunc(want, netip.Addr.Compare)
+	if got := m.reserved(t); !slices.Equal(got, want) {
+		t.Errorf("%s: %s: the addresses %v are given out, want %v", m.Name, when, got, want)
+	}
+}
+
+// sandboxes is the ids of the sandboxes that containerd knows, in a state.
+func (m *machine) sandboxes(t *testing.T, state cri.PodSandboxState) (ids []string) {
+	t.Helper()
+	r, err := m.runtime.ListPodSandbox(cluster.Within(t), &cri.ListPodSandboxRequest{
+		Filter: &cri.PodSandboxFilter{State: &cri.PodSandboxStateValue{State: state}},
+	})
+	cluster.Check(t, err)
+	for _, s := range r.Items {
+		ids = append(ids, s.Id)
+	}
+	return ids
+}
+
+// clear removes all pods of the machine, and tells of everything that they leave behind.
+func (m *machine) clear(t *testing.T) {
+	t.Helper()
+	for _, state := range []cri.PodSandboxState{cri.PodSandboxState_SANDBOX_READY, cri.PodSandboxState_SANDBOX_NOTREADY} {
+		for _, id := range m.sandboxes(t, state) {
+			cluster.Check(t, m.removeSandbox(cluster.Within(t), id))
+		}
+	}
+	m.expectReserved(t, "all pods are removed")
+	if veths := m.veths(t); veths != "" {
+		t.Errorf("%s: devices are left on the bridge:\n%s", m.Name, veths)
+	}
+	if rules := cluster.Run(t, m.Place, "nft list ruleset"); strings.Contains(rules, "CNI-DN-") {
+		t.Errorf("%s: rules of hostPorts are left:\n%s", m.Name, rules)
+	}
+	cached, err := filepath.Glob(m.disk("var/lib/cni/results/*"))
+	if err != nil || len(cached) > 0 {
+		t.Errorf("%s: results are left: %v, %v", m.Name, cached, err)
+	}
+	mounts, err := os.ReadFile(sandbox.Root(m.init.Process.Pid) + "/proc/1/mounts")
+	if err != nil || strings.Contains(string(mounts), "/run/containerd/io") {
+		t.Errorf("%s: mounts of pods are left: %v\n%s", m.Name, err, mounts)
+	}
+}
+
+// veths is the machine's ends of its pods' interfaces.
+func (m *machine) veths(t *testing.T) string {
+	t.Helper()
+	return cluster.Run(t, m.Place, "ip -o link show type bridge_slave")
+}

@@ -1,0 +1,71 @@
+// Package cri tests pods as a container runtime makes them: each node has a containerd with runc, as Debian ships them,
+// driven over the CRI as the kubelet drives it, with the CNI configuration list that podlaned writes.
+package cri
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// cgroupVariable hands the name of the cgroup that holds all pods to the tests in the sandbox.
+const cgroupVariable = "PODLANE_CRI_CGROUP"
+
+// TestMain takes away the one thing that does not end with a sandbox: cgroups. Those of a run that was killed are taken
+// by the next.
+func TestMain(m *testing.M) {
+	if sandbox.Inside() || os.Geteuid() != 0 {
+		sandbox.Main(m)
+	}
+	for _, left := range findCgroups("podlane-cri-*") {
+		if _, err := os.Stat("/proc/" + strings.TrimPrefix(filepath.Base(left), "podlane-cri-")); err != nil {
+			_ = removeCgroups(filepath.Base(left)) // one that is in use cannot be removed
+		}
+	}
+	name := fmt.Sprintf("podlane-cri-%d", os.Getpid())
+	if err := os.Setenv(cgroupVariable, name); err != nil {
+		panic(err)
+	}
+	code := sandbox.Run(m.Run, nil)
+	if err := removeCgroups(name); err != nil {
+		fmt.Fprintln(os.Stderr, "remove cgroups:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// findCgroups finds the cgroups of a name, in every hierarchy of version 1 and in version 2.
+func findCgroups(name string) (all []string) {
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		found, _ := filepath.Glob(filepath.Join(root, name)) // the pattern is good
+		all = append(all, found...)
+	}
+	return all
+}
+
+// removeCgroups removes the cgroups of a name and those below them.
+func removeCgroups(name string) error {
+	for _, root := range findCgroups(name) {
+		var folders []string
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				folders = append(folders, path)
+			}
+			return err
+		})
+		for _, folder := range slices.Backward(folders) {
+			err = errors.Join(err, os.Remove(folder))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

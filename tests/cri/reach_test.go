@@ -1,0 +1,115 @@
+package cri
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Containers on one node and on two reach each other in both families, and so do the nodes themselves.
+func TestPodsReachEachOther(t *testing.T) {
+	l, all := start(t)
+	pods := []*pod{all[0].addPod(t, "a"), all[0].addPod(t, "b"), all[1].addPod(t, "c")}
+	for _, to := range pods {
+		for _, addr := range to.addrs {
+			server := netip.AddrPortFrom(addr, 80)
+			for _, from := range pods {
+				awaitName(t, from.Name, to, func() (string, error) { return from.fetch(t, server) })
+			}
+			for _, n := range l.Nodes {
+				awaitName(t, n.Name, to, func() (string, error) { return get(t, n.Place, server) })
+			}
+		}
+	}
+	flood(t, [2]*pod{pods[0], pods[1]}, [2]*pod{pods[0], pods[2]}).ExpectNothingLost(t)
+	for _, m := range all {
+		m.clear(t)
+	}
+}
+
+// A container with neither Kubernetes nor the CRI: ctr calls the plugins by itself.
+func TestContainerByHand(t *testing.T) {
+	_, all := start(t)
+	web := all[1].addPod(t, "web")
+	for _, addr := range web.addrs {
+		server := netip.AddrPortFrom(addr, 80)
+		awaitName(t, "a pod", web, func() (string, error) { return web.fetch(t, server) })
+		got := all[0].run(t, "ctr", "run", "--rm", "--cni", "--cgroup", "/"+os.Getenv(cgroupVariable)+"/by-hand", image, "by-hand",
+			"busybox", "wget", "-q", "-O-", "http://"+server.String()+"/name")
+		if strings.TrimSpace(got) != "web" {
+			t.Errorf("%s answers %q", server, got)
+		}
+	}
+	for _, m := range all {
+		m.clear(t)
+	}
+}
+
+// awaitName waits until a server answers with a pod's name: its container has just been started.
+func awaitName(t *testing.T, from string, to *pod, ask func() (string, error)) {
+	t.Helper()
+	cluster.Until(t, within5, from+" reaches "+to.Name, func() (bool, string) {
+		got, err := ask()
+		if err != nil {
+			return false, err.Error()
+		}
+		return "pod-"+got == to.Name, got
+	})
+}
+
+// get is the name that a server tells to a place of the lab.
+func get(t *testing.T, from *lab.Place, server netip.AddrPort) (string, error) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = from.Do(func() error {
+				conn, err = new(net.Dialer).DialContext(ctx, network, address)
+				return err
+			})
+			return conn, err
+		},
+	}}
+	request, err := http.NewRequestWithContext(cluster.Bounded(t, within5), http.MethodGet, "http://"+server.String()+"/name", nil)
+	cluster.Check(t, err)
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return strings.TrimSpace(string(body)), err
+}
+
+// Portmap, the second plugin of podlaned's list, is handed the ports that the runtime was asked for.
+func TestHostPortLeadsToAPod(t *testing.T) {
+	l, all := start(t)
+	web := all[0].addPod(t, "web", &cri.PortMapping{Protocol: cri.Protocol_TCP, ContainerPort: 80, HostPort: 8080})
+	near, far := all[0].addPod(t, "near"), all[1].addPod(t, "far")
+	for _, addr := range []netip.Addr{all[0].Addr, all[0].Addr6} {
+		server := netip.AddrPortFrom(addr, 8080)
+		for _, from := range []*pod{web, near, far} {
+			awaitName(t, from.Name, web, func() (string, error) { return from.fetch(t, server) })
+		}
+		for _, from := range []*lab.Place{l.Outside, all[0].Place, all[1].Place} {
+			awaitName(t, from.Name, web, func() (string, error) { return get(t, from, server) })
+		}
+	}
+	web.remove(t)
+	if got, err := get(t, l.Outside, netip.AddrPortFrom(all[0].Addr, 8080)); err == nil {
+		t.Errorf("the port of a pod that is gone answers: %s", got)
+	}
+	for _, m := range all {
+		m.clear(t)
+	}
+}
