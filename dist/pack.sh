@@ -1,23 +1,42 @@
 #!/bin/sh
-# pack.sh VERSION: builds podlaned and podlane-cni for each architecture and packs them, with what goes along, into
-# dist/out/podlane-VERSION-linux-ARCH.tar.gz beside their checksums.
+# pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned and podlane-cni for each architecture (amd64 and arm64) and packs
+# them, with what goes along, into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian and an RPM package,
+# beside their checksums. It needs bin/nfpm.
 set -eu
 cd "$(dirname "$0")/.."
 version=$1
-out=dist/out
+out=${2:-dist/out}
+if [ $# -gt 2 ]; then shift 2; else set -- amd64 arm64; fi
+nfpm=$PWD/bin/nfpm
+
+# The packages' version: 1.2.0-rc.1 comes before 1.2.0, which comes before 1.2.0-3-g1234567, and a commit without a tag
+# before all.
+number=${version#v}
+case $number in
+[0-9]*.*) ;;
+*) number=0~$number ;;
+esac
+number=$(echo "$number" | sed 's/-\(alpha\|beta\|rc\)/~\1/; s/-/+/g')
+SOURCE_DATE_EPOCH=$(git show -s --format=%ct HEAD 2>/dev/null || date +%s)
+export VERSION="$number" SOURCE_DATE_EPOCH ARCH
+
 rm -rf "$out"
 mkdir -p "$out"
-for arch in amd64 arm64; do
-	name=podlane-$version-linux-$arch
+for ARCH; do
+	name=podlane-$version-linux-$ARCH
 	mkdir "$out/$name"
 	for program in daemon:podlaned cni-shim:podlane-cni; do
-		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH go build -trimpath \
 			-ldflags "-s -w -X main.version=$version" -o "$out/$name/${program#*:}" "./${program%%:*}"
 	done
-	cp README.md CHANGELOG.md dist/cni/10-podlane.conflist dist/podlaned.yaml "$out/$name/"
+	cp -r README.md CHANGELOG.md docs dist/cni/10-podlane.conflist dist/podlaned.yaml dist/systemd dist/install.sh "$out/$name/"
 	tar -C "$out" --owner=0 --group=0 --sort=name -czf "$out/$name.tar.gz" "$name"
+	cp dist/packages/* "$out/$name/"
+	for kind in deb rpm; do
+		(cd "$out/$name" && "$nfpm" package -p "$kind" -t ..)
+	done
 	rm -r "${out:?}/$name"
 done
 cd "$out"
-sha256sum -- *.tar.gz >SHA256SUMS
+sha256sum -- *.tar.gz *.deb *.rpm >SHA256SUMS
 cat SHA256SUMS

@@ -1,0 +1,87 @@
+package machines
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// Where etcd cannot be asked the unit says why in one line, stays up and tries; what waits for it at boot goes on after
+// 30 s. Once the cause is gone the node is ready by itself.
+func TestUnitSaysWhyItIsNotReady(t *testing.T) {
+	b := makeBed(t, 1)
+	m := b.machines[0]
+	m.install(t, firstVersion)
+	began := time.Now()
+	m.expectNotReady(t, "etcd: etcd does not answer at http://127.0.0.1:2379", "connection refused")
+	if state := m.unit(t, "ActiveState"); state != "activating" {
+		t.Errorf("the unit is %s without etcd, and should have others wait", state)
+	}
+	cluster.Until(t, 35*time.Second, "others wait no longer", func() (bool, string) {
+		state := m.unit(t, "ActiveState")
+		return state == "active", state
+	})
+	t.Logf("without etcd others went on %v after the installation", time.Since(began).Round(time.Second))
+
+	pid, now := m.unit(t, "MainPID"), time.Now()
+	authority, ca := newAuthority(t, "the cluster's CA")
+	_, wrong := newAuthority(t, "another CA")
+	for _, c := range []struct {
+		name           string
+		ca             signed
+		server, client time.Time // from when on the certificates are valid, for a day
+		want           string    // empty: it is ready
+	}{
+		{"wrong CA", wrong, now.Add(-time.Hour), now.Add(-time.Hour), "certificate signed by unknown authority"},
+		{"the client's certificate has expired", ca, now.Add(-time.Hour), now.Add(-25 * time.Hour), "certificate"},
+		{"etcd's certificate has expired", ca, now.Add(-25 * time.Hour), now.Add(-time.Hour), "certificate has expired or is not yet valid: current time"},
+		{"the node's clock is behind", ca, now.Add(time.Hour), now.Add(-time.Hour), "certificate has expired or is not yet valid: current time"},
+		{"all is well", ca, now.Add(-time.Hour), now.Add(-time.Hour), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer front(t, authority.issue(t, "etcd", c.server), authority)()
+			client := authority.issue(t, "n1", c.client)
+			m.write(t, "/etc/podlane/ca.pem", string(c.ca.cert))
+			m.write(t, "/etc/podlane/client.pem", string(client.cert))
+			m.write(t, "/etc/podlane/client.key", string(client.key))
+			m.configure(t, `etcd-endpoints: [https://`+frontAddr+`]
+etcd-cafile: /etc/podlane/ca.pem
+etcd-certfile: /etc/podlane/client.pem
+etcd-keyfile: /etc/podlane/client.key
+`)
+			m.sh(t, "systemctl reload podlaned.service")
+			if c.want == "" {
+				m.awaitReady(t, 0)
+			} else {
+				m.expectNotReady(t, "etcd: etcd does not answer at https://"+frontAddr, c.want)
+			}
+			if after := m.unit(t, "MainPID"); after != pid {
+				t.Errorf("podlaned has process id %s now, and had %s: it did not stay up", after, pid)
+			}
+		})
+	}
+	out, err := m.run(cluster.Within(t), "podlaned", "run")
+	if err == nil || !strings.Contains(out, "another podlaned runs on this node: ") {
+		t.Errorf("a second podlaned on the node: %v: %s", err, out)
+	}
+	m.awaitReady(t, 0)
+}
+
+// expectNotReady waits until the unit's one line tells of this, and holds that podlaned says it is not ready.
+func (m *machine) expectNotReady(t *testing.T, words ...string) {
+	t.Helper()
+	m.awaitUnit(t, "StatusText", func(text string) bool {
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return false
+			}
+		}
+		return strings.HasPrefix(text, "not ready: ")
+	})
+	t.Log(m.unit(t, "StatusText"))
+	if out, err := m.run(cluster.Within(t), "podlaned", "status"); err == nil {
+		t.Errorf("podlaned status ends well: %s", out)
+	}
+}

@@ -1,0 +1,127 @@
+package machines
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// What happens to podlaned on a machine costs no pod a packet, and a machine that boots costs the others none. systemd
+// thinks that all is well afterwards.
+func TestBareMetal(t *testing.T) {
+	b := makeBed(t, 3)
+	pods := b.start(t)
+	m := b.machines[2]
+	for _, c := range []struct {
+		name string
+		pods []*pod // between which nothing may be lost
+		do   func(*testing.T)
+	}{
+		{"the unit is looked at", pods, func(t *testing.T) { expectGoodUnit(t, b.machines[0]) }},
+		{"networkd is started", pods, func(t *testing.T) { networkd(t, m) }},
+		{"podlaned is killed", pods, func(t *testing.T) { m.restarts(t, "KILL") }},
+		{"podlaned hangs, and the watchdog notices", pods, func(t *testing.T) { m.restarts(t, "STOP") }},
+		{"podlaned is restarted", pods, func(t *testing.T) { m.sh(t, "systemctl restart podlaned.service") }},
+		{"podlaned is stopped for a time", pods, func(t *testing.T) { stops(t, m, pods[0]) }},
+		{"the configuration is read again", pods, func(t *testing.T) { reloads(t, m) }},
+		{"the package is upgraded", pods, func(t *testing.T) { upgrades(t, m) }},
+		{"the machine boots", pods[:2], func(t *testing.T) { boots(t, m, pods) }},
+		{"the machine crashes", pods[:2], func(t *testing.T) { crashes(t, m) }},
+		{"the package is removed", pods[:2], func(t *testing.T) { removes(t, m) }},
+		{"the archive is installed, and uninstalled", pods[:2], func(t *testing.T) { installs(t, b, m) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			traffic := startFlood(t, c.pods...)
+			c.do(t)
+			for _, m := range b.machines[:2] {
+				m.awaitReady(t, 2)
+			}
+			traffic.expectNothingLost(t)
+		})
+	}
+}
+
+// restarts sends podlaned a signal after which it is of no use, and waits until systemd has started it anew.
+func (m *machine) restarts(t *testing.T, signal string) {
+	t.Helper()
+	before := m.unit(t, "MainPID")
+	m.sh(t, "systemctl kill --signal="+signal+" podlaned.service")
+	m.awaitUnit(t, "MainPID", func(pid string) bool { return pid != before && pid != "0" })
+	m.awaitReady(t, 2)
+}
+
+// stops holds that pods come and go while podlaned does not run: the node file outlives it.
+func stops(t *testing.T, m *machine, other *pod) {
+	m.sh(t, "systemctl stop podlaned.service")
+	p := m.addPod(t, "meanwhile")
+	startFlood(t, p, other).expectNothingLost(t)
+	p.detach(t)
+	m.sh(t, "systemctl start podlaned.service")
+	m.awaitReady(t, 2)
+}
+
+func reloads(t *testing.T, m *machine) {
+	before := m.unit(t, "MainPID")
+	settings := "etcd-endpoints: [http://198.18.0.1:2379]\n"
+	m.configure(t, settings+"http: 127.0.0.1:9500\n")
+	m.sh(t, "systemctl reload podlaned.service")
+	cluster.Until(t, soon, "podlaned listens where the new configuration says", func() (bool, string) {
+		err := m.Do(func() error {
+			c, err := net.Dial("tcp", "127.0.0.1:9500")
+			if err == nil {
+				err = c.Close()
+			}
+			return err
+		})
+		return err == nil, fmt.Sprint(err)
+	})
+	m.awaitReady(t, 2)
+
+	m.configure(t, settings+"no-such-key: 1\n")
+	m.sh(t, "systemctl reload podlaned.service")
+	m.awaitUnit(t, "StatusText", func(text string) bool { return strings.Contains(text, `unknown key "no-such-key"`) })
+	m.configure(t, settings)
+	m.sh(t, "systemctl reload podlaned.service")
+	m.awaitReady(t, 2)
+	if after := m.unit(t, "MainPID"); after != before {
+		t.Errorf("podlaned has process id %s after the reloads, before %s", after, before)
+	}
+}
+
+func upgrades(t *testing.T, m *machine) {
+	settings := m.sh(t, "cat /etc/podlane/podlaned.yaml")
+	before := m.unit(t, "MainPID")
+	m.install(t, secondVersion)
+	m.awaitReady(t, 2)
+	if after := m.unit(t, "MainPID"); after == before {
+		t.Error("the old podlaned still runs")
+	}
+	if out := m.sh(t, "podlaned status --json"); !strings.Contains(out, `"version": "`+secondVersion+`"`) {
+		t.Errorf("podlaned is not of version %s: %s", secondVersion, out)
+	}
+	if now := m.sh(t, "cat /etc/podlane/podlaned.yaml"); now != settings {
+		t.Errorf("the configuration is after the upgrade:\n%s\nbefore:\n%s", now, settings)
+	}
+}
+
+// boots shuts the machine down and boots it. Its pods have gone; their addresses are freed as a runtime does it, and a new
+// pod talks with those of the others.
+func boots(t *testing.T, m *machine, pods []*pod) {
+	cluster.Check(t, m.reboot(cluster.Bounded(t, soon)))
+	m.awaitReady(t, 2)
+	p := pods[2]
+	p.args.NetNS = ""
+	p.detach(t)
+	startFlood(t, pods[0], pods[1], m.addPod(t, "booted")).expectNothingLost(t)
+}
+
+// crashes takes the machine's power off and boots it.
+func crashes(t *testing.T, m *machine) {
+	m.kill()
+	cluster.Check(t, m.Reboot(cluster.Within(t)))
+	cluster.Check(t, m.boot(cluster.Bounded(t, soon)))
+	m.awaitReady(t, 2)
+}

@@ -1,0 +1,81 @@
+package machines
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// The versions that are packed, the second an upgrade of the first.
+const (
+	firstVersion  = "1.0.0"
+	secondVersion = "1.0.1-rc.1"
+)
+
+// packed is the folders of the packages, by version. They are in /run, which goes with the sandbox.
+var packed = map[string]func() (string, error){
+	firstVersion:  sync.OnceValues(func() (string, error) { return pack(firstVersion) }),
+	secondVersion: sync.OnceValues(func() (string, error) { return pack(secondVersion) }),
+}
+
+// pack makes what `make dist` makes, of one version for this architecture.
+func pack(version string) (string, error) {
+	folder := filepath.Join("/run/packages", version)
+	out, err := exec.Command("sh", "../../dist/pack.sh", version, folder, runtime.GOARCH).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("pack version %s: %w: %s", version, err, out)
+	}
+	return folder, nil
+}
+
+// packageFile is the one file of a version that fits a pattern: *.deb.
+func packageFile(t *testing.T, version, pattern string) string {
+	t.Helper()
+	folder, err := packed[version]()
+	cluster.Check(t, err)
+	found, err := filepath.Glob(filepath.Join(folder, pattern))
+	cluster.Check(t, err)
+	if len(found) != 1 {
+		t.Fatalf("version %s: %s is %v, want one file", version, pattern, found)
+	}
+	return found[0]
+}
+
+// give copies a file into the machine's /root.
+func (m *machine) give(t *testing.T, file string) string {
+	t.Helper()
+	from, err := os.Open(file)
+	cluster.Check(t, err)
+	defer from.Close()
+	name := filepath.Join("/root", filepath.Base(file))
+	to, err := os.Create(filepath.Join(m.disk, name))
+	cluster.Check(t, err)
+	_, err = io.Copy(to, from)
+	cluster.Check(t, err)
+	cluster.Check(t, to.Close())
+	return name
+}
+
+// install installs the Debian package of a version, or upgrades to it.
+func (m *machine) install(t *testing.T, version string) {
+	t.Helper()
+	m.sh(t, "dpkg --install "+m.give(t, packageFile(t, version, "*.deb")))
+}
+
+// configure tells podlaned where etcd is, as an operator does.
+func (m *machine) configure(t *testing.T, settings string) {
+	t.Helper()
+	file := filepath.Join(m.disk, "/etc/podlane/podlaned.yaml")
+	text, err := os.ReadFile(file)
+	cluster.Check(t, err)
+	kept, _, _ := strings.Cut(string(text), "# of the test\n")
+	m.write(t, "/etc/podlane/podlaned.yaml", kept+"# of the test\n"+settings)
+}
