@@ -1,0 +1,90 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/xml"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// The tests of the network that a cluster has to pass to be called Kubernetes, of version 1.35.
+const conformanceTests = 47
+
+// report is what of a JUnit report is read.
+type report struct {
+	Cases []struct {
+		Name    string  `xml:"name,attr"`
+		Status  string  `xml:"status,attr"`
+		Seconds float64 `xml:"time,attr"`
+		Failure string  `xml:"failure"`
+	} `xml:"testsuite>testcase"`
+}
+
+// conformance runs Kubernetes' own tests of the network.
+func (k *kube) conformance(t *testing.T) {
+	folder := filepath.Join(disks, "conformance")
+	cluster.Check(t, os.RemoveAll(folder))
+	cluster.Check(t, os.MkdirAll(folder, 0o755))
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	defer cancel()
+	const bin = "../../bin/kubernetes/"
+	kubectl, err := filepath.Abs(bin + "kubectl")
+	cluster.Check(t, err)
+	cmd := exec.CommandContext(ctx, bin+"ginkgo", "--procs=3", "--no-color", "--timeout=24m", "--focus="+*focus, bin+"e2e.test", "--",
+		"--kubeconfig="+pki+"/admin.kubeconfig", "--provider=skeleton", "--num-nodes=2", "--node-os-distro=debian",
+		"--disable-log-dump", "--dump-logs-on-failure=false", "--report-dir="+folder, "--kubectl-path="+kubectl)
+	log, err := os.Create(filepath.Join(folder, "log"))
+	cluster.Check(t, err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.WaitDelay = 5 * time.Second
+	cluster.Check(t, k.nodes[0].net.Start(cmd))
+	ended := cmd.Wait()
+	data, err := os.ReadFile(filepath.Join(folder, "junit_01.xml"))
+	if err != nil {
+		text, _ := os.ReadFile(log.Name())
+		t.Fatalf("%v; %v; %s", ended, err, text)
+	}
+	var r report
+	cluster.Check(t, xml.Unmarshal(data, &r))
+	passed, failed := 0, 0
+	for _, c := range r.Cases {
+		switch {
+		case !strings.HasPrefix(c.Name, "[It]") || c.Status == "skipped":
+		case c.Status == "passed":
+			passed++
+		default:
+			failed++
+			t.Errorf("%s: %s after %.0f s: %.1000s", c.Status, c.Name, c.Seconds, c.Failure)
+		}
+	}
+	t.Logf("JUnit: %d passed, %d failed", passed, failed)
+	if ended != nil {
+		t.Errorf("the tests end with: %v", ended)
+	}
+	if *focus == conformanceFocus && passed != conformanceTests {
+		t.Errorf("%d tests passed, want %d", passed, conformanceTests)
+	}
+}
+
+// proxy makes kube-proxy on all nodes use a mode.
+func (k *kube) proxy(t *testing.T, mode string) {
+	t.Helper()
+	for _, n := range k.nodes {
+		n.install(t, mode)
+		out, err := n.run(t, "sh", "-c", `for p in /proc/[0-9]*; do case $(readlink $p/exe) in */kube-proxy) kill ${p#/proc/};; esac; done`)
+		if err != nil {
+			t.Fatalf("restart kube-proxy on %s: %v: %s", n.name, err, out)
+		}
+		cluster.Until(t, minute, "kube-proxy on "+n.name+" is in mode "+mode, func() (bool, string) {
+			out, err := n.net.Run("curl", "-sS", "--max-time", "2", "http://127.0.0.1:10249/proxyMode")
+			return err == nil && out == mode, out
+		})
+	}
+}

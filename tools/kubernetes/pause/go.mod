@@ -1,0 +1,3 @@
+module github.com/podlane/podlane/tools/kubernetes/pause
+
+go 1.26
