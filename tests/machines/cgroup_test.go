@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,18 +20,34 @@ import (
 // the end of the sandbox does not take away.
 const cgroups = "/sys/fs/cgroup"
 
+// cgroupPrefix begins the names of this test's, of which several may run at once.
+const cgroupPrefix = "podlane-test-"
+
 // mountCgroups puts version 2 there, in this sandbox alone, whatever version the machine runs.
 var mountCgroups = sync.OnceValue(func() error {
-	return unix.Mount("none", cgroups, "cgroup2", 0, "")
+	return errors.Join(unix.Mount("none", cgroups, "cgroup2", 0, ""), removeOrphans())
 })
+
+// removeOrphans removes the control groups of tests that were killed: those of a test that runs have processes in them
+// soon after they were made.
+func removeOrphans() error {
+	paths, err := filepath.Glob(filepath.Join(cgroups, cgroupPrefix+"*"))
+	for _, path := range paths {
+		info, errInfo := os.Stat(path)
+		events, errEvents := os.ReadFile(filepath.Join(path, "cgroup.events"))
+		if errInfo == nil && errEvents == nil && time.Since(info.ModTime()) > time.Minute && strings.Contains(string(events), "populated 0") {
+			err = errors.Join(err, removeCgroup(path))
+		}
+	}
+	return err
+}
 
 // makeCgroup makes a control group for a machine, which goes with the test, and opens it.
 func makeCgroup(t *testing.T, name string) *os.File {
 	t.Helper()
 	cluster.Check(t, mountCgroups())
-	path := filepath.Join(cgroups, "podlane-test-"+name)
-	cluster.Check(t, removeCgroup(path)) // of a test that was killed
-	cluster.Check(t, os.Mkdir(path, 0o755))
+	path, err := os.MkdirTemp(cgroups, cgroupPrefix+name+"-*")
+	cluster.Check(t, err)
 	t.Cleanup(func() { cluster.Check(t, awaitRemoved(path)) })
 	f, err := os.Open(path)
 	cluster.Check(t, err)

@@ -35,9 +35,9 @@ func TestUnitSaysWhyItIsNotReady(t *testing.T) {
 		want           string    // empty: it is ready
 	}{
 		{"wrong CA", wrong, now.Add(-time.Hour), now.Add(-time.Hour), "certificate signed by unknown authority"},
-		{"the client's certificate has expired", ca, now.Add(-time.Hour), now.Add(-25 * time.Hour), "certificate"},
-		{"etcd's certificate has expired", ca, now.Add(-25 * time.Hour), now.Add(-time.Hour), "certificate has expired or is not yet valid: current time"},
-		{"the node's clock is behind", ca, now.Add(time.Hour), now.Add(-time.Hour), "certificate has expired or is not yet valid: current time"},
+		{"the client's certificate has expired", ca, now.Add(-time.Hour), now.Add(-25 * time.Hour), "tls: expired certificate"},
+		{"etcd's certificate has expired", ca, now.Add(-25 * time.Hour), now.Add(-time.Hour), " is after "},
+		{"the node's clock is behind", ca, now.Add(time.Hour), now.Add(-time.Hour), " is before "},
 		{"all is well", ca, now.Add(-time.Hour), now.Add(-time.Hour), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
