@@ -26,7 +26,10 @@ type Status struct {
 	Peers    []Peer
 	Skipped  []struct{ Key, Reason string }
 	Verified time.Time
-	Repairs  []struct{ What string }
+	Repairs  []struct {
+		Time time.Time
+		What string
+	}
 	Repaired int
 }
 

@@ -59,6 +59,7 @@ func (d disturbance) run(t *testing.T, b *bed) {
 	metric := fmt.Sprintf(`podlane_repairs_total{kind=%q}`, d.kind)
 	counted, logged := cluster.Metric(t, n, metric), len(n.LogText())
 	whole, cut := b.floodAround(t, d.cuts)
+	began := time.Now()
 	for _, c := range d.commands {
 		cluster.Run(t, n.Place, words.Replace(c))
 	}
@@ -74,7 +75,7 @@ func (d disturbance) run(t *testing.T, b *bed) {
 	whole.ExpectNothingLost(t)
 	word := words.Replace(d.word)
 	cluster.AwaitStatus(t, n, soon, "a repair that speaks of "+word, func(s cluster.Status) bool {
-		return s.Ready && s.Repaired > before.Repaired && speaks(s, word)
+		return s.Ready && s.Repaired > before.Repaired && speaks(s, began, word)
 	})
 	if cluster.Metric(t, n, metric) <= counted {
 		t.Errorf("%s has not grown", metric)
@@ -86,10 +87,10 @@ func (d disturbance) run(t *testing.T, b *bed) {
 	}
 }
 
-// speaks tells whether one of the last repairs speaks of a word: what was repaired in two passes is two repairs.
-func speaks(s cluster.Status, word string) bool {
-	for _, r := range s.Repairs[max(0, len(s.Repairs)-3):] {
-		if strings.Contains(r.What, word) {
+// speaks tells whether a repair since a time speaks of a word: what was repaired in several passes is several repairs.
+func speaks(s cluster.Status, since time.Time, word string) bool {
+	for _, r := range s.Repairs {
+		if r.Time.After(since) && strings.Contains(r.What, word) {
 			return true
 		}
 	}
