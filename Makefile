@@ -20,11 +20,13 @@ bin/helm bin/kustomize bin/nfpm: bin/%: tools/%/go.mod
 	@mkdir -p bin && cd tools/$* && go build -trimpath -ldflags "-s -w" -o ../../bin/ tool && touch ../../$@
 bin/_machine: tests/machines/root.sh
 	@sh lab/deps.sh debootstrap systemd-nspawn=systemd-container && sh tests/machines/root.sh $@
+bin/_etcd.deb: # Debian's, for a machine of the tests
+	@mkdir -p bin && cd bin && { apt-get -qq download etcd-server 2>/dev/null || { apt-get -qq update && apt-get -qq download etcd-server; }; } && mv etcd-server_*.deb _etcd.deb
 deps: # what the lab and the tests need of Debian
 	@sh lab/deps.sh
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
-test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine ## run every test; those that touch the kernel need root
+test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
 	@sh lab/deps.sh containerd runc busybox=busybox-static
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh 3s
@@ -35,9 +37,9 @@ test-kubernetes: build deps ## run podlane in a whole Kubernetes, with its confo
 soak: build deps ## make faults in random order; SOAK=20m for how long, SEED=1 for the order of an earlier one
 	go test -v -count 1 -timeout 0 -run '^TestSoak$$' ./tests/faults -soak $(or $(SOAK),20m) -seed $(or $(SEED),0)
 lint: bin/golangci-lint ## check the code and the scripts
-	@sh lab/deps.sh shellcheck
+	@sh lab/deps.sh shellcheck vagrant
 	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
-	shellcheck .ci/run $$(git ls-files '*.sh')
+	shellcheck .ci/run $$(git ls-files '*.sh') && vagrant validate --ignore-provider
 bench: build deps ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 dist: bin/nfpm ## pack archives, Debian and RPM packages for amd64 and arm64 into dist/out/

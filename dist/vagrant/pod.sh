@@ -1,0 +1,34 @@
+#!/bin/sh
+# pod.sh NAME: makes a pod on this node: a network namespace that podlane-cni attaches, as a container runtime would have
+# it do. One of that name is made anew. In the pod and on the node a server is started for table.sh: on TCP port 9000 it
+# tells each client which address it sees it come from.
+set -eu
+name=$1
+
+# cni COMMAND: runs the plugin for the pod.
+cni() {
+	echo '{"cniVersion": "1.0.0", "name": "podlane", "type": "podlane-cni"}' |
+		CNI_COMMAND=$1 CNI_CONTAINERID=$name CNI_NETNS=/run/netns/$name CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni \
+			/usr/lib/cni/podlane-cni
+}
+
+# mirror UNIT [OPTION...]: starts the server as a unit, with options of systemd-run.
+mirror() {
+	systemctl stop "$1.service" 2>/dev/null || true
+	unit=$1
+	shift
+	# shellcheck disable=SC2016 # it is Perl
+	systemd-run --quiet --collect --unit="$unit" "$@" perl -MIO::Socket::INET -e '
+		$server = IO::Socket::INET->new(LocalPort => 9000, Listen => 64, ReuseAddr => 1) or die "listen: $!";
+		while ($client = $server->accept) { print $client $client->peerhost, "\n"; close $client }'
+}
+
+systemctl stop "mirror-$name.service" 2>/dev/null || true # it holds the namespace
+cni DEL
+ip netns delete "$name" 2>/dev/null || true
+ip netns add "$name"
+ip -n "$name" link set lo up
+cni ADD >/dev/null
+mirror "mirror-$name" --property=NetworkNamespacePath="/run/netns/$name"
+mirror mirror
+ip -n "$name" -4 -o address show dev eth0

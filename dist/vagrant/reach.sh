@@ -1,0 +1,57 @@
+#!/bin/sh
+# reach.sh: lists the pods of this node, each as POD,NODE,ADDRESS,ADDRESS_OF_NODE.
+# reach.sh POD...: finds out which of all the pods, named like that, those of this node and the node itself reach: a line
+# for each question, which is KIND FROM TO and then what was found: a round trip in ms, or an address; or FAIL and why.
+set -eu
+node=$(hostname)
+own=$(ip -d link show type vxlan | sed -n 's/.* local \([0-9.]*\) .*/\1/p')
+
+pods() {
+	ip netns list | while read -r pod _; do
+		addr=$(ip -n "$pod" -4 -o address show dev eth0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p')
+		[ -z "$addr" ] || echo "$pod,$node,$addr,$own"
+	done
+}
+
+# ping_it PLACE KIND FROM TO ADDRESS: the best of three, all of which must be answered. PLACE is a command that runs one.
+ping_it() {
+	if said=$($1 ping -n -q -W 1 -c 3 -i 0.01 "$5" 2>&1) && [ "${said#*3 received}" != "$said" ]; then
+		echo "$2 $3 $4 $(echo "$said" | sed -n 's#^rtt [^=]*= \([0-9.]*\)/.*#\1#p')"
+	else
+		echo "$2 $3 $4 FAIL ping $5: $(echo "$said" | grep 'packets transmitted' || echo "$said" | tail -n 1)"
+	fi
+}
+
+# ask PLACE KIND FROM TO ADDRESS WANT: which source address the server of pod.sh at ADDRESS sees, which must be WANT.
+ask() {
+	# shellcheck disable=SC2016 # for the shell inside
+	saw=$($1 timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/9000" && cat <&3' "$5" 2>&1) || saw="nothing: no answer from $5"
+	if [ "$saw" = "$6" ]; then
+		echo "$2 $3 $4 $saw"
+	else
+		echo "$2 $3 $4 FAIL the source address seen is $saw, not $6"
+	fi
+}
+
+field() { echo "$2" | cut -d, -f "$1"; }
+
+if [ $# -eq 0 ]; then
+	pods
+	exit
+fi
+for from in $(pods); do
+	pod=$(field 1 "$from")
+	inside="ip netns exec $pod"
+	ping_it "$inside" pod-to-own-node "$pod" "$node" "$own"
+	for to; do
+		other=$(field 1 "$to")
+		[ "$other" != "$pod" ] || continue
+		ping_it "$inside" pod-to-pod "$pod" "$other" "$(field 3 "$to")"
+		ask "$inside" source-kept "$pod" "$other" "$(field 3 "$to")" "$(field 3 "$from")"
+		[ "$(field 2 "$to")" = "$node" ] ||
+			ask "$inside" pod-to-outside "$pod" "$(field 2 "$to")" "$(field 4 "$to")" "$own"
+	done
+done
+for to; do
+	[ "$(field 2 "$to")" = "$node" ] || ping_it "" node-to-pod "$node" "$(field 1 "$to")" "$(field 3 "$to")"
+done
