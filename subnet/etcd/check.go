@@ -9,10 +9,21 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
+// A difference can also mean that the watch is a moment behind. So it takes this many checks in a row that find one.
+const (
+	maxDoubts  = 3
+	doubtEvery = time.Second
+)
+
 // check asks etcd whether it still is where the mirror is: its revision, our own key, the lease written last, and how
 // many keys there are. It is for what a watch does not tell: that etcd lost data and the watch is on a revision that does
-// not exist. A difference can also mean that the watch is a moment behind; listing again is right for both.
+// not exist.
 func (r *runner) check(ctx context.Context) error {
+	r.drain()
+	if !r.listAt.IsZero() {
+		r.checkAt = r.checkIn()
+		return nil
+	}
 	s := &r.session
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
 	defer cancel()
@@ -38,12 +49,20 @@ func (r *runner) check(ctx context.Context) error {
 		}
 		return 0
 	}
-	if resp.Header.Revision < s.seen || resp.Responses[0].GetResponseRange().GetCount() != s.mirror.keys() ||
-		modified(1) != written || held && modified(2) != own.record.Modified {
+	if resp.Header.Revision < s.seen {
 		r.relist()
 		return nil
 	}
-	s.seen = resp.Header.Revision
+	if resp.Responses[0].GetResponseRange().GetCount() != s.mirror.keys() || modified(1) != written ||
+		held && modified(2) != own.record.Modified {
+		r.doubts++
+		if r.doubts == maxDoubts {
+			r.relist()
+		}
+		r.checkAt = time.Now().Add(doubtEvery)
+		return nil
+	}
+	r.doubts, s.seen = 0, resp.Header.Revision
 	r.hearing.checked(time.Now())
 	return nil
 }

@@ -109,9 +109,9 @@ func TestHundredThousandJunkKeys(t *testing.T) {
 		start := time.Now()
 		peer := self(10+i).Lease(s.Network, pair, subnet.Lease{})
 		etcd.put(subnets+pair.Key(), string(peer.Value()))
-		n.wait(t, "peer", func(s State) bool { r, _ := s.Set.Find(pair); return r.Lease == peer })
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("peer %d seen after %v", i, d)
+		s := n.wait(t, "peer", func(s State) bool { r, _ := s.Set.Find(pair); return r.Lease == peer })
+		if d := time.Since(start); d > 5*time.Second || s.Lists != 1 {
+			t.Errorf("peer %d seen after %v and %d lists", i, d, s.Lists)
 		}
 	}
 	if used := cpu(t) - used; used > events*500*time.Millisecond {

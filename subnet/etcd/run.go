@@ -60,6 +60,7 @@ type runner struct {
 	expiry   time.Time // of it
 	renewAt  time.Time // when it is due
 	checkAt  time.Time // when to ask etcd whether it still is where we saw it
+	doubts   int       // how often in a row it was elsewhere
 	listAt   time.Time // when to list; zero: the mirror is good
 	listed   time.Time // the last time
 	retryAt  time.Time // when to try again what etcd did not answer
@@ -154,6 +155,7 @@ func (r *runner) list(ctx context.Context) error {
 	r.answered()
 	r.listAt = time.Time{}
 	r.lists++
+	r.doubts = 0
 	if r.session.replace(m, forked, time.Now(), r.opts.Grace) && r.session.own.established {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}

@@ -6,7 +6,7 @@ import "testing"
 var deviceFaults = disturbances([]disturbance{
 	{"IPv4 device deleted", "device", "add link podlane.1", peers4, 2 * second, []string{"ip link del podlane.1"}},
 	{"IPv6 device deleted", "device", "add link podlane-v6.1", peers6, 2 * second, []string{"ip link del podlane-v6.1"}},
-	{"both devices deleted", "device", "add link podlane-v6.1", peers, 2 * second, []string{"ip link del podlane.1", "ip link del podlane-v6.1"}},
+	{"both devices deleted", "device", "add link podlane.1", peers, 2 * second, []string{"ip link del podlane.1", "ip link del podlane-v6.1"}},
 	{"device renamed", "device", "device", peers4, 2 * second, []string{"ip link set podlane.1 down name vx0"}},
 	{"IPv4 device down", "device", "podlane.1 up", peers4, second, []string{"ip link set podlane.1 down"}},
 	{"IPv6 device down, which takes its address", "device", "podlane-v6.1 up", peers6, second, []string{"ip link set podlane-v6.1 down"}},
