@@ -74,6 +74,6 @@ var happenings = []happening{
 	{
 		"VXLAN comes from a host that is not a peer, or from a pod; a pod uses an address that is not its node's",
 		"it is dropped, and counted",
-		[]string{"tests/intruders.TestIntruders"},
+		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPeerThatLeavesIsAStranger", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
 	},
 }
