@@ -11,12 +11,17 @@ type board struct {
 	mu     sync.Mutex
 	status status
 	turned time.Time
+	news   chan struct{} // holds a value where there was a set since it was emptied; has room for one
 }
 
 func (b *board) set(s status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status = s
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
 }
 
 // beat notes that the loop turns.

@@ -26,6 +26,11 @@ func (d *daemon) notify(ctx context.Context) error {
 	ticker := time.NewTicker(notifyEvery)
 	defer ticker.Stop()
 	for {
+		news := d.board.news // what waits for the start does not wait for the next tick
+		select {
+		case <-news:
+		default:
+		}
 		s := d.board.get()
 		var words []string
 		if status := "STATUS=" + s.line(); status != told {
@@ -42,9 +47,13 @@ func (d *daemon) notify(ctx context.Context) error {
 			return nil // there is no systemd
 		}
 		d.troubles.check("systemd", err)
+		if d.started {
+			news = nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-news:
 		case <-ticker.C:
 		}
 	}

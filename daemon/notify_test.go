@@ -47,9 +47,13 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	}
 	l.take(peerState(t, l, 2, 3))
 	l.verified, l.announced = time.Now(), true
+	published := time.Now()
 	l.publish()
 	if got := receive(); !slices.Equal(got, []string{"STATUS=ready: pod subnet 10.5.34.0/24, 2 peers", "READY=1", "WATCHDOG=1"}) {
 		t.Errorf("when it is ready: %q", got)
+	}
+	if late := time.Since(published); late > notifyEvery/2 {
+		t.Errorf("those who wait for the start waited for another %v", late)
 	}
 	if got := receive(); !slices.Equal(got, []string{"WATCHDOG=1"}) {
 		t.Errorf("nothing is new: %q", got)
