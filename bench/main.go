@@ -1,0 +1,133 @@
+// Command bench measures podlane beside what the kernel and the standard tools do on the same machine in the same run,
+// and writes the ratios, the raw figures and the curves to a folder: RESULTS.md and one SVG each. Everything it makes is
+// in a sandbox that the kernel removes when it ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// bench is what the measurements share.
+type bench struct {
+	bin   string // the folder with podlaned, podlane-cni, lab and cni/
+	quick bool   // fewer rounds and smaller numbers: whether it runs, not what is true
+}
+
+// scenarios are the measurements, in the order of the report.
+var scenarios = []struct {
+	name string
+	run  func(context.Context, bench) (Section, error)
+}{
+	{"start", start},
+	{"live", live},
+	{"join", join},
+	{"cni", cni},
+	{"path", path},
+	{"idle", idle},
+}
+
+func main() {
+	b, only, out, err := parse(os.Args[1:])
+	if err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			os.Exit(0)
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	os.Exit(sandbox.Run(func() int { return run(b, only, out) }, nil))
+}
+
+func parse(args []string) (b bench, only []string, out string, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return b, nil, "", err
+	}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, lab and cni/")
+	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: shows that it runs")
+	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
+	names := f.String("only", "", "`NAME,...` of measurements; default all: "+strings.Join(known(), ","))
+	if err := f.Parse(args); err != nil {
+		return b, nil, "", err
+	}
+	only = known()
+	if *names != "" {
+		only = strings.Split(*names, ",")
+	}
+	for _, name := range only {
+		if !slices.Contains(known(), name) {
+			return b, nil, "", fmt.Errorf("--only %s: there are %s", name, strings.Join(known(), ", "))
+		}
+	}
+	if b.bin, err = filepath.Abs(b.bin); err == nil {
+		out, err = filepath.Abs(out)
+	}
+	return b, only, out, err
+}
+
+func known() (names []string) {
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func run(b bench, only []string, out string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	if err := measure(ctx, b, only, out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// measure runs the measurements one after the other and writes what they found. One that is not asked for keeps what an
+// earlier run has written of it.
+func measure(ctx context.Context, b bench, only []string, out string) error {
+	if err := lab.CheckTools(b.bin); err != nil {
+		return err
+	}
+	machine, err := readMachine()
+	if err != nil {
+		return err
+	}
+	missed := 0
+	for _, s := range scenarios {
+		if !slices.Contains(only, s.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s\n", s.name)
+		section, err := s.run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		section.Name, section.Machine = s.name, machine
+		fmt.Println(section.Markdown())
+		if err := section.write(out); err != nil {
+			return err
+		}
+		missed += section.missed()
+	}
+	if err := writeResults(out, known()); err != nil {
+		return err
+	}
+	if missed > 0 {
+		return fmt.Errorf("%d figures are not reached", missed)
+	}
+	return nil
+}

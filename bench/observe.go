@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// readMetrics is what a node's podlaned counts, by the names of metrics with their labels.
+func readMetrics(ctx context.Context, n *lab.Node) (map[string]float64, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
+	}}}
+	return scrape(ctx, &client, "http://podlaned/metrics")
+}
+
+// scrape reads a page of metrics.
+func scrape(ctx context.Context, client *http.Client, url string) (map[string]float64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	values, lines := map[string]float64{}, bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, value, found := cutLast(lines.Text())
+		if !found || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if values[name], err = strconv.ParseFloat(value, 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return values, lines.Err()
+}
+
+// cutLast cuts a line at its last space.
+func cutLast(line string) (before, after string, found bool) {
+	i := strings.LastIndexByte(line, ' ')
+	if i < 0 {
+		return line, "", false
+	}
+	return line[:i], line[i+1:], true
+}
+
+// operation is the kind of object that a metric counts the writes of.
+func operation(metric string) (kind string, ok bool) {
+	if metric, ok = strings.CutPrefix(metric, `podlane_operations_total{kind="`); ok {
+		kind, _, _ = strings.Cut(metric, `"`)
+	}
+	return kind, ok
+}
+
+// settled waits until podlaned has nothing more to do: it counts no further pass for half a second.
+func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
+	const passes = `podlane_passes_total{result="verified"}`
+	last := -1.0
+	for {
+		m, err := readMetrics(ctx, n)
+		if err != nil || m[passes] == last {
+			return m, err
+		}
+		last = m[passes]
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// used is the CPU time that the daemon has had so far, by the scheduler's own accounts of its threads.
+func (d *daemon) used() (sum time.Duration, err error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return 0, err
+		}
+		first, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", f, err)
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/subnet"
+)
+
+// starts is what one number of peers was measured to take.
+type starts struct {
+	peers                     int
+	daemon, apply, raw, tools series // seconds
+	cpu, peak                 series // seconds, bytes
+	calls, lines              int
+}
+
+// start measures a node's first start beside so many nodes.
+func start(ctx context.Context, b bench) (s Section, err error) {
+	sizes := []int{100, 1000, 5000, 10_000, 20_000}
+	if b.quick {
+		sizes = []int{100, 5000}
+	}
+	w, err := makeWorld(ctx, b, 1)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	beside, err := makeBare()
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, beside.Delete()) }()
+	var all []starts
+	for _, peers := range sizes {
+		m, err := w.measureStart(ctx, b, beside, peers)
+		if err != nil {
+			return s, fmt.Errorf("%d peers: %w", peers, err)
+		}
+		all = append(all, m)
+	}
+	return startSection(all), nil
+}
+
+func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers int) (m starts, err error) {
+	m.peers = peers
+	if err := w.grow(ctx, peers); err != nil {
+		return m, err
+	}
+	n := w.Nodes[0]
+	if m.calls, m.lines, err = w.countCalls(ctx, n); err != nil {
+		return m, err
+	}
+	e, err := readEntries(ctx, n)
+	if err == nil {
+		err = e.expect(peers)
+	}
+	if err != nil {
+		return m, err
+	}
+	times := 7
+	if peers > 5000 {
+		times = 5
+	}
+	if b.quick {
+		times = 2
+	}
+	leases := make([]subnet.Lease, peers)
+	for i := range leases {
+		leases[i] = peerLease(i, 0)
+	}
+	self := peerLease(0xfe00, 0)
+	self.IPv4.PublicIP = underlayAddr.Addr()
+	return m, rounds(times,
+		func() error {
+			if err := w.forget(ctx, n); err != nil {
+				return err
+			}
+			d, err := startDaemon(ctx, n)
+			if err != nil {
+				return err
+			}
+			used, err := d.end()
+			m.daemon.addTime(d.ready)
+			m.cpu.addTime(used.cpu)
+			m.peak.add(used.peak)
+			return err
+		},
+		func() error { took, err := beside.apply(ctx, self, leases); m.apply.addTime(took); return err },
+		func() error { took, err := beside.raw(e); m.raw.addTime(took); return err },
+		func() error { took, err := beside.tools(e); m.tools.addTime(took); return err },
+	)
+}
+
+var netlinkCall = regexp.MustCompile(`(?m)^\d+ +(sendto|sendmsg|sendmmsg|recvfrom|recvmsg|recvmmsg)\(\d+<(NETLINK|socket):\[?(ROUTE|NETFILTER|\d)`)
+
+// countCalls starts podlaned under strace(1), and tells its system calls on netlink sockets and its lines of log.
+func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
+	if err := w.forget(ctx, n); err != nil {
+		return 0, 0, err
+	}
+	f, err := os.CreateTemp("", "calls")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	d, err := startDaemon(ctx, n, "strace", "-I2", "-f", "--seccomp-bpf", "-y", "-e", "trace=sendto,sendmsg,sendmmsg,recvfrom,recvmsg,recvmmsg", "-e", "signal=none", "-s", "0", "-o", f.Name())
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := d.cmd.Process.Signal(os.Interrupt); err != nil { // strace hands it on
+		return 0, 0, err
+	}
+	_ = d.cmd.Wait()
+	text, err := os.ReadFile(f.Name())
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(netlinkCall.FindAll(text, -1)), countLines(d.log.String()), nil
+}
+
+func countLines(text string) (n int) {
+	for _, c := range text {
+		if c == '\n' {
+			n++
+		}
+	}
+	return n
+}
