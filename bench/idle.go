@@ -30,7 +30,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 		cpu   float64 // part of a core
 		rss   float64 // bytes; 0: nothing is promised
 	}{{3, 0.0005, 25 << 20}, {5000, 0.005, 0}} {
-		cpu, rss, lines, err := w.rest(ctx, m.peers, lasting)
+		cpu, rss, lines, err := w.rest(ctx, b, m.peers, lasting)
 		if err != nil {
 			return s, fmt.Errorf("%d peers: %w", m.peers, err)
 		}
@@ -47,7 +47,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 	return s, nil
 }
 
-func (w *world) rest(ctx context.Context, peers int, lasting time.Duration) (cpu, rss float64, lines int, err error) {
+func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Duration) (cpu, rss float64, lines int, err error) {
 	if err := w.grow(ctx, peers); err != nil {
 		return 0, 0, 0, err
 	}
@@ -65,7 +65,6 @@ func (w *world) rest(ctx context.Context, peers int, lasting time.Duration) (cpu
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	began := time.Now()
 	select {
 	case <-ctx.Done():
 		return 0, 0, 0, ctx.Err()
@@ -76,7 +75,10 @@ func (w *world) rest(ctx context.Context, peers int, lasting time.Duration) (cpu
 		return 0, 0, 0, err
 	}
 	rss, err = d.resident()
-	return (after - before).Seconds() / time.Since(began).Seconds(), rss, lines, err
+	if err == nil {
+		err = b.profile(ctx, n, fmt.Sprint("idle-", peers), nil)
+	}
+	return (after - before).Seconds() / lasting.Seconds(), rss, lines, err
 }
 
 // resident is the daemon's memory in bytes.

@@ -99,6 +99,9 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	if err := w.measureOne(ctx, n, d, &m, 3*times); err != nil {
 		return s, err
 	}
+	if err := b.profile(ctx, n, "live", func() error { return w.measureOne(ctx, n, d, &lives{peers: m.peers}, 5) }); err != nil {
+		return s, err
+	}
 	err = rounds(times,
 		func() error { return w.measureMany(ctx, n, &m) },
 		func() error { took, err := beside.raw(entries); m.raw.addTime(took); return err },

@@ -24,6 +24,7 @@ import (
 type bench struct {
 	bin   string // the folder with podlaned, podlane-cni, lab and cni/
 	quick bool   // fewer rounds and smaller numbers: whether it runs, not what is true
+	keep  string // a folder for profiles of podlaned; empty: none are made
 }
 
 // scenarios are the measurements, in the order of the report.
@@ -60,6 +61,7 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, lab and cni/")
 	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: shows that it runs")
 	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
+	f.StringVar(&b.keep, "profiles", "", "`FOLDER` for profiles of podlaned, made after each measurement of idle and live")
 	names := f.String("only", "", "`NAME,...` of measurements; default all: "+strings.Join(known(), ","))
 	if err := f.Parse(args); err != nil {
 		return b, nil, "", err
@@ -73,10 +75,15 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 			return b, nil, "", fmt.Errorf("--only %s: there are %s", name, strings.Join(known(), ", "))
 		}
 	}
-	if b.bin, err = filepath.Abs(b.bin); err == nil {
-		out, err = filepath.Abs(out)
+	for _, folder := range []*string{&b.bin, &out, &b.keep} {
+		if *folder == "" {
+			continue
+		}
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return b, nil, "", err
+		}
 	}
-	return b, only, out, err
+	return b, only, out, nil
 }
 
 func known() (names []string) {

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,10 +19,53 @@ import (
 
 // readMetrics is what a node's podlaned counts, by the names of metrics with their labels.
 func readMetrics(ctx context.Context, n *lab.Node) (map[string]float64, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return scrape(ctx, local(n), "http://podlaned/metrics")
+}
+
+// local asks a node's podlaned on its local socket.
+func local(n *lab.Node) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
 	}}}
-	return scrape(ctx, &client, "http://podlaned/metrics")
+}
+
+// profile keeps what a node's podlaned does and holds, where that is asked for; meanwhile, where it is not nil, is done
+// while the CPU profile is made.
+func (b bench) profile(ctx context.Context, n *lab.Node, name string, meanwhile func() error) error {
+	if b.keep == "" {
+		return nil
+	}
+	done := make(chan error, 1)
+	if meanwhile == nil {
+		meanwhile = func() error { return nil }
+	}
+	go func() { done <- meanwhile() }()
+	err := errors.Join(
+		b.save(ctx, n, "profile?seconds=20", name+".cpu"),
+		b.save(ctx, n, "allocs", name+".allocs"),
+		b.save(ctx, n, "heap", name+".heap"),
+	)
+	return errors.Join(err, <-done)
+}
+
+func (b bench) save(ctx context.Context, n *lab.Node, what, name string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podlaned/debug/pprof/"+what, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := local(n).Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("profile: %s: %s", resp.Status, text)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.keep, name+".pprof"), text, 0o644)
 }
 
 // scrape reads a page of metrics.

@@ -95,7 +95,7 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	h := handler(d.board, d.metrics.handler())
-	g.Go(func() error { return serve(ctx, socket, h) })
+	g.Go(func() error { return serve(ctx, socket, profiled(h)) })
 	if d.config.http != "" {
 		g.Go(func() error { return d.serveTCP(ctx, h) })
 	}
