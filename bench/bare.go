@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/backend/vxlan"
-	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/rtnl"
 )
 
 // device is the tunnel's.

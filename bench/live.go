@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/rtnl"
 )
 
 // The kernel's notifications by which a change is seen to be done: routes are written last, and removed first.
