@@ -68,7 +68,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	m := lives{peers: 5000, many: 1000, moved: 500}
 	times := 7
 	if b.quick {
-		m, times = lives{peers: 500, many: 100, moved: 50}, 2
+		m, times = lives{peers: 200, many: 100, moved: 50}, 2
 	}
 	w, err := makeWorld(ctx, b, 1)
 	if err != nil {

@@ -29,7 +29,7 @@ type way struct {
 func path(ctx context.Context, b bench) (s Section, err error) {
 	times, lasting := 6, 4*time.Second
 	if b.quick {
-		times, lasting = 1, time.Second
+		times, lasting = 1, 2*time.Second
 	}
 	l, err := lab.New(ctx, lab.Options{Nodes: 2, Bin: b.bin})
 	if err != nil {

@@ -23,7 +23,7 @@ type starts struct {
 func start(ctx context.Context, b bench) (s Section, err error) {
 	sizes := []int{100, 1000, 5000, 10_000, 20_000}
 	if b.quick {
-		sizes = []int{100, 5000}
+		sizes = []int{100, 300}
 	}
 	w, err := makeWorld(ctx, b, 1)
 	if err != nil {
