@@ -48,7 +48,7 @@ func (d *daemon) notify(ctx context.Context) error {
 			return nil // there is no systemd
 		}
 		d.troubles.check("systemd", err)
-		if d.started {
+		if d.started.Load() {
 			news = nil
 		}
 		select {
