@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,9 +31,9 @@ type daemon struct {
 	store    *etcd.Store
 	firewall firewall.Firewall
 
-	started  bool   // systemd has been told
-	reloaded bool   // it had been told before the configuration was read again
-	next     config // after errReload
+	started  atomic.Bool // systemd has been told
+	reloaded bool        // it had been told before the configuration was read again
+	next     config      // after errReload
 }
 
 // runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
@@ -49,17 +50,30 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
+	var before *config // in use until the last reload
+	var useless error  // why what was read then is not
 	for started := false; ; {
 		d := newDaemon(c, newLogger(c, io.err))
 		d.reloaded = started
+		d.troubles.check("reload", useless)
 		err := d.run(ctx, reloads)
-		if !errors.Is(err, errReload) {
+		started = started || d.started.Load()
+		switch {
+		case errors.Is(err, errReload):
+			d.log.Info(err)
+			was := c
+			c, before, useless = d.next, &was, nil
+		case err != nil && before != nil && !d.stood():
+			c, before, useless = *before, nil, err
+		default:
 			return err
 		}
-		d.log.Info(err)
-		c, started = d.next, d.started
 	}
 }
+
+// stood tells whether the overlay has been as this configuration has it. One that was read again and does not bring that
+// about, which only the attempt shows, gives way to the one before.
+func (d *daemon) stood() bool { return !d.board.get().Verified.IsZero() }
 
 // run runs with one configuration.
 func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {

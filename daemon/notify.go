@@ -36,8 +36,9 @@ func (d *daemon) notify(ctx context.Context) error {
 		if status := "STATUS=" + s.line(); status != told {
 			words, told = append(words, status), status
 		}
-		if !d.started && (d.reloaded || s.NodeFile || time.Since(began) > patience) {
-			words, d.started = append(words, systemd.SdNotifyReady), true
+		if !d.started.Load() && (d.reloaded || s.NodeFile || time.Since(began) > patience) {
+			words = append(words, systemd.SdNotifyReady)
+			d.started.Store(true)
 		}
 		if d.board.idle() < stuck {
 			words = append(words, systemd.SdNotifyWatchdog)
@@ -47,7 +48,7 @@ func (d *daemon) notify(ctx context.Context) error {
 			return nil // there is no systemd
 		}
 		d.troubles.check("systemd", err)
-		if d.started {
+		if d.started.Load() {
 			news = nil
 		}
 		select {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // systemdSocket is a socket as systemd gives it to a service, and what comes to it.
@@ -69,6 +73,28 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// What waits for the node file must not take the end of a reload for it.
+func TestReloadBeforeTheStartIsNoStart(t *testing.T) {
+	receive := systemdSocket(t)
+	l, _ := bench(t)
+	l.config.again = func() (config, error) { return config{}, errors.New("unknown key") }
+	signals, done := make(chan os.Signal), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- l.awaitReload(ctx, signals) }()
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGHUP // the first is over
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := systemd.SdNotify(false, "END"); err != nil {
+		t.Fatal(err)
+	}
+	if first := receive(); first[0] != "END" {
+		t.Errorf("before the start systemd hears %q", first)
 	}
 }
 

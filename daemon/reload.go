@@ -15,7 +15,8 @@ import (
 var errReload = errors.New("the configuration is read again")
 
 // awaitReload returns errReload when a signal has asked for the configuration to be read again and the new one is of use.
-// Where it is not, the one in use stays, and that is trouble until it is put right.
+// Where it is not, the one in use stays, and that is trouble until it is put right. systemd hears of it once it has been
+// told that the daemon has started: the end of a reload says READY=1 too, and what waits for that must not go on before.
 func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
@@ -23,7 +24,10 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 			return ctx.Err()
 		case <-signals:
 		}
-		_, _ = systemd.SdNotify(false, reloading()) // notify says what is wrong with systemd
+		tell := d.started.Load()
+		if tell {
+			_, _ = systemd.SdNotify(false, reloading()) // notify says what is wrong with systemd
+		}
 		next, err := d.config.again()
 		if err == nil {
 			err = next.usable()
@@ -32,7 +36,9 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 			d.next = next
 			return errReload
 		}
-		_, _ = systemd.SdNotify(false, systemd.SdNotifyReady)
+		if tell {
+			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady)
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ number=$(echo "$number" | sed 's/-\(alpha\|beta\|rc\)/~\1/; s/-/+/g')
 SOURCE_DATE_EPOCH=$(git show -s --format=%ct HEAD 2>/dev/null || date +%s)
 export VERSION="$number" SOURCE_DATE_EPOCH ARCH
 
-rm -rf "$out"
+# What an earlier run left goes, and nothing else: the folder may be anybody's.
+rm -rf "$out"/podlane-*-linux-* "$out"/podlane_*.deb "$out"/podlane-*.rpm
 mkdir -p "$out"
 for ARCH; do
 	name=podlane-$version-linux-$ARCH
@@ -38,5 +39,5 @@ for ARCH; do
 	rm -r "${out:?}/$name"
 done
 cd "$out"
-sha256sum -- *.tar.gz *.deb *.rpm >SHA256SUMS
+sha256sum podlane-*.tar.gz podlane_*.deb podlane-*.rpm >SHA256SUMS
 cat SHA256SUMS

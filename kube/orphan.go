@@ -3,15 +3,18 @@ package main
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/podlane/podlane/subnet"
 )
 
 // orphans finds the leases whose Node is not there. A lease is a Kubernetes node's where its node id is the node's name, as
-// the DaemonSet gives it; machines outside of the cluster have their machine-id and are no concern of ours, no more than
-// reservations, which the operator wrote.
+// the DaemonSet gives it, and can be one; machines outside of the cluster have their machine-id and are no concern of ours, no
+// more than reservations, which the operator wrote.
 func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	for _, r := range set.Records {
-		if r.TTLID != 0 && r.Node.Name != "" && r.Node.ID == r.Node.Name && !nodes[r.Node.Name] {
+		name := r.Node.Name
+		if r.TTLID != 0 && r.Node.ID == name && !nodes[name] && len(validation.IsDNS1123Subdomain(name)) == 0 {
 			list = append(list, r)
 		}
 	}

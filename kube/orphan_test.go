@@ -39,7 +39,8 @@ func TestOrphansAreLeasesOfThisClusterAlone(t *testing.T) {
 	machine.Node.ID = "0123456789abcdef0123456789abcdef"
 	reservation := leaseOf(5, "reserved")
 	reservation.TTLID = 0
-	set := setOf(leaseOf(1, "n1"), leaseOf(2, "gone"), flannel, machine, reservation)
+	noNode := leaseOf(6, "Web_1") // of --node-id and --node-name, and no name that a Node can have
+	set := setOf(leaseOf(1, "n1"), leaseOf(2, "gone"), flannel, machine, reservation, noNode)
 	if got := namesIn(orphans(set, nodesNamed("n1", "n2"))); !slices.Equal(got, []string{"gone"}) {
 		t.Errorf("orphans %q", got)
 	}

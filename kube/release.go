@@ -118,13 +118,13 @@ func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Tim
 }
 
 // confirm asks the API server itself for each Node whose lease is due: what the watch has brought may be old. Only its own
-// word that there is none counts.
+// word that there is none counts, not a 404 of something between, which the client takes for the same.
 func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []subnet.Record) {
 	for _, lease := range due {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		_, err := r.nodes.Get(call, lease.Node.Name, metav1.GetOptions{})
 		cancel()
-		if apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err) {
 			gone, err = append(gone, lease), nil
 		}
 		r.said.check(apiServer, err)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/podlane/podlane/subnet"
@@ -136,6 +139,22 @@ func TestServerThatDoesNotKnowKeepsTheLease(t *testing.T) {
 	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
 	r.pass(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "no leader") {
+		t.Errorf("left %q; the log: %s", got, text)
+	}
+}
+
+func TestPageNotFoundOfAProxyKeepsTheLease(t *testing.T) {
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(proxy.Close)
+	api, err := metadata.NewForConfig(&rest.Config{Host: proxy.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, text := &store{set: setOf(leaseOf(2, "n2"))}, &record{}
+	log := newLogger(text)
+	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "could not find the requested resource") {
 		t.Errorf("left %q; the log: %s", got, text)
 	}
 }

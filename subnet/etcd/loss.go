@@ -20,12 +20,15 @@ type retained struct {
 }
 
 // replace takes over a complete list, and tells whether it shows a loss of data. forked: it is known to be of another
-// history than the mirror.
+// history than the mirror. The first list after a start need not show a loss of before it: what was kept then is kept on,
+// for the time of grace anew.
 func (s *session) replace(m *mirror, forked bool, now time.Time, grace time.Duration) (lost bool) {
 	if lost = forked || s.lossShows(m, now); lost {
 		s.lost = true
 		s.losses++
 		s.retain(s.known(), now.Add(grace))
+	} else if s.mirror == nil && s.saved != nil {
+		s.retain(s.saved.lost(), now.Add(grace))
 	}
 	s.mirror, s.seen = m, m.revision
 	s.readConfig()

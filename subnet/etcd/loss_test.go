@@ -127,6 +127,27 @@ func TestGracePassesAndGonePeersGo(t *testing.T) {
 	running[0].wait(t, "set without it", func(s State) bool { return held(s) && s.Retained == 0 && len(s.Set.Records) == 1 })
 }
 
+func TestRestartWithinTheGraceKeepsWhatIsNotBack(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	running := peers(t, etcd, 2, nil)
+	etcd.stop()
+	running[1].stop(t)
+	etcd.start(t.TempDir())
+	kept := func(s State) bool { return held(s) && s.Retained == 1 && len(s.Set.Records) == 2 }
+	saved := running[0].wait(t, "retained peer", kept).Save()
+	running[0].stop(t)
+	opts := quick(0)
+	opts.Saved, opts.Grace = &saved, time.Second
+	n := run(t, etcd.open(t), opts)
+	saved = n.wait(t, "the peer is still retained", held).Save()
+	if len(saved.Leases) != 2 {
+		t.Errorf("after the restart: %+v", saved.Leases)
+	}
+	n.wait(t, "set without it", func(s State) bool { return held(s) && s.Retained == 0 && len(s.Set.Records) == 1 })
+}
+
 func TestRestoredOlderBackup(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)

@@ -72,6 +72,7 @@ type Saved struct {
 type SavedLease struct {
 	Key   string          `json:"key"` // the last part of it
 	Value json.RawMessage `json:"value"`
+	Lost  bool            `json:"lost,omitempty"` // it was kept though etcd had lost it
 }
 
 // Save returns what of a state is worth keeping; it means something once the own lease is taken.
@@ -80,8 +81,9 @@ func (s State) Save() Saved {
 	if !s.Own.Pair().IsZero() {
 		saved.Own = s.Own.Pair().Key()
 	}
-	for _, l := range s.Set.Leases() {
-		saved.Leases = append(saved.Leases, SavedLease{Key: l.Pair().Key(), Value: l.Value()})
+	for _, r := range s.Set.Records {
+		lost := s.Retained > 0 && r.Modified == 0
+		saved.Leases = append(saved.Leases, SavedLease{Key: r.Pair().Key(), Value: r.Value(), Lost: lost})
 	}
 	return saved
 }
@@ -101,6 +103,16 @@ func (s Saved) Set() subnet.Set {
 		set.Records = append(set.Records, subnet.Record{Lease: l})
 	}
 	return set
+}
+
+// lost is the saved leases that etcd had lost. Those that cannot be read are left out.
+func (s Saved) lost() (leases []subnet.Lease) {
+	for _, saved := range s.Leases {
+		if l, err := subnet.ParseLease(saved.Key, saved.Value); saved.Lost && err == nil {
+			leases = append(leases, l)
+		}
+	}
+	return leases
 }
 
 // Lease is the saved own lease.

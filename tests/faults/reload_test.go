@@ -30,6 +30,8 @@ func TestReload(t *testing.T) {
 		{"resync: 1ms\n", "resync 1ms is shorter than 1s"},
 		{"resinc: 1s\n", "unknown key"},
 		{"etcd-cafile: /none.pem\n", "without TLS"},
+		{"iface: cni0\n", "reload: pod network 10.5.0.0/16 overlaps"}, // which only the attempt shows
+		{"etcd-prefix: /podlane/netwrok\n", "reload: /podlane/netwrok/config: there is no network configuration"},
 	} {
 		configure(bad.file)
 		reload()

@@ -21,6 +21,7 @@ func TestBareMetal(t *testing.T) {
 		do   func(*testing.T)
 	}{
 		{"the unit is looked at", pods, func(t *testing.T) { expectGoodUnit(t, b.machines[0]) }},
+		{"etcd is a container of the machine", pods, func(t *testing.T) { expectNoCycle(t, b.machines[0]) }},
 		{"networkd and udev look at its device", pods, func(t *testing.T) { leftAlone(t, m) }},
 		{"podlaned is killed", pods, func(t *testing.T) { m.restarts(t, "KILL") }},
 		{"podlaned hangs, and the watchdog notices", pods, func(t *testing.T) { m.restarts(t, "STOP") }},

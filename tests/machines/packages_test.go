@@ -36,6 +36,28 @@ func pack(version string) (string, error) {
 	return folder, nil
 }
 
+// A folder to pack into may have anything in it: what an earlier run left there goes, and nothing else.
+func TestPackingLeavesOtherFiles(t *testing.T) {
+	const version = "0.9.1"
+	folder := filepath.Join("/run/packages", version)
+	cluster.Check(t, os.MkdirAll(filepath.Join(folder, "notes"), 0o755))
+	for _, file := range []string{"thesis.tar.gz", "podlane_0.9.0_amd64.deb"} {
+		cluster.Check(t, os.WriteFile(filepath.Join(folder, file), nil, 0o644))
+	}
+	_, err := pack(version)
+	cluster.Check(t, err)
+	for pattern, want := range map[string]int{"notes": 1, "thesis.tar.gz": 1, "*.deb": 1, "podlane*": 3} {
+		if found, err := filepath.Glob(filepath.Join(folder, pattern)); err != nil || len(found) != want {
+			t.Errorf("%s is %v, want %d files", pattern, found, want)
+		}
+	}
+	sums, err := os.ReadFile(filepath.Join(folder, "SHA256SUMS"))
+	cluster.Check(t, err)
+	if strings.Count(string(sums), "\n") != 3 || strings.Contains(string(sums), "thesis") {
+		t.Errorf("the sums are\n%s", sums)
+	}
+}
+
 // packageFile is the one file of a version that fits a pattern: *.deb.
 func packageFile(t *testing.T, version, pattern string) string {
 	t.Helper()

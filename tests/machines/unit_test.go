@@ -20,6 +20,24 @@ func expectGoodUnit(t *testing.T, m *machine) {
 	}
 }
 
+// An etcd that is a container of this very node, as some installers make it, is started after docker.service, which waits for
+// podlaned.
+const containedEtcd = `
+printf '[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nExecStart=true\n' >/etc/systemd/system/etcd.service
+printf '[Service]\nExecStart=true\n' >/etc/systemd/system/docker.service
+ln -s ../etcd.service /etc/systemd/system/multi-user.target.wants/etcd.service
+systemd-analyze verify multi-user.target 2>&1 | grep cycle || true
+rm /etc/systemd/system/etcd.service /etc/systemd/system/docker.service /etc/systemd/system/multi-user.target.wants/etcd.service
+`
+
+// expectNoCycle holds that systemd starts everything on a machine whose etcd waits for what podlaned is started before.
+func expectNoCycle(t *testing.T, m *machine) {
+	t.Helper()
+	if out := m.sh(t, containedEtcd); out != "" {
+		t.Errorf("with etcd in a container: %s", out)
+	}
+}
+
 // leftAlone starts systemd-networkd with a configuration that lays claim to podlaned's device, and holds that the device
 // is not its to manage, and that udev would give it no other MAC address.
 func leftAlone(t *testing.T, m *machine) {
