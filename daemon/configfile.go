@@ -104,7 +104,7 @@ func nearest(f *flag.FlagSet, key string) string {
 		for n < len(key) && n < len(x.Name) && key[n] == x.Name[n] {
 			n++
 		}
-		if n > shared {
+		if n > shared && x.Name != "config" { // it cannot be in the file that it names
 			best, shared = x.Name, n
 		}
 	})

@@ -44,7 +44,7 @@ install_all() {
 	modprobe -qa vxlan br_netfilter 2>/dev/null || true
 	with_systemd systemctl --quiet enable podlaned.service
 	with_systemd systemctl --no-block restart podlaned.service
-	echo "installed; say in /etc/podlane/podlaned.yaml where etcd is, then: systemctl reload podlaned"
+	echo "installed; say in /etc/podlane/podlaned.yaml where etcd is, then: systemctl restart podlaned"
 }
 
 uninstall_all() {
