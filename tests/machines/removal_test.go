@@ -8,13 +8,14 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// others is what is not podlane's on a machine, though it looks like it.
+// others is what is not podlane's on a machine, though it looks like it, and a mistake in the settings, which removes nothing less.
 const others = `
 ip link add vx7 type vxlan id 7 dstport 4790
 ip route add 192.0.2.0/24 via 198.18.0.1 proto 113
 mkdir -p /etc/cni/net.d /etc/podlane
 echo '{}' >/etc/cni/net.d/99-other.conflist
 echo secret >/etc/podlane/etcd-ca.pem
+echo 'no-such-key: 1' >>/etc/podlane/podlaned.yaml
 `
 
 // removes removes and purges the package, which leaves nothing of podlane and all of the others.
