@@ -32,7 +32,7 @@ test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## r
 	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh 3s
-test-kubernetes: build deps ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
+test-kubernetes: build deps bin/helm ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
 	@sh lab/deps.sh containerd runc tini curl wget iperf nc=netcat-openbsd dig=bind9-dnsutils busybox=busybox-static
 	sh tools/kubernetes/build.sh bin/kubernetes && for tag in v1 v2; do sh dist/image/build.sh $$tag bin/podlane-$$tag.tar $$(go env GOARCH); done
 	go test -v -count 1 -timeout 2h ./tests/kubernetes -cluster $(if $(ONLY),-only '$(ONLY)')

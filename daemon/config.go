@@ -98,7 +98,8 @@ func (c *config) flags(name string) *flag.FlagSet {
 }
 
 // loadConfig reads the settings from the arguments, the environment and the file, and checks them. What is left of the
-// arguments is returned. The error is flag.ErrHelp where help was asked for and printed.
+// arguments is returned. The error is flag.ErrHelp where help was asked for and printed; where it is about the environment or
+// the file, what is right in them has been set.
 func loadConfig(command string, args, environ []string, help io.Writer) (config, []string, error) {
 	var c config
 	f := c.flags(command)
@@ -110,18 +111,19 @@ func loadConfig(command string, args, environ []string, help io.Writer) (config,
 	}
 	given := map[string]bool{}
 	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
-	if err := fromEnvironment(f, environ, given); err != nil {
-		return c, nil, err
-	}
-	if err := c.fromFile(f, given); err != nil {
-		return c, nil, err
+	err = fromEnvironment(f, environ, given)
+	if wrong := c.fromFile(f, given); err == nil {
+		err = wrong
 	}
 	c.etcdPrefix = strings.TrimRight(c.etcdPrefix, "/")
 	c.again = func() (config, error) {
 		again, _, err := loadConfig(command, args, environ, io.Discard)
 		return again, err
 	}
-	return c, rest, c.check()
+	if err == nil {
+		err = c.check()
+	}
+	return c, rest, err
 }
 
 // parseArgs parses the flags, which may stand before, between and after the other arguments, and returns the others. It

@@ -13,7 +13,7 @@ import (
 )
 
 // fromFile sets what neither flag nor environment has set. The file at the default place may be absent; one that the
-// operator named may not.
+// operator named may not. The error is about the first setting that is wrong; the others are set.
 func (c *config) fromFile(f *flag.FlagSet, given map[string]bool) error {
 	data, err := os.ReadFile(c.file)
 	if errors.Is(err, fs.ErrNotExist) && !given["config"] {
@@ -24,19 +24,26 @@ func (c *config) fromFile(f *flag.FlagSet, given map[string]bool) error {
 	}
 	settings, err := parseFile(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.file, err)
+		err = fmt.Errorf("%s: %w", c.file, err)
 	}
 	for _, s := range settings {
-		known := f.Lookup(s.key)
-		switch {
-		case known == nil || s.key == "config":
-			return fmt.Errorf("%s line %d: unknown key %q%s", c.file, s.line, s.key, nearest(f, s.key))
-		case given[s.key]:
-			continue
+		if wrong := c.fromLine(f, s, given); err == nil {
+			err = wrong
 		}
-		if err := f.Set(s.key, s.value); err != nil {
-			return fmt.Errorf("%s line %d: %s: %q: %w", c.file, s.line, s.key, s.value, err)
-		}
+	}
+	return err
+}
+
+func (c *config) fromLine(f *flag.FlagSet, s setting, given map[string]bool) error {
+	known := f.Lookup(s.key)
+	switch {
+	case known == nil || s.key == "config":
+		return fmt.Errorf("%s line %d: unknown key %q%s", c.file, s.line, s.key, nearest(f, s.key))
+	case given[s.key]:
+		return nil
+	}
+	if err := f.Set(s.key, s.value); err != nil {
+		return fmt.Errorf("%s line %d: %s: %q: %w", c.file, s.line, s.key, s.value, err)
 	}
 	return nil
 }
@@ -47,7 +54,8 @@ type setting struct {
 	line       int
 }
 
-// parseFile reads a YAML mapping of settings to scalars or lists of scalars. No key may stand twice.
+// parseFile reads a YAML mapping of settings to scalars or lists of scalars. No key may stand twice. The error is about the
+// first setting that is wrong; the others are returned.
 func parseFile(data []byte) ([]setting, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -61,18 +69,22 @@ func parseFile(data []byte) ([]setting, error) {
 		return nil, fmt.Errorf("line %d: want lines like `key: value`", root.Line)
 	}
 	var settings []setting
+	var wrong error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		text, err := scalar(value)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
+			err = fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
+		} else if slices.ContainsFunc(settings, func(s setting) bool { return s.key == key.Value }) {
+			err = fmt.Errorf("line %d: %s stands twice", key.Line, key.Value)
 		}
-		if slices.ContainsFunc(settings, func(s setting) bool { return s.key == key.Value }) {
-			return nil, fmt.Errorf("line %d: %s stands twice", key.Line, key.Value)
+		if err == nil {
+			settings = append(settings, setting{key.Value, text, key.Line})
+		} else if wrong == nil {
+			wrong = err
 		}
-		settings = append(settings, setting{key.Value, text, key.Line})
 	}
-	return settings, nil
+	return settings, wrong
 }
 
 // scalar is a value's text; a list's parts are joined with commas.
@@ -104,7 +116,7 @@ func nearest(f *flag.FlagSet, key string) string {
 		for n < len(key) && n < len(x.Name) && key[n] == x.Name[n] {
 			n++
 		}
-		if n > shared {
+		if n > shared && x.Name != "config" { // it cannot be in the file that it names
 			best, shared = x.Name, n
 		}
 	})

@@ -21,14 +21,14 @@ func (l *loop) announce() bool {
 		NotReady: l.state.Conflict,
 	}
 	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
-	if good := l.troubles.check("node file", err); !good || l.config.cniConf == "" {
+	if good := l.troubles.check("node file", confined(err)); !good || l.config.cniConf == "" {
 		return good
 	}
 	list, err := conflist(l.config.runDir)
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
-	if !l.troubles.check("cni-conf", err) {
+	if !l.troubles.check("cni-conf", confined(err)) {
 		return false
 	}
 	l.troubles.check("other CNI", firstConf(l.config.cniConf))

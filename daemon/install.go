@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/semver"
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/subnet"
 )
@@ -59,11 +60,10 @@ func install(from, to string) (done string, err error) {
 		return "", err
 	}
 	info, err := os.Stat(to)
-	there := err == nil
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	if there {
+	if err == nil && info.Mode().IsRegular() { // an empty folder gives way too, and a pipe would never end
 		have, err := os.ReadFile(to)
 		if err != nil {
 			return "", err
@@ -75,7 +75,17 @@ func install(from, to string) (done string, err error) {
 			return fmt.Sprintf("%s stays: %s", to, why), nil
 		}
 	}
-	return to + " is written", subnet.WriteFile(to, data, 0o755)
+	return to + " is written", unowned(filepath.Dir(to), subnet.WriteFile(to, data, 0o755))
+}
+
+// unowned adds to an error that a folder may not be written to that it is another user's, where it is: root without the
+// capability CAP_DAC_OVERRIDE, as in our pods, may do there no more than anybody. In root's own it is a security module.
+func unowned(dir string, err error) error {
+	var info unix.Stat_t
+	if !errors.Is(err, os.ErrPermission) || unix.Stat(dir, &info) != nil || info.Uid == 0 {
+		return confined(err)
+	}
+	return fmt.Errorf("%w; the folder belongs to user %d: give it to root (chown root) on the node", err, info.Uid)
 }
 
 // keep tells why the program that is there is to stay, if it is. What is not written in Go, or is no program at all, was

@@ -44,13 +44,14 @@ type streams struct {
 var commands = []struct {
 	name, help string
 	run        func(ctx context.Context, c config, rest []string, io streams) error
+	anyhow     bool // though a setting is wrong: it is for when something is
 }{
-	{"run", "run the daemon (also when no command is given)", runDaemon},
-	{"status", "tell how this node and its peers are; ends with 1 if something is wrong", runStatus},
-	{"config", "config get | set FILE | init FILE: read or write the network configuration in etcd", runConfig},
-	{"install", "copy the CNI plugins to where the container runtime looks for them", runInstall},
-	{"cleanup", "remove everything podlane made on this node, and only that", runCleanup},
-	{"version", "print the version", runVersion},
+	{"run", "run the daemon (also when no command is given)", runDaemon, false},
+	{"status", "tell how this node and its peers are; ends with 1 if something is wrong", runStatus, true},
+	{"config", "config get | set FILE | init FILE: read or write the network configuration in etcd", runConfig, false},
+	{"install", "copy the CNI plugins to where the container runtime looks for them", runInstall, false},
+	{"cleanup", "remove everything podlane made on this node, and only that", runCleanup, true},
+	{"version", "print the version", runVersion, false},
 }
 
 func command(ctx context.Context, args []string, io streams) int {
@@ -71,6 +72,8 @@ func command(ctx context.Context, args []string, io streams) int {
 		}
 		if err != nil {
 			fmt.Fprintf(io.err, "podlaned: %v\n", err)
+		}
+		if err != nil && (errors.Is(err, errUsage) || !cmd.anyhow) {
 			return exitUsage
 		}
 		return exitCode(cmd.run(ctx, c, rest, io), io.err)

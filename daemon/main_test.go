@@ -3,12 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestCommandLine(t *testing.T) {
-	none := "--config=" + t.TempDir() + "/podlaned.yaml"
+	none, wrong := "--config="+t.TempDir()+"/podlaned.yaml", filepath.Join(t.TempDir(), "wrong.yaml")
+	if err := os.WriteFile(wrong, []byte("no-such-key: 1\nrun-dir: /none\nrun-dir: /other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name     string
 		args     []string
@@ -22,7 +27,8 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", []string{"go"}, exitUsage, "", "podlaned: unknown command \"go\"; `podlaned --help` lists them"},
 		{"empty command", []string{""}, exitUsage, "", `podlaned: usage: unexpected argument ""`},
 		{"unknown flag", []string{"status", "--jsn"}, exitUsage, "", "podlaned: usage: flag provided but not defined: -jsn"},
-		{"missing file", []string{"status", none}, exitUsage, "", "podlaned: read the configuration file: open "},
+		{"missing file", []string{"config", "get", none}, exitUsage, "", "podlaned: read the configuration file: open "},
+		{"status with a wrong file", []string{"status", "--config=" + wrong}, exitError, "", "podlaned: " + wrong + ": line 3: run-dir stands twice\npodlaned: ask podlaned on this node: dial unix /none/podlaned.sock"},
 		{"config alone", []string{"config"}, exitUsage, "", "podlaned: usage: podlaned config get, or podlaned config set FILE"},
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
 		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: read etcd's password: open /none"},

@@ -40,7 +40,8 @@ func (s savedState) store(now time.Time) *etcd.Saved {
 }
 
 // standIn is the state itself where it comes from etcd, and else, as long as the own lease lasts, the saved one with
-// what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, and fault says so.
+// what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, nor is one whose
+// lease is of the network before the last change, with which the pods go on as they are; fault says so.
 func (s savedState) standIn(st etcd.State, now time.Time) (_ etcd.State, fault error) {
 	left, never := s.Until.left(now)
 	own, ok := s.Lease()
@@ -50,12 +51,17 @@ func (s savedState) standIn(st etcd.State, now time.Time) (_ etcd.State, fault e
 	if left <= 0 && !never {
 		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
 	}
+	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
+		st.Network, _, _ = subnet.ParseNetwork(s.Config)
+	}
+	for _, f := range subnet.Families {
+		if half := own.Pair().Half(f); half.IsValid() && !subnet.Contains(st.Network.Range(f).Prefix, half) {
+			return st, fmt.Errorf("%s is not in the pod network of the configuration as changed since: the node waits for etcd", half)
+		}
+	}
 	st.Own, st.Set, st.Config = own, s.Set(), s.Config
 	if !never {
 		st.Expiry = now.Add(left)
-	}
-	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
-		st.Network, _, _ = subnet.ParseNetwork(s.Config)
 	}
 	return st, nil
 }

@@ -96,6 +96,11 @@ func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
 	if got, fault := saved.standIn(etcd.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
 	}
+	changed := saved
+	changed.Config = []byte(`{"Network":"10.6.0.0/16"}`)
+	if got, fault := changed.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 is not in the pod network") {
+		t.Errorf("the network was changed, and the node not started anew since: %+v, %v", got.Own, fault)
+	}
 	saved.Until = newExpiry(now.Add(-time.Second), now)
 	if got, fault := saved.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 ran out 1s ago") {
 		t.Errorf("the lease has run out: %+v, %v", got.Own, fault)

@@ -44,15 +44,26 @@ install_all() {
 	modprobe -qa vxlan br_netfilter 2>/dev/null || true
 	with_systemd systemctl --quiet enable podlaned.service
 	with_systemd systemctl --no-block restart podlaned.service
-	echo "installed; say in /etc/podlane/podlaned.yaml where etcd is, then: systemctl reload podlaned"
+	echo "installed; say in /etc/podlane/podlaned.yaml where etcd is, then: systemctl restart podlaned"
+}
+
+remove_files() {
+	echo "$files" | while read -r source target _; do
+		[ -z "$source" ] || [ -L "$target" ] || rm -f "$target" # a link is the package's
+	done
 }
 
 uninstall_all() {
+	if [ -e /usr/sbin/podlaned ]; then # the package goes on with what stands; only our files were before its own
+		remove_files
+		with_systemd systemctl --quiet reenable podlaned.service
+		with_systemd systemctl --no-block restart podlaned.service
+		echo "uninstalled; podlane runs from its package now"
+		return
+	fi
 	with_systemd systemctl --quiet disable --now podlaned.service || true
 	/usr/local/sbin/podlaned cleanup || true
-	echo "$files" | while read -r source target _; do
-		[ -z "$source" ] || rm -f "$target"
-	done
+	remove_files
 	rm -rf /var/lib/podlane /run/podlane
 	with_systemd systemctl daemon-reload
 	echo "uninstalled; /etc/podlane is left"

@@ -12,6 +12,19 @@ cni() {
 			/usr/lib/cni/podlane-cni
 }
 
+# attach runs it until it has attached the pod. Code 11 is "try again later": podlaned is not ready yet, as after a boot.
+attach() {
+	tries=120
+	until said=$(cni ADD); do
+		tries=$((tries - 1))
+		if [ "$tries" -eq 0 ] || [ "${said#*'"code": 11'}" = "$said" ]; then
+			echo "$said" >&2
+			exit 1
+		fi
+		sleep 1
+	done
+}
+
 # mirror UNIT [OPTION...]: starts the server as a unit, with options of systemd-run.
 mirror() {
 	systemctl stop "$1.service" 2>/dev/null || true
@@ -28,7 +41,7 @@ cni DEL
 ip netns delete "$name" 2>/dev/null || true
 ip netns add "$name"
 ip -n "$name" link set lo up
-cni ADD >/dev/null
+attach
 mirror "mirror-$name" --property=NetworkNamespacePath="/run/netns/$name"
 mirror mirror
 ip -n "$name" -4 -o address show dev eth0

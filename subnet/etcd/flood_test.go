@@ -105,14 +105,18 @@ func TestHundredThousandJunkKeys(t *testing.T) {
 	used = cpu(t)
 	const events = 50
 	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.201.0/24")}
+	var took []time.Duration
 	for i := range events {
 		start := time.Now()
 		peer := self(10+i).Lease(s.Network, pair, subnet.Lease{})
 		etcd.put(subnets+pair.Key(), string(peer.Value()))
-		s := n.wait(t, "peer", func(s State) bool { r, _ := s.Set.Find(pair); return r.Lease == peer })
-		if d := time.Since(start); d > 5*time.Second || s.Lists != 1 {
-			t.Errorf("peer %d seen after %v and %d lists", i, d, s.Lists)
-		}
+		n.wait(t, "peer", func(s State) bool { r, _ := s.Set.Find(pair); return r.Lease == peer })
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	t.Logf("a peer is seen after %v, at most %v", took[events/2], took[events-1])
+	if took[events/2] > time.Second {
+		t.Errorf("a peer is seen after %v", took[events/2])
 	}
 	if used := cpu(t) - used; used > events*500*time.Millisecond {
 		t.Errorf("%d events took %v of CPU time", events, used)

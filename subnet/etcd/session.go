@@ -196,7 +196,7 @@ func (s *session) problems() []string {
 		ps = append(ps, fmt.Sprintf("%v; the last valid one stays in use", s.badSince))
 	}
 	if l := s.own.lease; s.own.established && !s.network.Fits(l.Pair()) {
-		ps = append(ps, fmt.Sprintf("pod subnet %s is not one of the changed network configuration: it is kept until podlaned is started anew", l.Pair()))
+		ps = append(ps, fmt.Sprintf("pod subnet %s is not one of the changed network configuration: it is kept until podlaned is restarted or reloaded", l.Pair()))
 	}
 	return ps
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 const (
 	server  = "10.89.0.10" // the node of the control plane
-	outside = "10.89.0.1"  // neither a node nor a pod; podlane's etcd is here too
+	outside = "10.89.0.1"  // neither a node nor a pod
 	pki     = disks + "/pki"
 	minute  = time.Minute
 )
@@ -26,22 +27,31 @@ type kube struct {
 	underlay sandbox.Namespace
 	nodes    []*node
 	images   []string // archives
+	etcd     string   // the URL of podlane's, or of a member of it
+	stopEtcd func()
 }
 
-// start brings up a cluster whose nodes have no pod network yet.
-func start(t *testing.T) *kube {
+func newKube(etcd string) *kube {
+	k := &kube{etcd: etcd}
+	for i, name := range []string{"cp", "w1", "w2"} {
+		k.nodes = append(k.nodes, &node{name: name, address: fmt.Sprintf("10.89.0.%d", 10+i), address6: fmt.Sprintf("fd00:89::%d", 10+i)})
+	}
+	return k
+}
+
+// start brings up the cluster; its nodes have no pod network yet.
+func (k *kube) start(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	k := &kube{underlay: sandbox.Test(t, "underlay")}
-	for i, name := range []string{"cp", "w1", "w2"} {
-		k.nodes = append(k.nodes, &node{name: name, address: fmt.Sprintf("10.89.0.%d", 10+i)})
-	}
-	in(t, k.underlay, "ip link add br0 type bridge")
+	cluster.Check(t, tidy()) // of an earlier cluster
+	k.underlay = sandbox.Test(t, "underlay")
+	in(t, k.underlay, "ip link add br0 address 02:00:00:00:00:01 type bridge") // its own would change with its ports
 	in(t, k.underlay, "ip link set br0 up")
 	in(t, k.underlay, "ip address add "+outside+"/24 dev br0")
 	newAuthority(t, pki).issueAll(t, k.nodes)
+	newAuthority(t, etcdPKI).issueEtcd(t, k.nodes)
 	k.images = makeImages(t)
-	k.serveOutside(t)
+	k.daemon(t, "web", "../../bin/kubernetes/agnhost", "netexec", "--http-port=8080")
 	for _, n := range k.nodes {
 		n.install(t, "nftables")
 		n.plug(t, k.underlay)
@@ -63,31 +73,37 @@ func start(t *testing.T) *kube {
 		return err == nil && strings.Count(out, "\n") == len(k.nodes), out
 	})
 	t.Logf("%d nodes after %v", len(k.nodes), time.Since(began).Round(time.Second))
-	return k
 }
 
-// serveOutside starts what is outside of the cluster: podlane's etcd, and a web server.
-func (k *kube) serveOutside(t *testing.T) {
+// comeUp waits until the nodes have podlane's pod network, and pods can use it.
+func (k *kube) comeUp(t *testing.T) {
 	t.Helper()
-	url := "http://" + outside
-	k.daemon(t, "etcd", "../../bin/lab", "etcd", "--name", "e", "--data", filepath.Join(disks, "etcd"),
-		"--client", url+":2379", "--peer", url+":2380", "--cluster", "e="+url+":2380")
-	k.daemon(t, "web", "../../bin/kubernetes/agnhost", "netexec", "--http-port=8080")
+	began := time.Now()
+	k.settled(t)
+	k.kubectl(t, "apply", "-f", "testdata/coredns.yaml")
+	k.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s", "--request-timeout=0")
+	k.kubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s", "--request-timeout=0")
+	t.Logf("nodes Ready and DNS there %v later", time.Since(began).Round(time.Second))
+	for _, n := range k.nodes {
+		k.condition(t, n)
+	}
 }
 
-// daemon runs a command outside of the cluster until the test ends.
-func (k *kube) daemon(t *testing.T, name string, command ...string) {
+// daemon runs a command outside of the cluster until it is ended, at the latest by the end of the test.
+func (k *kube) daemon(t *testing.T, name string, command ...string) (end func()) {
 	t.Helper()
-	log, err := os.Create(filepath.Join(disks, name+".log"))
+	log, err := os.OpenFile(filepath.Join(disks, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	cluster.Check(t, err)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cluster.Check(t, k.underlay.Start(cmd))
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 		log.Close()
 	})
+	t.Cleanup(end)
+	return end
 }
 
 // try runs kubectl on the node of the control plane.

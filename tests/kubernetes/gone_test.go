@@ -17,7 +17,8 @@ func (k *kube) subnets(t *testing.T) map[string]string {
 	t.Helper()
 	code := base64.StdEncoding.EncodeToString
 	prefix := "/podlane/network/subnets/"
-	out, err := k.underlay.Run("curl", "-sS", "--fail", "--max-time", "5", "http://"+outside+":2379/v3/kv/range", "-d",
+	out, err := k.underlay.Run("curl", "-sS", "--fail", "--max-time", "5", "--cacert", etcdPKI+"/ca.crt",
+		"--cert", etcdPKI+"/client.crt", "--key", etcdPKI+"/client.key", k.etcd+"/v3/kv/range", "-d",
 		fmt.Sprintf(`{"key":%q,"range_end":%q}`, code([]byte(prefix)), code([]byte(prefix+"~"))))
 	cluster.Check(t, err)
 	var answer struct{ Kvs []struct{ Key, Value []byte } }

@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"archive/tar"
-	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -32,10 +31,11 @@ const (
 var testImages = map[string][]image{
 	"pause":    {{[]string{"/pause"}, nil, []string{registry + "pause:3.10.1"}}},
 	"coredns":  {{[]string{"/coredns"}, nil, []string{registry + "coredns/coredns:local"}}},
+	"etcd":     {{nil, []string{"etcd"}, []string{registry + "etcd:3.6.6-0"}}},
 	"podlaned": {{[]string{"/podlaned"}, nil, []string{podlane + ":broken"}}}, // it ends at once
 	"agnhost": {
 		{[]string{"/agnhost"}, []string{"pause"}, []string{registry + "e2e-test-images/agnhost:2.59", registry + "e2e-test-images/agnhost:2.55"}},
-		{nil, []string{"/bin/sh"}, []string{registry + "e2e-test-images/jessie-dnsutils:1.7", registry + "e2e-test-images/busybox:1.37.0-1"}},
+		{nil, []string{"/bin/sh"}, []string{registry + "e2e-test-images/jessie-dnsutils:1.7", registry + "e2e-test-images/busybox:1.37.0-1", "docker.io/library/busybox:1.37.0"}},
 		{[]string{"/agnhost", "test-webserver"}, nil, []string{registry + "e2e-test-images/nginx:1.14-4", registry + "e2e-test-images/nginx:1.15-4"}},
 	},
 }
@@ -52,10 +52,11 @@ func makeImages(t *testing.T) (archives []string) {
 				t.Fatalf("rootfs.sh: %v: %s", err, out)
 			}
 		} else {
-			file := map[string]string{"podlaned": "/bin/busybox"}[name] // which knows no applet of this name
-			data, err := os.ReadFile(cmp.Or(file, "../../bin/kubernetes/"+name))
-			cluster.Check(t, err)
-			cluster.Check(t, os.WriteFile(filepath.Join(root, name), data, 0o755))
+			for program, file := range programs(name) {
+				data, err := os.ReadFile(file)
+				cluster.Check(t, err)
+				cluster.Check(t, os.WriteFile(filepath.Join(root, program), data, 0o755))
+			}
 		}
 		archive := root + ".tar"
 		cluster.Check(t, pack(archive, root, images))
@@ -68,6 +69,18 @@ func makeImages(t *testing.T) (archives []string) {
 		archives = append(archives, archive)
 	}
 	return archives
+}
+
+// programs is the files of an image by their names in it.
+func programs(image string) map[string]string {
+	const bin = "../../bin/kubernetes/"
+	switch image {
+	case "podlaned":
+		return map[string]string{image: "/bin/busybox"} // which knows no applet of this name
+	case "etcd":
+		return map[string]string{image: bin + image, "etcdctl": bin + "etcdctl"}
+	}
+	return map[string]string{image: bin + image}
 }
 
 // pack writes an archive as `docker save` does: a layer, and for each image a configuration.
@@ -91,7 +104,7 @@ func pack(archive, root string, images []image) error {
 	for i, img := range images {
 		config, err := json.Marshal(map[string]any{
 			"architecture": runtime.GOARCH, "os": "linux",
-			"config": map[string]any{"Entrypoint": img.entrypoint, "Cmd": img.command, "Env": []string{"PATH=/bin:/usr/bin:/usr/local/bin"}},
+			"config": map[string]any{"Entrypoint": img.entrypoint, "Cmd": img.command, "Env": []string{"PATH=/bin:/usr/bin:/usr/local/bin:/"}},
 			"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum}},
 		})
 		if err != nil {

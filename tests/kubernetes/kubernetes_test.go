@@ -2,56 +2,93 @@ package kubernetes
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
-// One cluster for all, from its first moment: the nodes have no CNI configuration until podlane writes it.
-func TestKubernetes(t *testing.T) {
-	k := start(t)
-	began := time.Now()
-	k.rollout(t, "v1")
-	k.kubectl(t, "apply", "-f", "testdata/coredns.yaml")
-	k.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s", "--request-timeout=0")
-	k.kubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s", "--request-timeout=0")
-	t.Logf("nodes Ready and DNS there %v after `kubectl apply -k`", time.Since(began).Round(time.Second))
-	for _, n := range k.nodes {
-		if !t.Run("condition of "+n.name, func(t *testing.T) { k.condition(t, n) }) {
+// step is a part of a test.
+type step struct {
+	name string
+	run  func(t *testing.T)
+}
+
+// chosen is the steps that are to be run.
+func chosen(steps ...step) []step {
+	return slices.DeleteFunc(steps, func(s step) bool { return !regexp.MustCompile(*only).MatchString(s.name) })
+}
+
+// take runs steps until one fails: what follows would only tell the same.
+func take(t *testing.T, steps []step) {
+	for _, s := range steps {
+		if !t.Run(s.name, s.run) {
 			return
-		}
-	}
-	for _, step := range []struct {
-		name string
-		run  func(t *testing.T)
-	}{
-		{"smoke", k.smoke},
-		{"rollout and back", k.rolloutAndBack},
-		{"rollout of an image that crashes", func(t *testing.T) { k.brokenRollout(t, "broken") }},
-		{"rollout of an image that is not there", func(t *testing.T) { k.brokenRollout(t, "absent") }},
-		{"power cut", k.powerCut},
-		{"deleted node", k.deletedNode},
-		{"conformance/nftables", k.conformance},
-		{"conformance/iptables", func(t *testing.T) { k.proxy(t, "iptables"); k.conformance(t) }},
-	} {
-		if !regexp.MustCompile(*only).MatchString(step.name) {
-			continue
-		}
-		if !t.Run(step.name, step.run) {
-			return // what follows would only tell the same
 		}
 	}
 }
 
+// One cluster for all, from its first moment: the nodes have no CNI configuration until podlane writes it. Its etcd is
+// outside.
+func TestKubernetes(t *testing.T) {
+	k := newKube("https://" + outside + ":2379")
+	steps := chosen(
+		step{"smoke", k.smoke},
+		step{"rollout and back", k.rolloutAndBack},
+		step{"rollout of an image that crashes", func(t *testing.T) { k.brokenRollout(t, "broken") }},
+		step{"rollout of an image that is not there", func(t *testing.T) { k.brokenRollout(t, "absent") }},
+		step{"another CNI's configuration", k.otherCNI},
+		step{"CNI folders that are read-only or missing", k.badFolders},
+		step{"etcd with another authority", k.otherAuthority},
+		step{"no etcd", func(s *testing.T) { k.noEtcd(s, t) }},
+		step{"power cut", k.powerCut},
+		step{"deleted node", k.deletedNode},
+		step{"conformance/nftables", k.conformance},
+		step{"conformance/iptables", func(t *testing.T) { k.proxy(t, "iptables"); k.conformance(t) }},
+	)
+	if len(steps) == 0 {
+		return
+	}
+	k.start(t)
+	k.stopEtcd = k.serveEtcd(t)
+	k.trust(t)
+	k.rollout(t, "v1")
+	k.comeUp(t)
+	take(t, steps)
+}
+
+// The same by Helm, in both families, and with an etcd on the nodes that comes up before there is a pod network.
+func TestHelm(t *testing.T) {
+	k := newKube("https://" + server + ":12379")
+	steps := chosen(
+		step{"helm/two families", k.twoFamilies},
+		step{"helm/upgrade and rollback", k.upgradeAndRollback},
+		step{"helm/br_netfilter", k.bridgeNetfilter},
+		step{"helm/etcd member lost", k.memberLost},
+		step{"helm/etcd member replaced", k.memberReplaced},
+		step{"helm/uninstall and clean up", k.uninstall},
+	)
+	if len(steps) == 0 {
+		return
+	}
+	k.start(t)
+	k.trust(t)
+	k.kubectl(t, "label", "node", "--all", "podlane/etcd=member")
+	t.Log(k.helm(t, "install", "podlane", chart, "--namespace=podlane", "--values=testdata/values.yaml"))
+	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")
+	k.comeUp(t)
+	take(t, steps)
+}
+
 // condition looks at what the Node says of its network: it is up, and the podCIDR of the controller manager is explained.
 func (k *kube) condition(t *testing.T, n *node) {
+	t.Helper()
 	const path = `{.status.conditions[?(@.type=="NetworkUnavailable")].`
 	status, message := k.get(t, path+"status}", "node", n.name), k.get(t, path+"message}", "node", n.name)
-	t.Log(message)
+	t.Log(n.name + ": " + message)
 	if status != "False" || !strings.Contains(message, "10.5.") || !strings.Contains(message, "podCIDR 10.244.") {
-		t.Errorf("NetworkUnavailable is %s: %s", status, message)
+		t.Errorf("%s: NetworkUnavailable is %s: %s", n.name, status, message)
 	}
 	if taints := k.get(t, "{.spec.taints}", "node", n.name); strings.Contains(taints, "network-unavailable") {
-		t.Errorf("taints %s", taints)
+		t.Errorf("%s: taints %s", n.name, taints)
 	}
 }

@@ -31,6 +31,7 @@ done
 mkdir -p /etc/cni/net.d /opt/cni/bin /var/lib/kubelet /var/log/pods
 mount --make-rshared /
 echo 1 >/proc/sys/net/ipv4/ip_forward
+echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
 echo 1 >/proc/sys/net/bridge/bridge-nf-call-ip6tables
 

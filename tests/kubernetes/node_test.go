@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,9 +19,9 @@ import (
 // node is a machine of the cluster: namespaces of every kind, with containerd, a kubelet and kube-proxy, and on the first
 // also the control plane.
 type node struct {
-	name, address string
-	net           sandbox.Namespace
-	init          *exec.Cmd // nil: it is off
+	name, address, address6 string
+	net                     sandbox.Namespace
+	init                    *exec.Cmd // nil: it is off
 }
 
 func (n *node) disk(path ...string) string {
@@ -37,6 +38,7 @@ func (n *node) plug(t *testing.T, underlay sandbox.Namespace) {
 		"ip link add " + n.name + " type veth peer name eth0 netns " + n.name,
 		"ip link set " + n.name + " master br0 up",
 		"ip -n " + n.name + " address add " + n.address + "/24 dev eth0",
+		"ip -n " + n.name + " address add " + n.address6 + "/64 dev eth0 nodad",
 		"ip -n " + n.name + " link set eth0 up",
 		"ip -n " + n.name + " route add default via " + outside,
 	} {
@@ -145,22 +147,31 @@ func (n *node) powerOff(t *testing.T, underlay sandbox.Namespace) {
 	if n.init == nil {
 		return
 	}
-	_ = n.init.Process.Kill() // it may have ended; tini ends with it, and with tini all
-	_ = n.init.Wait()
+	if first := n.first(); first > 0 {
+		_ = syscall.Kill(first, syscall.SIGKILL) // it may have ended; the kernel ends all the others with it
+	} else {
+		_ = n.init.Process.Kill()
+	}
+	_ = n.init.Wait() // unshare ends after its child, and that after all the others
 	n.init = nil
+	in(t, underlay, "ip link delete "+n.name) // while the node's namespace holds the other end
 	cluster.Check(t, n.net.Delete())
-	in(t, underlay, "ip link delete "+n.name)
+}
+
+// first is the process id of the node's first process, as this side sees it; 0: there is none.
+func (n *node) first() int {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", n.init.Process.Pid))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(children)))
+	return pid
 }
 
 // run runs a command inside the node, in all its namespaces.
 func (n *node) run(t *testing.T, command ...string) (string, error) {
 	t.Helper()
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", n.init.Process.Pid))
-	cluster.Check(t, err)
-	args := append([]string{"-t", strings.TrimSpace(string(children)), "-n", "-m", "-u", "-i", "-p", "-C"}, command...)
+	args := append([]string{"-t", strconv.Itoa(n.first()), "-n", "-m", "-u", "-i", "-p", "-C"}, command...)
 	var out bytes.Buffer
 	cmd := exec.CommandContext(cluster.Within(t), "nsenter", args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
+	err := cmd.Run()
 	return out.String(), err
 }

@@ -62,8 +62,8 @@ func (a *authority) write(t *testing.T, file, kind string, der []byte) {
 	cluster.Check(t, os.WriteFile(filepath.Join(a.dir, file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
-// issue signs a certificate for a user, a server or both, and writes a kubeconfig with it.
-func (a *authority) issue(t *testing.T, name string, user pkix.Name, addresses []string, names ...string) {
+// certify signs a certificate for a user, a server or both.
+func (a *authority) certify(t *testing.T, name string, user pkix.Name, addresses []string, names ...string) {
 	t.Helper()
 	c := &x509.Certificate{
 		Subject: user, DNSNames: names, KeyUsage: x509.KeyUsageDigitalSignature,
@@ -73,6 +73,12 @@ func (a *authority) issue(t *testing.T, name string, user pkix.Name, addresses [
 		c.IPAddresses = append(c.IPAddresses, net.ParseIP(address))
 	}
 	a.sign(t, name, c)
+}
+
+// issue signs a certificate, and writes a kubeconfig with it.
+func (a *authority) issue(t *testing.T, name string, user pkix.Name, addresses []string, names ...string) {
+	t.Helper()
+	a.certify(t, name, user, addresses, names...)
 	file := func(name string) string { return filepath.Join(a.dir, name) }
 	cluster.Check(t, os.WriteFile(file(name+".kubeconfig"), fmt.Appendf(nil, `apiVersion: v1
 kind: Config
@@ -96,4 +102,15 @@ func (a *authority) issueAll(t *testing.T, nodes []*node) {
 	for _, n := range nodes {
 		a.issue(t, n.name, pkix.Name{CommonName: "system:node:" + n.name, Organization: []string{"system:nodes"}}, []string{n.address}, n.name)
 	}
+}
+
+// issueEtcd makes the certificates of podlane's etcd: that of its members, wherever they are, and that of its clients.
+func (a *authority) issueEtcd(t *testing.T, nodes []*node) {
+	t.Helper()
+	addresses := []string{outside}
+	for _, n := range nodes {
+		addresses = append(addresses, n.address)
+	}
+	a.certify(t, "server", pkix.Name{CommonName: "etcd"}, addresses)
+	a.certify(t, "client", pkix.Name{CommonName: "podlane"}, nil)
 }

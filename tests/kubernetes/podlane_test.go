@@ -11,12 +11,17 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
+// etcdPKI is where the certificates of podlane's etcd are.
+const etcdPKI = disks + "/etcd-pki"
+
 // overlay is what a user writes: where etcd is, and which image.
 const overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
   - DIST/base
   - DIST/release
+components:
+  - DIST/components/tls
 images:
   - name: ghcr.io/podlane/podlane
     newTag: TAG
@@ -25,8 +30,35 @@ configMapGenerator:
     namespace: podlane
     behavior: merge
     literals:
-      - PODLANE_ETCD_ENDPOINTS=http://` + outside + `:2379
+      - PODLANE_ETCD_ENDPOINTS=https://` + outside + `:2379
 `
+
+// trust makes podlane's namespace, with what it shows etcd, and what etcd's members have where it runs in the cluster.
+func (k *kube) trust(t *testing.T) {
+	t.Helper()
+	k.kubectl(t, "apply", "-f", "../../dist/kubernetes/base/namespace.yaml")
+	for _, user := range []string{"client", "server"} {
+		k.kubectl(t, "-n", "podlane", "create", "secret", "generic", "podlane-etcd-"+user, "--from-file=ca.crt="+etcdPKI+"/ca.crt",
+			"--from-file=tls.crt="+etcdPKI+"/"+user+".crt", "--from-file=tls.key="+etcdPKI+"/"+user+".key")
+	}
+}
+
+// trustOnly makes the pods that start from now on trust an authority, and no other.
+func (k *kube) trustOnly(t *testing.T, dir string) {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	cluster.Check(t, err)
+	patch, err := json.Marshal(map[string]any{"data": map[string][]byte{"ca.crt": pem}})
+	cluster.Check(t, err)
+	k.kubectl(t, "-n", "podlane", "patch", "secret", "podlane-etcd-client", "--patch="+string(patch))
+}
+
+// serveEtcd runs an etcd outside of the cluster, which lets in whom the authority knows.
+func (k *kube) serveEtcd(t *testing.T) (end func()) {
+	t.Helper()
+	return k.daemon(t, "etcd", "../../bin/kubernetes/etcd", "--data-dir="+disks+"/etcd", "--listen-client-urls="+k.etcd, "--advertise-client-urls="+k.etcd,
+		"--client-cert-auth", "--trusted-ca-file="+etcdPKI+"/ca.crt", "--cert-file="+etcdPKI+"/server.crt", "--key-file="+etcdPKI+"/server.key")
+}
 
 // apply applies podlane's manifests with an image.
 func (k *kube) apply(t *testing.T, tag string) {
@@ -55,6 +87,7 @@ func (k *kube) rollout(t *testing.T, tag string) {
 // pod is a pod of the tests as streams see it.
 type pod struct {
 	name, node, address string
+	addresses           []string // of each family
 	sandbox.Namespace
 }
 
@@ -65,14 +98,22 @@ func (k *kube) podsOf(t *testing.T, namespace, label string) (pods []pod) {
 		Items []struct {
 			Metadata struct{ Name string }
 			Spec     struct{ NodeName string }
-			Status   struct{ PodIP, Phase string }
+			Status   struct {
+				PodIP, Phase string
+				PodIPs       []struct{ IP string }
+			}
 		}
 	}
 	cluster.Check(t, json.Unmarshal([]byte(k.kubectl(t, "get", "-n", namespace, "pods", "-l", label, "-o", "json")), &list))
 	for _, p := range list.Items {
-		if p.Status.Phase == "Running" && p.Status.PodIP != "" {
-			pods = append(pods, pod{p.Metadata.Name, p.Spec.NodeName, p.Status.PodIP, namespaceOf(t, p.Metadata.Name)})
+		if p.Status.Phase != "Running" || p.Status.PodIP == "" {
+			continue
 		}
+		found := pod{name: p.Metadata.Name, node: p.Spec.NodeName, address: p.Status.PodIP, Namespace: namespaceOf(t, p.Metadata.Name)}
+		for _, address := range p.Status.PodIPs {
+			found.addresses = append(found.addresses, address.IP)
+		}
+		pods = append(pods, found)
 	}
 	return pods
 }

@@ -30,23 +30,25 @@ func (k *kube) ends(t *testing.T, nodes ...*node) (ends []pod) {
 	return ends
 }
 
-// flood starts streams between pods of every two of these nodes.
+// flood starts streams between pods of every two of these nodes, in each family.
 func (k *kube) flood(t *testing.T, nodes ...*node) (f cluster.Flood) {
 	t.Helper()
 	ends := k.ends(t, nodes...)
 	for i, a := range ends {
 		for _, b := range ends[i+1:] {
-			s, err := stream.Start(t.Context(), end(a), end(b), stream.Options{Connections: cluster.Connections})
-			cluster.Check(t, err)
-			t.Cleanup(func() { s.Stop() })
-			f = append(f, s)
+			for family := range a.addresses {
+				s, err := stream.Start(t.Context(), end(a, family), end(b, family), stream.Options{Connections: cluster.Connections})
+				cluster.Check(t, err)
+				t.Cleanup(func() { s.Stop() })
+				f = append(f, s)
+			}
 		}
 	}
 	return f
 }
 
-func end(p pod) stream.End {
-	return stream.End{Place: p.Namespace, Addr: netip.MustParseAddr(p.address)}
+func end(p pod, family int) stream.End {
+	return stream.End{Place: p.Namespace, Addr: netip.MustParseAddr(p.addresses[family])}
 }
 
 // A release and the way back, node after node, cost not one packet.
@@ -75,19 +77,25 @@ func (k *kube) brokenRollout(t *testing.T, tag string) {
 		victim = brokenNode(out)
 		return victim != "", out
 	})
+	k.expectNewPod(t, victim)
+	if ready := k.get(t, "{.status.numberReady}", "-n", "podlane", "daemonset", "podlane"); ready != "2" {
+		t.Errorf("%s pods of podlane's are ready, want 2", ready)
+	}
+	k.rollout(t, "v1")
+	f.ExpectNothingLost(t)
+}
+
+// expectNewPod starts one more pod on a node, which the pods on all nodes reach.
+func (k *kube) expectNewPod(t *testing.T, node string) {
+	t.Helper()
 	k.kubectl(t, "-n", "traffic", "run", "new", "--image=registry.k8s.io/e2e-test-images/agnhost:2.59", "--restart=Never",
-		`--overrides={"spec":{"nodeName":"`+victim+`","tolerations":[{"operator":"Exists"}],"terminationGracePeriodSeconds":0}}`, "--", "netexec", "--http-port=8080")
+		`--overrides={"spec":{"nodeName":"`+node+`","tolerations":[{"operator":"Exists"}],"terminationGracePeriodSeconds":0}}`, "--", "netexec", "--http-port=8080")
 	k.kubectl(t, "-n", "traffic", "wait", "--for=condition=Ready", "pod/new", "--timeout=60s", "--request-timeout=0")
 	address := k.get(t, "{.status.podIP}", "-n", "traffic", "pod", "new")
 	for _, p := range k.ends(t, k.nodes...) {
 		expectSource(t, p.Namespace, address+":8080", p.address)
 	}
 	k.kubectl(t, "-n", "traffic", "delete", "pod", "new", "--request-timeout=0")
-	if ready := k.get(t, "{.status.numberReady}", "-n", "podlane", "daemonset", "podlane"); ready != "2" {
-		t.Errorf("%s pods of podlane's are ready, want 2", ready)
-	}
-	k.rollout(t, "v1")
-	f.ExpectNothingLost(t)
 }
 
 // settled waits until the DaemonSet is rolled out.

@@ -8,13 +8,14 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// others is what is not podlane's on a machine, though it looks like it.
+// others is what is not podlane's on a machine, though it looks like it, and a mistake in the settings, which removes nothing less.
 const others = `
 ip link add vx7 type vxlan id 7 dstport 4790
 ip route add 192.0.2.0/24 via 198.18.0.1 proto 113
 mkdir -p /etc/cni/net.d /etc/podlane
 echo '{}' >/etc/cni/net.d/99-other.conflist
 echo secret >/etc/podlane/etcd-ca.pem
+echo 'no-such-key: 1' >>/etc/podlane/podlaned.yaml
 `
 
 // removes removes and purges the package, which leaves nothing of podlane and all of the others.
@@ -41,9 +42,32 @@ func installs(t *testing.T, b *bed, m *machine) {
 	m.sh(t, "/root/unpacked/install.sh")
 	m.awaitReady(t, 2)
 	expectGoodUnit(t, m)
-	m.sh(t, "/root/unpacked/install.sh uninstall; rm -r /root/unpacked")
+	m.sh(t, "/root/unpacked/install.sh uninstall")
 	m.expectNothingInTheKernel(t)
 	m.expectNothingLeft(t, "/etc/podlane", "/etc/podlane/podlaned.yaml")
+	replaces(t, m)
+	m.sh(t, "rm -r /root/unpacked")
+	m.expectNothingInTheKernel(t)
+	m.expectNothingLeft(t, "/etc/podlane", "/etc/podlane/podlaned.yaml")
+}
+
+// replaces installs the package in the place of the archive: it says what is in the way, and goes on when that is taken away.
+func replaces(t *testing.T, m *machine) {
+	m.sh(t, "/root/unpacked/install.sh")
+	m.awaitReady(t, 2)
+	file := m.give(t, packageFile(t, secondVersion, "*.deb"))
+	if out := m.sh(t, "dpkg --force-confold --install "+file+" 2>&1"); !strings.Contains(out, "run install.sh uninstall") {
+		t.Errorf("the package does not say that it is not in use: %s", out)
+	}
+	m.awaitReady(t, 2)
+	before := m.unit(t, "MainPID")
+	m.sh(t, "/root/unpacked/install.sh uninstall")
+	m.awaitUnit(t, "MainPID", func(pid string) bool { return pid != before && pid != "0" })
+	m.awaitReady(t, 2)
+	if out := m.sh(t, "podlaned status --json; ls /opt/cni/bin/podlane-cni /usr/sbin/podlaned; systemctl is-enabled podlaned.service"); !strings.Contains(out, `"version": "`+secondVersion+`"`) {
+		t.Errorf("podlaned is not of version %s: %s", secondVersion, out)
+	}
+	m.sh(t, "dpkg --purge podlane; mkdir -p /etc/podlane")
 }
 
 // expectNothingInTheKernel looks for what podlaned makes.

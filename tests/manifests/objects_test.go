@@ -113,6 +113,17 @@ func TestNothingIsPrivileged(t *testing.T) {
 	}
 }
 
+// Where SELinux enforces, what writes to folders of the node needs a type that may.
+func TestFoldersOfTheNodeWithSELinux(t *testing.T) {
+	for name, pod := range pods(t, fromKustomize(t, "testdata/etcd")) {
+		folders := slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil })
+		o := pod.SecurityContext.SELinuxOptions
+		if folders != (o != nil && o.Type == "spc_t") {
+			t.Errorf("%s has folders of the node: %v; SELinux: %v", name, folders, o)
+		}
+	}
+}
+
 func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
 	var paths []string
 	for _, v := range pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"].Volumes {

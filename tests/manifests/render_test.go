@@ -152,6 +152,9 @@ func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
 		{"etcd.members[0].node=cp1", "missing property 'address'"},
 		{"image.pullPolicy=Sometimes", "/image/pullPolicy"},
 		{"settings.PODLANE_IFACE=eth1", "invalid propertyName 'PODLANE_IFACE'"},
+		{"settings.http=127.0.0.1:9500", "does not match pattern"}, // the probes would kill podlaned
+		{"settings.http=", "does not match pattern"},
+		{"etcd.endpoints=null", "missing property 'endpoints'"},
 		{"network=null", "missing property 'network'"},
 		{"cni.bin=opt/cni/bin", "does not match pattern"},
 		{"realease=true", "'realease' not allowed"},

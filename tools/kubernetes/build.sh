@@ -15,5 +15,8 @@ done
 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$out/" tool
 go test -c -trimpath -buildvcs=false -ldflags "$flags" -o "$out/e2e.test" k8s.io/kubernetes/test/e2e
 (cd coredns && go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$out/coredns" .)
+for program in etcd=server etcdctl=etcdctl; do
+	(cd etcd && go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$out/${program%=*}" "go.etcd.io/etcd/${program#*=}/v3")
+done
 (cd pause && go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$out/pause" .)
 install -m 644 "$(go list -m -f '{{.Dir}}' k8s.io/kubernetes)"/test/images/agnhost/porter/localhost.* "$out/"

@@ -1,0 +1,52 @@
+package etcd
+
+import "testing"
+
+// The watch may be a moment behind when etcd is asked. Only a difference that stays is one, and etcd is listed again.
+func TestDifferenceThatPassesIsNone(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	store := etcd.open(t)
+	opts := quick(1).withDefaults()
+	r := &runner{store: store, opts: opts, session: newSession(opts), deliver: func(State) {}}
+	var err error
+	if r.client, err = store.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := func() { // and no watch: the mirror stays where it is
+		t.Helper()
+		if err := r.list(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.feed.stop()
+		r.feed = nil
+	}
+	check := func(doubts int, relist bool) {
+		t.Helper()
+		if err := r.check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r.doubts != doubts || r.listAt.IsZero() == relist {
+			t.Errorf("%d doubts, to be listed at %v", r.doubts, r.listAt)
+		}
+	}
+	list()
+	check(0, false)
+	for range 2 {
+		leaseOf(etcd, self(2), "10.5.200.0-24")
+		check(1, false)
+		check(2, false)
+		list() // the watch would have told by now
+		check(0, false)
+	}
+	leaseOf(etcd, self(3), "10.5.201.0-24")
+	check(1, false)
+	check(2, false)
+	check(3, true)
+	list()
+	check(0, false)
+	etcd.deleteAll("subnets/")
+	r.session.seen += 100 // etcd went back
+	check(0, true)
+}
