@@ -9,7 +9,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A difference can also mean that the watch is a moment behind. So it takes this many checks in a row that find one.
+// A difference can also mean that the watch is a moment behind. Where etcd's history is the mirror's, it takes this many
+// checks in a row that find one.
 const (
 	maxDoubts  = 3
 	doubtEvery = time.Second
@@ -55,28 +56,46 @@ func (r *runner) check(ctx context.Context) error {
 	}
 	if resp.Responses[0].GetResponseRange().GetCount() != s.mirror.keys() || modified(1) != written ||
 		held && modified(2) != own.record.Modified {
-		r.doubts++
-		if r.doubts == maxDoubts {
-			r.relist()
-		}
-		r.checkAt = time.Now().Add(doubtEvery)
-		return nil
+		return r.doubt(ctx)
 	}
 	r.doubts, s.seen = 0, resp.Header.Revision
 	r.hearing.checked(time.Now())
 	return nil
 }
 
-// forked tells whether etcd at the mirror's own revision was not as the mirror is. Then it went back to a backup, and has
-// come past the revision that we saw by another way: revisions do not tell. Where that history is compacted nobody knows.
-func (r *runner) forked(ctx context.Context) (bool, error) {
+// doubt lists again, unless the watch may just be behind.
+func (r *runner) doubt(ctx context.Context) error {
+	then, err := r.past(ctx)
+	if err != nil {
+		return err
+	}
+	r.doubts++
+	if then != samePast || r.doubts == maxDoubts {
+		r.relist()
+	}
+	r.checkAt = time.Now().Add(doubtEvery)
+	return nil
+}
+
+// past is whether the history of etcd is the mirror's. Where it is not, etcd went back to a backup, and has come past the revision
+// that we saw by another way: revisions do not tell.
+type past int
+
+const (
+	unknownPast past = iota // it is compacted, or the mirror is not of one revision just now
+	samePast
+	otherPast
+)
+
+// past looks at etcd as it was at the mirror's own revision.
+func (r *runner) past(ctx context.Context) (past, error) {
 	m := r.session.mirror
 	if m == nil || len(m.gone) > 0 {
-		return false, nil
+		return unknownPast, nil
 	}
 	newest, written := m.newest()
 	if written > m.revision { // of our own write the watch has not told yet
-		return false, nil
+		return unknownPast, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
 	defer cancel()
@@ -87,13 +106,15 @@ func (r *runner) forked(ctx context.Context) (bool, error) {
 	).Commit()
 	switch {
 	case errors.Is(err, rpctypes.ErrFutureRev):
-		return true, nil
+		return otherPast, nil
 	case errors.Is(err, rpctypes.ErrCompacted):
-		return false, nil
+		return unknownPast, nil
 	case err != nil:
-		return false, r.store.explain("read history", err)
+		return unknownPast, r.store.explain("read history", err)
 	}
 	kvs := resp.Responses[1].GetResponseRange().GetKvs()
-	same := resp.Responses[0].GetResponseRange().GetCount() == m.keys() && (written == 0 || len(kvs) == 1 && kvs[0].ModRevision == written)
-	return !same, nil
+	if resp.Responses[0].GetResponseRange().GetCount() == m.keys() && (written == 0 || len(kvs) == 1 && kvs[0].ModRevision == written) {
+		return samePast, nil
+	}
+	return otherPast, nil
 }

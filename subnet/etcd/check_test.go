@@ -46,7 +46,18 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	check(3, true)
 	list()
 	check(0, false)
-	etcd.deleteAll("subnets/")
+	seen := r.session.seen
 	r.session.seen += 100 // etcd went back
 	check(0, true)
+	list()
+	r.session.seen = seen
+
+	// It went back and has come further than it was, by another way: that is no moment's difference.
+	etcd.stop()
+	etcd.start(t.TempDir())
+	for etcd.revision() <= seen {
+		etcd.put("config", ipv4Config)
+	}
+	eventually(t, "an answer", func() bool { _, err := r.past(t.Context()); return err == nil })
+	check(1, true)
 }

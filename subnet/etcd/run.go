@@ -140,7 +140,7 @@ func (r *runner) list(ctx context.Context) error {
 	r.listed = time.Now()
 	r.feed.stop()
 	r.feed = nil
-	forked, err := r.forked(ctx)
+	then, err := r.past(ctx)
 	var m *mirror
 	if err == nil {
 		m, err = r.store.list(ctx, func() {
@@ -156,7 +156,7 @@ func (r *runner) list(ctx context.Context) error {
 	r.listAt = time.Time{}
 	r.lists++
 	r.doubts = 0
-	if r.session.replace(m, forked, time.Now(), r.opts.Grace) && r.session.own.established {
+	if r.session.replace(m, then == otherPast, time.Now(), r.opts.Grace) && r.session.own.established {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
 	r.checkAt = r.checkIn()

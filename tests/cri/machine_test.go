@@ -52,10 +52,10 @@ func build(t *testing.T) (*lab.Lab, []*machine) {
 			t.Fatalf("%v: `make test` installs it", err)
 		}
 	}
+	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) }) // after podlaned has ended, which puts its conflist back
 	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
 		return []string{"PODLANE_CNI_CONF=" + conflist(fmt.Sprint("n", i))}
 	}})
-	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) })
 	var all []*machine
 	for _, n := range l.Nodes {
 		m := &machine{Node: n}
