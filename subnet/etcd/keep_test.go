@@ -313,8 +313,9 @@ func TestAddressChangesWhileEtcdIsAsked(t *testing.T) {
 	opts.Changes = changes
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
-	calls := make(chan error, 1000)
-	store := openStore(t, Config{Endpoints: []string{etcd.url}, Observe: func(_ string, _ time.Duration, err error) { calls <- err }})
+	type call struct{ err error }
+	calls := make(chan call, 1000)
+	store := openStore(t, Config{Endpoints: []string{etcd.url}, Observe: func(_ string, _ time.Duration, err error) { calls <- call{err} }})
 	n := run(t, store, opts)
 	n.held(t)
 	etcd.freeze()
@@ -329,8 +330,8 @@ func TestAddressChangesWhileEtcdIsAsked(t *testing.T) {
 	moved.PublicIP = netip.MustParseAddr("192.168.77.7")
 	began := time.Now()
 	changes <- moved
-	if err := <-calls; err == nil || time.Since(began) > DefaultRequestTimeout/4 {
-		t.Errorf("a call ended %v after the change with %v", time.Since(began), err)
+	if c := <-calls; c.err == nil || time.Since(began) > DefaultRequestTimeout/4 {
+		t.Errorf("a call ended %v after the change with %v", time.Since(began), c.err)
 	}
 	etcd.thaw()
 	n.wait(t, "new address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == moved.PublicIP })
