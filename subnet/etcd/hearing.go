@@ -94,10 +94,10 @@ func (r *runner) checkIn() time.Time {
 	return jittered(r.opts.CheckEvery)
 }
 
-// follow begins a watch where the mirror ends, unless everything is to be listed anyway.
+// follow begins a watch where the mirror ends, unless everything is to be listed anyway. It lasts until it is stopped.
 func (r *runner) follow(ctx context.Context) {
 	if r.feed == nil && r.listAt.IsZero() {
-		r.feed = r.store.watch(ctx, r.client, r.session.mirror.revision, r.hearing.askEvery())
+		r.feed = r.store.watch(context.WithoutCancel(ctx), r.client, r.session.mirror.revision, r.hearing.askEvery())
 		r.hearing.expect(time.Now())
 	}
 }

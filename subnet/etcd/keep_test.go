@@ -304,3 +304,35 @@ func TestPodSubnetInUseWinsOverAnotherLeaseOfOurs(t *testing.T) {
 		t.Errorf("%v, the pods run on %v", s.Own.Pair(), opts.Self.Previous)
 	}
 }
+
+// A call over a connection from the old address would only time out, and the node's peers would wait for it.
+func TestAddressChangesWhileEtcdIsAsked(t *testing.T) {
+	opts := quick(1)
+	opts.CheckEvery = 50 * time.Millisecond
+	changes := make(chan subnet.Self)
+	opts.Changes = changes
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	type call struct{ err error }
+	calls := make(chan call, 1000)
+	store := openStore(t, Config{Endpoints: []string{etcd.url}, Observe: func(_ string, _ time.Duration, err error) { calls <- call{err} }})
+	n := run(t, store, opts)
+	n.held(t)
+	etcd.freeze()
+	for waiting := false; !waiting; {
+		select {
+		case <-calls:
+		case <-time.After(200 * time.Millisecond): // four checks should have ended meanwhile
+			waiting = true
+		}
+	}
+	moved := self(1)
+	moved.PublicIP = netip.MustParseAddr("192.168.77.7")
+	began := time.Now()
+	changes <- moved
+	if c := <-calls; c.err == nil || time.Since(began) > DefaultRequestTimeout/4 {
+		t.Errorf("a call ended %v after the change with %v", time.Since(began), c.err)
+	}
+	etcd.thaw()
+	n.wait(t, "new address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == moved.PublicIP })
+}

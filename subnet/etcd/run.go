@@ -85,13 +85,46 @@ func (r *runner) pass(ctx context.Context) error {
 		return r.err
 	}
 	r.tried = now
-	if err := r.work(ctx); err != nil {
+	changed, err := r.attempt(ctx)
+	if changed {
+		r.retryAt = time.Now()
+		return r.err
+	}
+	if err != nil {
 		r.failures++
 		r.retryAt = time.Now().Add(backOff(r.failures))
 		return err
 	}
 	r.failures, r.retryAt = 0, time.Time{}
 	return r.last.err
+}
+
+// attempt works, and tells whether the node is another meanwhile. Calls that are under way when it gets another address
+// end at once: over connections from the old one they would only time out.
+func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	was, done, selves := r.session.self, make(chan struct{}), make(chan subnet.Self, 1)
+	go func() {
+		defer close(selves)
+		select {
+		case <-done:
+		case self, more := <-r.opts.Changes:
+			if more {
+				selves <- self
+			}
+			if more && !sameAddresses(self, was) {
+				cancel()
+			}
+		}
+	}()
+	err = r.work(ctx)
+	close(done)
+	for self := range selves {
+		r.become(self)
+		changed = true
+	}
+	return changed, err
 }
 
 func (r *runner) work(ctx context.Context) error {
@@ -193,7 +226,7 @@ func (r *runner) become(self subnet.Self) {
 		self.Previous = was.Previous
 	}
 	r.session.self = self
-	if self.PublicIP == was.PublicIP && self.PublicIPv6 == was.PublicIPv6 {
+	if sameAddresses(self, was) {
 		return
 	}
 	r.session.asking = asking{}
@@ -202,6 +235,10 @@ func (r *runner) become(self subnet.Self) {
 	}
 	r.retryAt = time.Time{}
 	r.hangUp()
+}
+
+func sameAddresses(a, b subnet.Self) bool {
+	return a.PublicIP == b.PublicIP && a.PublicIPv6 == b.PublicIPv6
 }
 
 // reconnected brings the next call forward. Connections that break as soon as they are made bring it to twice a second.
