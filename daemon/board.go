@@ -11,17 +11,14 @@ type board struct {
 	mu     sync.Mutex
 	status status
 	turned time.Time
-	news   chan struct{} // holds a value where there was a set since it was emptied; has room for one
+	news   kicks // that there is another status
 }
 
 func (b *board) set(s status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status = s
-	select {
-	case b.news <- struct{}{}:
-	default:
-	}
+	b.news.kick()
 }
 
 // beat notes that the loop turns.

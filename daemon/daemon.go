@@ -97,7 +97,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 }
 
 func newDaemon(c config, log *logrus.Logger) *daemon {
-	b := &board{news: make(chan struct{}, 1)}
+	b := &board{news: newKicks()}
 	b.beat()
 	return &daemon{config: c, log: log, troubles: newTroubles(log), board: b, metrics: newMetrics(b)}
 }

@@ -2,14 +2,9 @@ package etcd
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,70 +14,38 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/tests/authority"
 )
 
-// authority is a CA in a folder.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+// authorityIn is a CA in a folder.
+type authorityIn struct {
+	authority.Signed
+	t   *testing.T
+	dir string
 }
 
-func newAuthority(t *testing.T) authority {
-	a := authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.make("ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+func newAuthority(t *testing.T) authorityIn {
+	a := authorityIn{authority.New(t, "ca", time.Hour), t, t.TempDir()}
+	a.Write(t, a.file("ca.pem"), a.file("ca-key.pem"))
 	return a
 }
 
-func (a authority) file(name string) string { return filepath.Join(a.dir, name) }
+func (a authorityIn) file(name string) string { return filepath.Join(a.dir, name) }
 
-// make writes NAME.pem and NAME-key.pem.
-func (a authority) make(name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+// leaf writes NAME.pem and NAME-key.pem.
+func (a authorityIn) leaf(name string) {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c.SerialNumber, c.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: name}
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{
-		name + ".pem":     {Type: "CERTIFICATE", Bytes: der},
-		name + "-key.pem": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(a.file(file), pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key
-}
-
-func (a authority) leaf(name string) {
-	a.make(name, &x509.Certificate{
+	a.Sign(a.t, &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	})
+	}).Write(a.t, a.file(name+".pem"), a.file(name+"-key.pem"))
 }
 
 // startTLS starts an etcd with TLS, and a CA that signed its certificate and a client's.
-func startTLS(t *testing.T, clientCert bool) (*server, authority) {
+func startTLS(t *testing.T, clientCert bool) (*server, authorityIn) {
 	a := newAuthority(t)
 	a.leaf("server")
 	a.leaf("client")

@@ -1,82 +1,41 @@
 package input
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/podlane/podlane/tests/authority"
 )
 
-// authority signs certificates. Its own is in dir, in NAME.pem.
-type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+// authorityIn is an authority in a folder: its own certificate is in NAME.pem.
+type authorityIn struct {
+	authority.Signed
+	dir string
 }
 
-func newAuthority(t *testing.T, dir, name string) authority {
+func newAuthority(t *testing.T, dir, name string) authorityIn {
 	t.Helper()
-	a := authority{dir: dir, cert: &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}}
-	a.key = a.sign(t, name, a.cert)
+	a := authorityIn{authority.New(t, name, time.Hour), dir}
+	a.Write(t, filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))
 	return a
 }
 
 // issue makes a certificate for servers on the underlay and for clients, in NAME.pem with its key in NAME.key.
-func (a authority) issue(t *testing.T, name string) {
+func (a authorityIn) issue(t *testing.T, name string) {
 	t.Helper()
-	a.sign(t, name, &x509.Certificate{
+	a.Sign(t, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		IPAddresses: []net.IP{net.ParseIP("198.18.0.1")},
-	})
-}
-
-func (a authority) sign(t *testing.T, name string, template *x509.Certificate) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := a.key
-	if signer == nil {
-		signer = key
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{
-		name + ".pem": {Type: "CERTIFICATE", Bytes: der},
-		name + ".key": {Type: "EC PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(filepath.Join(a.dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return key
+	}).Write(t, filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key"))
 }
 
 // secureEtcd starts an etcd on the lab's underlay that shows server.pem and wants clients that ca.pem has signed.

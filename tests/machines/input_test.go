@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/tests/authority"
 	"github.com/podlane/podlane/tests/cluster"
 )
 
@@ -26,11 +27,10 @@ func TestUnitSaysWhyItIsNotReady(t *testing.T) {
 	t.Logf("without etcd others went on %v after the installation", time.Since(began).Round(time.Second))
 
 	pid, now := m.unit(t, "MainPID"), time.Now()
-	authority, ca := newAuthority(t, "the cluster's CA")
-	_, wrong := newAuthority(t, "another CA")
+	ca, wrong := authority.New(t, "the cluster's CA", 48*time.Hour), authority.New(t, "another CA", 48*time.Hour)
 	for _, c := range []struct {
 		name           string
-		ca             signed
+		ca             authority.Signed
 		server, client time.Time // from when on the certificates are valid, for a day
 		want           string    // empty: it is ready
 	}{
@@ -41,11 +41,11 @@ func TestUnitSaysWhyItIsNotReady(t *testing.T) {
 		{"all is well", ca, now.Add(-time.Hour), now.Add(-time.Hour), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			defer front(t, authority.issue(t, "etcd", c.server), authority)()
-			client := authority.issue(t, "n1", c.client)
-			m.write(t, "/etc/podlane/ca.pem", string(c.ca.cert))
-			m.write(t, "/etc/podlane/client.pem", string(client.cert))
-			m.write(t, "/etc/podlane/client.key", string(client.key))
+			defer front(t, issue(t, ca, "etcd", c.server), ca)()
+			client := issue(t, ca, "n1", c.client)
+			m.write(t, "/etc/podlane/ca.pem", string(c.ca.CertPEM))
+			m.write(t, "/etc/podlane/client.pem", string(client.CertPEM))
+			m.write(t, "/etc/podlane/client.key", string(client.KeyPEM))
 			m.configure(t, `etcd-endpoints: [https://`+frontAddr+`]
 etcd-cafile: /etc/podlane/ca.pem
 etcd-certfile: /etc/podlane/client.pem
