@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/lab/sandbox"
@@ -58,19 +61,21 @@ func (b bare) makeDevice() error {
 
 func (b bare) removeDevice() error { return b.run("ip link del " + device) }
 
-// timed is how long something takes on a tunnel without entries, which is removed afterwards.
-func (b bare) timed(what func() error) (time.Duration, error) {
-	if err := b.makeDevice(); err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	err := what()
-	took := time.Since(began)
-	return took, errors.Join(err, b.removeDevice())
+// cost is what something took.
+type cost struct{ took, cpu time.Duration }
+
+// raw is how long writeRaw takes.
+func (b bare) raw(e entries) (time.Duration, error) { c, err := b.writeRaw(e); return c.took, err }
+
+// tools is how long writeByTools takes.
+func (b bare) tools(e entries) (time.Duration, error) {
+	c, err := b.writeByTools(e)
+	return c.took, err
 }
 
-// raw writes entries as the kernel itself takes them: as many requests a sendmsg as fit.
-func (b bare) raw(e entries) (took time.Duration, err error) {
+// writeRaw writes entries as the kernel itself takes them, as many requests a sendmsg as fit, on a tunnel without
+// entries, which is removed afterwards. All is done in the system calls of one thread, whose CPU time this is.
+func (b bare) writeRaw(e entries) (c cost, err error) {
 	err = b.Do(func() error {
 		if err := b.makeDevice(); err != nil {
 			return err
@@ -89,35 +94,79 @@ func (b bare) raw(e entries) (took time.Duration, err error) {
 		if err != nil {
 			return err
 		}
-		began := time.Now()
-		conn, err := rtnl.Dial()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		var refused []error
-		err = conn.Send(batch, func(_ int, err error) { refused = append(refused, err) })
-		took = time.Since(began)
-		return errors.Join(append(refused, err)...)
+		c, err = onThread(func() error { return send(batch) })
+		return err
 	})
-	return took, errors.Join(err, b.removeDevice())
+	return c, errors.Join(err, b.removeDevice())
 }
 
-// tools writes entries by ip -batch and bridge -batch.
-func (b bare) tools(e entries) (time.Duration, error) {
+// send sends requests on a socket of its own; one that is refused is an error.
+func send(batch *rtnl.Batch) error {
+	conn, err := rtnl.Dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var refused []error
+	err = conn.Send(batch, func(_ int, err error) { refused = append(refused, err) })
+	return errors.Join(append(refused, err)...)
+}
+
+// onThread is what something costs that runs on the calling thread alone; the caller keeps to that. The thread's clock is
+// exact, where getrusage(2) gives a running thread what it had at the last tick.
+func onThread(what func() error) (c cost, err error) {
+	var before, after unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &before); err != nil {
+		return c, err
+	}
+	began := time.Now()
+	err = what()
+	c.took = time.Since(began)
+	err = errors.Join(err, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &after))
+	c.cpu = time.Duration(after.Nano() - before.Nano())
+	return c, err
+}
+
+// writeByTools writes entries by ip -batch and bridge -batch, on a tunnel without entries, which is removed afterwards.
+func (b bare) writeByTools(e entries) (c cost, err error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return 0, err
+		return c, err
 	}
 	defer os.RemoveAll(dir)
+	if err := b.makeDevice(); err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, b.removeDevice()) }()
 	ip, bridge := e.scripts()
-	files := [2]string{filepath.Join(dir, "ip"), filepath.Join(dir, "bridge")}
-	for i, text := range []string{ip, bridge} {
-		if err := os.WriteFile(files[i], []byte(text), 0o600); err != nil {
-			return 0, err
+	for _, s := range []struct{ tool, script string }{{"ip", ip}, {"bridge", bridge}} {
+		file := filepath.Join(dir, s.tool)
+		if err := os.WriteFile(file, []byte(s.script), 0o600); err != nil {
+			return c, err
+		}
+		one, err := b.process(s.tool, "-batch", file)
+		c.took, c.cpu = c.took+one.took, c.cpu+one.cpu
+		if err != nil {
+			return c, err
 		}
 	}
-	return b.timed(func() error { return b.run("ip -batch "+files[0], "bridge -batch "+files[1]) })
+	return c, nil
+}
+
+// process is what a program costs, from before its start until after its end.
+func (b bare) process(name string, args ...string) (c cost, err error) {
+	cmd, out := exec.Command(name, args...), &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	began := time.Now()
+	if err := b.Start(cmd); err != nil {
+		return c, err
+	}
+	err = cmd.Wait()
+	c = cost{time.Since(began), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", cmd, err, out)
+	}
+	return c, err
 }
 
 // apply is podlane's own backend, in this process: it makes the device, writes, and reads all again.

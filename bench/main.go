@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -27,17 +28,18 @@ type bench struct {
 	keep  string // a folder for profiles of podlaned; empty: none are made
 }
 
-// scenarios are the measurements, in the order of the report.
+// scenarios are the measurements, in the order of the report, with how long they take on two cores.
 var scenarios = []struct {
-	name string
-	run  func(context.Context, bench) (Section, error)
+	name    string
+	minutes int
+	run     func(context.Context, bench) (Section, error)
 }{
-	{"start", start},
-	{"live", live},
-	{"join", join},
-	{"cni", cni},
-	{"path", path},
-	{"idle", idle},
+	{"start", 2, start},
+	{"live", 3, live},
+	{"join", 3, join},
+	{"cni", 1, cni},
+	{"path", 4, path},
+	{"idle", 3, idle},
 }
 
 func main() {
@@ -103,10 +105,10 @@ func run(b bench, only []string, out string) int {
 	return 0
 }
 
-// measure runs the measurements one after the other and writes what they found. One that is not asked for keeps what an
-// earlier run has written of it.
+// measure runs the measurements one after the other and writes what each found when it is done, so that it stays though
+// a later one fails. One that is not asked for keeps what an earlier run has written of it.
 func measure(ctx context.Context, b bench, only []string, out string) error {
-	if err := lab.CheckTools(b.bin); err != nil {
+	if err := b.prepare(); err != nil {
 		return err
 	}
 	machine, err := readMachine()
@@ -118,23 +120,53 @@ func measure(ctx context.Context, b bench, only []string, out string) error {
 		if !slices.Contains(only, s.name) {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "bench: %s\n", s.name)
+		fmt.Fprintf(os.Stderr, "bench: %s (%s)\n", s.name, b.lasts(s.minutes))
 		section, err := s.run(ctx, b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		section.Name, section.Machine = s.name, machine
 		fmt.Println(section.Markdown())
-		if err := section.write(out); err != nil {
+		if err := errors.Join(section.write(out), writeResults(out, known())); err != nil {
 			return err
 		}
 		missed += section.missed()
 	}
-	if err := writeResults(out, known()); err != nil {
-		return err
-	}
 	if missed > 0 {
 		return fmt.Errorf("%d figures are not reached", missed)
+	}
+	return nil
+}
+
+// lasts is how long a measurement takes that takes so many minutes when it is not a quick one.
+func (b bench) lasts(minutes int) string {
+	switch {
+	case b.quick:
+		return "quick"
+	case minutes == 1:
+		return "1 minute"
+	}
+	return fmt.Sprintf("%d minutes", minutes)
+}
+
+// prepare makes the folder for profiles, and says at once what a measurement would miss only when its turn comes.
+func (b bench) prepare() error {
+	if err := errors.Join(lab.CheckTools(b.bin), checkTools(b.bin)); err != nil || b.keep == "" {
+		return err
+	}
+	return os.MkdirAll(b.keep, 0o755)
+}
+
+// checkTools says what is missing of what the lab itself does not need.
+func checkTools(bin string) error {
+	var missing []string
+	for _, name := range []string{"bridge", "ss", "strace", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s: not there; `make bench` installs and builds what it needs", strings.Join(missing, ", "))
 	}
 	return nil
 }

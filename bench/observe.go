@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlane/podlane/lab"
 )
 
@@ -127,23 +129,13 @@ func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
 	}
 }
 
-// used is the CPU time that the daemon has had so far, by the scheduler's own accounts of its threads.
-func (d *daemon) used() (sum time.Duration, err error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", d.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+// used is the CPU time that the daemon has had so far, its threads that have ended included: the kernel's clock of the
+// process (clock_getcpuclockid(3)), which counts nanoseconds, where /proc/PID/stat counts hundredths of a second.
+func (d *daemon) used() (time.Duration, error) {
+	const scheduled = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^d.cmd.Process.Pid<<3|scheduled), &t); err != nil {
+		return 0, fmt.Errorf("read the CPU clock of podlaned: %w", err)
 	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			return 0, err
-		}
-		first, _, _ := strings.Cut(string(text), " ")
-		ns, err := strconv.ParseInt(first, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", f, err)
-		}
-		sum += time.Duration(ns)
-	}
-	return sum, nil
+	return time.Duration(t.Nano()), nil
 }

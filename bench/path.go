@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/podlane/podlane/lab"
@@ -19,6 +17,7 @@ import (
 type way struct {
 	from, to                   *lab.Place
 	addr                       netip.Addr
+	cores                      cores
 	tcp, cpu                   series // bits per second; CPU seconds of the whole machine for a GB
 	small                      series // datagrams received per second
 	tcpTurns, udpTurns         series // requests answered per second
@@ -40,43 +39,33 @@ func path(ctx context.Context, b bench) (s Section, err error) {
 		return s, err
 	}
 	p := l.Pods()
-	pods := &way{from: p[0].Place, to: p[1].Place, addr: p[1].Addrs[0]}
-	nodes := &way{from: l.Nodes[0].Place, to: l.Nodes[1].Place, addr: l.Nodes[1].Addr}
+	on, err := choose(func(pin []string) error {
+		_, err := p[0].Run(ctx, pin[0], append(pin[1:], "true")...)
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	pods := &way{from: p[0].Place, to: p[1].Place, addr: p[1].Addrs[0], cores: on}
+	nodes := &way{from: l.Nodes[0].Place, to: l.Nodes[1].Place, addr: l.Nodes[1].Addr, cores: on}
 	err = rounds(times,
 		func() error { return pods.measure(ctx, lasting) },
 		func() error { return nodes.measure(ctx, lasting) },
 	)
-	return pathSection(times, lasting, pods, nodes), err
+	return pathSection(times, lasting, on.text, pods, nodes), err
 }
 
 func (w *way) measure(ctx context.Context, lasting time.Duration) error {
-	return errors.Join(
-		w.throughput(ctx, lasting),
-		w.datagrams(ctx, lasting),
-		w.turns(ctx, lasting, &w.tcpTurns, &w.tcp50, &w.tcp99, "--tcp"),
-		w.turns(ctx, lasting, &w.udpTurns, &w.udp50, &w.udp99),
-	)
-}
-
-// serve runs a server on the second core while something is done on the first.
-func (w *way) serve(ctx context.Context, server []string, ready string, client ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	cmd := w.to.Command(ctx, "taskset", append([]string{"-c", "1"}, server...)...)
-	if err := w.to.StartCommand(cmd); err != nil {
-		return "", err
+	if err := w.throughput(ctx, lasting); err != nil {
+		return err
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }() // it may have ended by itself
-	for {
-		out, err := w.to.Run(ctx, "ss", "-Hltun", "sport", "= :"+ready)
-		if err != nil {
-			return "", err
-		}
-		if strings.TrimSpace(out) != "" {
-			break
-		}
+	if err := w.datagrams(ctx, lasting); err != nil {
+		return err
 	}
-	return w.from.Run(ctx, "taskset", append([]string{"-c", "0"}, client...)...)
+	if err := w.turns(ctx, lasting, &w.tcpTurns, &w.tcp50, &w.tcp99, "--tcp"); err != nil {
+		return err
+	}
+	return w.turns(ctx, lasting, &w.udpTurns, &w.udp50, &w.udp99)
 }
 
 // iperf is what of iperf3's report is used.
@@ -93,36 +82,38 @@ type iperf struct {
 	}
 }
 
-func (w *way) iperf(ctx context.Context, lasting time.Duration, args ...string) (r iperf, err error) {
-	out, err := w.serve(ctx, []string{"iperf3", "-s", "-1", "-p", "5201"}, "5201",
-		append([]string{"iperf3", "-J", "-p", "5201", "-c", w.addr.String(), "-t", strconv.Itoa(int(lasting.Seconds()))}, args...)...)
+func (w *way) iperf(ctx context.Context, lasting time.Duration, args ...string) (r iperf, cpu time.Duration, err error) {
+	out, cpu, err := w.ask(ctx, []string{"iperf3", "-s", "-1", "-p", "5201"}, "5201",
+		append([]string{"iperf3", "-J", "-p", "5201", "-c", w.addr.String(), "-t", strconv.Itoa(int(lasting.Seconds()))}, args...))
 	if err != nil {
-		return r, err
+		return r, 0, err
 	}
-	return r, json.Unmarshal([]byte(out), &r)
+	return r, cpu, json.Unmarshal([]byte(out), &r)
 }
 
 func (w *way) throughput(ctx context.Context, lasting time.Duration) error {
-	before, err := busy()
+	r, cpu, err := w.iperf(ctx, lasting)
 	if err != nil {
 		return err
 	}
-	r, err := w.iperf(ctx, lasting)
-	if err != nil {
-		return err
+	if r.End.Received.Bytes == 0 {
+		return errors.New("iperf3 received nothing")
 	}
-	after, err := busy()
 	w.tcp.add(r.End.Received.Rate)
-	w.cpu.add((after - before).Seconds() / (r.End.Received.Bytes / 1e9))
-	return err
+	w.cpu.add(cpu.Seconds() / (r.End.Received.Bytes / 1e9))
+	return nil
 }
 
 func (w *way) datagrams(ctx context.Context, lasting time.Duration) error {
-	r, err := w.iperf(ctx, lasting, "-u", "-b", "0", "-l", "64")
-	if err == nil && r.End.Sum.Seconds > 0 {
-		w.small.add((r.End.Sum.Packets - r.End.Sum.Lost) / r.End.Sum.Seconds)
+	r, _, err := w.iperf(ctx, lasting, "-u", "-b", "0", "-l", "64")
+	if err != nil {
+		return err
 	}
-	return err
+	if r.End.Sum.Seconds == 0 || r.End.Sum.Packets <= r.End.Sum.Lost {
+		return fmt.Errorf("iperf3 received none of %.0f datagrams", r.End.Sum.Packets)
+	}
+	w.small.add((r.End.Sum.Packets - r.End.Sum.Lost) / r.End.Sum.Seconds)
+	return nil
 }
 
 var (
@@ -134,8 +125,8 @@ var (
 
 // turns sends requests of 64 bytes, each after the answer to the one before.
 func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *series, args ...string) error {
-	out, err := w.serve(ctx, append([]string{"sockperf", "server", "-i", w.addr.String(), "-p", "5202"}, args...), "5202",
-		append([]string{"sockperf", "ping-pong", "--full-rtt", "-i", w.addr.String(), "-p", "5202", "-m", "64", "-t", strconv.Itoa(int(lasting.Seconds()))}, args...)...)
+	out, _, err := w.ask(ctx, append([]string{"sockperf", "server", "-i", w.addr.String(), "-p", "5202"}, args...), "5202",
+		append([]string{"sockperf", "ping-pong", "--full-rtt", "-i", w.addr.String(), "-p", "5202", "-m", "64", "-t", strconv.Itoa(int(lasting.Seconds()))}, args...))
 	if err != nil {
 		return err
 	}
@@ -149,33 +140,20 @@ func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *
 		err = errors.Join(err, parseErr)
 		return v
 	}
-	rate.add(number(turnRate) / number(turnTime))
-	p50.add(number(turn50) / 1e6)
-	p99.add(number(turn99) / 1e6)
-	return err
-}
-
-// busy is how long the machine's cores have been at work, by /proc/stat.
-func busy() (time.Duration, error) {
-	text, err := os.ReadFile("/proc/stat")
+	n, lasted, half, most := number(turnRate), number(turnTime), number(turn50), number(turn99)
+	if err == nil && (n == 0 || lasted == 0) {
+		err = fmt.Errorf("sockperf got no answer: %s", out)
+	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	fields := strings.Fields(strings.SplitN(string(text), "\n", 2)[0])
-	ticks := int64(0)
-	for i, f := range fields[1:] {
-		v, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		if i != 3 && i != 4 && i < 8 { // idle, iowait; guests are in user
-			ticks += v
-		}
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil // USER_HZ is 100 everywhere
+	rate.add(n / lasted)
+	p50.add(half / 1e6)
+	p99.add(most / 1e6)
+	return nil
 }
 
-func pathSection(times int, lasting time.Duration, pods, nodes *way) Section {
+func pathSection(times int, lasting time.Duration, cores string, pods, nodes *way) Section {
 	gbit := func(v float64) string { return fmt.Sprintf("%.2f Gbit/s", v/1e9) }
 	perSecond := func(v float64) string { return thousands(int(v)) + "/s" }
 	row := func(what string, a, b series, format func(float64) string) Row {
@@ -183,8 +161,8 @@ func pathSection(times int, lasting time.Duration, pods, nodes *way) Section {
 	}
 	return Section{
 		Title: "From pod to pod beside from node to node",
-		Text: fmt.Sprintf("%d rounds in turn of %v each; the client on one core, the server on the other. The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference is smaller. "+
-			"TCP by iperf3, requests by sockperf; CPU is the whole machine's.", times, lasting),
+		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference is smaller. "+
+			"TCP and datagrams by iperf3, requests by sockperf; CPU is the whole machine's, from the client's start to its end.", times, lasting, cores),
 		Rows: []Row{
 			row("TCP throughput", pods.tcp, nodes.tcp, gbit),
 			row("CPU for a GB of it", pods.cpu, nodes.cpu, seconds),

@@ -27,9 +27,14 @@ type Row struct {
 	Missed  bool    // and is not so
 }
 
-// within is a row that promises a figure of at most a limit.
+// within is a row that promises a figure: one below the limit where reach says "under", else one of at most the limit.
+// What is no number does not reach it.
 func within[T int | int64 | float64](r Row, figure, limit T, reach string) Row {
-	r.Reach, r.Missed = reach, figure > limit
+	reached := figure <= limit
+	if strings.HasPrefix(reach, "under ") {
+		reached = figure < limit
+	}
+	r.Reach, r.Missed = reach, !reached
 	return r
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +28,22 @@ func TestSectionSaysWhatIsMissed(t *testing.T) {
 	}
 	if s.missed() != 1 {
 		t.Error(s.missed())
+	}
+}
+
+// What is said is what is checked: a figure that is the limit is not under it. What is no number reaches nothing.
+func TestFigureReachesWhatIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		figure float64
+		reach  string
+		missed bool
+	}{
+		{1.9, "at most 2", false}, {2, "at most 2", false}, {2.1, "at most 2", true}, {math.NaN(), "at most 2", true}, {math.Inf(1), "at most 2", true},
+		{1.9, "under 2", false}, {2, "under 2", true}, {2.1, "under 2", true}, {math.NaN(), "under 2", true},
+	} {
+		if r := within(Row{}, c.figure, 2, c.reach); r.Missed != c.missed || r.Reach != c.reach {
+			t.Errorf("%g, %s: missed is %v", c.figure, c.reach, r.Missed)
+		}
 	}
 }
 
@@ -75,6 +93,57 @@ func TestPlotIsXMLWithItsPointsInside(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+func startOf(peers int) starts {
+	at := func(v float64) series { return series{v * float64(peers), v * float64(peers)} }
+	return starts{
+		peers: peers, daemon: at(4e-5), apply: at(2e-5), raw: at(1e-5), tools: at(8e-5),
+		cpu: at(3e-5), rawCPU: at(1e-5), toolsCPU: at(6e-5), peak: at(5 << 10), calls: peers/20 + 7, lines: 6,
+	}
+}
+
+func TestStartsAreRowsAndThreePlots(t *testing.T) {
+	s := startSection([]starts{startOf(1000), startOf(5000), startOf(20_000)})
+	text := s.Markdown()
+	for _, want := range []string{
+		"| 1,000 peers: its netlink system calls | 57, 57.0 per 1,000 peers |  |  |  |\n",
+		"| 5,000 peers: its netlink system calls | 257, 51.4 per 1,000 peers |  |  | under 100 per 1,000 |\n",
+		"| ip + bridge -batch 300 ms (300 ms – 300 ms) | **0.50** | under 0.35 s |\n",
+		"| raw netlink 50 ms (50 ms – 50 ms) | **3.00** |  |\n",
+		"| 20,000 peers beside four times 5,000 |  |  | **1.00** | at most 1.3 |\n",
+		"(start.svg)", "(start-cpu.svg)", "(start-memory.svg)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if s.missed() != 0 {
+		t.Error(s.missed())
+	}
+	curves := map[string]int{}
+	for _, p := range s.Plots {
+		curves[p.Name] = len(p.Curves)
+		for _, c := range p.Curves {
+			if len(c.Points) != 3 || c.Points[2].x != 20_000 {
+				t.Errorf("%s, %s: %v", p.Name, c.Name, c.Points)
+			}
+		}
+	}
+	if !maps.Equal(curves, map[string]int{"start": 4, "start-cpu": 3, "start-memory": 1}) {
+		t.Error(curves)
+	}
+}
+
+// 501 calls for 5,000 peers are not under 100 per 1,000: nothing is rounded before it is compared.
+func TestSystemCallsAreNotRounded(t *testing.T) {
+	m := startOf(5000)
+	m.calls = 501
+	for _, r := range m.rows() {
+		if strings.Contains(r.What, "system calls") && (!r.Missed || r.Figure != "501, 100.2 per 1,000 peers") {
+			t.Errorf("%+v", r)
 		}
 	}
 }

@@ -42,8 +42,8 @@ func ratio(a, b series) float64 {
 
 // text is the median, the least and the most, by a format of one value.
 func (s series) text(format func(float64) string) string {
-	if len(s) == 1 {
-		return format(s[0])
+	if len(s) < 2 {
+		return format(s.median())
 	}
 	return fmt.Sprintf("%s (%s – %s)", format(s.median()), format(slices.Min(s)), format(slices.Max(s)))
 }

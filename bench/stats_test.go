@@ -26,6 +26,9 @@ func TestSeries(t *testing.T) {
 	if m := (series{}).median(); m == m {
 		t.Error("the median of nothing is", m)
 	}
+	if text := (series{}).text(percent); text != "NaN %" {
+		t.Error("nothing is", text)
+	}
 }
 
 // One slow round slows both of its values: their ratio stays.
@@ -40,6 +43,9 @@ func TestFigures(t *testing.T) {
 		if got := seconds(v); got != want {
 			t.Errorf("%g: %s, want %s", v, got, want)
 		}
+	}
+	if got := percent(0.0005); got != "0.050 %" {
+		t.Error(got)
 	}
 	for n, want := range map[int]string{7: "7", 1000: "1,000", 20_500: "20,500", 1_000_007: "1,000,007"} {
 		if got := thousands(n); got != want {

@@ -22,9 +22,9 @@ type world struct {
 	peers int // how many of them there are
 }
 
-// makeWorld makes a lab of some nodes whose podlaneds are not started.
-func makeWorld(ctx context.Context, b bench, nodes int) (*world, error) {
-	l, err := lab.New(ctx, lab.Options{Nodes: nodes, Bin: b.bin, Config: config})
+// makeWorld makes a lab of one node whose podlaned is not started.
+func makeWorld(ctx context.Context, b bench) (*world, error) {
+	l, err := lab.New(ctx, lab.Options{Nodes: 1, Bin: b.bin, Config: config})
 	if err != nil {
 		return nil, err
 	}
