@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 export PATH := $(PATH):/usr/sbin:/sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
-.PHONY: help build deps lab test test-kubernetes soak lint bench dist image clean
+.PHONY: help build deps lab test test-kubernetes soak lint bench benchmarks dist image clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -12,6 +12,8 @@ build: bin/cni/bridge ## build podlaned, podlane-cni, the lab and the standard C
 	$(BUILD) -o bin/podlane-cni ./cni-shim
 	$(BUILD) -o bin/podlane-kube ./kube
 	$(BUILD) -o bin/lab ./lab/cmd
+	$(BUILD) -o bin/bench ./bench
+	$(BUILD) -o bin/_empty ./bench/empty
 bin/cni/bridge: tools/cni/go.mod
 	@mkdir -p bin/cni && cd tools/cni && go build -trimpath -ldflags "-s -w" -o ../../bin/cni/ tool && touch ../../$@
 bin/golangci-lint: tools/lint/go.mod
@@ -27,7 +29,7 @@ deps: # what the lab and the tests need of Debian
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
 test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
-	@sh lab/deps.sh containerd runc busybox=busybox-static
+	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh 3s
 test-kubernetes: build deps bin/helm ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
@@ -40,8 +42,11 @@ lint: bin/golangci-lint ## check the code and the scripts
 	@sh lab/deps.sh shellcheck vagrant
 	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
 	shellcheck .ci/run $$(git ls-files '*.sh') && vagrant validate --ignore-provider
-bench: build deps ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build deps ## measure beside the kernel and the standard tools (root, 16 minutes), into bench/RESULTS.md; ONLY=start,join measures these
+	@sh lab/deps.sh strace sockperf
+	bin/bench --out bench $(if $(ONLY),--only $(ONLY))
+benchmarks: ## run the Go benchmarks, for benchstat: COUNT=10 times
+	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./...
 dist: bin/nfpm ## pack archives, Debian and RPM packages for amd64 and arm64 into dist/out/
 	sh dist/pack.sh "$(VERSION)"
 image: ## make the container image for amd64 and arm64, as an OCI archive: bin/podlane-image.tar

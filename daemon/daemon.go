@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +37,10 @@ type daemon struct {
 	next     config      // after errReload
 }
 
+// gcPercent is how much garbage there may be beside what is in use (runtime/debug.SetGCPercent), unless GOGC says it. A
+// quarter less than Go's own saves 3 MiB of 45 in a start among 5,000 peers, and costs a tenth of its CPU time.
+const gcPercent = 75
+
 // runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
 // the overlay goes on without it.
 func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
@@ -47,6 +52,9 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 		return err
 	}
 	defer unlock()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
@@ -109,7 +117,7 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	h := handler(d.board, d.metrics.handler())
-	g.Go(func() error { return serve(ctx, socket, h) })
+	g.Go(func() error { return serve(ctx, socket, profiled(h)) })
 	if d.config.http != "" {
 		g.Go(func() error { return d.serveTCP(ctx, h) })
 	}

@@ -23,7 +23,7 @@ const (
 	// stuck is how long the loop may take for one turn: programming 20,000 peers takes about a second.
 	stuck = 30 * time.Second
 	// beatEvery is how often a loop that waits shows that it turns.
-	beatEvery = 5 * time.Second
+	beatEvery = 10 * time.Second
 )
 
 // judge says of each check whether it holds. It is a pure function: what grows old fails by itself.

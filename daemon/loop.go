@@ -31,6 +31,7 @@ type loop struct {
 	state   etcd.State // the newest
 	network subnet.Network
 	peers   []subnet.Lease        // of state, screened
+	listed  []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
 	skips   skips                 // what of state is not among the peers
 	unfit   skips                 // what of the peers the backend does not program
 	odd     map[string]peerStatus // the peers that do not stand, by their key

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// notifyEvery is how often systemd is told; a watchdog has to leave twice that at least.
+	// notifyEvery is how often systemd is told of news at most.
 	notifyEvery = time.Second
 	// patience is how long what is ordered after podlaned waits for the node file at most. The etcd that is missing may be
 	// one of those that wait.
@@ -20,23 +20,25 @@ const (
 )
 
 // notify tells systemd (sd_notify(3)), where it started the daemon, that it has started, how it is in one line, and as
-// long as the loop turns that it lives.
+// long as the loop turns that it lives, three times at least in the time that a watchdog leaves.
 func (d *daemon) notify(ctx context.Context) error {
-	began, told := time.Now(), ""
-	ticker := time.NewTicker(notifyEvery)
+	began, told, every := time.Now(), "", beatEvery
+	if watchdog, err := systemd.SdWatchdogEnabled(false); err == nil && watchdog > 0 {
+		every = min(every, watchdog/3)
+	}
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		news := d.board.news // what waits for the start does not wait for the next tick
 		select {
-		case <-news:
+		case <-d.board.news: // this is it
 		default:
 		}
-		s := d.board.get()
+		s, now := d.board.get(), time.Now()
 		var words []string
 		if status := "STATUS=" + s.line(); status != told {
 			words, told = append(words, status), status
 		}
-		if !d.started.Load() && (d.reloaded || s.NodeFile || time.Since(began) > patience) {
+		if !d.started.Load() && (d.reloaded || s.NodeFile || now.Sub(began) >= patience) {
 			words = append(words, systemd.SdNotifyReady)
 			d.started.Store(true)
 		}
@@ -48,14 +50,14 @@ func (d *daemon) notify(ctx context.Context) error {
 			return nil // there is no systemd
 		}
 		d.troubles.check("systemd", err)
-		if d.started.Load() {
-			news = nil
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-news:
 		case <-ticker.C:
+		case <-d.board.news:
+			if d.started.Load() && !pause(ctx, min(notifyEvery, every)-time.Since(now)) { // what waits for the start waits for nothing else
+				return ctx.Err()
+			}
 		}
 	}
 }

@@ -59,6 +59,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	if late := time.Since(published); late > notifyEvery/2 {
 		t.Errorf("those who wait for the start waited for another %v", late)
 	}
+	l.publish()
 	if got := receive(); !slices.Equal(got, []string{"WATCHDOG=1"}) {
 		t.Errorf("nothing is new: %q", got)
 	}

@@ -61,13 +61,23 @@ func (l *loop) peerStates() (all []peerStatus) {
 	if l.verified.IsZero() || l.troubles.get("overlay") != "" {
 		state = peerPending
 	}
+	plain := state == peerProgrammed && len(l.odd) == 0
+	if plain && l.listed != nil {
+		return l.listed
+	}
+	all = make([]peerStatus, 0, len(l.peers))
 	for _, p := range l.peers {
-		s, ok := l.odd[p.Pair().Key()]
-		if !ok {
-			s.State = state
+		s := peerStatus{State: state}
+		if len(l.odd) > 0 {
+			if odd, ok := l.odd[p.Pair().Key()]; ok {
+				s = odd
+			}
 		}
 		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version
 		all = append(all, s)
+	}
+	if plain {
+		l.listed = all
 	}
 	return all
 }

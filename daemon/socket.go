@@ -16,6 +16,9 @@ import (
 const (
 	socketName = "podlaned.sock"
 	nodeFile   = "subnet.env"
+
+	// listenEvery is how often an address is tried that is another's.
+	listenEvery = 5 * time.Second
 )
 
 // handler answers GET /status, /metrics, /healthz and /readyz.
@@ -71,7 +74,7 @@ func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 		if d.troubles.check("http", err) {
 			return serve(ctx, l, h)
 		}
-		if !pause(ctx, beatEvery) {
+		if !pause(ctx, listenEvery) {
 			return ctx.Err()
 		}
 	}

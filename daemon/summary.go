@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/podlane/podlane/backend"
@@ -40,6 +41,9 @@ func summary(ops []backend.Op) string {
 
 // split parts what put back a disturbed state from what followed the lease set.
 func split(ops []backend.Op) (drift, change []backend.Op) {
+	if !slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Drift }) {
+		return nil, ops
+	}
 	for _, op := range ops {
 		if op.Drift {
 			drift = append(drift, op)

@@ -28,6 +28,7 @@ func (l *loop) take(s etcd.State) {
 	}
 	var clashing []subnet.Skip
 	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
+	l.listed = nil
 	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
 }
 

@@ -88,7 +88,7 @@ func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, e
 	}
 	object := func(rule string) string { return "rule " + iptables[f].legacy + rule }
 	for range 2 { // the second round verifies
-		listing, err := legacy(ctx, program, "-S", forwardChain)
+		listing, err := listLegacy(ctx, program)
 		if err != nil {
 			return p, err
 		}
@@ -100,7 +100,7 @@ func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, e
 			return p, nil
 		}
 		for _, args := range changes {
-			if _, err := legacy(ctx, program, args...); err != nil {
+			if err := editLegacy(ctx, program, args...); err != nil {
 				return p, err
 			}
 			verb := map[string]string{"-I": "add", "-D": "delete"}[args[0]]
@@ -110,15 +110,30 @@ func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, e
 	return p, fmt.Errorf("verify %s %s: others change it at the same time", iptables[f].legacy, forwardChain)
 }
 
-func legacy(ctx context.Context, program string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, program, append([]string{"-w", lockWait}, args...)...) //nolint:gosec // our own arguments
+// listLegacy is the rules of FORWARD. The kernel hands out one consistent copy, so this needs no lock; and it takes none
+// (XTABLES_LOCKFILE, iptables 1.8.6), for WatchLegacy would take that for a change by others and look again: with an older
+// program it looks twice a second.
+func listLegacy(ctx context.Context, program string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S", forwardChain)
+	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+os.DevNull)
+	return output(cmd)
+}
+
+// editLegacy changes one rule.
+func editLegacy(ctx context.Context, program string, args ...string) error {
+	_, err := output(exec.CommandContext(ctx, program, append([]string{"-w", lockWait}, args...)...)) //nolint:gosec // our own arguments
+	return err
+}
+
+// output runs a program and tells what it prints, or what it complains of.
+func output(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
-		}
-		return "", fmt.Errorf("%s %s: %w", program, strings.Join(args, " "), err)
+	if err == nil {
+		return string(out), nil
 	}
-	return string(out), nil
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return "", fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 }

@@ -3,36 +3,52 @@ package firewall
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/podlane/podlane/subnet"
 )
 
-// legacyEvery is how often iptables-legacy's FORWARD is looked at where it has a filter table.
-const legacyEvery = 500 * time.Millisecond
+const (
+	// legacyEvery is how often iptables-legacy's FORWARD is looked at, at most; and at least, where its lock cannot be
+	// watched.
+	legacyEvery = 500 * time.Millisecond
+	// legacyAnyway is how long a change by somebody who does not take the lock stays unseen.
+	legacyAnyway = 10 * time.Second
+)
 
-// WatchLegacy calls kick once when it begins to look, and then whenever iptables-legacy's FORWARD has been changed, by
-// whomever, until ctx ends; it then returns nil. The kernel tells nobody of such a change, so it is looked for twice a
-// second: on a node where iptables-legacy has no filter table that is the reading of two small files, else a run of its
-// program. It works in the network namespace of the thread that calls it. kick must not block. That the program cannot
-// read it is a change too: Apply tells why.
+// WatchLegacy calls kick once when it begins to look, and then whenever iptables-legacy's FORWARD has been changed until
+// ctx ends; it then returns nil. The kernel tells nobody of such a change, but whoever makes one holds the lock of the
+// programs: when that is let go is the time to look. Where it cannot be watched, we look twice a second; and now and then
+// in any case, for a container can have a lock of its own, and the program may be installed later. It works in the network
+// namespace of the thread that calls it. kick must not block. That the program cannot read FORWARD is a change too: Apply
+// tells why.
 func WatchLegacy(ctx context.Context, kick func()) error {
-	tick := time.NewTicker(legacyEvery)
-	defer tick.Stop()
+	lock := watchLock(legacyLock)
+	defer func() { lock.close() }()
 	before := legacyForward(ctx)
 	kick() // for what changed before
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+	for pause(ctx, legacyEvery) {
+		switch {
+		case lock.await(ctx, legacyAnyway):
+		case mayRunLegacy():
+			lock.close()
+			lock = watchLock(legacyLock)
+		default:
+			pause(ctx, legacyAnyway)
 		}
-		if now := legacyForward(ctx); now != before {
+		if now := legacyForward(ctx); ctx.Err() == nil && now != before {
 			before = now
 			kick()
 		}
 	}
+	return nil
+}
+
+// mayRunLegacy tells whether somebody could undo a change.
+func mayRunLegacy() bool {
+	return slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool { return legacyProgram(f) != "" })
 }
 
 // legacyForward is the families that have a FORWARD, each with what the program lists of it, or why it does not, unless there
@@ -45,9 +61,21 @@ func legacyForward(ctx context.Context) string {
 		}
 		fmt.Fprintln(&b, f)
 		if program := legacyProgram(f); program != "" {
-			listing, err := legacy(ctx, program, "-S", forwardChain)
+			listing, err := listLegacy(ctx, program)
 			fmt.Fprintln(&b, listing, err)
 		}
 	}
 	return b.String()
+}
+
+// pause waits, and tells whether ctx still lasts.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }

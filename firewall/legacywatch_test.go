@@ -17,6 +17,8 @@ func TestWatchLegacyKicks(t *testing.T) {
 		n.wantKick(kicks, edit)
 	}
 	n.sh("iptables-legacy -A INPUT -p tcp -j ACCEPT")
+	n.sh("iptables-legacy -P FORWARD ACCEPT")
+	n.wantKick(kicks, "after what is nobody's forwarding")
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

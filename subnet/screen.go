@@ -11,13 +11,8 @@ import (
 // peer's traffic or ours. Of two that clash the one created first stays. Peers and skips are in the order of the
 // records; each skip has its reason. Our own lease (self) is among neither.
 func Screen(n Network, self Lease, records []Record) (peers []Lease, skipped []Skip) {
-	s := newScreen(n, self, records)
-	faults := make([]string, len(records))
-	for _, i := range byAge(records) {
-		if faults[i] = s.fault(records[i].Lease); faults[i] == "" {
-			s.admit(&records[i].Lease)
-		}
-	}
+	faults := faultsOf(n, self, records)
+	peers = slices.Grow(peers, len(records))
 	for i, r := range records {
 		switch {
 		case r.Pair() == self.Pair(): // it overlaps ours, being ours
@@ -30,6 +25,24 @@ func Screen(n Network, self Lease, records []Record) (peers []Lease, skipped []S
 	return peers, skipped
 }
 
+// faultsOf is why each of the records cannot stand; empty where it can.
+func faultsOf(n Network, self Lease, records []Record) []string {
+	faults := make([]string, len(records))
+	if apart(records) {
+		for i := range records {
+			faults[i] = faultBeside(n, self, records[i].Lease)
+		}
+		return faults
+	}
+	s := newScreen(n, self, records)
+	for _, i := range byAge(records) {
+		if faults[i] = s.fault(records[i].Lease); faults[i] == "" {
+			s.admit(&records[i].Lease)
+		}
+	}
+	return faults
+}
+
 // byAge is the indices of the records, the oldest first. The pod subnets decide between two of one revision, so that
 // every node comes to the same result.
 func byAge(records []Record) []int {
@@ -38,8 +51,11 @@ func byAge(records []Record) []int {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		a, b := records[i], records[j]
-		return cmp.Or(cmp.Compare(a.Created, b.Created), a.IPv4.Subnet.Compare(b.IPv4.Subnet), a.IPv6.Subnet.Compare(b.IPv6.Subnet))
+		a, b := &records[i], &records[j]
+		if c := cmp.Compare(a.Created, b.Created); c != 0 {
+			return c
+		}
+		return cmp.Or(a.IPv4.Subnet.Compare(b.IPv4.Subnet), a.IPv6.Subnet.Compare(b.IPv6.Subnet))
 	})
 	return order
 }
@@ -96,29 +112,43 @@ func (s *screen) admit(l *Lease) {
 
 // fault says why a lease cannot be programmed, or nothing.
 func (s *screen) fault(l Lease) string {
+	if fault := faultBeside(s.network, s.self, l); fault != "" {
+		return fault
+	}
 	for _, f := range Families {
-		e, own := l.Endpoint(f), s.self.Endpoint(f)
-		switch {
-		case !e.Subnet.IsValid():
+		e := l.Endpoint(f)
+		if !e.Subnet.IsValid() || !s.network.Range(f).On() {
 			continue
-		case !s.network.Range(f).On():
-			continue // a family we do not carry: nothing of it is programmed
-		case !Contains(s.network.Range(f).Prefix, e.Subnet):
-			return fmt.Sprintf("pod subnet %s is outside the pod network %s", e.Subnet, s.network.Range(f).Prefix)
-		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
-			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
-		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == s.self.Node.ID:
-			return "it is an earlier lease of this node's own"
-		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP:
-			return fmt.Sprintf("public address %s is ours", e.PublicIP)
-		case !e.MAC.IsZero() && own.MAC == e.MAC:
-			return fmt.Sprintf("VTEP MAC %s is ours", e.MAC)
 		}
 		if other, clash := s.overlapping(e.Subnet); clash {
 			return fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, other)
 		}
 		if other, clash := s.macs[familyMAC{f, e.MAC}]; clash {
 			return fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
+		}
+	}
+	return ""
+}
+
+// faultBeside says why a lease cannot be programmed whatever the others are, or nothing.
+func faultBeside(n Network, self, l Lease) string {
+	for _, f := range Families {
+		e, own := l.Endpoint(f), self.Endpoint(f)
+		switch {
+		case !e.Subnet.IsValid():
+			continue
+		case !n.Range(f).On():
+			continue // a family we do not carry: nothing of it is programmed
+		case !Contains(n.Range(f).Prefix, e.Subnet):
+			return fmt.Sprintf("pod subnet %s is outside the pod network %s", e.Subnet, n.Range(f).Prefix)
+		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
+			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
+		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == self.Node.ID:
+			return "it is an earlier lease of this node's own"
+		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP:
+			return fmt.Sprintf("public address %s is ours", e.PublicIP)
+		case !e.MAC.IsZero() && own.MAC == e.MAC:
+			return fmt.Sprintf("VTEP MAC %s is ours", e.MAC)
 		}
 	}
 	return ""

@@ -84,7 +84,7 @@ func TestImportRules(t *testing.T) {
 				wrong = "the lab drives the binaries, not what they are made of"
 			case !within(path, "kube", "tests") && within(dep, "k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"):
 				wrong = "podlane-kube alone knows the API server: the overlay works without one"
-			case !within(path, "lab", "tests") && within(dep, "lab", "tests", etcdServer):
+			case !within(path, "bench", "lab", "tests") && within(dep, "lab", "tests", etcdServer):
 				wrong = "the product does not contain its tests"
 			}
 			if wrong != "" {
@@ -95,7 +95,7 @@ func TestImportRules(t *testing.T) {
 		for _, imported := range p.Imports {
 			wrong := ""
 			switch {
-			case !within(path, "subnet/etcd", "lab", "tests") && within(imported, etcdClient):
+			case !within(path, "subnet/etcd", "bench", "lab", "tests") && within(imported, etcdClient):
 				wrong = "the lease store is the only importer of the etcd client"
 			case within(path, "cni-shim") && !all[imported].Standard &&
 				!within(imported, "subnet", "github.com/containernetworking/cni", "golang.org/x/sys"):

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -92,40 +91,11 @@ func RouteTo(dst netip.Addr) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("look up the route to %s: %w", dst, err)
 	}
-	return outgoing(routes[0]), nil
+	if r := routes[0]; r.LinkIndex == 0 && len(r.MultiPath) > 0 {
+		return r.MultiPath[0].LinkIndex, nil
+	}
+	return routes[0].LinkIndex, nil
 }
 
 // ErrNoRoute says that the kernel has no route to an address.
 var ErrNoRoute = errors.New("there is no route")
-
-// defaultRoute returns the interface of the default route with the lowest metric in the main table.
-func defaultRoute(f subnet.Family) (int, error) {
-	family := map[subnet.Family]int{subnet.IPv4: netlink.FAMILY_V4, subnet.IPv6: netlink.FAMILY_V6}[f]
-	routes, err := again(func() ([]netlink.Route, error) {
-		filter := &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST}
-		return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE) //nolint:forbidigo // this is the reader that tries again
-	})
-	if err != nil {
-		return 0, fmt.Errorf("list routes: %w", err)
-	}
-	index, metric := 0, math.MaxInt
-	for _, r := range routes {
-		p, ok := prefix(r.Dst)
-		if r.Dst != nil && (!ok || p.Bits() != 0) || r.Priority >= metric {
-			continue
-		}
-		index, metric = outgoing(r), r.Priority
-	}
-	if index == 0 {
-		return 0, fmt.Errorf("%w for %s by default", ErrNoRoute, f)
-	}
-	return index, nil
-}
-
-// outgoing is a route's interface, the first one where it has several.
-func outgoing(r netlink.Route) int {
-	if r.LinkIndex == 0 && len(r.MultiPath) > 0 {
-		return r.MultiPath[0].LinkIndex
-	}
-	return r.LinkIndex
-}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )

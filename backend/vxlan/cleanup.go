@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
 

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
 

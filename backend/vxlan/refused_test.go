@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
 

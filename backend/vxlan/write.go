@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/backend/vxlan/rtnl"
+	"github.com/podlane/podlane/rtnl"
 )
 
 // writer gathers requests and the words for them, and sends them together.

@@ -151,6 +151,9 @@ func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	return client, nil
 }
 
+// window is how many bytes etcd may be ahead of us: a page of a list at once.
+const window = 1 << 20
+
 // dialOptions make calls fail at once, with the reason, where no connection can be made: the etcd client would wait for
 // the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
 func (s *Store) dialOptions(observe func(string, time.Duration, error)) []grpc.DialOption {
@@ -165,6 +168,10 @@ func (s *Store) dialOptions(observe func(string, time.Duration, error)) []grpc.D
 	return []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(call),
 		grpc.WithStatsHandler(connections{s.connected}),
+		// With windows of one size gRPC does not measure the line by pings, one for each answer: on a quiet node as many as
+		// there are answers.
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 250 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 3 * time.Second,

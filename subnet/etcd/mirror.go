@@ -25,11 +25,21 @@ const (
 type mirror struct {
 	revision int64
 	entries  map[string]entry // by the last part of their key
+	order    []string         // the keys of entries, sorted
 	claims   map[string]claim // by the last part of their key
 	config   configValue
 	strange  int               // keys under subnets/ that are not leases
 	skips    map[string]string // the first subnet.MaxSkips of them, as shown: why
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
+	asked    contest
+}
+
+// contest is the last answer of rival. Between two questions about the own lease come the changes of all nodes.
+type contest struct {
+	known bool // it still is the answer
+	pair  subnet.Pair
+	rival entry
+	found bool
 }
 
 // entry is a key that names pod subnets.
@@ -85,7 +95,11 @@ func (m *mirror) putEntry(key string, kv *mvccpb.KeyValue) {
 	if e.record.Lease, err = subnet.ParseLease(key, kv.Value); err != nil {
 		e.fault = err.Error()
 	}
+	if i, present := slices.BinarySearch(m.order, key); !present {
+		m.order = slices.Insert(m.order, i, key)
+	}
 	m.entries[key] = e
+	m.touch(pair)
 }
 
 // show is the beginning of a key that anybody can have chosen, so that it can be kept and printed.
@@ -107,11 +121,15 @@ func (m *mirror) remove(name string, revision int64) {
 			delete(m.claims, key)
 		}
 	} else if key, ok := strings.CutPrefix(name, subnets); ok {
-		if _, err := subnet.ParseKey(key); err != nil {
+		if pair, err := subnet.ParseKey(key); err != nil {
 			m.strange = max(0, m.strange-1)
 			delete(m.skips, show(key))
 		} else if revision > m.entries[key].record.Modified {
+			if i, present := slices.BinarySearch(m.order, key); present {
+				m.order = slices.Delete(m.order, i, i+1)
+			}
 			delete(m.entries, key)
+			m.touch(pair)
 		}
 	}
 }
@@ -146,12 +164,23 @@ func (m *mirror) newest() (key string, modified int64) {
 
 // rival is the oldest lease that shares an address with a pair and is not the pair's own key.
 func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
+	if m.asked.known && m.asked.pair == p {
+		return m.asked.rival, m.asked.found
+	}
 	for _, e := range m.entries {
 		if e.pair != p && e.pair.Overlaps(p) && (!found || e.record.Created < rival.record.Created) {
 			rival, found = e, true
 		}
 	}
+	m.asked = contest{true, p, rival, found}
 	return rival, found
+}
+
+// touch notes that the lease of a pair has changed.
+func (m *mirror) touch(p subnet.Pair) {
+	if m.asked.pair.Overlaps(p) {
+		m.asked.known = false
+	}
 }
 
 // hanging tells whether a key hangs on an etcd lease; 0 is none.
@@ -170,7 +199,7 @@ func (m *mirror) set() subnet.Set {
 	for _, key := range slices.Sorted(maps.Keys(m.skips)) {
 		s.Skipped = append(s.Skipped, subnet.Skip{Key: key, Reason: m.skips[key]})
 	}
-	for _, key := range slices.Sorted(maps.Keys(m.entries)) {
+	for _, key := range m.order {
 		e := m.entries[key]
 		if e.fault == "" {
 			s.Records = append(s.Records, e.record)

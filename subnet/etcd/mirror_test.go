@@ -2,6 +2,8 @@ package etcd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +152,44 @@ func FuzzMirror(f *testing.F) {
 		m.remove(name, revision+1)
 		if revision > 0 && revision < 1<<62 && len(m.entries)+len(m.claims) != 0 {
 			t.Errorf("%q was not removed", name)
+		}
+	})
+}
+
+// What the mirror remembers of its entries is what it finds when it looks at all of them.
+func FuzzMirrorRemembers(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 0x80, 0x82, 1, 0x83})
+	f.Add([]byte{4, 0, 0x84, 4, 0x80, 5, 6, 0x86})
+	keys := []string{"10.5.0.0-24", "10.5.1.0-24", "10.5.0.0-16", "10.5.1.128-25", "10.6.0.0-24", "10.5.1.0-24&fd00::-64", "10.7.0.0-24&fd00::-64", "10.5.9.0-24"}
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		m := newMirror(1)
+		for i, step := range steps {
+			key, revision := keys[int(step)%len(keys)], int64(i+2)
+			if step&0x80 == 0 {
+				m.put(subnets+key, &mvccpb.KeyValue{ModRevision: revision, CreateRevision: max(m.entries[key].record.Created, revision-int64(step>>4))})
+			} else {
+				m.remove(subnets+key, revision)
+			}
+			if want := slices.Sorted(maps.Keys(m.entries)); !slices.Equal(m.order, want) {
+				t.Fatalf("step %d: the keys are %q, remembered %q", i, want, m.order)
+			}
+			for _, key := range []string{keys[1], keys[1], keys[int(step>>3)%len(keys)]} {
+				pair, err := subnet.ParseKey(key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, found := m.rival(pair)
+				var created []int64
+				for _, e := range m.entries {
+					if e.pair != pair && e.pair.Overlaps(pair) {
+						created = append(created, e.record.Created)
+					}
+				}
+				rival, _ := m.rival(pair)
+				if found != (len(created) > 0) || found && rival.record.Created != slices.Min(created) {
+					t.Fatalf("step %d: rival of %s: %v, of those created at %v", i, key, rival, created)
+				}
+			}
 		}
 	})
 }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend/vxlan"
+	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/rtnl"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
+)
+
+// bare is a namespace like a node's in which others than podlaned write.
+type bare struct{ sandbox.Namespace }
+
+// underlayAddr is the address of the namespace's underlay interface.
+var underlayAddr = netip.MustParsePrefix("198.18.1.1/16")
+
+func makeBare() (bare, error) {
+	ns, err := sandbox.New("bare")
+	if err != nil {
+		return bare{}, err
+	}
+	b := bare{ns}
+	return b, b.run(
+		"ip link add u0 type veth peer name u1",
+		"ip link set u1 up",
+		"ip link set u0 up",
+		"ip address add "+underlayAddr.String()+" dev u0",
+	)
+}
+
+func (b bare) run(commands ...string) error {
+	for _, c := range commands {
+		words := strings.Fields(c)
+		if out, err := b.Run(words[0], words[1:]...); err != nil {
+			return fmt.Errorf("%s: %w: %s", c, err, out)
+		}
+	}
+	return nil
+}
+
+// makeDevice makes a tunnel without entries, as podlaned makes it.
+func (b bare) makeDevice() error {
+	return b.run(
+		"ip link add "+device+" type vxlan id 1 dstport 8472 local "+underlayAddr.Addr().String()+" nolearning",
+		"ip address add 10.255.255.0/32 dev "+device,
+		"ip link set "+device+" up",
+	)
+}
+
+func (b bare) removeDevice() error { return b.run("ip link del " + device) }
+
+// cost is what something took.
+type cost struct{ took, cpu time.Duration }
+
+// raw is how long writeRaw takes.
+func (b bare) raw(e entries) (time.Duration, error) { c, err := b.writeRaw(e); return c.took, err }
+
+// tools is how long writeByTools takes.
+func (b bare) tools(e entries) (time.Duration, error) {
+	c, err := b.writeByTools(e)
+	return c.took, err
+}
+
+// writeRaw writes entries as the kernel itself takes them, as many requests a sendmsg as fit, on a tunnel without
+// entries, which is removed afterwards. All is done in the system calls of one thread, whose CPU time this is.
+func (b bare) writeRaw(e entries) (c cost, err error) {
+	err = b.Do(func() error {
+		if err := b.makeDevice(); err != nil {
+			return err
+		}
+		ifaces, err := underlay.Read()
+		if err != nil {
+			return err
+		}
+		index := 0
+		for _, i := range ifaces {
+			if i.Name == device {
+				index = i.Index
+			}
+		}
+		batch, err := e.batch(index)
+		if err != nil {
+			return err
+		}
+		c, err = onThread(func() error { return send(batch) })
+		return err
+	})
+	return c, errors.Join(err, b.removeDevice())
+}
+
+// send sends requests on a socket of its own; one that is refused is an error.
+func send(batch *rtnl.Batch) error {
+	conn, err := rtnl.Dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var refused []error
+	err = conn.Send(batch, func(_ int, err error) { refused = append(refused, err) })
+	return errors.Join(append(refused, err)...)
+}
+
+// onThread is what something costs that runs on the calling thread alone; the caller keeps to that. The thread's clock is
+// exact, where getrusage(2) gives a running thread what it had at the last tick.
+func onThread(what func() error) (c cost, err error) {
+	var before, after unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &before); err != nil {
+		return c, err
+	}
+	began := time.Now()
+	err = what()
+	c.took = time.Since(began)
+	err = errors.Join(err, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &after))
+	c.cpu = time.Duration(after.Nano() - before.Nano())
+	return c, err
+}
+
+// writeByTools writes entries by ip -batch and bridge -batch, on a tunnel without entries, which is removed afterwards.
+func (b bare) writeByTools(e entries) (c cost, err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return c, err
+	}
+	defer os.RemoveAll(dir)
+	if err := b.makeDevice(); err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, b.removeDevice()) }()
+	ip, bridge := e.scripts()
+	for _, s := range []struct{ tool, script string }{{"ip", ip}, {"bridge", bridge}} {
+		file := filepath.Join(dir, s.tool)
+		if err := os.WriteFile(file, []byte(s.script), 0o600); err != nil {
+			return c, err
+		}
+		one, err := b.process(s.tool, "-batch", file)
+		c.took, c.cpu = c.took+one.took, c.cpu+one.cpu
+		if err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// process is what a program costs, from before its start until after its end.
+func (b bare) process(name string, args ...string) (c cost, err error) {
+	cmd, out := exec.Command(name, args...), &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	began := time.Now()
+	if err := b.Start(cmd); err != nil {
+		return c, err
+	}
+	err = cmd.Wait()
+	c = cost{time.Since(began), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", cmd, err, out)
+	}
+	return c, err
+}
+
+// apply is podlane's own backend, in this process: it makes the device, writes, and reads all again.
+func (b bare) apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (took time.Duration, err error) {
+	network, _, err := subnet.ParseNetwork([]byte(config))
+	if err != nil {
+		return 0, err
+	}
+	err = b.Do(func() error {
+		ifaces, err := underlay.Read()
+		if err != nil {
+			return err
+		}
+		for _, i := range ifaces {
+			if i.Name != "u0" {
+				continue
+			}
+			backend, err := vxlan.New(network, i)
+			if err != nil {
+				return err
+			}
+			began := time.Now()
+			report, err := backend.Apply(ctx, self, peers)
+			took = time.Since(began)
+			if err == nil && report.Peers != len(peers) {
+				err = fmt.Errorf("%d of %d peers are programmed: %v", report.Peers, len(peers), report.Failed)
+			}
+			return err
+		}
+		return errors.New("no underlay interface")
+	})
+	return took, errors.Join(err, b.removeDevice())
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// windows is in how many parts idleness is measured.
+const windows = 3
+
+// idle measures a podlaned that has nothing to do.
+func idle(ctx context.Context, b bench) (s Section, err error) {
+	lasting := 30 * time.Second // podlaned's own --resync: each has one periodic pass
+	if b.quick {
+		lasting = 2 * time.Second
+	}
+	s = Section{
+		Title: "A node on which nothing happens",
+		Text: fmt.Sprintf("CPU time in %d windows of %v by the kernel's clock of the process, with the periodic look at the kernel and at etcd, which comes once in 30 s; memory at the end of each is resident (VmRSS), what was "+
+			"touched of the program's own file (RssFile) included.", windows, lasting),
+	}
+	w, err := makeWorld(ctx, b)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	for _, m := range []struct {
+		peers int
+		cpu   float64 // part of a core
+		rss   float64 // bytes; 0: nothing is promised
+	}{{3, 0.0005, 25 << 20}, {5000, 0.005, 0}} {
+		r, err := w.rest(ctx, b, m.peers, lasting)
+		if err != nil {
+			return s, fmt.Errorf("%d peers: %w", m.peers, err)
+		}
+		what := thousands(m.peers) + " peers: "
+		memory := Row{What: what + "memory", Figure: r.rss.text(mib) + ", of which the program's file " + r.file.text(mib)}
+		if m.rss > 0 {
+			memory = within(memory, r.rss.median(), m.rss, "under "+mib(m.rss))
+		}
+		s.Rows = append(s.Rows,
+			within(Row{What: what + "CPU, part of a core", Figure: r.cpu.text(percent)}, r.cpu.median(), m.cpu, fmt.Sprintf("under %g %%", m.cpu*100)),
+			memory,
+			Row{What: what + "lines of log at the start", Figure: strconv.Itoa(r.lines)})
+	}
+	return s, nil
+}
+
+// percent is a part as people read it.
+func percent(v float64) string { return fmt.Sprintf("%.3f %%", v*100) }
+
+// rested is what a podlaned took that had nothing to do, by windows.
+type rested struct {
+	cpu       series // part of a core
+	rss, file series // bytes
+	lines     int
+}
+
+func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Duration) (r rested, err error) {
+	if err := w.grow(ctx, peers); err != nil {
+		return r, err
+	}
+	n := w.Nodes[0]
+	d, err := startDaemon(ctx, n)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, d.kill()) }()
+	if _, err := settled(ctx, n); err != nil {
+		return r, err
+	}
+	r.lines = countLines(d.log.String())
+	for range windows {
+		if err := r.watch(ctx, d, lasting); err != nil {
+			return r, err
+		}
+	}
+	return r, b.profile(ctx, n, fmt.Sprint("idle-", peers), nil)
+}
+
+// watch adds one window.
+func (r *rested) watch(ctx context.Context, d *daemon, lasting time.Duration) error {
+	before, err := d.used()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(lasting):
+	}
+	after, err := d.used()
+	if err != nil {
+		return err
+	}
+	r.cpu.add((after - before).Seconds() / time.Since(began).Seconds())
+	rss, err := d.resident()
+	if err != nil {
+		return err
+	}
+	file, err := d.memory("RssFile")
+	r.rss.add(rss)
+	r.file.add(file)
+	return err
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/rtnl"
+)
+
+// The kernel's notifications by which a change is seen to be done: of a peer that comes the route is written last, of one
+// that goes the neighbour is removed last.
+var (
+	routeAdded       = change{unix.RTNLGRP_IPV4_ROUTE, unix.RTM_NEWROUTE, unix.AF_INET}
+	neighbourRemoved = change{unix.RTNLGRP_NEIGH, unix.RTM_DELNEIGH, unix.AF_INET}
+	fdbWritten       = change{unix.RTNLGRP_NEIGH, unix.RTM_NEWNEIGH, unix.AF_BRIDGE}
+)
+
+var errLost = errors.New("notifications were lost")
+
+// change is of an entry of the tunnel.
+type change struct {
+	group  int
+	kind   uint16
+	family byte
+}
+
+// after is how long after the beginning of cause the node's kernel has seen so many changes.
+func (c change) after(ctx context.Context, n *lab.Node, count int, cause func() error) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	s, index, err := subscribe(n, c.group)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	began, done := time.Now(), make(chan error, 1)
+	go func() { done <- cause() }()
+	seen := 0
+	err = s.Await(ctx, func(m rtnl.Message) bool {
+		if m.Type == c.kind && m.Body[0] == c.family && interfaceOf(m) == index {
+			seen++
+		}
+		return seen == count
+	})
+	took = time.Since(began)
+	if err == nil && seen < count {
+		err = errLost
+	}
+	if err != nil {
+		err = fmt.Errorf("%d of %d changes: %w", seen, count, err)
+	}
+	return took, errors.Join(err, <-done)
+}
+
+// subscribe listens to a node's kernel, and tells the index of the tunnel's device.
+func subscribe(n *lab.Node, groups ...int) (s *rtnl.Subscription, index int, err error) {
+	err = n.Do(func() error {
+		tunnel, err := net.InterfaceByName(device)
+		if err != nil {
+			return err
+		}
+		index = tunnel.Index
+		s, err = rtnl.Subscribe(groups...)
+		return err
+	})
+	return s, index, err
+}
+
+// lives is what was measured on a node that runs with many peers, each in seconds.
+type lives struct {
+	peers, many, moved int
+	join, leave        one
+	grow, shrink, move series
+	raw, tools         series // writing as many entries as grow
+}
+
+// live measures what a node with 5,000 peers does when some come, go and move.
+func live(ctx context.Context, b bench) (s Section, err error) {
+	m := lives{peers: 5000, many: 1000, moved: 500}
+	times := 7
+	if b.quick {
+		m, times = lives{peers: 200, many: 100, moved: 50}, 2
+	}
+	w, err := makeWorld(ctx, b)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	beside, err := makeBare()
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, beside.Delete()) }()
+	if err := w.grow(ctx, m.many); err != nil {
+		return s, err
+	}
+	n := w.Nodes[0]
+	entries, err := w.entriesOf(ctx, n, m.many)
+	if err != nil {
+		return s, err
+	}
+	if err := w.grow(ctx, m.peers); err != nil {
+		return s, err
+	}
+	d, err := startDaemon(ctx, n)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, d.kill()) }()
+	if err := w.measureOne(ctx, n, d, &m, 3*times); err != nil {
+		return s, err
+	}
+	if err := b.profile(ctx, n, "live", func() error { return w.measureOne(ctx, n, d, &lives{peers: m.peers}, 5) }); err != nil {
+		return s, err
+	}
+	err = rounds(times,
+		func() error { return w.measureMany(ctx, n, &m) },
+		func() error { took, err := beside.raw(entries); m.raw.addTime(took); return err },
+		func() error { took, err := beside.tools(entries); m.tools.addTime(took); return err },
+	)
+	return m.section(), err
+}
+
+// entriesOf is what podlaned writes for so many peers.
+func (w *world) entriesOf(ctx context.Context, n *lab.Node, peers int) (e entries, err error) {
+	d, err := startDaemon(ctx, n)
+	if err != nil {
+		return e, err
+	}
+	if e, err = readEntries(ctx, n); err == nil {
+		err = e.expect(peers)
+	}
+	return e, errors.Join(err, d.kill())
+}
+
+// measureMany lets many come and go, and some move to another address and back.
+func (w *world) measureMany(ctx context.Context, n *lab.Node, m *lives) error {
+	for _, step := range []struct {
+		seen  change
+		count int
+		into  *series
+		cause func() error
+	}{
+		{routeAdded, m.many, &m.grow, func() error { return w.put(ctx, m.peers, m.peers+m.many, 0) }},
+		{neighbourRemoved, m.many, &m.shrink, func() error { return w.remove(ctx, m.peers, m.peers+m.many) }},
+		{fdbWritten, m.moved, &m.move, func() error { return w.put(ctx, 0, m.moved, 1) }},
+		{fdbWritten, m.moved, &m.move, func() error { return w.put(ctx, 0, m.moved, 0) }},
+	} {
+		took, err := step.seen.after(ctx, n, step.count, step.cause)
+		if err != nil {
+			return err
+		}
+		step.into.addTime(took)
+		if _, err := settled(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m lives) section() Section {
+	with := " of a node with " + thousands(m.peers) + " peers"
+	return Section{
+		Title: "Peers come, go and move" + with,
+		Text: "From before the first write to etcd, a hundred leases in a transaction, until the kernel has told of the last change: of a peer that joins that is its route, which is written after its " +
+			"set element, its neighbour and its FDB entry, so that it is reached from there on. CPU time is the scheduler's account of podlaned's threads, from rest to rest, and nobody asks it anything meanwhile; podlaned's own " +
+			"count of its writes is that of /metrics, read before and after. Beside many that join, in turn: the entries of as many peers written as raw netlink requests, and by `ip -batch` and `bridge -batch` with one " +
+			"metric, on a device that has no others.",
+		Rows: append(m.rows(),
+			Row{What: thousands(m.many) + " join", Figure: m.grow.text(seconds), Against: "ip + bridge -batch " + m.tools.text(seconds), Ratio: ratio(m.grow, m.tools)},
+			Row{What: thousands(m.many) + " join", Figure: m.grow.text(seconds), Against: "raw netlink " + m.raw.text(seconds), Ratio: ratio(m.grow, m.raw)},
+			Row{What: thousands(m.many) + " leave", Figure: m.shrink.text(seconds)},
+			Row{What: thousands(m.moved) + " move to other addresses at once", Figure: m.move.text(seconds)},
+		),
+	}
+}

@@ -1,0 +1,172 @@
+// Command bench measures podlane beside what the kernel and the standard tools do on the same machine in the same run,
+// and writes the ratios, the raw figures and the curves to a folder: RESULTS.md and one SVG each. Everything it makes is
+// in a sandbox that the kernel removes when it ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/lab/sandbox"
+)
+
+// bench is what the measurements share.
+type bench struct {
+	bin   string // the folder with podlaned, podlane-cni, lab and cni/
+	quick bool   // fewer rounds and smaller numbers: whether it runs, not what is true
+	keep  string // a folder for profiles of podlaned; empty: none are made
+}
+
+// scenarios are the measurements, in the order of the report, with how long they take on two cores.
+var scenarios = []struct {
+	name    string
+	minutes int
+	run     func(context.Context, bench) (Section, error)
+}{
+	{"start", 2, start},
+	{"live", 3, live},
+	{"join", 3, join},
+	{"cni", 1, cni},
+	{"path", 4, path},
+	{"idle", 3, idle},
+}
+
+func main() {
+	b, only, out, err := parse(os.Args[1:])
+	if err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			os.Exit(0)
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	os.Exit(sandbox.Run(func() int { return run(b, only, out) }, nil))
+}
+
+func parse(args []string) (b bench, only []string, out string, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return b, nil, "", err
+	}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, lab and cni/")
+	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: shows that it runs")
+	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
+	f.StringVar(&b.keep, "profiles", "", "`FOLDER` for profiles of podlaned, made after each measurement of idle and live")
+	names := f.String("only", "", "`NAME,...` of measurements; default all: "+strings.Join(known(), ","))
+	if err := f.Parse(args); err != nil {
+		return b, nil, "", err
+	}
+	only = known()
+	if *names != "" {
+		only = strings.Split(*names, ",")
+	}
+	for _, name := range only {
+		if !slices.Contains(known(), name) {
+			return b, nil, "", fmt.Errorf("--only %s: there are %s", name, strings.Join(known(), ", "))
+		}
+	}
+	for _, folder := range []*string{&b.bin, &out, &b.keep} {
+		if *folder == "" {
+			continue
+		}
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return b, nil, "", err
+		}
+	}
+	return b, only, out, nil
+}
+
+func known() (names []string) {
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func run(b bench, only []string, out string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	if err := measure(ctx, b, only, out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// measure runs the measurements one after the other and writes what each found when it is done, so that it stays though
+// a later one fails. One that is not asked for keeps what an earlier run has written of it.
+func measure(ctx context.Context, b bench, only []string, out string) error {
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	machine, err := readMachine()
+	if err != nil {
+		return err
+	}
+	missed := 0
+	for _, s := range scenarios {
+		if !slices.Contains(only, s.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s (%s)\n", s.name, b.lasts(s.minutes))
+		section, err := s.run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		section.Name, section.Machine = s.name, machine
+		fmt.Println(section.Markdown())
+		if err := errors.Join(section.write(out), writeResults(out, known())); err != nil {
+			return err
+		}
+		missed += section.missed()
+	}
+	if missed > 0 {
+		return fmt.Errorf("%d figures are not reached", missed)
+	}
+	return nil
+}
+
+// lasts is how long a measurement takes that takes so many minutes when it is not a quick one.
+func (b bench) lasts(minutes int) string {
+	switch {
+	case b.quick:
+		return "quick"
+	case minutes == 1:
+		return "1 minute"
+	}
+	return fmt.Sprintf("%d minutes", minutes)
+}
+
+// prepare makes the folder for profiles, and says at once what a measurement would miss only when its turn comes.
+func (b bench) prepare() error {
+	if err := errors.Join(lab.CheckTools(b.bin), checkTools(b.bin)); err != nil || b.keep == "" {
+		return err
+	}
+	return os.MkdirAll(b.keep, 0o755)
+}
+
+// checkTools says what is missing of what the lab itself does not need.
+func checkTools(bin string) error {
+	var missing []string
+	for _, name := range []string{"bridge", "ss", "strace", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s: not there; `make bench` installs and builds what it needs", strings.Join(missing, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// readMetrics is what a node's podlaned counts, by the names of metrics with their labels.
+func readMetrics(ctx context.Context, n *lab.Node) (map[string]float64, error) {
+	return scrape(ctx, local(n), "http://podlaned/metrics")
+}
+
+// local asks a node's podlaned on its local socket.
+func local(n *lab.Node) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
+	}}}
+}
+
+// profile keeps what a node's podlaned does and holds, where that is asked for; meanwhile, where it is not nil, is done
+// while the CPU profile is made.
+func (b bench) profile(ctx context.Context, n *lab.Node, name string, meanwhile func() error) error {
+	if b.keep == "" {
+		return nil
+	}
+	done := make(chan error, 1)
+	if meanwhile == nil {
+		meanwhile = func() error { return nil }
+	}
+	go func() { done <- meanwhile() }()
+	err := errors.Join(
+		b.save(ctx, n, "profile?seconds=20", name+".cpu"),
+		b.save(ctx, n, "allocs", name+".allocs"),
+		b.save(ctx, n, "heap", name+".heap"),
+	)
+	return errors.Join(err, <-done)
+}
+
+func (b bench) save(ctx context.Context, n *lab.Node, what, name string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podlaned/debug/pprof/"+what, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := local(n).Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("profile: %s: %s", resp.Status, text)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.keep, name+".pprof"), text, 0o644)
+}
+
+// scrape reads a page of metrics.
+func scrape(ctx context.Context, client *http.Client, url string) (map[string]float64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	values, lines := map[string]float64{}, bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, value, found := cutLast(lines.Text())
+		if !found || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if values[name], err = strconv.ParseFloat(value, 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return values, lines.Err()
+}
+
+// cutLast cuts a line at its last space.
+func cutLast(line string) (before, after string, found bool) {
+	i := strings.LastIndexByte(line, ' ')
+	if i < 0 {
+		return line, "", false
+	}
+	return line[:i], line[i+1:], true
+}
+
+// operation is the kind of object that a metric counts the writes of.
+func operation(metric string) (kind string, ok bool) {
+	if metric, ok = strings.CutPrefix(metric, `podlane_operations_total{kind="`); ok {
+		kind, _, _ = strings.Cut(metric, `"`)
+	}
+	return kind, ok
+}
+
+// settled waits until podlaned has nothing more to do: it counts no further pass for half a second.
+func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
+	const passes = `podlane_passes_total{result="verified"}`
+	last := -1.0
+	for {
+		m, err := readMetrics(ctx, n)
+		if err != nil || m[passes] == last {
+			return m, err
+		}
+		last = m[passes]
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// used is the CPU time that the daemon has had so far, its threads that have ended included: the kernel's clock of the
+// process (clock_getcpuclockid(3)), which counts nanoseconds, where /proc/PID/stat counts hundredths of a second.
+func (d *daemon) used() (time.Duration, error) {
+	const scheduled = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^d.cmd.Process.Pid<<3|scheduled), &t); err != nil {
+		return 0, fmt.Errorf("read the CPU clock of podlaned: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/rtnl"
+)
+
+// one is what a node did when a single peer came, or went, each time.
+type one struct {
+	took, cpu series   // seconds
+	counted   []writes // to the kernel, as podlaned counts them
+	told      []writes // as the kernel tells of them; it says nothing of set elements here
+}
+
+// writes is how many there were of each kind.
+type writes map[string]int
+
+// What one peer is to cost.
+var (
+	countedOne  = writes{"neighbour": 1, "fdb": 1, "route": 1, "element": 1}
+	toldOfCome  = writes{"neighbour": 1, "fdb": 1, "route": 1}
+	toldOfGoing = writes{"neighbour gone": 1, "fdb gone": 1, "route gone": 1}
+)
+
+// How long to wait: podlaned writes its saved state at most once a second, so that a change that follows another sooner
+// would leave that to the next; and one that has used no CPU for the other time has done with a change.
+const (
+	unhurried = 1500 * time.Millisecond
+	quiet     = 300 * time.Millisecond
+)
+
+// measureOne lets a peer come and go, some times.
+func (w *world) measureOne(ctx context.Context, n *lab.Node, d *daemon, m *lives, times int) error {
+	for range times {
+		if err := m.join.measure(ctx, n, d, routeAdded, func() error { return w.put(ctx, m.peers, m.peers+1, 0) }); err != nil {
+			return fmt.Errorf("one joins: %w", err)
+		}
+		if err := m.leave.measure(ctx, n, d, neighbourRemoved, func() error { return w.remove(ctx, m.peers, m.peers+1) }); err != nil {
+			return fmt.Errorf("one leaves: %w", err)
+		}
+	}
+	return nil
+}
+
+// measure measures one change, whose last notification is seen. Nobody asks podlaned anything between the two readings
+// of its CPU time: an answer about 5,000 peers costs more than the change.
+func (o *one) measure(ctx context.Context, n *lab.Node, d *daemon, seen change, cause func() error) error {
+	before, err := settled(ctx, n)
+	if err != nil {
+		return err
+	}
+	if err := wait(ctx, unhurried); err != nil {
+		return err
+	}
+	told, err := told(ctx, n, func() error {
+		start, err := d.rest(ctx)
+		if err != nil {
+			return err
+		}
+		took, err := seen.after(ctx, n, 1, cause)
+		if err != nil {
+			return err
+		}
+		end, err := d.rest(ctx)
+		o.took.addTime(took)
+		o.cpu.addTime(end - start)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := readMetrics(ctx, n)
+	o.counted, o.told = append(o.counted, written(before, after)), append(o.told, told)
+	return err
+}
+
+func wait(ctx context.Context, lasting time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(lasting):
+		return nil
+	}
+}
+
+// rest waits until the daemon uses no CPU, and tells how much it has used so far.
+func (d *daemon) rest(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	last, since := time.Duration(-1), time.Now()
+	for {
+		used, err := d.used()
+		if err != nil {
+			return 0, err
+		}
+		if used != last {
+			last, since = used, time.Now()
+		}
+		if time.Since(since) >= quiet {
+			return used, nil
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return 0, fmt.Errorf("wait until podlaned does nothing: %w", err)
+		}
+	}
+}
+
+// written is what was written between two readings of the metrics, whether the kernel took it or not.
+func written(before, after map[string]float64) writes {
+	w := writes{}
+	for name, v := range after {
+		if kind, ok := operation(name); ok && v != before[name] {
+			w[kind] += int(v - before[name])
+		}
+	}
+	return w
+}
+
+// told is the entries of the tunnel that the kernel tells of while something is done.
+func told(ctx context.Context, n *lab.Node, meanwhile func() error) (writes, error) {
+	s, index, err := subscribe(n, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	w, heard := writes{}, make(chan error, 1)
+	go func() {
+		heard <- s.Await(listening, func(m rtnl.Message) bool {
+			if interfaceOf(m) == index && !failing(m) {
+				w[entry(m)]++
+			}
+			return false
+		})
+	}()
+	err = meanwhile()
+	stop()
+	lost := <-heard
+	switch {
+	case lost == nil:
+		lost = errLost
+	case ctx.Err() == nil && errors.Is(lost, context.Canceled):
+		lost = nil
+	}
+	return w, errors.Join(err, lost)
+}
+
+// entry names what a notification is about.
+func entry(m rtnl.Message) string {
+	name := "neighbour"
+	switch {
+	case m.Type == unix.RTM_NEWROUTE || m.Type == unix.RTM_DELROUTE:
+		name = "route"
+	case m.Body[0] == unix.AF_BRIDGE:
+		name = "fdb"
+	}
+	if m.Type == unix.RTM_DELROUTE || m.Type == unix.RTM_DELNEIGH {
+		name += " gone"
+	}
+	return name
+}
+
+// failing tells whether a neighbour is about to go: the kernel makes one that it is told to remove a failed one first, and
+// tells of both (neigh_delete).
+func failing(m rtnl.Message) bool {
+	h, _, ok := m.Header(unix.SizeofNdMsg)
+	return ok && m.Type == unix.RTM_NEWNEIGH && binary.NativeEndian.Uint16(h[8:]) == unix.NUD_FAILED
+}
+
+// interfaceOf is the index of the interface that a neighbour, an FDB entry or a route leads over; 0 where there is none.
+func interfaceOf(m rtnl.Message) int {
+	if m.Type == unix.RTM_NEWNEIGH || m.Type == unix.RTM_DELNEIGH {
+		if h, _, ok := m.Header(unix.SizeofNdMsg); ok {
+			return int(binary.NativeEndian.Uint32(h[4:]))
+		}
+		return 0
+	}
+	_, attrs, _ := m.Header(unix.SizeofRtMsg)
+	for attrs.Next() {
+		if attrs.Type == unix.RTA_OIF {
+			return int(attrs.Uint32())
+		}
+	}
+	return 0
+}
+
+// text is what all of them are; where they differ, how often each was.
+func text(all []writes) string {
+	times := map[string]int{}
+	for _, w := range all {
+		var parts []string
+		for _, kind := range slices.Sorted(maps.Keys(w)) {
+			parts = append(parts, fmt.Sprintf("%s %d", kind, w[kind]))
+		}
+		times[strings.Join(parts, ", ")]++
+	}
+	var parts []string
+	for _, t := range slices.Sorted(maps.Keys(times)) {
+		if len(times) > 1 {
+			t = fmt.Sprintf("%d times: %s", times[t], t)
+		}
+		parts = append(parts, t)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// exactly is a row that promises that each time was as wanted: a mean would hide two writes behind none.
+func exactly(what string, all []writes, wanted writes, reach string) Row {
+	differs := func(w writes) bool { return !maps.Equal(w, wanted) }
+	return Row{What: what, Figure: text(all), Reach: reach, Missed: len(all) == 0 || slices.ContainsFunc(all, differs)}
+}
+
+// rows is what one peer's coming and going took.
+func (m lives) rows() []Row {
+	const each = "exactly one each time of neighbour, FDB entry, route"
+	return []Row{
+		within(Row{What: "one peer joins: from before the write to etcd until the kernel has its route, which is written last", Figure: m.join.took.text(seconds)}, m.join.took.median(), 0.050, "50 ms"),
+		{What: "one peer leaves: until the kernel has its neighbour no more, which is removed last", Figure: m.leave.took.text(seconds)},
+		{What: "CPU time of podlaned for one that joins", Figure: m.join.cpu.text(seconds)},
+		{What: "CPU time of podlaned for one that leaves", Figure: m.leave.cpu.text(seconds)},
+		exactly("writes for one that joins, by podlaned's own count", m.join.counted, countedOne, each+", set element"),
+		exactly("writes for one that leaves, by podlaned's own count", m.leave.counted, countedOne, each+", set element"),
+		exactly("the kernel's notifications of one that joins", m.join.told, toldOfCome, each),
+		exactly("the kernel's notifications of one that leaves", m.leave.told, toldOfGoing, each),
+	}
+}

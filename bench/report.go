@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Section is what one measurement found.
+type Section struct {
+	Name    string
+	Machine string
+	Title   string
+	Text    string // how it was measured
+	Rows    []Row
+	Plots   []Plot
+}
+
+// Row is one figure beside another of the same run.
+type Row struct {
+	What    string
+	Figure  string
+	Against string  // empty: nothing
+	Ratio   float64 // 0: none
+	Reach   string  // what is promised; empty: nothing
+	Missed  bool    // and is not so
+}
+
+// within is a row that promises a figure: one below the limit where reach says "under", else one of at most the limit.
+// What is no number does not reach it.
+func within[T int | int64 | float64](r Row, figure, limit T, reach string) Row {
+	reached := figure <= limit
+	if strings.HasPrefix(reach, "under ") {
+		reached = figure < limit
+	}
+	r.Reach, r.Missed = reach, !reached
+	return r
+}
+
+// Markdown is the section as it stands in RESULTS.md.
+func (s Section) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## %s\n\n%s\n\n%s\n\n", s.Title, s.Text, s.Machine)
+	b.WriteString("| | figure | beside it | ratio | to reach |\n|---|---|---|---|---|\n")
+	for _, r := range s.Rows {
+		ratio := ""
+		if r.Ratio != 0 {
+			ratio = fmt.Sprintf("**%.2f**", r.Ratio)
+		}
+		reach := r.Reach
+		if r.Missed {
+			reach += " (**missed**)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.What, r.Figure, r.Against, ratio, reach)
+	}
+	for _, p := range s.Plots {
+		fmt.Fprintf(&b, "\n![%s](%s.svg)\n", p.Title, p.Name)
+	}
+	return b.String()
+}
+
+func (s Section) missed() (n int) {
+	for _, r := range s.Rows {
+		if r.Missed {
+			n++
+		}
+	}
+	return n
+}
+
+// part is the file of one section.
+func part(folder, name string) string { return filepath.Join(folder, "results", name+".md") }
+
+// write writes the section's part and its plots.
+func (s Section) write(folder string) error {
+	if err := os.MkdirAll(filepath.Dir(part(folder, s.Name)), 0o755); err != nil {
+		return err
+	}
+	for _, p := range s.Plots {
+		if err := os.WriteFile(filepath.Join(folder, p.Name+".svg"), []byte(p.SVG()), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(part(folder, s.Name), []byte(s.Markdown()), 0o644)
+}
+
+// writeResults puts the parts that are there together.
+func writeResults(folder string, names []string) error {
+	var b strings.Builder
+	b.WriteString("# Figures\n\nMade by `make bench`. A ratio is between two things that were measured in turn in one run; below 1 the first is the\nfaster, or needs less. Raw figures are medians, with the least and the most.\n")
+	for _, name := range names {
+		text, err := os.ReadFile(part(folder, name))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b.WriteString("\n" + string(text))
+	}
+	return os.WriteFile(filepath.Join(folder, "RESULTS.md"), []byte(b.String()), 0o644)
+}

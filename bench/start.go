@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/subnet"
+)
+
+// starts is what one number of peers was measured to take.
+type starts struct {
+	peers                     int
+	daemon, apply, raw, tools series // seconds
+	cpu, rawCPU, toolsCPU     series // seconds
+	peak                      series // bytes
+	calls, lines              int
+}
+
+// start measures a node's first start beside so many nodes.
+func start(ctx context.Context, b bench) (s Section, err error) {
+	sizes := []int{100, 1000, 5000, 10_000, 20_000}
+	if b.quick {
+		sizes = []int{100, 300}
+	}
+	w, err := makeWorld(ctx, b)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	beside, err := makeBare()
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, beside.Delete()) }()
+	var all []starts
+	for _, peers := range sizes {
+		m, err := w.measureStart(ctx, b, beside, peers)
+		if err != nil {
+			return s, fmt.Errorf("%d peers: %w", peers, err)
+		}
+		all = append(all, m)
+	}
+	return startSection(all), nil
+}
+
+func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers int) (m starts, err error) {
+	m.peers = peers
+	if err := w.grow(ctx, peers); err != nil {
+		return m, err
+	}
+	n := w.Nodes[0]
+	if m.calls, m.lines, err = w.countCalls(ctx, n); err != nil {
+		return m, err
+	}
+	e, err := readEntries(ctx, n)
+	if err == nil {
+		err = e.expect(peers)
+	}
+	if err != nil {
+		return m, err
+	}
+	err = w.startRounds(ctx, b, beside, e, &m)
+	return m, err
+}
+
+// startRounds measures the starts of podlaned, and beside it the writing of the same entries by others.
+func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries, m *starts) error {
+	n, times := w.Nodes[0], 7
+	if m.peers > 5000 {
+		times = 5
+	}
+	if b.quick {
+		times = 2
+	}
+	leases := make([]subnet.Lease, m.peers)
+	for i := range leases {
+		leases[i] = peerLease(i, 0)
+	}
+	self := peerLease(0xfe00, 0)
+	self.IPv4.PublicIP = underlayAddr.Addr()
+	return rounds(times,
+		func() error {
+			if err := w.forget(ctx, n); err != nil {
+				return err
+			}
+			d, err := startDaemon(ctx, n)
+			if err != nil {
+				return err
+			}
+			used, err := d.end()
+			m.daemon.addTime(d.ready)
+			m.cpu.addTime(used.cpu)
+			m.peak.add(used.peak)
+			return err
+		},
+		func() error { took, err := beside.apply(ctx, self, leases); m.apply.addTime(took); return err },
+		func() error {
+			c, err := beside.writeRaw(e)
+			m.raw.addTime(c.took)
+			m.rawCPU.addTime(c.cpu)
+			return err
+		},
+		func() error {
+			c, err := beside.writeByTools(e)
+			m.tools.addTime(c.took)
+			m.toolsCPU.addTime(c.cpu)
+			return err
+		},
+	)
+}
+
+// traced are the system calls by which netlink sockets are written and read; rtnl reads by read(2).
+const traced = "trace=sendto,sendmsg,sendmmsg,write,writev,recvfrom,recvmsg,recvmmsg,read,readv"
+
+// netlinkCall is the beginning of one of them in what strace(1) -f -yy prints, as of 6.1:
+//
+//	8552  read(7<NETLINK:[ROUTE:8547]>, ""..., 65536) = 52
+//	8552  recvmsg(3<NETLINK:[NETFILTER:8552]>, <unfinished ...>
+//	8552  <... recvmsg resumed>{msg_name=...}, 0) = 44
+//
+// A call during which another thread calls has two lines, and counts by its first.
+var netlinkCall = regexp.MustCompile(`(?m)^\d+ +[a-z]+\(\d+<NETLINK:\[(ROUTE|NETFILTER):`)
+
+func countNetlink(trace string) int { return len(netlinkCall.FindAllString(trace, -1)) }
+
+// countCalls starts podlaned under strace(1), and tells its system calls on netlink sockets and its lines of log.
+func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
+	if err := w.forget(ctx, n); err != nil {
+		return 0, 0, err
+	}
+	f, err := os.CreateTemp("", "calls")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	d, err := startDaemon(ctx, n, "strace", "-I2", "-f", "--seccomp-bpf", "-yy", "-e", traced, "-e", "signal=none", "-s", "0", "-o", f.Name())
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := d.stop(os.Interrupt); err != nil { // strace hands it on
+		return 0, 0, err
+	}
+	text, err := os.ReadFile(f.Name())
+	if err != nil {
+		return 0, 0, err
+	}
+	if calls = countNetlink(string(text)); calls == 0 {
+		return 0, 0, errors.New("strace shows no call on a netlink socket")
+	}
+	return calls, countLines(d.log.String()), nil
+}
+
+func countLines(text string) (n int) {
+	for _, c := range text {
+		if c == '\n' {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,92 @@
+package main
+
+import "fmt"
+
+// startSection is the table and the curves of the starts.
+func startSection(all []starts) Section {
+	s := Section{
+		Title: "A node starts beside many others",
+		Text: "Each round, in turn: podlaned on a node that it was never on, from before its exec until it has read back that its kernel carries every peer (READY=1 of sd_notify): process start, etcd's list, " +
+			"its own lease, device, firewall, entries, and node file included; podlane's backend alone in a running process, with the device and the reading back; the same entries as raw netlink requests, as " +
+			"many a sendmsg as fit, and nothing else; the same entries by `ip -batch` and `bridge -batch` with one metric for all routes, as flannel writes them. CPU time is, beside podlaned's whole process, that " +
+			"of the thread that sends the raw requests, and that of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status. System calls are what strace(1) sees podlaned and what it runs write to and " +
+			"read from sockets of NETLINK_ROUTE and NETLINK_NETFILTER in one further start: reads are counted too.",
+		Plots: startPlots(all),
+	}
+	for _, m := range all {
+		s.Rows = append(s.Rows, m.rows()...)
+	}
+	if growth, ok := growth(all); ok {
+		s.Rows = append(s.Rows, within(Row{What: "20,000 peers beside four times 5,000", Ratio: growth}, growth, 1.3, "at most 1.3"))
+	}
+	return s
+}
+
+// rows are those of one number of peers; 5,000 is the one for which something is promised.
+func (m starts) rows() []Row {
+	what := thousands(m.peers) + " peers: "
+	perThousand := float64(m.calls) * 1000 / float64(m.peers)
+	whole := Row{What: what + "podlaned, exec until verified", Figure: m.daemon.text(seconds), Against: "ip + bridge -batch " + m.tools.text(seconds), Ratio: ratio(m.daemon, m.tools)}
+	alone := Row{What: what + "the backend alone", Figure: m.apply.text(seconds), Against: "raw netlink " + m.raw.text(seconds), Ratio: ratio(m.apply, m.raw)}
+	cpu := Row{What: what + "CPU time of podlaned", Figure: m.cpu.text(seconds), Against: "ip + bridge -batch " + m.toolsCPU.text(seconds), Ratio: ratio(m.cpu, m.toolsCPU)}
+	cpuRaw := Row{What: cpu.What, Figure: cpu.Figure, Against: "raw netlink " + m.rawCPU.text(seconds), Ratio: ratio(m.cpu, m.rawCPU)}
+	peak := Row{What: what + "its peak memory", Figure: m.peak.text(mib)}
+	calls := Row{What: what + "its netlink system calls", Figure: fmt.Sprintf("%d, %.1f per 1,000 peers", m.calls, perThousand)}
+	if m.peers == 5000 {
+		whole = within(whole, whole.Ratio, 1, "at most 1")
+		alone = within(alone, alone.Ratio, 2, "at most 2")
+		cpu = within(cpu, m.cpu.median(), 0.35, "under 0.35 s")
+		peak = within(peak, m.peak.median(), 45<<20, "under 45 MiB")
+		calls = within(calls, perThousand, 100, "under 100 per 1,000")
+	}
+	return []Row{whole, alone, cpu, cpuRaw, peak, calls, {What: what + "lines of log", Figure: fmt.Sprint(m.lines)}}
+}
+
+// startPlots are the curves over the numbers of peers: time, CPU time and memory.
+func startPlots(all []starts) []Plot {
+	type curve struct {
+		name string
+		of   func(starts) float64
+	}
+	plot := func(name, title, y string, curves ...curve) Plot {
+		p := Plot{Name: name, Title: title, X: "peers", Y: y}
+		for _, c := range curves {
+			drawn := Curve{Name: c.name}
+			for _, m := range all {
+				drawn.add(float64(m.peers), c.of(m))
+			}
+			p.Curves = append(p.Curves, drawn)
+		}
+		return p
+	}
+	return []Plot{
+		plot("start", "From exec until verified", "seconds",
+			curve{"podlaned, exec until verified", func(m starts) float64 { return m.daemon.median() }},
+			curve{"podlane's backend alone", func(m starts) float64 { return m.apply.median() }},
+			curve{"raw netlink", func(m starts) float64 { return m.raw.median() }},
+			curve{"ip -batch + bridge -batch", func(m starts) float64 { return m.tools.median() }}),
+		plot("start-cpu", "CPU time from exec until verified", "seconds",
+			curve{"podlaned", func(m starts) float64 { return m.cpu.median() }},
+			curve{"raw netlink", func(m starts) float64 { return m.rawCPU.median() }},
+			curve{"ip -batch + bridge -batch", func(m starts) float64 { return m.toolsCPU.median() }}),
+		plot("start-memory", "Peak memory from exec until verified", "MiB",
+			curve{"podlaned", func(m starts) float64 { return m.peak.median() / (1 << 20) }}),
+	}
+}
+
+// growth is how much longer 20,000 peers take than four times as long as 5,000.
+func growth(all []starts) (float64, bool) {
+	at := map[int]float64{}
+	for _, m := range all {
+		at[m.peers] = m.daemon.median()
+	}
+	return at[20_000] / (4 * at[5000]), at[20_000] > 0 && at[5000] > 0
+}
+
+// thousands is a number with its commas.
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}

@@ -1,0 +1,62 @@
+package firewall
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestLockIsWatched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	w := watchLock(path)
+	defer w.close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	use := func() *os.File {
+		f, err := os.Open(path)
+		if err == nil {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for range 3 {
+		use().Close()
+		if !w.await(ctx, time.Minute) || ctx.Err() != nil {
+			t.Fatalf("the lock was used: %v", ctx.Err())
+		}
+	}
+	if !w.await(ctx, time.Millisecond) {
+		t.Error("the file is gone though nobody used it")
+	}
+	held := use()
+	defer held.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if w.await(ctx, time.Minute) {
+		t.Error("no word of the end of a file that somebody holds")
+	}
+}
+
+func TestLockThatCannotBeWatched(t *testing.T) {
+	w := watchLock(filepath.Join(t.TempDir(), "missing", "lock"))
+	defer w.close()
+	if w.await(t.Context(), time.Minute) {
+		t.Error("a file in a folder that is missing is watched")
+	}
+}
+
+func TestLockWatchEndsWithItsContext(t *testing.T) {
+	w := watchLock(filepath.Join(t.TempDir(), "lock"))
+	defer w.close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	w.await(ctx, time.Hour)
+}

@@ -1,0 +1,81 @@
+package underlay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/rtnl"
+	"github.com/podlane/podlane/subnet"
+)
+
+// defaultRoute returns the interface of the default route with the lowest metric in the main table.
+func defaultRoute(f subnet.Family) (int, error) {
+	conn, err := rtnl.Dial()
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	for range attempts {
+		index, metric := 0, uint64(math.MaxUint64)
+		err = conn.Dump(routesOf(f), func(m rtnl.Message) {
+			if r, ok := parseDefault(m, f); ok && uint64(r.metric) < metric {
+				index, metric = r.link, uint64(r.metric)
+			}
+		})
+		switch {
+		case errors.Is(err, rtnl.ErrInterrupted):
+			continue
+		case err != nil && !errors.Is(err, unix.ENOENT): // that is the table, which the first route makes
+			return 0, fmt.Errorf("list routes: %w", err)
+		case index == 0:
+			return 0, fmt.Errorf("%w for %s by default", ErrNoRoute, f)
+		}
+		return index, nil
+	}
+	return 0, fmt.Errorf("list routes: %w", err)
+}
+
+// families are as rtnetlink has them.
+var families = map[subnet.Family]uint8{subnet.IPv4: unix.AF_INET, subnet.IPv6: unix.AF_INET6}
+
+// routesOf asks for the unicast routes of the main table. There may be a great many: they are read in place.
+func routesOf(f subnet.Family) *rtnl.Batch {
+	h := make([]byte, unix.SizeofRtMsg)
+	h[0] = families[f]
+	h[4], h[7] = unix.RT_TABLE_MAIN, unix.RTN_UNICAST
+	b := &rtnl.Batch{}
+	b.Start(unix.RTM_GETROUTE, 0, h...)
+	return b
+}
+
+// defaultTo is a default route: the lower its metric the better.
+type defaultTo struct {
+	link   int
+	metric uint32
+}
+
+// parseDefault reads a default route of a family, and its first next hop where it has several. A kernel without IPv6
+// answers with what it has of others.
+func parseDefault(m rtnl.Message, f subnet.Family) (r defaultTo, ok bool) {
+	h, attrs, ok := m.Header(unix.SizeofRtMsg)
+	if !ok || m.Type != unix.RTM_NEWROUTE || h[0] != families[f] || h[1] != 0 || h[4] != unix.RT_TABLE_MAIN || h[7] != unix.RTN_UNICAST {
+		return r, false
+	}
+	for attrs.Next() {
+		switch attrs.Type {
+		case unix.RTA_OIF:
+			r.link = int(attrs.Uint32())
+		case unix.RTA_PRIORITY:
+			r.metric = attrs.Uint32()
+		case unix.RTA_MULTIPATH:
+			if len(attrs.Value) >= unix.SizeofRtNexthop && r.link == 0 {
+				r.link = int(binary.NativeEndian.Uint32(attrs.Value[4:]))
+			}
+		}
+	}
+	return r, r.link != 0
+}
