@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -80,17 +81,11 @@ func (b bare) writeRaw(e entries) (c cost, err error) {
 		if err := b.makeDevice(); err != nil {
 			return err
 		}
-		ifaces, err := underlay.Read()
+		tunnel, err := net.InterfaceByName(device)
 		if err != nil {
 			return err
 		}
-		index := 0
-		for _, i := range ifaces {
-			if i.Name == device {
-				index = i.Index
-			}
-		}
-		batch, err := e.batch(index)
+		batch, err := e.batch(tunnel.Index)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,10 +162,7 @@ func (p *plugin) call(ctx context.Context, n *lab.Node, command string, i int, p
 }
 
 func (p *plugin) exec(ctx context.Context, n *lab.Node, command, id, netns, path string, previous json.RawMessage) ([]byte, error) {
-	conf := map[string]any{}
-	for k, v := range p.conf {
-		conf[k] = v
-	}
+	conf := maps.Clone(p.conf)
 	if previous != nil {
 		conf["prevResult"] = previous
 	}

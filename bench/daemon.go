@@ -74,9 +74,6 @@ func (d *daemon) end() (usage, error) {
 	return usage{d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime(), peak}, nil
 }
 
-// resident is the daemon's memory in bytes.
-func (d *daemon) resident() (float64, error) { return d.memory("VmRSS") }
-
 // memory is a field of /proc/PID/status, in bytes.
 func (d *daemon) memory(field string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))

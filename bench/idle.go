@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Durat
 	if _, err := settled(ctx, n); err != nil {
 		return r, err
 	}
-	r.lines = countLines(d.log.String())
+	r.lines = strings.Count(d.log.String(), "\n")
 	for range windows {
 		if err := r.watch(ctx, d, lasting); err != nil {
 			return r, err
@@ -88,17 +89,15 @@ func (r *rested) watch(ctx context.Context, d *daemon, lasting time.Duration) er
 		return err
 	}
 	began := time.Now()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(lasting):
+	if err := wait(ctx, lasting); err != nil {
+		return err
 	}
 	after, err := d.used()
 	if err != nil {
 		return err
 	}
 	r.cpu.add((after - before).Seconds() / time.Since(began).Seconds())
-	rss, err := d.resident()
+	rss, err := d.memory("VmRSS")
 	if err != nil {
 		return err
 	}

@@ -87,16 +87,11 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	if b.quick {
 		m, times = lives{peers: 200, many: 100, moved: 50}, 2
 	}
-	w, err := makeWorld(ctx, b)
+	w, beside, end, err := makeBoth(ctx, b)
 	if err != nil {
 		return s, err
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	beside, err := makeBare()
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, beside.Delete()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	if err := w.grow(ctx, m.many); err != nil {
 		return s, err
 	}

@@ -121,10 +121,8 @@ func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
 			return m, err
 		}
 		last = m[passes]
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(500 * time.Millisecond):
+		if err := wait(ctx, 500*time.Millisecond); err != nil {
+			return nil, err
 		}
 	}
 }

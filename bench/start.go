@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/subnet"
@@ -26,16 +27,11 @@ func start(ctx context.Context, b bench) (s Section, err error) {
 	if b.quick {
 		sizes = []int{100, 300}
 	}
-	w, err := makeWorld(ctx, b)
+	w, beside, end, err := makeBoth(ctx, b)
 	if err != nil {
 		return s, err
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	beside, err := makeBare()
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, beside.Delete()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	var all []starts
 	for _, peers := range sizes {
 		m, err := w.measureStart(ctx, b, beside, peers)
@@ -152,14 +148,5 @@ func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, 
 	if calls = countNetlink(string(text)); calls == 0 {
 		return 0, 0, errors.New("strace shows no call on a netlink socket")
 	}
-	return calls, countLines(d.log.String()), nil
-}
-
-func countLines(text string) (n int) {
-	for _, c := range text {
-		if c == '\n' {
-			n++
-		}
-	}
-	return n
+	return calls, strings.Count(d.log.String(), "\n"), nil
 }

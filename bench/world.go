@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -33,6 +34,17 @@ func makeWorld(ctx context.Context, b bench) (*world, error) {
 		return nil, fmt.Errorf("%w, %w", err, l.Close())
 	}
 	return w, nil
+}
+
+// makeBoth makes a world, and beside it a namespace in which others write; end removes both.
+func makeBoth(ctx context.Context, b bench) (w *world, beside bare, end func() error, err error) {
+	if w, err = makeWorld(ctx, b); err != nil {
+		return nil, beside, nil, err
+	}
+	if beside, err = makeBare(); err != nil {
+		return nil, beside, nil, errors.Join(err, w.Close())
+	}
+	return w, beside, func() error { return errors.Join(beside.Delete(), w.Close()) }, nil
 }
 
 // peerLease is that of the i-th further node, from 0, with a moved-th public address of its own.

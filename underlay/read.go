@@ -91,10 +91,11 @@ func RouteTo(dst netip.Addr) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("look up the route to %s: %w", dst, err)
 	}
-	if r := routes[0]; r.LinkIndex == 0 && len(r.MultiPath) > 0 {
+	r := routes[0]
+	if r.LinkIndex == 0 && len(r.MultiPath) > 0 {
 		return r.MultiPath[0].LinkIndex, nil
 	}
-	return routes[0].LinkIndex, nil
+	return r.LinkIndex, nil
 }
 
 // ErrNoRoute says that the kernel has no route to an address.
