@@ -48,6 +48,7 @@ func Start(t *testing.T, o lab.Options, podsPerNode int) *lab.Lab {
 	Check(t, l.StartAll(Within(t)))
 	if podsPerNode > 0 {
 		Check(t, l.AddPods(Within(t), podsPerNode))
+		AwaitBridges(t, l.Nodes...)
 	}
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podlane/podlane/lab"
 )
@@ -49,6 +50,18 @@ func KernelOf(t *testing.T, n *lab.Node) string {
 	text, err := ReadKernel(Within(t), n)
 	Check(t, err)
 	return text
+}
+
+// AwaitBridges waits until the firewalls of nodes know the bridges that their first pods brought: podlaned is not asked
+// when a pod comes, it is told by the kernel, and what it adds then is nobody else's change.
+func AwaitBridges(t *testing.T, nodes ...*lab.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		Until(t, time.Second, n.Name+": the firewall knows the bridge", func() (bool, string) {
+			set := Run(t, n.Place, "nft list set inet podlane pod_interfaces")
+			return strings.Contains(set, `"cni0"`), set
+		})
+	}
 }
 
 // ExpectKernel tells of what differs now.

@@ -86,6 +86,7 @@ func TestVagrantBoxes(t *testing.T) {
 		pods[i], err = l.AddPod(cluster.Within(t), first, fmt.Sprint("p", i))
 		cluster.Check(t, err)
 	}
+	cluster.AwaitBridges(t, first)
 	own, traffic, kernel := cluster.SubnetText(t, first), cluster.StartFlood(t, pods), cluster.WatchKernel(t, first.Place)
 	for range 2 { // systemd starts them again
 		for _, n := range others {

@@ -31,10 +31,7 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprint("early", i+1)) // the node's bridge is there from now on
 		cluster.Check(t, err)
 	}
-	cluster.Until(t, second, "the firewall knows the bridges", func() (bool, string) {
-		k := cluster.KernelOf(t, old[2])
-		return strings.Contains(k, "element \"cni0\""), k
-	})
+	cluster.AwaitBridges(t, old...)
 	kernels := kernelsOf(t, old)
 
 	cluster.Check(t, late.Start(cluster.Within(t)))
