@@ -36,7 +36,9 @@ func (s *Store) list(ctx context.Context, came func()) (*mirror, error) {
 			return nil, s.explain("list "+root, err)
 		}
 		came()
-		p.revision = resp.Header.Revision
+		if p.revision == 0 { // that of an answer is etcd's own, also where the question is about an earlier one
+			p.revision = resp.Header.Revision
+		}
 		for _, kv := range resp.Kvs {
 			if p.keysOnly {
 				kv.Value = huge

@@ -75,6 +75,29 @@ func TestListOfManyPages(t *testing.T) {
 	}
 }
 
+// What is written between two pages is in none of them, nor said to be.
+func TestListWhileItIsWritten(t *testing.T) {
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	for i := range 10 {
+		leaseOf(etcd, self(i+100), fmt.Sprintf("10.5.%d.0-24", i+100))
+	}
+	store, before := etcd.open(t), etcd.revision()
+	store.pageSize = 3
+	pages := 0
+	m, err := store.list(t.Context(), func() {
+		pages++
+		leaseOf(etcd, self(pages), fmt.Sprintf("10.4.%d.0-24", pages)) // before all others, and after them
+		leaseOf(etcd, self(pages), fmt.Sprintf("10.5.20%d.0-24", pages))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages != 4 || m.revision != before || m.keys() != 10 {
+		t.Errorf("%d pages: %d leases, said to be those of revision %d; want the 10 of %d", pages, m.keys(), m.revision, before)
+	}
+}
+
 func TestBrokenListIsAnError(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
