@@ -14,8 +14,8 @@ import (
 // where the mirror is stands for the answer.
 
 const (
-	askEvery   = 2500 * time.Millisecond
-	deafAfter  = 5 * time.Second  // without a word
+	askEvery   = 3500 * time.Millisecond
+	deafAfter  = 6 * time.Second  // without a word
 	deafAtMost = 30 * time.Second // the same, where new connections have not helped, or where questions are not answered
 	checkMute  = 20 * time.Second // how often etcd is asked at least whether it still is where we saw it, in the latter case
 )

@@ -52,7 +52,7 @@ type State struct {
 	Held     bool         // the own key is ours in etcd as last seen
 	Expiry   time.Time    // when the own lease runs out unless it is renewed; zero: never, a reservation
 	Seen     time.Time    // when etcd last answered
-	Watching bool         // the watch has said something in the last 5 s, or 30 s where etcd does not tell that nothing changed
+	Watching bool         // the watch has said something in the last 6 s, or 30 s where etcd does not tell that nothing changed
 	Lists    int          // how often everything has been listed since Run began
 	Losses   int          // how often etcd was seen to have lost data since then: one for each list or event that showed it
 	Conflict string       // who else has our pod subnet; the pods keep running on it, new ones should not be attached
