@@ -45,7 +45,6 @@ type loop struct {
 	retry     time.Duration
 	repairs   []repair
 	repaired  int
-	advice    []string // about other firewalls
 	oddities  []string // in the kernel, which draw traffic away
 
 	saved   savedState // as read at the start

@@ -86,8 +86,6 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 	}
 	made = slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	good = l.troubles.check("firewall", confined(err))
-	l.advice, err = firewall.Advice(l.network)
-	l.troubles.check("other firewalls", err)
 	l.note(ops, nil)
 	return made, good, nil
 }

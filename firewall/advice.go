@@ -12,23 +12,21 @@ import (
 
 // Advice says what other firewalls on this node may hold up, with the commands that allow it: firewalld, ufw, chains of
 // others that drop by default what they forward or what comes in, and iptables-legacy where its program is absent or may
-// not be run. It changes nothing, and works in the network namespace of the thread that calls it.
-func Advice(n subnet.Network) ([]string, error) {
-	have, err := read()
-	if err != nil {
-		return nil, err
-	}
-	advice := advise(have, n)
+// not be run. It is as the last Apply has seen them.
+func (w *Firewall) Advice() []string { return slices.Clone(w.advice) }
+
+// advise is what there is to say of what was read.
+func advise(have snapshot, n subnet.Network) []string {
+	advice := adviseNftables(have, n)
 	for _, f := range subnet.Families {
 		if n.Range(f).On() && legacyProgram(f) == "" && legacyLoaded(f) {
 			advice = append(advice, adviseLegacy(n, f))
 		}
 	}
-	return advice, nil
+	return advice
 }
 
-// advise is the part of Advice that nftables' own state tells.
-func advise(have snapshot, n subnet.Network) (advice []string) {
+func adviseNftables(have snapshot, n subnet.Network) (advice []string) {
 	if slices.ContainsFunc(have.tables, func(t heldTable) bool { return t.name == "firewalld" }) {
 		commands := []string{fmt.Sprintf("firewall-cmd --permanent --add-port=%d/udp", n.VXLAN.Port)}
 		for _, p := range n.Prefixes() {

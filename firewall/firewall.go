@@ -14,13 +14,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Firewall makes the kernel's firewall equal to Rules. The zero value is ready. What it remembers only tells drift from
-// news in its report. It is for one goroutine at a time.
+// Firewall makes the kernel's firewall equal to Rules. The zero value is ready. What it remembers tells drift from news in
+// its report, and is for Dropped and Advice. It is for one goroutine at a time.
 type Firewall struct {
 	rules   Rules             // of the last Apply that was verified
 	table   table             // what stood in the kernel then,
 	foreign []string          // and in others' chains, by the objects of their ops
 	dropped map[string]uint64 // as the kernel had counted then
+	advice  []string          // of the last Apply that could read what stands
 }
 
 // Apply makes the node's own table, and where iptables' FORWARD policy is DROP the rules there, equal to r, and reads
@@ -32,7 +33,12 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	}
 	r = r.tidy()
 	want := targetOf(r)
-	did, err := want.apply(ctx)
+	have, err := read()
+	if err != nil {
+		return nil, err
+	}
+	w.advice = advise(have, r.Network)
+	did, err := want.apply(ctx, have)
 	w.tellDrift(did.ops, r)
 	if err != nil {
 		return did.ops, err
@@ -96,11 +102,10 @@ type outcome struct {
 	have   snapshot
 }
 
-func (t target) apply(ctx context.Context) (did outcome, err error) {
-	if did.have, err = read(); err != nil {
-		return did, err
-	}
-	plans := t.plans(did.have)
+// apply writes what differs from what was read.
+func (t target) apply(ctx context.Context, have snapshot) (did outcome, err error) {
+	plans := t.plans(have)
+	did.have = have
 	did.ops, err = commitAll(plans)
 	if len(did.ops) > 0 && err == nil {
 		did.have, plans, err = t.verify()

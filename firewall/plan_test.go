@@ -34,7 +34,11 @@ func small(addrs ...string) table {
 func (n *node) bring(want table) []backend.Op {
 	n.Helper()
 	ops, err := here(n.ns, func() ([]backend.Op, error) {
-		did, err := target{table: want}.apply(n.Context())
+		have, err := read()
+		if err != nil {
+			return nil, err
+		}
+		did, err := target{table: want}.apply(n.Context(), have)
 		return did.ops, err
 	})
 	if err != nil {
