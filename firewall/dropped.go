@@ -34,9 +34,9 @@ func (r heldRule) counter() (*expr.Counter, bool) {
 		if exprName(e) != "counter" {
 			continue
 		}
-		m, _ := attributes(e)
-		m, _ = attributes(m[unix.NFTA_EXPR_DATA].data)
-		packets, bytes := m[unix.NFTA_COUNTER_PACKETS].data, m[unix.NFTA_COUNTER_BYTES].data
+		data, _ := find(e, unix.NFTA_EXPR_DATA)
+		packets, _ := find(data, unix.NFTA_COUNTER_PACKETS)
+		bytes, _ := find(data, unix.NFTA_COUNTER_BYTES)
 		if len(packets) == 8 && len(bytes) == 8 {
 			return &expr.Counter{Packets: binary.BigEndian.Uint64(packets), Bytes: binary.BigEndian.Uint64(bytes)}, true
 		}

@@ -29,7 +29,8 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 	defer func() { lock.close() }()
 	before := legacyForward(ctx)
 	kick() // for what changed before
-	for pause(ctx, legacyEvery) {
+	for wait := legacyEvery; pause(ctx, wait); {
+		began := time.Now()
 		switch {
 		case lock.await(ctx, legacyAnyway):
 		case mayRunLegacy():
@@ -41,6 +42,9 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 		if now := legacyForward(ctx); ctx.Err() == nil && now != before {
 			before = now
 			kick()
+		}
+		if wait = legacyEvery; time.Since(began) >= legacyAnyway { // nothing had come
+			wait = 0
 		}
 	}
 	return nil

@@ -190,12 +190,12 @@ func matchComment(raw []byte) (string, bool) {
 	if exprName(raw) != "match" {
 		return "", false
 	}
-	m, _ := attributes(raw)
-	m, _ = attributes(m[unix.NFTA_EXPR_DATA].data)
-	if text(m[unix.NFTA_MATCH_NAME].data) != "comment" {
+	match, _ := find(raw, unix.NFTA_EXPR_DATA)
+	if name, _ := find(match, unix.NFTA_MATCH_NAME); text(name) != "comment" {
 		return "", false
 	}
-	return text(m[unix.NFTA_MATCH_INFO].data), true
+	info, _ := find(match, unix.NFTA_MATCH_INFO)
+	return text(info), true
 }
 
 func heldSetOf(o object) heldSet {
@@ -214,20 +214,26 @@ func (h *heldSet) addElements(list []byte) {
 	}
 }
 
-// find returns the data of the first attribute of a type.
+// find returns the data of the first attribute of a type in a list.
 func find(list []byte, t uint16) ([]byte, bool) {
 	for len(list) > 0 {
 		a, rest, ok := nextAttribute(list)
 		if !ok {
 			return nil, false
 		}
-		if binary.NativeEndian.Uint16(list[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER) == t {
+		if typeOf(list)&^typeMarks == t {
 			return a, true
 		}
 		list = rest
 	}
 	return nil, false
 }
+
+// typeMarks are in an attribute's type, and no part of it.
+const typeMarks = unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER
+
+// typeOf is the type of the first attribute of a list, with its marks.
+func typeOf(list []byte) uint16 { return binary.NativeEndian.Uint16(list[2:]) }
 
 // nextAttribute cuts the first attribute off a list: its length and type in 16 bits each, its data, and zeros up to a
 // multiple of four bytes (netlink(7)). What is no attribute ends the list.

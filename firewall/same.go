@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,20 +74,23 @@ type attribute struct {
 
 // attributes takes a list of attributes apart. It is not ok where one of them is there twice.
 func attributes(b []byte) (map[uint16]attribute, bool) {
-	list, err := netlink.UnmarshalAttributes(b)
-	if err != nil {
-		return nil, false
+	m, count := map[uint16]attribute{}, 0
+	for len(b) > 0 {
+		data, rest, ok := nextAttribute(b)
+		if !ok {
+			return nil, false
+		}
+		t := typeOf(b)
+		m[t&^typeMarks] = attribute{t&unix.NLA_F_NESTED != 0, data}
+		b = rest
+		count++
 	}
-	m := make(map[uint16]attribute, len(list))
-	for _, a := range list {
-		m[a.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = attribute{a.Type&unix.NLA_F_NESTED != 0, a.Data}
-	}
-	return m, len(m) == len(list)
+	return m, len(m) == count
 }
 
 func exprName(raw []byte) string {
-	m, _ := attributes(raw)
-	return text(m[unix.NFTA_EXPR_NAME].data)
+	name, _ := find(raw, unix.NFTA_EXPR_NAME)
+	return text(name)
 }
 
 func text(b []byte) string { return string(bytes.TrimRight(b, "\x00")) }
