@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -41,6 +42,11 @@ type daemon struct {
 // quarter less than Go's own saves 3 MiB of 45 in a start among 5,000 peers, and costs a tenth of its CPU time.
 const gcPercent = 75
 
+// cores is on how many cores podlaned's code runs at once (runtime.GOMAXPROCS), unless GOMAXPROCS says it. It does one
+// thing after the other, and its start is no slower for it; with more, each of its few wake-ups also wakes a thread that
+// finds nothing to do.
+const cores = 1
+
 // runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
 // the overlay goes on without it.
 func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
@@ -54,6 +60,9 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	defer unlock()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(cores)
 	}
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
