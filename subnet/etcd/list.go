@@ -36,7 +36,7 @@ func (s *Store) list(ctx context.Context, came func()) (*mirror, error) {
 			return nil, s.explain("list "+root, err)
 		}
 		came()
-		if p.revision == 0 { // that of an answer is etcd's own, also where the question is about an earlier one
+		if p.revision == 0 { // the header has etcd's newest, not the one that was asked for
 			p.revision = resp.Header.Revision
 		}
 		for _, kv := range resp.Kvs {
