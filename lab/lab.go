@@ -186,7 +186,7 @@ func (l *Lab) SetConfig(ctx context.Context, config string) error {
 }
 
 // StartAll writes the network configuration to etcd, starts podlaned on every node at the same moment, and waits until
-// all are ready.
+// all are ready and each has all others as peers: of those that came after it a node that is ready has yet to hear.
 func (l *Lab) StartAll(ctx context.Context) error {
 	err := l.step(ctx, "network configuration, by podlaned config set", func(ctx context.Context) error {
 		return l.SetConfig(ctx, l.options.Config)
@@ -197,7 +197,12 @@ func (l *Lab) StartAll(ctx context.Context) error {
 	return l.step(ctx, "podlaned ready on "+l.nodeNames(), func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, n := range l.Nodes {
-			g.Go(func() error { return n.Start(ctx) })
+			g.Go(func() error {
+				if err := n.Start(ctx); err != nil {
+					return err
+				}
+				return n.hasPeers(ctx, len(l.Nodes)-1)
+			})
 		}
 		return g.Wait()
 	})

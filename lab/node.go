@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -133,19 +134,47 @@ func (n *Node) confined(command []string) []string {
 
 // Ready waits until podlaned, just launched, is ready.
 func (n *Node) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
+	return n.await(ctx, "ready", func() (bool, string) {
+		if _, err := os.Stat(n.NodeFile()); err != nil {
+			return false, "no node file yet"
+		}
+		status, err := n.Run(ctx, "podlaned", "status")
+		return err == nil, status
+	})
+}
+
+// hasPeers waits until podlaned has programmed so many peers.
+func (n *Node) hasPeers(ctx context.Context, want int) error {
+	if want == 0 {
+		return nil
+	}
+	return n.await(ctx, fmt.Sprintf("at %d peers", want), func() (bool, string) {
+		text, err := n.Run(ctx, "podlaned", "status", "--json")
+		var status struct{ Peers []struct{ State string } }
+		if err != nil || json.Unmarshal([]byte(text), &status) != nil {
+			return false, text
+		}
+		programmed := 0
+		for _, p := range status.Peers {
+			if p.State == "programmed" {
+				programmed++
+			}
+		}
+		return programmed == want, text
+	})
+}
+
+// await waits until podlaned is as it is to be, and says how it is instead where it does not become so.
+func (n *Node) await(ctx context.Context, what string, so func() (bool, string)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not %s after %v", what, startTimeout))
 	defer cancel()
-	status := "no node file yet"
-	err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
+	status := ""
+	err := poll(ctx, 20*time.Millisecond, func() (done bool, err error) {
 		if !n.daemon.running() {
 			return false, fmt.Errorf("it ended: %s", n.daemon.ended())
 		}
-		if _, err := os.Stat(n.NodeFile()); err != nil {
-			return false, nil //nolint:nilerr // not there yet
-		}
-		out, err := n.Run(ctx, "podlaned", "status")
-		status = out
-		return err == nil, nil
+		done, status = so()
+		return done, nil
 	})
 	switch {
 	case err == nil:
