@@ -1,10 +1,8 @@
 package faults
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,32 +56,10 @@ func boots(count int) func(*testing.T, *bed) {
 // withoutEtcd does something while etcd is down, as soon as all nodes have saved what they know of each other.
 func (b *bed) withoutEtcd(t *testing.T, do func()) {
 	t.Helper()
-	for _, n := range b.Nodes {
-		cluster.Until(t, 2*second, n.Name+" has saved all leases, and no other", func() (bool, string) {
-			saved, err := savedLeases(n)
-			return err == nil && slices.Equal(saved, slices.Sorted(slices.Values(b.subnets))), fmt.Sprint(saved, err)
-		})
-	}
+	cluster.AwaitSaved(t, b.Nodes)
 	end := killMembers(allMembers)(t, b)
 	do()
 	end()
-}
-
-// savedLeases is the keys of the leases in a node's saved state.
-func savedLeases(n *lab.Node) (keys []string, err error) {
-	data, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
-	if err != nil {
-		return nil, err
-	}
-	var state struct {
-		Leases []struct{ Key string }
-	}
-	err = json.Unmarshal(data, &state)
-	for _, l := range state.Leases {
-		keys = append(keys, l.Key)
-	}
-	slices.Sort(keys)
-	return keys, err
 }
 
 // reboot crashes machines and boots them. podlaned is not started, and the pods have gone.

@@ -1,0 +1,46 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// AwaitSaved waits until nodes have saved each other's leases, and no more: what one is told it saves once a second.
+func AwaitSaved(t *testing.T, nodes []*lab.Node) {
+	t.Helper()
+	var all []string
+	for _, n := range nodes {
+		all = append(all, SubnetText(t, n))
+	}
+	slices.Sort(all)
+	for _, n := range nodes {
+		Until(t, 2*time.Second, n.Name+" has saved all leases, and no other", func() (bool, string) {
+			saved, err := savedLeases(n)
+			return err == nil && slices.Equal(saved, all), fmt.Sprint(saved, err)
+		})
+	}
+}
+
+// savedLeases is the keys of the leases in a node's saved state.
+func savedLeases(n *lab.Node) (keys []string, err error) {
+	data, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
+	if err != nil {
+		return nil, err
+	}
+	var state struct {
+		Leases []struct{ Key string }
+	}
+	err = json.Unmarshal(data, &state)
+	for _, l := range state.Leases {
+		keys = append(keys, l.Key)
+	}
+	slices.Sort(keys)
+	return keys, err
+}
