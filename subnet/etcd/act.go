@@ -42,6 +42,11 @@ func (r *runner) act(ctx context.Context) error {
 			return err
 		}
 		r.answered()
+		if r.feed == nil && r.listAt.IsZero() { // no watch tells what came of it
+			if err := r.catchUp(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (r *runner) past(ctx context.Context) (past, error) {
 		return unknownPast, nil
 	}
 	newest, written := m.newest()
-	if written > m.revision { // of our own write the watch has not told yet
+	if written > m.revision { // of what our own call has shown the watch has not told yet
 		return unknownPast, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)

@@ -68,6 +68,7 @@ func (m *mirror) putClaim(key string, kv *mvccpb.KeyValue) {
 	_, known := m.claims[key]
 	if err != nil || len(key) > maxClaimKey || !known && len(m.claims) >= maxClaims {
 		delete(m.claims, key) // a question nobody can read gets no answer
+		m.partial = true
 		return
 	}
 	m.claims[key] = claim{from: from, modified: kv.ModRevision}

@@ -50,12 +50,8 @@ func (h *hearing) checked(now time.Time) {
 	}
 }
 
-// expect begins the wait for the first word.
-func (h *hearing) expect(now time.Time) {
-	if h.last.IsZero() {
-		h.last = now
-	}
-}
+// expect begins the wait for the first word of a watch.
+func (h *hearing) expect(now time.Time) { h.last = now }
 
 // giveUp notes that a watch is given up; the next one is given more time, so that an etcd that is down or overwhelmed
 // does not get new connections all the time.

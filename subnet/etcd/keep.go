@@ -17,8 +17,8 @@ import (
 // writes; so never are both leases. The oldest of any number of rivals never gives way, so somebody always gets on.
 // Guard keys for each half would need the same etcd lease, the same repair and the same clean-up as the leases, and
 // flannel writes none; a comparison "nothing was created since" lets only one of a thousand joining nodes through at a
-// time. This way only true collisions cost a second try. It costs no call either: the watch brings our own key back, in
-// the order of the revisions.
+// time. This way only true collisions cost a second try. It costs a read of what is new (catchUp) at the start, and no call
+// later: the watch brings our own key back, in the order of the revisions.
 
 // keep decides how the own lease is held, given what stands under its key.
 func (s *session) keep(now time.Time) step {

@@ -21,7 +21,7 @@ const (
 )
 
 // mirror is what stands under PREFIX/ in etcd, parsed; raw values are dropped, except for the configuration's. It is
-// complete up to revision; single keys may be newer, where the answer to a write of ours has shown them.
+// complete up to revision; single keys may be newer, where the answer to a write or a read of ours has shown them.
 type mirror struct {
 	revision int64
 	entries  map[string]entry // by the last part of their key
@@ -30,6 +30,7 @@ type mirror struct {
 	config   configValue
 	strange  int               // keys under subnets/ that are not leases
 	skips    map[string]string // the first subnet.MaxSkips of them, as shown: why
+	partial  bool              // there were keys that are not kept here
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
 	asked    contest
 }
@@ -76,6 +77,8 @@ func (m *mirror) put(name string, kv *mvccpb.KeyValue) {
 		if kv.ModRevision > m.entries[key].record.Modified {
 			m.putEntry(key, kv)
 		}
+	} else {
+		m.partial = true
 	}
 }
 
@@ -89,6 +92,7 @@ func (m *mirror) putEntry(key string, kv *mvccpb.KeyValue) {
 			m.skips[shown] = err.Error()
 		}
 		m.strange = max(m.strange, len(m.skips))
+		m.partial = true
 		return
 	}
 	e := entry{pair: pair, record: subnet.Record{Created: kv.CreateRevision, Modified: kv.ModRevision, TTLID: kv.Lease}}
@@ -151,6 +155,15 @@ func (m *mirror) reach(revision int64) {
 
 // keys is the number of keys under subnets/.
 func (m *mirror) keys() int64 { return int64(len(m.entries) + m.strange) }
+
+// size is the number of keys that are kept.
+func (m *mirror) size() int64 {
+	n := len(m.entries) + len(m.claims)
+	if m.config.revision != 0 {
+		n++
+	}
+	return int64(n)
+}
 
 // newest is the lease written last, and when.
 func (m *mirror) newest() (key string, modified int64) {

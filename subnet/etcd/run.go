@@ -141,7 +141,8 @@ func (r *runner) work(ctx context.Context) error {
 			return err
 		}
 	}
-	r.follow(ctx)
+	r.resume(ctx)
+	defer r.follow(ctx)
 	if r.unsure != (subnet.Lease{}) {
 		if err := r.look(ctx, subnets+r.unsure.Pair().Key()); err != nil {
 			return err
@@ -193,7 +194,13 @@ func (r *runner) list(ctx context.Context) error {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
 	r.checkAt = r.checkIn()
-	r.follow(ctx)
+	if r.lists == 1 {
+		select {
+		case <-r.store.connected: // it was made for this list, which has nothing before it to check
+		default:
+		}
+	}
+	r.resume(ctx)
 	return nil
 }
 
