@@ -53,10 +53,11 @@ func same(path string, data []byte) bool {
 	return err == nil && bytes.Equal(have, data)
 }
 
-// news tells whether a state has something to save that the one before has not: most say only that etcd has answered.
+// news tells whether a state has something to program, announce or save that the one before has not: most say only that
+// etcd has answered, or has not.
 func news(before, now etcd.State) bool {
 	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
-		now.Set.Revision != before.Set.Revision || !slices.Equal(now.Set.Records, before.Set.Records) ||
+		now.Conflict != before.Conflict || now.Set.Revision != before.Set.Revision || !slices.Equal(now.Set.Records, before.Set.Records) ||
 		!bytes.Equal(now.Config, before.Config)
 }
 

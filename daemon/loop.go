@@ -120,8 +120,10 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 		case <-ctx.Done():
 			return false
 		case s := <-states:
-			l.take(s)
-			return true
+			if l.take(s) || !l.running() {
+				return true
+			}
+			l.publish()
 		case <-wake:
 			return true
 		case <-timer.C:

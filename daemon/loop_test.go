@@ -106,6 +106,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 		t.Errorf("the warning is logged %d times, want once", got)
 	}
 	state.Network.VXLAN.Port = 4789
+	state.Set.Revision++
 	state.Set.Skipped, state.Set.Junk = skipList(0, 100), 250
 	l.take(state)
 	l.unfit.take(skipList(100, 150), 50)
@@ -123,6 +124,31 @@ func TestStatusFollowsTheState(t *testing.T) {
 	s = l.board.get()
 	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
 		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
+	}
+}
+
+// That etcd has answered, or has not, is in the status, and no reason to go over the kernel.
+func TestMereAnswersArePublished(t *testing.T) {
+	l, _ := bench(t)
+	state := peerState(t, l, 2)
+	l.take(state)
+	l.backend, l.verified, l.announced = still{}, time.Now(), true
+	states, done := make(chan etcd.State), make(chan bool, 1)
+	go func() { done <- l.idle(t.Context(), states, nil, time.Hour) }()
+	send := func(s etcd.State) {
+		select {
+		case states <- s:
+		case <-done:
+			t.Fatal("it is a reason to pass")
+		}
+	}
+	state.Seen = state.Seen.Add(time.Second).Round(0) // by the wall clock, as the status has it
+	send(state)
+	state.Err = errors.New("no answer")
+	send(state)
+	send(peerState(t, l, 2, 3))
+	if s := l.board.get(); !<-done || !s.Etcd.Seen.Equal(state.Seen) || s.Ready || len(s.Peers) != 1 {
+		t.Errorf("another peer is no reason to pass, or the status is wrong: %+v", s)
 	}
 }
 

@@ -9,14 +9,15 @@ import (
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
-// take makes a state the newest.
-func (l *loop) take(s etcd.State) {
+// take makes a state the newest, and tells whether there may be something to do for it.
+func (l *loop) take(s etcd.State) (work bool) {
 	s, stale := l.saved.standIn(s, time.Now())
 	l.troubles.check("saved lease", stale)
 	if l.running() {
 		s = l.steady(s)
 	}
-	l.unsaved = s.Held && (l.unsaved || news(l.state, s))
+	work = news(l.state, s)
+	l.unsaved = s.Held && (l.unsaved || work)
 	l.state = s
 	l.troubles.check("etcd", explain(l.config, s.Err))
 	l.troubles.set("lease", s.Conflict)
@@ -26,10 +27,14 @@ func (l *loop) take(s etcd.State) {
 	if !l.running() {
 		l.network = s.Network // once running, one that changes is for the next start
 	}
+	if !work {
+		return false
+	}
 	var clashing []subnet.Skip
 	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
 	l.listed = nil
 	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
+	return true
 }
 
 // steady keeps the pod subnet that the pods run on, whatever the store says: until it has a lease again, and where it has

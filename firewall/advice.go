@@ -19,7 +19,7 @@ func (w *Firewall) Advice() []string { return slices.Clone(w.advice) }
 func advise(have snapshot, n subnet.Network) []string {
 	advice := adviseNftables(have, n)
 	for _, f := range subnet.Families {
-		if n.Range(f).On() && legacyProgram(f) == "" && legacyLoaded(f) {
+		if n.Range(f).On() && legacyLoaded(f) && legacyProgram(f) == "" {
 			advice = append(advice, adviseLegacy(n, f))
 		}
 	}

@@ -82,8 +82,11 @@ func planLegacy(listing string, want []string) (changes [][]string, stands []str
 // applyLegacy does planLegacy where there is a table and a program, and returns what it did and what stands. Without
 // a program that it may run Advice has the command.
 func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, err error) {
+	if !legacyLoaded(f) {
+		return p, nil
+	}
 	program := legacyProgram(f)
-	if program == "" || !legacyLoaded(f) {
+	if program == "" {
 		return p, nil
 	}
 	object := func(rule string) string { return "rule " + iptables[f].legacy + rule }
