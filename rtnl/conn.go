@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// The kernel fills up to 32 KB of a dump into one read, if the reader has the room.
-	readSize = 64 << 10
+	// The kernel puts up to 32 KiB of a dump into one read, if the reader has the room.
+	readSize = 32 << 10
 	// What may be asked of the kernel in one sendmsg. Beyond this nothing is gained.
 	maxSend     = 256 << 10
 	maxRequests = 2048
