@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -56,7 +55,7 @@ const attempts = 10
 // read takes a snapshot. The kernel has no way to list everything at once, so its parts belong together only where
 // the generation is the same before and after.
 func read() (snapshot, error) {
-	s, err := open(&netlink.Config{MessageBufferSize: 64 << 10}) // the kernel answers with up to 32 KiB where there is room
+	s, err := open(&netlink.Config{MessageBufferSize: 32 << 10}) // as much as the kernel puts in one where there is room
 	if err != nil {
 		return snapshot{}, err
 	}
@@ -114,7 +113,7 @@ func (s socket) readSets() ([]heldSet, error) {
 			return nil, err
 		}
 		for _, a := range answers {
-			sets[i].addElements(a.attrs[unix.NFTA_SET_ELEM_LIST_ELEMENTS].data)
+			sets[i].addElements(a.data(unix.NFTA_SET_ELEM_LIST_ELEMENTS))
 		}
 	}
 	return sets, nil
@@ -139,9 +138,8 @@ func heldTableOf(o object) heldTable {
 
 func heldChainOf(o object) heldChain {
 	c := heldChain{family: o.family, table: o.text(unix.NFTA_CHAIN_TABLE), name: o.text(unix.NFTA_CHAIN_NAME)}
-	if hook, ok := o.attrs[unix.NFTA_CHAIN_HOOK]; ok {
-		attrs, _ := attributes(hook.data)
-		h := object{o.family, attrs}
+	if hook, ok := find(o.attrs, unix.NFTA_CHAIN_HOOK); ok {
+		h := object{o.family, hook}
 		c.base = base{
 			kind:     nftables.ChainType(o.text(unix.NFTA_CHAIN_TYPE)),
 			hook:     nftables.ChainHook(h.number(unix.NFTA_HOOK_HOOKNUM)),
@@ -155,17 +153,16 @@ func heldChainOf(o object) heldChain {
 func heldRuleOf(o object) heldRule {
 	r := heldRule{
 		family: o.family, table: o.text(unix.NFTA_RULE_TABLE), chain: o.text(unix.NFTA_RULE_CHAIN),
-		userdata: o.attrs[unix.NFTA_RULE_USERDATA].data,
+		userdata: o.data(unix.NFTA_RULE_USERDATA),
 	}
-	for _, b := range o.attrs[unix.NFTA_RULE_HANDLE].data {
+	for _, b := range o.data(unix.NFTA_RULE_HANDLE) {
 		r.handle = r.handle<<8 | uint64(b)
 	}
-	list, err := netlink.UnmarshalAttributes(o.attrs[unix.NFTA_RULE_EXPRESSIONS].data)
-	if err != nil {
-		return r
-	}
-	for _, e := range list {
-		r.exprs = append(r.exprs, e.Data)
+	list := o.data(unix.NFTA_RULE_EXPRESSIONS)
+	for len(list) > 0 {
+		e, rest, _ := nextAttribute(list)
+		r.exprs = append(r.exprs, e.data)
+		list = rest
 	}
 	return r
 }
@@ -202,50 +199,16 @@ func heldSetOf(o object) heldSet {
 	return heldSet{name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS), keyType: o.number(unix.NFTA_SET_KEY_TYPE), keyLen: o.number(unix.NFTA_SET_KEY_LEN)}
 }
 
-// addElements takes a list of elements apart. There may be tens of thousands, at each reading: so without maps.
+// addElements takes a list of elements apart.
 func (h *heldSet) addElements(list []byte) {
 	for len(list) > 0 {
 		e, rest, ok := nextAttribute(list)
-		key, found := find(e, unix.NFTA_SET_ELEM_KEY)
+		key, found := find(e.data, unix.NFTA_SET_ELEM_KEY)
 		value, _ := find(key, unix.NFTA_DATA_VALUE)
 		h.foreign = h.foreign || !ok || !found || len(value) != int(h.keyLen)
 		h.elements = append(h.elements, element(value))
 		list = rest
 	}
-}
-
-// find returns the data of the first attribute of a type in a list.
-func find(list []byte, t uint16) ([]byte, bool) {
-	for len(list) > 0 {
-		a, rest, ok := nextAttribute(list)
-		if !ok {
-			return nil, false
-		}
-		if typeOf(list)&^typeMarks == t {
-			return a, true
-		}
-		list = rest
-	}
-	return nil, false
-}
-
-// typeMarks are in an attribute's type, and no part of it.
-const typeMarks = unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER
-
-// typeOf is the type of the first attribute of a list, with its marks.
-func typeOf(list []byte) uint16 { return binary.NativeEndian.Uint16(list[2:]) }
-
-// nextAttribute cuts the first attribute off a list: its length and type in 16 bits each, its data, and zeros up to a
-// multiple of four bytes (netlink(7)). What is no attribute ends the list.
-func nextAttribute(list []byte) (data, rest []byte, ok bool) {
-	if len(list) < unix.NLA_HDRLEN {
-		return nil, nil, false
-	}
-	n := int(binary.NativeEndian.Uint16(list))
-	if n < unix.NLA_HDRLEN || n > len(list) {
-		return nil, nil, false
-	}
-	return list[unix.NLA_HDRLEN:n], list[min((n+3)&^3, len(list)):], true
 }
 
 // chain returns a chain of the snapshot.

@@ -37,56 +37,22 @@ func sameExpr(have, wire []byte, want expr.Any) bool {
 // must be zero: either leaves out, or adds, what is the default, like the operation of a bitwise expression or the
 // number of a set that is looked up by its name.
 func equalAttributes(have, want []byte) bool {
-	h, ok := attributes(have)
-	if !ok {
-		return false
-	}
-	w, ok := attributes(want)
-	if !ok {
-		return false
-	}
-	for t, a := range w {
-		got, ok := h[t]
-		delete(h, t)
+	return every(want, func(w attribute) bool {
+		h, ok := find(have, w.kind)
 		switch {
-		case !ok && !isZero(a.data):
-			return false
-		case ok && a.nested && !equalAttributes(got.data, a.data):
-			return false
-		case ok && !a.nested && !bytes.Equal(got.data, a.data):
-			return false
+		case !ok:
+			return isZero(w.data)
+		case w.nested:
+			return equalAttributes(h, w.data)
 		}
-	}
-	for _, a := range h {
-		if !isZero(a.data) {
-			return false
-		}
-	}
-	return true
+		return bytes.Equal(h, w.data)
+	}) && every(have, func(h attribute) bool {
+		_, wanted := find(want, h.kind)
+		return wanted || isZero(h.data)
+	})
 }
 
 func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
-
-type attribute struct {
-	nested bool // as the writer says; the kernel leaves the mark out of its answers
-	data   []byte
-}
-
-// attributes takes a list of attributes apart. It is not ok where one of them is there twice.
-func attributes(b []byte) (map[uint16]attribute, bool) {
-	m, count := map[uint16]attribute{}, 0
-	for len(b) > 0 {
-		data, rest, ok := nextAttribute(b)
-		if !ok {
-			return nil, false
-		}
-		t := typeOf(b)
-		m[t&^typeMarks] = attribute{t&unix.NLA_F_NESTED != 0, data}
-		b = rest
-		count++
-	}
-	return m, len(m) == count
-}
 
 func exprName(raw []byte) string {
 	name, _ := find(raw, unix.NFTA_EXPR_NAME)

@@ -46,7 +46,7 @@ func (s socket) generation() (uint32, error) {
 		return 0, explain(err)
 	}
 	for _, a := range answer {
-		if id := a.attrs[unix.NFTA_GEN_ID].data; len(id) == 4 {
+		if id := a.data(unix.NFTA_GEN_ID); len(id) == 4 {
 			return binary.BigEndian.Uint32(id), nil
 		}
 	}
@@ -56,13 +56,19 @@ func (s socket) generation() (uint32, error) {
 // object is one object of an answer.
 type object struct {
 	family nftables.TableFamily
-	attrs  map[uint16]attribute
+	attrs  []byte
 }
 
-func (o object) text(t uint16) string { return text(o.attrs[t].data) }
+// data is that of an attribute; nil where the object has none of that kind.
+func (o object) data(kind uint16) []byte {
+	data, _ := find(o.attrs, kind)
+	return data
+}
 
-func (o object) number(t uint16) uint32 {
-	if b := o.attrs[t].data; len(b) == 4 {
+func (o object) text(kind uint16) string { return text(o.data(kind)) }
+
+func (o object) number(kind uint16) uint32 {
+	if b := o.data(kind); len(b) == 4 {
 		return binary.BigEndian.Uint32(b)
 	}
 	return 0
@@ -86,8 +92,7 @@ func (s socket) ask(kind int, flags netlink.HeaderFlags, f nftables.TableFamily,
 		if len(a.Data) < 4 {
 			return nil, errors.New("read nftables: the kernel's answer is too short")
 		}
-		attrs, _ := attributes(a.Data[4:])
-		objects = append(objects, object{nftables.TableFamily(a.Data[0]), attrs})
+		objects = append(objects, object{nftables.TableFamily(a.Data[0]), a.Data[4:]})
 	}
 	return objects, nil
 }

@@ -51,8 +51,8 @@ func concern(events []netlink.Message) bool {
 		if len(e.Data) < 4 || e.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
 			continue
 		}
-		attrs, _ := attributes(e.Data[4:])
-		switch table := text(attrs[unix.NFTA_TABLE_NAME].data); nftables.TableFamily(e.Data[0]) {
+		name, _ := find(e.Data[4:], unix.NFTA_TABLE_NAME)
+		switch table := text(name); nftables.TableFamily(e.Data[0]) {
 		case nftables.TableFamilyINet:
 			if table == Name {
 				return true
