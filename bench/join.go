@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podlane/podlane/lab"
@@ -18,36 +20,44 @@ import (
 
 // join measures nodes that all join one etcd at the same moment.
 func join(ctx context.Context, b bench) (s Section, err error) {
-	sizes := []int{100, 1000}
+	sizes := []struct{ there, nodes int }{{0, 100}, {0, 1000}, {4900, 100}}
 	if b.quick {
-		sizes = []int{100}
+		sizes = []struct{ there, nodes int }{{20, 100}}
 	}
 	s = Section{
 		Title: "Many nodes join one etcd at the same moment",
-		Text: "Each is podlane's own lease store with connections of its own, and has no kernel; all are in one process, and etcd is another on the same machine. From the start of all until the last holds a pod subnet for sure, and " +
+		Text: "Each is podlane's own lease store with connections of its own, and has no kernel; all are in one process, and etcd is another on the same machine. Nodes that are there already are leases and watches, each with a connection of its own, and keep nothing. From the start of all until the last holds a pod subnet for sure, and " +
 			"until each knows all others. A retry is a transaction of a node beyond its first. Calls and events are as etcd counts them.",
 	}
-	for _, nodes := range sizes {
-		rows, err := joinAll(ctx, b, nodes)
+	for _, size := range sizes {
+		rows, err := joinAll(ctx, b, size.there, size.nodes)
 		if err != nil {
-			return s, fmt.Errorf("%d nodes: %w", nodes, err)
+			return s, fmt.Errorf("%d nodes join %d: %w", size.nodes, size.there, err)
 		}
 		s.Rows = append(s.Rows, rows...)
 	}
 	return s, nil
 }
 
-func joinAll(ctx context.Context, b bench, nodes int) (rows []Row, err error) {
+func joinAll(ctx context.Context, b bench, there, nodes int) (rows []Row, err error) {
 	w, err := makeWorld(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	if err := w.grow(ctx, there); err != nil {
+		return nil, err
+	}
+	end, err := attend(ctx, w.Etcd, there)
+	defer func() { err = errors.Join(err, end()) }()
+	if err != nil {
+		return nil, err
+	}
 	before, err := scrape(ctx, http.DefaultClient, w.Etcd.Endpoints()[0]+"/metrics")
 	if err != nil {
 		return nil, err
 	}
-	held, known, retries, err := crowd(ctx, w.Etcd, nodes)
+	held, known, retries, err := crowd(ctx, w.Etcd, there, nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +66,12 @@ func joinAll(ctx context.Context, b bench, nodes int) (rows []Row, err error) {
 		return nil, err
 	}
 	what := thousands(nodes) + " nodes: "
+	if there > 0 {
+		what = fmt.Sprintf("%s nodes join %s: ", thousands(nodes), thousands(there))
+	}
 	all := Row{What: what + "all hold a pod subnet", Figure: seconds(held.Seconds())}
 	tries := Row{What: what + "retries of a node: median, most", Figure: fmt.Sprintf("%.0f, %.0f", retries.median(), retries.quantile(1))}
-	if nodes == 1000 {
+	if nodes == 1000 && there == 0 {
 		all = within(all, held.Seconds(), 20, "under 20 s")
 		tries = within(tries, retries.median(), 3, "at most 3 at the median")
 	}
@@ -79,7 +92,7 @@ func joinAll(ctx context.Context, b bench, nodes int) (rows []Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rows = append(rows, Row{What: what + "events that etcd sent, for each of the nodes' watches and each node", Figure: fmt.Sprintf("%.2f", sent/float64(nodes)/float64(nodes))})
+	rows = append(rows, Row{What: what + "events that etcd sent, for each of the nodes' watches and each node that joined", Figure: fmt.Sprintf("%.2f", sent/float64(there+nodes)/float64(nodes))})
 	return rows, nil
 }
 
@@ -93,8 +106,39 @@ func counted(before, after map[string]float64, name string) (float64, error) {
 	return last - before[name], nil
 }
 
-// crowd runs the stores of so many nodes until each knows all others.
-func crowd(ctx context.Context, e *lab.Etcd, nodes int) (held, known time.Duration, retries series, err error) {
+// attend makes the watches of so many nodes that are there already; end ends them.
+func attend(ctx context.Context, e *lab.Etcd, nodes int) (end func() error, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var clients []*clientv3.Client
+	var drains sync.WaitGroup
+	end = func() (err error) {
+		cancel()
+		drains.Wait()
+		for _, c := range clients {
+			err = errors.Join(err, c.Close())
+		}
+		return err
+	}
+	for range nodes {
+		c, err := clientv3.New(clientv3.Config{Endpoints: e.Endpoints(), Logger: zap.NewNop()})
+		if err != nil {
+			return end, err
+		}
+		clients = append(clients, c)
+		watch := c.Watch(ctx, lab.DefaultPrefix+"/", clientv3.WithPrefix(), clientv3.WithCreatedNotify())
+		if began := <-watch; !began.Created {
+			return end, fmt.Errorf("a watch does not begin: %w", errors.Join(began.Err(), ctx.Err()))
+		}
+		drains.Go(func() {
+			for range watch {
+			}
+		})
+	}
+	return end, nil
+}
+
+// crowd runs the stores of so many nodes, beside those that are there, until each knows all others.
+func crowd(ctx context.Context, e *lab.Etcd, there, nodes int) (held, known time.Duration, retries series, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	stores, err := openStores(e, nodes)
@@ -113,7 +157,7 @@ func crowd(ctx context.Context, e *lab.Etcd, nodes int) (held, known time.Durati
 	began := time.Now()
 	for i, s := range stores {
 		g.Go(func() error {
-			return s.Run(ctx, etcd.Options{Self: joiner(i)}, s.follow(nodes, holding.Done, knowing.Done))
+			return s.Run(ctx, etcd.Options{Self: joiner(there + i)}, s.follow(there+nodes, holding.Done, knowing.Done))
 		})
 	}
 	done := make(chan struct{})
