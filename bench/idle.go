@@ -10,7 +10,7 @@ import (
 )
 
 // windows is in how many parts idleness is measured.
-const windows = 3
+const windows = 5
 
 // idle measures a podlaned that has nothing to do.
 func idle(ctx context.Context, b bench) (s Section, err error) {
@@ -20,7 +20,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 	}
 	s = Section{
 		Title: "A node on which nothing happens",
-		Text: fmt.Sprintf("CPU time in %d windows of %v by the kernel's clock of the process, with the periodic look at the kernel and at etcd, which comes once in 30 s; memory at the end of each is resident (VmRSS), what was "+
+		Text: fmt.Sprintf("CPU time in %d windows of %v by the kernel's clock of the process, from twice as long after the start on, when the garbage of the start is collected; with the periodic look at the kernel and at etcd, which comes once in 30 s; memory at the end of each is resident (VmRSS), what was "+
 			"touched of the program's own file (RssFile) included.", windows, lasting),
 	}
 	w, err := makeWorld(ctx, b)
@@ -74,6 +74,9 @@ func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Durat
 		return r, err
 	}
 	r.lines = strings.Count(d.log.String(), "\n")
+	if err := wait(ctx, 2*lasting); err != nil {
+		return r, err
+	}
 	for range windows {
 		if err := r.watch(ctx, d, lasting); err != nil {
 			return r, err
