@@ -33,7 +33,7 @@ func startDaemon(ctx context.Context, n *lab.Node, before ...string) (*daemon, e
 	}
 	args := slices.Concat(before, []string{"podlaned", "run"})
 	d := &daemon{cmd: n.Command(context.WithoutCancel(ctx), args[0], args[1:]...), log: &output{}, notices: told}
-	d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+told.path)
+	d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+told.path, "WATCHDOG_USEC=30000000") // as its unit has it
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	began := time.Now()
 	if err := n.StartCommand(d.cmd); err != nil {

@@ -23,12 +23,14 @@ const (
 // long as the loop turns that it lives, three times at least in the time that a watchdog leaves.
 func (d *daemon) notify(ctx context.Context) error {
 	began, told, every := time.Now(), "", beatEvery
-	if watchdog, err := systemd.SdWatchdogEnabled(false); err == nil && watchdog > 0 {
+	watchdog, err := systemd.SdWatchdogEnabled(false)
+	watched := err == nil && watchdog > 0
+	if watched {
 		every = min(every, watchdog/3)
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for {
+	for beat := true; ; {
 		select {
 		case <-d.board.news: // this is it
 		default:
@@ -42,18 +44,21 @@ func (d *daemon) notify(ctx context.Context) error {
 			words = append(words, systemd.SdNotifyReady)
 			d.started.Store(true)
 		}
-		if d.board.idle() < stuck {
-			words = append(words, systemd.SdNotifyWatchdog)
+		if watched && beat && d.board.idle() < stuck {
+			words, beat = append(words, systemd.SdNotifyWatchdog), false
 		}
-		heard, err := systemd.SdNotify(false, strings.Join(words, "\n"))
-		if !heard && err == nil {
-			return nil // there is no systemd
+		if len(words) > 0 {
+			heard, err := systemd.SdNotify(false, strings.Join(words, "\n"))
+			if !heard && err == nil {
+				return nil // there is no systemd
+			}
+			d.troubles.check("systemd", err)
 		}
-		d.troubles.check("systemd", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+			beat = true
 		case <-d.board.news:
 			if d.started.Load() && !pause(ctx, min(notifyEvery, every)-time.Since(now)) { // what waits for the start waits for nothing else
 				return ctx.Err()
