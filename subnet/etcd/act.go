@@ -65,6 +65,9 @@ func (r *runner) settle(ctx context.Context) (again bool) {
 	}
 	if e, present := r.session.mirrored(); present && !r.session.settled(e) {
 		r.last.at = r.writeAt.Add(settleTime)
+		if began := r.hearing.last.Add(settleTime); began.After(r.last.at) {
+			r.last.at = began
+		}
 		if due(r.last.at) {
 			r.relist()
 			r.last.at = r.listAt
@@ -73,7 +76,8 @@ func (r *runner) settle(ctx context.Context) (again bool) {
 	return false
 }
 
-// settleTime is how long the watch may take to bring back our own write before everything is listed again.
+// settleTime is how long the watch may take to bring back our own write before everything is listed again, from the later
+// of that write and the last word of the watch, or its beginning.
 const settleTime = 2 * time.Second
 
 // execute does one step. That somebody else was faster is no error: it is in the mirror afterwards.

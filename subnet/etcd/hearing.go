@@ -23,7 +23,7 @@ const (
 // hearing is how well the watch is heard.
 type hearing struct {
 	good       bool
-	last       time.Time // when it said something, or was given up; zero: there was none yet
+	last       time.Time // when it began, said something, or was given up; zero: there was none yet
 	deaf       int       // how often in a row it was given up
 	began      bool      // it said that it began, and has answered nothing since
 	unanswered int       // how many that began have been given up since the last answer

@@ -142,7 +142,7 @@ func (r *runner) work(ctx context.Context) error {
 		}
 	}
 	r.resume(ctx)
-	defer r.follow(ctx)
+	defer r.follow(ctx) // whatever comes of it, there is a watch afterwards
 	if r.unsure != (subnet.Lease{}) {
 		if err := r.look(ctx, subnets+r.unsure.Pair().Key()); err != nil {
 			return err

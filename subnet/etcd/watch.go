@@ -138,6 +138,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	if !more || resp.Err() != nil {
 		r.feed.stop()
 		r.feed = nil
+		r.hearing.good, r.dirty = false, true
 		r.relist()
 		return
 	}
