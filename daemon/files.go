@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
 )
 
 // announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
@@ -51,14 +49,6 @@ func (l *loop) write(path string, data []byte) error {
 func same(path string, data []byte) bool {
 	have, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(have, data)
-}
-
-// news tells whether a state has something to program, announce or save that the one before has not: most say only that
-// etcd has answered, or has not.
-func news(before, now etcd.State) bool {
-	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
-		now.Conflict != before.Conflict || now.Set.Revision != before.Set.Revision || !slices.Equal(now.Set.Records, before.Set.Records) ||
-		!bytes.Equal(now.Config, before.Config)
 }
 
 // saveState writes the saved state where it has changed: now, or not too often.

@@ -20,7 +20,7 @@ const (
 )
 
 // notify tells systemd (sd_notify(3)), where it started the daemon, that it has started, how it is in one line, and as
-// long as the loop turns that it lives, three times at least in the time that a watchdog leaves.
+// long as the loop turns that it lives, about three times in the time that a watchdog leaves.
 func (d *daemon) notify(ctx context.Context) error {
 	began, told, every := time.Now(), "", beatEvery
 	watchdog, err := systemd.SdWatchdogEnabled(false)
@@ -30,7 +30,8 @@ func (d *daemon) notify(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for beat := true; ; {
+	beat := true
+	for {
 		select {
 		case <-d.board.news: // this is it
 		default:

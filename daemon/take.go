@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,14 @@ func (l *loop) take(s etcd.State) (work bool) {
 	l.listed = nil
 	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
 	return true
+}
+
+// news tells whether a state has something to program, announce or save that the one before has not: most say only that
+// etcd has answered, or has not.
+func news(before, now etcd.State) bool {
+	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
+		now.Conflict != before.Conflict || now.Set.Revision != before.Set.Revision || now.Set.Junk != before.Set.Junk ||
+		!slices.Equal(now.Set.Records, before.Set.Records) || !bytes.Equal(now.Config, before.Config)
 }
 
 // steady keeps the pod subnet that the pods run on, whatever the store says: until it has a lease again, and where it has
