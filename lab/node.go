@@ -134,7 +134,7 @@ func (n *Node) confined(command []string) []string {
 
 // Ready waits until podlaned, just launched, is ready.
 func (n *Node) Ready(ctx context.Context) error {
-	return n.await(ctx, "ready", func() (bool, string) {
+	return n.await(ctx, "ready", func(ctx context.Context) (bool, string) {
 		if _, err := os.Stat(n.NodeFile()); err != nil {
 			return false, "no node file yet"
 		}
@@ -143,12 +143,12 @@ func (n *Node) Ready(ctx context.Context) error {
 	})
 }
 
-// hasPeers waits until podlaned has programmed so many peers.
+// hasPeers waits until podlaned has programmed so many peers, no more and no less.
 func (n *Node) hasPeers(ctx context.Context, want int) error {
 	if want == 0 {
 		return nil
 	}
-	return n.await(ctx, fmt.Sprintf("at %d peers", want), func() (bool, string) {
+	return n.await(ctx, fmt.Sprintf("at %d peers", want), func(ctx context.Context) (bool, string) {
 		text, err := n.Run(ctx, "podlaned", "status", "--json")
 		var status struct{ Peers []struct{ State string } }
 		if err != nil || json.Unmarshal([]byte(text), &status) != nil {
@@ -165,7 +165,7 @@ func (n *Node) hasPeers(ctx context.Context, want int) error {
 }
 
 // await waits until podlaned is as it is to be, and says how it is instead where it does not become so.
-func (n *Node) await(ctx context.Context, what string, so func() (bool, string)) error {
+func (n *Node) await(ctx context.Context, what string, so func(context.Context) (bool, string)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not %s after %v", what, startTimeout))
 	defer cancel()
 	status := ""
@@ -173,7 +173,7 @@ func (n *Node) await(ctx context.Context, what string, so func() (bool, string))
 		if !n.daemon.running() {
 			return false, fmt.Errorf("it ended: %s", n.daemon.ended())
 		}
-		done, status = so()
+		done, status = so(ctx)
 		return done, nil
 	})
 	switch {
