@@ -127,7 +127,7 @@ func attend(ctx context.Context, e *lab.Etcd, nodes int) (end func() error, err 
 		clients = append(clients, c)
 		watch := c.Watch(ctx, lab.DefaultPrefix+"/", clientv3.WithPrefix(), clientv3.WithCreatedNotify())
 		if began := <-watch; !began.Created {
-			return end, fmt.Errorf("a watch does not begin: %w", errors.Join(began.Err(), ctx.Err()))
+			return end, errors.Join(errors.New("a watch does not begin"), began.Err(), ctx.Err())
 		}
 		drains.Go(func() {
 			for range watch {
