@@ -31,7 +31,7 @@ lab: build deps ## run a pod network of three nodes on this machine (root); LAB_
 test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
 	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
 	go test -timeout 40m ./...
-	@sh tests/fuzz.sh 3s
+	@sh tests/fuzz.sh
 test-kubernetes: build deps bin/helm ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
 	@sh lab/deps.sh containerd runc tini curl wget iperf nc=netcat-openbsd dig=bind9-dnsutils busybox=busybox-static
 	sh tools/kubernetes/build.sh bin/kubernetes && for tag in v1 v2; do sh dist/image/build.sh $$tag bin/podlane-$$tag.tar $$(go env GOARCH); done
