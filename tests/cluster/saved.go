@@ -12,18 +12,15 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// AwaitSaved waits until nodes have saved each other's leases, and no more: what one is told it saves once a second.
-func AwaitSaved(t *testing.T, nodes []*lab.Node) {
+// AwaitSaved waits until nodes have saved the leases of these pod subnets, and no other: what a node is told it saves once
+// a second.
+func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 	t.Helper()
-	var all []string
-	for _, n := range nodes {
-		all = append(all, SubnetText(t, n))
-	}
-	slices.Sort(all)
+	subnets = slices.Sorted(slices.Values(subnets))
 	for _, n := range nodes {
 		Until(t, 2*time.Second, n.Name+" has saved all leases, and no other", func() (bool, string) {
 			saved, err := savedLeases(n)
-			return err == nil && slices.Equal(saved, all), fmt.Sprint(saved, err)
+			return err == nil && slices.Equal(saved, subnets), fmt.Sprint(saved, err)
 		})
 	}
 }

@@ -79,7 +79,7 @@ func TestOverlayGoesOnWithoutEtcd(t *testing.T) {
 	key, before := cluster.SubnetText(t, n), cluster.KernelOf(t, n)
 	traffic := cluster.StartFlood(t, [2]*lab.Pod{pods[0], pods[2]}, [2]*lab.Pod{pods[0], pods[1]})
 	own, peer := cluster.WatchKernel(t, n.Place), cluster.WatchKernel(t, l.Nodes[1].Place)
-	cluster.AwaitSaved(t, l.Nodes)
+	cluster.AwaitSaved(t, l.Nodes, key, cluster.SubnetText(t, l.Nodes[1]))
 	away := time.After(3 * time.Second)
 	cluster.Check(t, l.Etcd.Stop(1))
 	cluster.Kill(t, n)
