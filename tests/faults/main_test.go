@@ -44,6 +44,7 @@ func makeBed(t *testing.T) *bed {
 		b.subnets = append(b.subnets, cluster.SubnetText(t, n))
 		b.kernels = append(b.kernels, cluster.KernelOf(t, n))
 	}
+	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
 	return b
 }
 
@@ -58,8 +59,8 @@ func runFaults(t *testing.T, faults []fault) {
 	}
 }
 
-// expectWell waits until all nodes are ready with all their peers, and holds their pod subnets and kernels to those of
-// the beginning.
+// expectWell waits until all nodes are ready with all their peers, and holds their pod subnets, kernels and saved leases to
+// those of the beginning: a fault may kill podlaned and etcd at once.
 func (b *bed) expectWell(t *testing.T) {
 	t.Helper()
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
@@ -72,6 +73,7 @@ func (b *bed) expectWell(t *testing.T) {
 			return err == nil && now == b.kernels[i], cluster.Differences(b.kernels[i], now)
 		})
 	}
+	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
 }
 
 // flood starts streams between pods of every two nodes, and between the two pods of each node.
