@@ -74,10 +74,20 @@ func (b bare) tools(e entries) (time.Duration, error) {
 	return c.took, err
 }
 
-// writeRaw writes entries as the kernel itself takes them, as many requests a sendmsg as fit, on a tunnel without
-// entries, which is removed afterwards. All is done in the system calls of one thread, whose CPU time this is.
+// writeRaw writes entries as the kernel itself takes them, as many requests a sendmsg as fit. All is done in the system
+// calls of one thread, whose CPU time this is.
 func (b bare) writeRaw(e entries) (c cost, err error) {
-	err = b.Do(func() error {
+	err = b.withRequests(e, func(batch *rtnl.Batch) error {
+		c, err = onThread(func() error { return send(batch) })
+		return err
+	})
+	return c, err
+}
+
+// withRequests hands over entries as netlink requests, on a thread in the namespace, where a tunnel without entries is,
+// which is removed afterwards.
+func (b bare) withRequests(e entries, do func(*rtnl.Batch) error) error {
+	err := b.Do(func() error {
 		if err := b.makeDevice(); err != nil {
 			return err
 		}
@@ -89,10 +99,9 @@ func (b bare) writeRaw(e entries) (c cost, err error) {
 		if err != nil {
 			return err
 		}
-		c, err = onThread(func() error { return send(batch) })
-		return err
+		return do(batch)
 	})
-	return c, errors.Join(err, b.removeDevice())
+	return errors.Join(err, b.removeDevice())
 }
 
 // send sends requests on a socket of its own; one that is refused is an error.

@@ -76,7 +76,11 @@ func (d *daemon) end() (usage, error) {
 
 // memory is a field of /proc/PID/status, in bytes.
 func (d *daemon) memory(field string) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	return processMemory(d.cmd.Process.Pid, field)
+}
+
+func processMemory(pid int, field string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -45,7 +45,11 @@ func (s Section) Markdown() string {
 	b.WriteString("| | figure | beside it | ratio | to reach |\n|---|---|---|---|---|\n")
 	for _, r := range s.Rows {
 		ratio := ""
-		if r.Ratio != 0 {
+		switch {
+		case r.Ratio == 0:
+		case r.Ratio < 0.01:
+			ratio = fmt.Sprintf("**%.4f**", r.Ratio)
+		default:
 			ratio = fmt.Sprintf("**%.2f**", r.Ratio)
 		}
 		reach := r.Reach

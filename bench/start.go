@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
-	"strings"
 
-	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/subnet"
 )
 
 // starts is what one number of peers was measured to take.
 type starts struct {
-	peers                     int
-	daemon, apply, raw, tools series // seconds
-	cpu, rawCPU, toolsCPU     series // seconds
-	peak                      series // bytes
-	calls, lines              int
+	peers                      int
+	daemon, apply, raw, tools  series // seconds
+	cpu, rawCPU, toolsCPU      series // seconds
+	peak                       series // bytes
+	toolsPeak                  float64
+	calls, rawCalls, toolCalls int // on netlink sockets
+	lines                      int // of log
 }
 
 // start measures a node's first start beside so many nodes.
@@ -57,6 +55,12 @@ func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers in
 		err = e.expect(peers)
 	}
 	if err != nil {
+		return m, err
+	}
+	if m.rawCalls, err = beside.countRaw(e); err != nil {
+		return m, err
+	}
+	if m.toolCalls, m.toolsPeak, err = beside.countTools(e); err != nil {
 		return m, err
 	}
 	err = w.startRounds(ctx, b, beside, e, &m)
@@ -107,46 +111,4 @@ func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries
 			return err
 		},
 	)
-}
-
-// traced are the system calls by which netlink sockets are written and read; rtnl reads by read(2).
-const traced = "trace=sendto,sendmsg,sendmmsg,write,writev,recvfrom,recvmsg,recvmmsg,read,readv"
-
-// netlinkCall is the beginning of one of them in what strace(1) -f -yy prints, as of 6.1:
-//
-//	8552  read(7<NETLINK:[ROUTE:8547]>, ""..., 65536) = 52
-//	8552  recvmsg(3<NETLINK:[NETFILTER:8552]>, <unfinished ...>
-//	8552  <... recvmsg resumed>{msg_name=...}, 0) = 44
-//
-// A call during which another thread calls has two lines, and counts by its first.
-var netlinkCall = regexp.MustCompile(`(?m)^\d+ +[a-z]+\(\d+<NETLINK:\[(ROUTE|NETFILTER):`)
-
-func countNetlink(trace string) int { return len(netlinkCall.FindAllString(trace, -1)) }
-
-// countCalls starts podlaned under strace(1), and tells its system calls on netlink sockets and its lines of log.
-func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
-	if err := w.forget(ctx, n); err != nil {
-		return 0, 0, err
-	}
-	f, err := os.CreateTemp("", "calls")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	d, err := startDaemon(ctx, n, "strace", "-I2", "-f", "--seccomp-bpf", "-yy", "-e", traced, "-e", "signal=none", "-s", "0", "-o", f.Name())
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := d.stop(os.Interrupt); err != nil { // strace hands it on
-		return 0, 0, err
-	}
-	text, err := os.ReadFile(f.Name())
-	if err != nil {
-		return 0, 0, err
-	}
-	if calls = countNetlink(string(text)); calls == 0 {
-		return 0, 0, errors.New("strace shows no call on a netlink socket")
-	}
-	return calls, strings.Count(d.log.String(), "\n"), nil
 }

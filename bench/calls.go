@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/rtnl"
+)
+
+// trace is where strace(1) writes the system calls by which netlink sockets are written and read; rtnl reads by read(2).
+type trace struct{ file string }
+
+func newTrace() (trace, error) {
+	f, err := os.CreateTemp("", "calls")
+	if err != nil {
+		return trace{}, err
+	}
+	return trace{f.Name()}, f.Close()
+}
+
+func (t trace) remove() { _ = os.Remove(t.file) } // a temporary file
+
+// command is strace's, with these options besides.
+func (t trace) command(options ...string) []string {
+	return append([]string{
+		"strace", "-f", "-yy", "-e", "trace=sendto,sendmsg,sendmmsg,write,writev,recvfrom,recvmsg,recvmmsg,read,readv",
+		"-e", "signal=none", "-s", "0", "-o", t.file,
+	}, options...)
+}
+
+// calls is how many there were, when strace has ended.
+func (t trace) calls() (int, error) {
+	text, err := os.ReadFile(t.file)
+	if err != nil {
+		return 0, err
+	}
+	calls := countNetlink(string(text))
+	if calls == 0 {
+		return 0, errors.New("strace shows no call on a netlink socket")
+	}
+	return calls, nil
+}
+
+// netlinkCall is the beginning of a call in what strace(1) -f -yy prints, as of 6.1:
+//
+//	8552  read(7<NETLINK:[ROUTE:8547]>, ""..., 65536) = 52
+//	8552  recvmsg(3<NETLINK:[NETFILTER:8552]>, <unfinished ...>
+//	8552  <... recvmsg resumed>{msg_name=...}, 0) = 44
+//
+// A call during which another thread calls has two lines, and counts by its first.
+var netlinkCall = regexp.MustCompile(`(?m)^\d+ +[a-z]+\(\d+<NETLINK:\[(ROUTE|NETFILTER):`)
+
+func countNetlink(trace string) int { return len(netlinkCall.FindAllString(trace, -1)) }
+
+// countCalls starts podlaned under strace, and tells its system calls on netlink sockets and its lines of log.
+func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
+	if err := w.forget(ctx, n); err != nil {
+		return 0, 0, err
+	}
+	t, err := newTrace()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer t.remove()
+	d, err := startDaemon(ctx, n, t.command("-I2", "--seccomp-bpf")...)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := d.stop(os.Interrupt); err != nil { // strace hands it on
+		return 0, 0, err
+	}
+	calls, err = t.calls()
+	return calls, strings.Count(d.log.String(), "\n"), err
+}
+
+// countRaw tells the system calls of send for all entries. They are this process's own, which strace joins for that time.
+func (b bare) countRaw(e entries) (calls int, err error) {
+	t, err := newTrace()
+	if err != nil {
+		return 0, err
+	}
+	defer t.remove()
+	err = b.withRequests(e, func(batch *rtnl.Batch) error {
+		words := t.command("-p", strconv.Itoa(os.Getpid()))
+		cmd := exec.Command(words[0], words[1:]...)
+		said, err := cmd.StderrPipe()
+		if err != nil {
+			return err
+		}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		if line, err := bufio.NewReader(said).ReadString('\n'); !strings.Contains(line, " attached") {
+			_ = cmd.Process.Kill() // it may have ended
+			return errors.Join(fmt.Errorf("strace does not join: %q: %w", line, err), cmd.Wait())
+		}
+		err = errors.Join(send(batch), cmd.Process.Signal(os.Interrupt))
+		_ = cmd.Wait() // it was interrupted, which is an error
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return t.calls()
+}
+
+// countTools tells the system calls on netlink sockets of ip -batch and bridge -batch for all entries, and the peak memory
+// of that which has more, in bytes.
+func (b bare) countTools(e entries) (calls int, peak float64, err error) {
+	if err := b.makeDevice(); err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, b.removeDevice()) }()
+	ip, bridge := e.scripts()
+	for _, s := range []struct{ tool, script string }{
+		{"ip", ip + "link show dev lo\n"},
+		{"bridge", bridge + fmt.Sprintf("fdb get %s dev %s self\n", e.FDB[0].Mac, device)},
+	} {
+		c, p, err := b.countTool(s.tool, s.script)
+		if err != nil {
+			return 0, 0, err
+		}
+		calls, peak = calls+c, max(peak, p)
+	}
+	return calls, peak, nil
+}
+
+// countTool is for one of them and a script whose last command alone prints something: the tool has done all others by
+// then, and is there still, as its input has not ended.
+func (b bare) countTool(tool, script string) (calls int, peak float64, err error) {
+	t, err := newTrace()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer t.remove()
+	words := slices.Concat(t.command("-D", "--seccomp-bpf"), []string{tool, "-batch", "-"}) // -D: the process is the tool's
+	cmd, said := exec.Command(words[0], words[1:]...), &output{}
+	cmd.Stderr = said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := b.Start(cmd); err != nil {
+		return 0, 0, err
+	}
+	_, err = in.Write([]byte(script))
+	if err == nil {
+		_, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err == nil {
+		peak, err = processMemory(cmd.Process.Pid, "VmHWM")
+	}
+	err = errors.Join(err, in.Close(), cmd.Wait()) // of strace too, which holds the tool's output
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w: %s", cmd, err, said)
+	}
+	calls, err = t.calls()
+	return calls, peak, err
+}
