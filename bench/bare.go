@@ -133,7 +133,7 @@ func onThread(what func() error) (c cost, err error) {
 
 // writeByTools writes entries by ip -batch and bridge -batch, on a tunnel without entries, which is removed afterwards.
 func (b bare) writeByTools(e entries) (c cost, err error) {
-	dir, err := os.MkdirTemp("", "bench")
+	dir, err := os.MkdirTemp("/run", "bench") // the sandbox's own
 	if err != nil {
 		return c, err
 	}

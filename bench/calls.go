@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/rtnl"
@@ -20,7 +23,7 @@ import (
 type trace struct{ file string }
 
 func newTrace() (trace, error) {
-	f, err := os.CreateTemp("", "calls")
+	f, err := os.CreateTemp("/run", "calls") // the sandbox's own
 	if err != nil {
 		return trace{}, err
 	}
@@ -59,7 +62,7 @@ func (t trace) calls() (int, error) {
 // A call during which another thread calls has two lines, and counts by its first.
 var netlinkCall = regexp.MustCompile(`(?m)^\d+ +[a-z]+\(\d+<NETLINK:\[(ROUTE|NETFILTER):`)
 
-func countNetlink(trace string) int { return len(netlinkCall.FindAllString(trace, -1)) }
+func countNetlink(text string) int { return len(netlinkCall.FindAllString(text, -1)) }
 
 // countCalls starts podlaned under strace, and tells its system calls on netlink sockets and its lines of log.
 func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
@@ -101,10 +104,13 @@ func (b bare) countRaw(e entries) (calls int, err error) {
 		}
 		if line, err := bufio.NewReader(said).ReadString('\n'); !strings.Contains(line, " attached") {
 			_ = cmd.Process.Kill() // it may have ended
-			return errors.Join(fmt.Errorf("strace does not join: %q: %w", line, err), cmd.Wait())
+			return errors.Join(fmt.Errorf("strace does not join: %q", line), err, cmd.Wait())
 		}
 		err = errors.Join(send(batch), cmd.Process.Signal(os.Interrupt))
-		_ = cmd.Wait() // it was interrupted, which is an error
+		ended := cmd.Wait()
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != unix.SIGINT { // it ended before
+			err = errors.Join(err, fmt.Errorf("strace: %w", ended))
+		}
 		return err
 	})
 	if err != nil {
@@ -115,7 +121,7 @@ func (b bare) countRaw(e entries) (calls int, err error) {
 
 // countTools tells the system calls on netlink sockets of ip -batch and bridge -batch for all entries, and the peak memory
 // of that which has more, in bytes.
-func (b bare) countTools(e entries) (calls int, peak float64, err error) {
+func (b bare) countTools(ctx context.Context, e entries) (calls int, peak float64, err error) {
 	if err := b.makeDevice(); err != nil {
 		return 0, 0, err
 	}
@@ -125,7 +131,7 @@ func (b bare) countTools(e entries) (calls int, peak float64, err error) {
 		{"ip", ip + "link show dev lo\n"},
 		{"bridge", bridge + fmt.Sprintf("fdb get %s dev %s self\n", e.FDB[0].Mac, device)},
 	} {
-		c, p, err := b.countTool(s.tool, s.script)
+		c, p, err := b.countTool(ctx, s.tool, s.script)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -135,15 +141,18 @@ func (b bare) countTools(e entries) (calls int, peak float64, err error) {
 }
 
 // countTool is for one of them and a script whose last command alone prints something: the tool has done all others by
-// then, and is there still, as its input has not ended.
-func (b bare) countTool(tool, script string) (calls int, peak float64, err error) {
+// then, and is there still, as its input has not ended. stdbuf(1) has it print at once, as it did by itself before
+// iproute2 7.1.
+func (b bare) countTool(ctx context.Context, tool, script string) (calls int, peak float64, err error) {
 	t, err := newTrace()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer t.remove()
-	words := slices.Concat(t.command("-D", "--seccomp-bpf"), []string{tool, "-batch", "-"}) // -D: the process is the tool's
-	cmd, said := exec.Command(words[0], words[1:]...), &output{}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	words := t.command("-D", "--seccomp-bpf", "stdbuf", "-oL", tool, "-batch", "-") // -D: the process is the tool's
+	cmd, said := exec.CommandContext(ctx, words[0], words[1:]...), &output{}
 	cmd.Stderr = said
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -160,7 +160,7 @@ func (b bench) prepare() error {
 // checkTools says what is missing of what the lab itself does not need.
 func checkTools(bin string) error {
 	var missing []string
-	for _, name := range []string{"bridge", "ss", "strace", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
+	for _, name := range []string{"bridge", "ss", "strace", "stdbuf", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
 		if _, err := exec.LookPath(name); err != nil {
 			missing = append(missing, name)
 		}

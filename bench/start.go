@@ -60,7 +60,7 @@ func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers in
 	if m.rawCalls, err = beside.countRaw(e); err != nil {
 		return m, err
 	}
-	if m.toolCalls, m.toolsPeak, err = beside.countTools(e); err != nil {
+	if m.toolCalls, m.toolsPeak, err = beside.countTools(ctx, e); err != nil {
 		return m, err
 	}
 	err = w.startRounds(ctx, b, beside, e, &m)

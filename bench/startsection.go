@@ -9,8 +9,8 @@ func startSection(all []starts) Section {
 		Text: "Each round, in turn: podlaned on a node that it was never on, from before its exec until it has read back that its kernel carries every peer (READY=1 of sd_notify): process start, etcd's list, " +
 			"its own lease, device, firewall, entries, and node file included; podlane's backend alone in a running process, with the device and the reading back; the same entries as raw netlink requests, as " +
 			"many a sendmsg as fit, and nothing else; the same entries by `ip -batch` and `bridge -batch` with one metric for all routes, as flannel writes them. CPU time is, beside podlaned's whole process, that " +
-			"of the thread that sends the raw requests, and that of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status, beside that of ip or bridge, whichever has more; raw requests have no process of their own. System calls are what strace(1) sees written to and " +
-			"read from sockets of NETLINK_ROUTE and NETLINK_NETFILTER in one further start, by podlaned and what it runs, which read all back, and in one further writing of the entries.",
+			"of the thread that sends the raw requests, and that of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status, beside that of ip or bridge, whichever has more; raw requests have no process of their own. System calls on sockets of NETLINK_ROUTE and " +
+			"NETLINK_NETFILTER are what strace(1) sees in one further run of each: of podlaned and what it runs, reading back included, and of the writing alone; the tools' memory is that of this run.",
 		Plots: startPlots(all),
 	}
 	for _, m := range all {

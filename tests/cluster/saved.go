@@ -13,12 +13,12 @@ import (
 )
 
 // AwaitSaved waits until nodes have saved the leases of these pod subnets, and no other: what a node is told it saves once
-// a second, or less often where that takes long.
+// a second, or 20 times as long apart as it takes.
 func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 	t.Helper()
 	subnets = slices.Sorted(slices.Values(subnets))
 	for _, n := range nodes {
-		Until(t, 20*time.Second, n.Name+" has saved all leases, and no other", func() (bool, string) {
+		Until(t, time.Minute, n.Name+" has saved all leases, and no other", func() (bool, string) {
 			saved, err := savedLeases(n)
 			return err == nil && slices.Equal(saved, subnets), fmt.Sprint(saved, err)
 		})
