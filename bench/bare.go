@@ -131,30 +131,37 @@ func onThread(what func() error) (c cost, err error) {
 	return c, err
 }
 
-// writeByTools writes entries by ip -batch and bridge -batch, on a tunnel without entries, which is removed afterwards.
+// writeByTools writes entries by ip -batch and bridge -batch.
 func (b bare) writeByTools(e entries) (c cost, err error) {
 	dir, err := os.MkdirTemp("/run", "bench") // the sandbox's own
 	if err != nil {
 		return c, err
 	}
 	defer os.RemoveAll(dir)
-	if err := b.makeDevice(); err != nil {
-		return c, err
-	}
-	defer func() { err = errors.Join(err, b.removeDevice()) }()
-	ip, bridge := e.scripts()
-	for _, s := range []struct{ tool, script string }{{"ip", ip}, {"bridge", bridge}} {
-		file := filepath.Join(dir, s.tool)
-		if err := os.WriteFile(file, []byte(s.script), 0o600); err != nil {
-			return c, err
+	err = b.withScripts(e, func(tool, script string) error {
+		file := filepath.Join(dir, tool)
+		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+			return err
 		}
-		one, err := b.process(s.tool, "-batch", file)
+		one, err := b.process(tool, "-batch", file)
 		c.took, c.cpu = c.took+one.took, c.cpu+one.cpu
-		if err != nil {
-			return c, err
-		}
+		return err
+	})
+	return c, err
+}
+
+// withScripts hands over entries as the scripts of ip -batch and of bridge -batch, one after the other, while there is a
+// tunnel without entries, which is removed afterwards.
+func (b bare) withScripts(e entries, do func(tool, script string) error) error {
+	if err := b.makeDevice(); err != nil {
+		return err
 	}
-	return c, nil
+	ip, bridge := e.scripts()
+	err := do("ip", ip)
+	if err == nil {
+		err = do("bridge", bridge)
+	}
+	return errors.Join(err, b.removeDevice())
 }
 
 // process is what a program costs, from before its start until after its end.

@@ -122,22 +122,13 @@ func (b bare) countRaw(e entries) (calls int, err error) {
 // countTools tells the system calls on netlink sockets of ip -batch and bridge -batch for all entries, and the peak memory
 // of that which has more, in bytes.
 func (b bare) countTools(ctx context.Context, e entries) (calls int, peak float64, err error) {
-	if err := b.makeDevice(); err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, b.removeDevice()) }()
-	ip, bridge := e.scripts()
-	for _, s := range []struct{ tool, script string }{
-		{"ip", ip + "link show dev lo\n"},
-		{"bridge", bridge + fmt.Sprintf("fdb get %s dev %s self\n", e.FDB[0].Mac, device)},
-	} {
-		c, p, err := b.countTool(ctx, s.tool, s.script)
-		if err != nil {
-			return 0, 0, err
-		}
+	last := map[string]string{"ip": "link show dev lo\n", "bridge": fmt.Sprintf("fdb get %s dev %s self\n", e.FDB[0].Mac, device)}
+	err = b.withScripts(e, func(tool, script string) error {
+		c, p, err := b.countTool(ctx, tool, script+last[tool])
 		calls, peak = calls+c, max(peak, p)
-	}
-	return calls, peak, nil
+		return err
+	})
+	return calls, peak, err
 }
 
 // countTool is for one of them and a script whose last command alone prints something: the tool has done all others by

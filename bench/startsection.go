@@ -10,7 +10,7 @@ func startSection(all []starts) Section {
 			"its own lease, device, firewall, entries, and node file included; podlane's backend alone in a running process, with the device and the reading back; the same entries as raw netlink requests, as " +
 			"many a sendmsg as fit, and nothing else; the same entries by `ip -batch` and `bridge -batch` with one metric for all routes, as flannel writes them. CPU time is, beside podlaned's whole process, that " +
 			"of the thread that sends the raw requests, and that of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status, beside that of ip or bridge, whichever has more; raw requests have no process of their own. System calls on sockets of NETLINK_ROUTE and " +
-			"NETLINK_NETFILTER are what strace(1) sees in one further run of each: of podlaned and what it runs, reading back included, and of the writing alone; the tools' memory is that of this run.",
+			"NETLINK_NETFILTER are what strace(1) sees in one further run of each: of podlaned and what it runs, reading back included, and of the writing, at whose end ip and bridge are asked one thing each; the tools' memory is that of this run.",
 		Plots: startPlots(all),
 	}
 	for _, m := range all {
