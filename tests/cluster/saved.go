@@ -19,25 +19,33 @@ func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 	subnets = slices.Sorted(slices.Values(subnets))
 	for _, n := range nodes {
 		Until(t, time.Minute, n.Name+" has saved all leases, and no other", func() (bool, string) {
-			saved, err := savedLeases(n)
-			return err == nil && slices.Equal(saved, subnets), fmt.Sprint(saved, err)
+			saved, err := ReadSaved(n)
+			return err == nil && slices.Equal(saved.keys(), subnets), fmt.Sprint(saved.keys(), err)
 		})
 	}
 }
 
-// savedLeases is the keys of the leases in a node's saved state.
-func savedLeases(n *lab.Node) (keys []string, err error) {
+// Saved is what the tests read of a node's saved state.
+type Saved struct {
+	Leases []struct{ Key string }
+	Until  struct{ Wall time.Time } // the end of the own lease by the wall clock
+}
+
+// ReadSaved reads it.
+func ReadSaved(n *lab.Node) (s Saved, err error) {
 	data, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	var state struct {
-		Leases []struct{ Key string }
-	}
-	err = json.Unmarshal(data, &state)
-	for _, l := range state.Leases {
+	err = json.Unmarshal(data, &s)
+	return s, err
+}
+
+// keys is those of the leases, sorted.
+func (s Saved) keys() (keys []string) {
+	for _, l := range s.Leases {
 		keys = append(keys, l.Key)
 	}
 	slices.Sort(keys)
-	return keys, err
+	return keys
 }

@@ -3,7 +3,6 @@ package faults
 import (
 	"debug/elf"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -178,11 +177,9 @@ func (b *bed) startWithoutEtcd(t *testing.T, nodes []*lab.Node) {
 // savedExpiry is the end of a node's lease as its saved state has it by the wall clock.
 func savedExpiry(t *testing.T, n *lab.Node) time.Time {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
+	saved, err := cluster.ReadSaved(n)
 	cluster.Check(t, err)
-	var state struct{ Until struct{ Wall time.Time } }
-	cluster.Check(t, json.Unmarshal(text, &state))
-	return state.Until.Wall
+	return saved.Until.Wall
 }
 
 func TestClock(t *testing.T) { runFaults(t, clockFaults) }
