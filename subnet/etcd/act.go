@@ -64,11 +64,11 @@ func (r *runner) settle(ctx context.Context) (again bool) {
 		r.takeBack(ctx)
 	}
 	if e, present := r.session.mirrored(); present && !r.session.settled(e) {
-		r.last.at = r.writeAt.Add(settleTime)
-		if began := r.hearing.last.Add(settleTime); began.After(r.last.at) {
-			r.last.at = began
+		since := r.writeAt
+		if r.hearing.last.After(since) {
+			since = r.hearing.last
 		}
-		if due(r.last.at) {
+		if r.last.at = since.Add(settleTime); due(r.last.at) {
 			r.relist()
 			r.last.at = r.listAt
 		}
