@@ -67,6 +67,7 @@ func (r *runner) check(ctx context.Context) error {
 func (r *runner) doubt(ctx context.Context) error {
 	then, err := r.past(ctx)
 	if err != nil {
+		r.relist() // by the next check the watch may have moved the mirror on, to where nothing is seen of the difference
 		return err
 	}
 	r.doubts++
