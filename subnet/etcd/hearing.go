@@ -11,13 +11,14 @@ import (
 // or lost its data; the connection tells late or never. So the watch is asked for its progress, which etcd answers at
 // once (since 3.4) with the revision that it is at. etcd's grpc-proxy, and an older etcd, never answer that, though their
 // watches work. They are known by three watches in a row that began and were silent: from then on a check that finds etcd
-// where the mirror is stands for the answer.
+// where the mirror is stands for the answer. Three watches that were each cut off before the first question look the same,
+// so that check comes about as often as a question would, and tells as soon when etcd is gone.
 
 const (
 	askEvery   = 3500 * time.Millisecond
 	deafAfter  = 6 * time.Second  // without a word
 	deafAtMost = 30 * time.Second // the same, where new connections have not helped, or where questions are not answered
-	checkMute  = 20 * time.Second // how often etcd is asked at least whether it still is where we saw it, in the latter case
+	checkMute  = 5 * time.Second  // how often etcd is asked at least whether it still is where we saw it, in the latter case
 )
 
 // hearing is how well the watch is heard.

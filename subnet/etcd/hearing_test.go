@@ -90,6 +90,30 @@ func TestMemberStopsWhileTheWatchIsOnIt(t *testing.T) {
 	}
 }
 
+// etcd hangs three times, each time before a watch has answered anything, as if it were one that never does. That it is gone
+// in the end is noticed as soon as ever.
+func TestWatchesThatAreCutShort(t *testing.T) {
+	t.Parallel()
+	opts := quick(1)
+	opts.CheckEvery = 0 // the default
+	etcd, n, _ := holder(t, opts)
+	for range 3 {
+		n.wait(t, "watch", func(s State) bool { return s.Watching })
+		etcd.freeze()
+		n.wait(t, "a watch that is not heard", func(s State) bool { return !s.Watching })
+		etcd.thaw()
+	}
+	n.wait(t, "watch", func(s State) bool { return s.Watching && s.Err == nil })
+	etcd.stop()
+	start := time.Now()
+	n.wait(t, "error", func(s State) bool { return s.Err != nil })
+	took := time.Since(start)
+	t.Logf("said after %v", took.Round(time.Millisecond))
+	if most := deafAfter + DefaultRequestTimeout; took > most {
+		t.Errorf("said after %v, want %v at most", took, most)
+	}
+}
+
 // A watch that begins after the last write is answered too.
 func TestQuietWatchIsNotDeaf(t *testing.T) {
 	t.Parallel()
