@@ -43,11 +43,14 @@ func (s savedState) store(now time.Time) *etcd.Saved {
 // what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, nor is one whose
 // lease is of the network before the last change, with which the pods go on as they are; fault says so.
 func (s savedState) standIn(st etcd.State, now time.Time) (_ etcd.State, fault error) {
-	left, never := s.Until.left(now)
-	own, ok := s.Lease()
-	if st.Err == nil || st.Set.Revision != 0 || !ok {
+	if st.Err == nil || st.Set.Revision != 0 {
 		return st, nil
 	}
+	own, ok := s.Lease()
+	if !ok {
+		return st, nil
+	}
+	left, never := s.Until.left(now)
 	if left <= 0 && !never {
 		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
 	}

@@ -117,9 +117,10 @@ func (s Saved) lost() (leases []subnet.Lease) {
 
 // Lease is the saved own lease.
 func (s Saved) Lease() (subnet.Lease, bool) {
-	for _, r := range s.Set().Records {
-		if r.Pair().Key() == s.Own {
-			return r.Lease, true
+	for _, saved := range s.Leases {
+		if saved.Key == s.Own {
+			l, err := subnet.ParseLease(saved.Key, saved.Value)
+			return l, err == nil
 		}
 	}
 	return subnet.Lease{}, false
