@@ -9,18 +9,18 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// bound matches the sources that a pod may use only where its link leads to them. The others it needs before it has an
-// address, and beside it, whatever routes there are: IPv6's unspecified address (duplicate address detection and MLD; the
-// kernel's own lookup lets these pass from Linux 5.13 on) and its link-local ones (neighbour discovery), which no node
-// forwards. IPv4's unspecified address (DHCP, IGMP) needs no word: the lookup has always let it pass to a link's broadcast
-// and multicast addresses, and it may go nowhere else.
+// bound matches what comes from a pod with a source that it may use only where its link leads to it. The others it needs
+// before it has an address, and beside it, whatever routes there are: IPv6's unspecified address (duplicate address
+// detection and MLD; the kernel's own lookup lets these pass from Linux 5.13 on) and its link-local ones (neighbour
+// discovery), which no node forwards. IPv4's unspecified address (DHCP, IGMP) needs no word: the lookup has always let it
+// pass to a link's broadcast and multicast addresses, and it may go nowhere else.
 func bound(f subnet.Family) part {
 	if f == subnet.IPv4 {
-		return anyOf(f)
+		return join(anyOf(f), fromPod())
 	}
 	return join(ofFamily(f),
 		address(source, expr.CmpOpNeq, netip.MustParsePrefix("::/128")),
-		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")))
+		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")), fromPod())
 }
 
 // antispoof drops what bears a source that the kernel would not answer by the interface it came from:
@@ -48,17 +48,21 @@ func bound(f subnet.Family) part {
 // it, packets of a pod of another node to pods are dropped for as long as the kernel has no route to it by the overlay:
 // before its lease is known and after it has gone, and while the route is missing by mistake. It could not be answered
 // then either.
+//
+// The way back is looked up in a chain of its own, to which all that is judged goes and from which nothing returns: the
+// lookup is what costs most here, and whatever a packet is judged for, it is one.
 func antispoof(r Rules) table {
+	judged := chain{name: "pod_source", rules: []rule{newDrop("pod_source_forged", noWayBack())}}
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
 	for _, f := range subnet.Families {
-		c.rules = append(c.rules, newDrop("pod_source_forged", fromPod(), bound(f), noWayBack()))
+		c.rules = append(c.rules, newRule(bound(f), goTo(judged.name)))
 		if own := r.Subnet.Half(f); own.IsValid() {
-			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f), address(source, expr.CmpOpEq, own), noWayBack()))
+			c.rules = append(c.rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(judged.name)))
 		}
 		if pods := r.Network.Range(f).Prefix; pods.IsValid() && !r.Network.VXLAN.DirectRouting {
-			c.rules = append(c.rules, newDrop("pod_source_forged", ofFamily(f),
-				address(source, expr.CmpOpEq, pods), address(destination, expr.CmpOpEq, pods), noWayBack()))
+			c.rules = append(c.rules, newRule(ofFamily(f),
+				address(source, expr.CmpOpEq, pods), address(destination, expr.CmpOpEq, pods), goTo(judged.name)))
 		}
 	}
-	return table{chains: []chain{c}}
+	return table{chains: []chain{c, judged}}
 }

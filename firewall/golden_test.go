@@ -19,12 +19,16 @@ const golden = `table inet podlane {
 
 	chain antispoof {
 		type filter hook prerouting priority raw - 10; policy accept;
-		iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip saddr 10.5.34.0/24 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip6 saddr fd00:5:0:22::/64 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-		ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+		meta nfproto ipv4 iifname @pod_interfaces goto pod_source
+		ip saddr 10.5.34.0/24 goto pod_source
+		ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
+		ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
+		ip6 saddr fd00:5:0:22::/64 goto pod_source
+		ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
+	}
+
+	chain pod_source {
+		fib saddr . iif oif missing counter drop comment "pod_source_forged"
 	}
 
 	chain vxlan_prerouting {
@@ -93,6 +97,7 @@ const golden = `table inet podlane {
 // goldenOps are the ops that make it from nothing.
 const goldenOps = `add table inet podlane
 add chain inet podlane antispoof { type filter hook prerouting priority -310; policy accept; }
+add chain inet podlane pod_source
 add chain inet podlane vxlan_prerouting { type filter hook prerouting priority -300; policy accept; }
 add chain inet podlane vxlan_input { type filter hook input priority -10; policy accept; }
 add chain inet podlane vxlan_to_node
@@ -107,12 +112,13 @@ add chain inet podlane postrouting { type nat hook postrouting priority 100; pol
 add set inet podlane pod_interfaces { type ifname; }
 add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
-add rule inet podlane antispoof iifname @pod_interfaces meta nfproto ipv4 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip saddr 10.5.34.0/24 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof iifname @pod_interfaces ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip6 saddr fd00:5:0:22::/64 fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane antispoof ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 fib saddr . iif oif missing counter drop comment "pod_source_forged"
+add rule inet podlane antispoof meta nfproto ipv4 iifname @pod_interfaces goto pod_source
+add rule inet podlane antispoof ip saddr 10.5.34.0/24 goto pod_source
+add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
+add rule inet podlane antispoof ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
+add rule inet podlane antispoof ip6 saddr fd00:5:0:22::/64 goto pod_source
+add rule inet podlane antispoof ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
+add rule inet podlane pod_source fib saddr . iif oif missing counter drop comment "pod_source_forged"
 add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment "vxlan_from_a_wrong_interface"
 add rule inet podlane vxlan_prerouting meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment "vxlan_from_a_wrong_interface"
 add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
