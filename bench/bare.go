@@ -65,28 +65,28 @@ func (b bare) removeDevice() error { return b.run("ip link del " + device) }
 // cost is what something took.
 type cost struct{ took, cpu time.Duration }
 
-// raw is how long writeRaw takes.
-func (b bare) raw(e entries) (time.Duration, error) { c, err := b.writeRaw(e); return c.took, err }
-
-// tools is how long writeByTools takes.
-func (b bare) tools(e entries) (time.Duration, error) {
-	c, err := b.writeByTools(e)
-	return c.took, err
-}
-
-// writeRaw writes entries as the kernel itself takes them, as many requests a sendmsg as fit. All is done in the system
-// calls of one thread, whose CPU time this is.
-func (b bare) writeRaw(e entries) (c cost, err error) {
-	err = b.withRequests(e, func(batch *rtnl.Batch) error {
-		c, err = onThread(func() error { return send(batch) })
-		return err
+// raw makes edits one after the other on a tunnel without entries, as the kernel itself takes them, as many requests a
+// sendmsg as fit. All is done in the system calls of one thread, whose CPU time this is.
+func (b bare) raw(edits ...edit) (costs []cost, err error) {
+	err = b.withTunnel(func(index int) error {
+		for _, e := range edits {
+			batch, err := e.batch(index)
+			if err != nil {
+				return err
+			}
+			c, err := onThread(func() error { return send(batch) })
+			if err != nil {
+				return err
+			}
+			costs = append(costs, c)
+		}
+		return nil
 	})
-	return c, err
+	return costs, err
 }
 
-// withRequests hands over entries as netlink requests, on a thread in the namespace, where a tunnel without entries is,
-// which is removed afterwards.
-func (b bare) withRequests(e entries, do func(*rtnl.Batch) error) error {
+// withTunnel calls do on a thread in the namespace with the index of a tunnel without entries, which is removed afterwards.
+func (b bare) withTunnel(do func(index int) error) error {
 	err := b.Do(func() error {
 		if err := b.makeDevice(); err != nil {
 			return err
@@ -95,11 +95,7 @@ func (b bare) withRequests(e entries, do func(*rtnl.Batch) error) error {
 		if err != nil {
 			return err
 		}
-		batch, err := e.batch(tunnel.Index)
-		if err != nil {
-			return err
-		}
-		return do(batch)
+		return do(tunnel.Index)
 	})
 	return errors.Join(err, b.removeDevice())
 }
@@ -131,37 +127,45 @@ func onThread(what func() error) (c cost, err error) {
 	return c, err
 }
 
-// writeByTools writes entries by ip -batch and bridge -batch.
-func (b bare) writeByTools(e entries) (c cost, err error) {
+// byTools makes edits one after the other on a tunnel without entries, by ip -batch and bridge -batch.
+func (b bare) byTools(edits ...edit) (costs []cost, err error) {
 	dir, err := os.MkdirTemp("/run", "bench") // the sandbox's own
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	err = b.withScripts(e, func(tool, script string) error {
-		file := filepath.Join(dir, tool)
-		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-			return err
+	err = b.withTunnel(func(int) error {
+		for _, e := range edits {
+			var sum cost
+			err := e.eachScript(func(tool, script string) error {
+				file := filepath.Join(dir, tool)
+				if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+					return err
+				}
+				c, err := b.process(tool, "-batch", file)
+				sum.took, sum.cpu = sum.took+c.took, sum.cpu+c.cpu
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			costs = append(costs, sum)
 		}
-		one, err := b.process(tool, "-batch", file)
-		c.took, c.cpu = c.took+one.took, c.cpu+one.cpu
-		return err
+		return nil
 	})
-	return c, err
+	return costs, err
 }
 
-// withScripts hands over entries as the scripts of ip -batch and of bridge -batch, one after the other, while there is a
-// tunnel without entries, which is removed afterwards.
-func (b bare) withScripts(e entries, do func(tool, script string) error) error {
-	if err := b.makeDevice(); err != nil {
-		return err
-	}
+// eachScript hands over the scripts of ip -batch and of bridge -batch, one after the other, that have something to do.
+func (e edit) eachScript(do func(tool, script string) error) (err error) {
 	ip, bridge := e.scripts()
-	err := do("ip", ip)
-	if err == nil {
+	if ip != "" {
+		err = do("ip", ip)
+	}
+	if err == nil && bridge != "" {
 		err = do("bridge", bridge)
 	}
-	return errors.Join(err, b.removeDevice())
+	return err
 }
 
 // process is what a program costs, from before its start until after its end.

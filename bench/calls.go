@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab"
-	"github.com/podlane/podlane/rtnl"
 )
 
 // trace is where strace(1) writes the system calls by which netlink sockets are written and read; rtnl reads by read(2).
@@ -92,7 +91,11 @@ func (b bare) countRaw(e entries) (calls int, err error) {
 		return 0, err
 	}
 	defer t.remove()
-	err = b.withRequests(e, func(batch *rtnl.Batch) error {
+	err = b.withTunnel(func(index int) error {
+		batch, err := edit{entries: e}.batch(index)
+		if err != nil {
+			return err
+		}
 		words := t.command("-p", strconv.Itoa(os.Getpid()))
 		cmd := exec.Command(words[0], words[1:]...)
 		said, err := cmd.StderrPipe()
@@ -123,10 +126,12 @@ func (b bare) countRaw(e entries) (calls int, err error) {
 // of that which has more, in bytes.
 func (b bare) countTools(ctx context.Context, e entries) (calls int, peak float64, err error) {
 	last := map[string]string{"ip": "link show dev lo\n", "bridge": fmt.Sprintf("fdb get %s dev %s self\n", e.FDB[0].Mac, device)}
-	err = b.withScripts(e, func(tool, script string) error {
-		c, p, err := b.countTool(ctx, tool, script+last[tool])
-		calls, peak = calls+c, max(peak, p)
-		return err
+	err = b.withTunnel(func(int) error {
+		return edit{entries: e}.eachScript(func(tool, script string) error {
+			c, p, err := b.countTool(ctx, tool, script+last[tool])
+			calls, peak = calls+c, max(peak, p)
+			return err
+		})
 	})
 	return calls, peak, err
 }

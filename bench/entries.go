@@ -57,18 +57,25 @@ func (e entries) expect(peers int) error {
 	return nil
 }
 
-// write are the flags of requests that write whether or not something stands.
-const write = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+// edit is entries that are to be written, whether or not something stands there, or to be removed.
+type edit struct {
+	entries
+	remove bool
+}
 
-// batch is the entries as netlink requests: what the kernel itself takes, and nothing besides.
-func (e entries) batch(index int) (b *rtnl.Batch, err error) {
+// batch is the edit as netlink requests: what the kernel itself takes, and nothing besides.
+func (e edit) batch(index int) (b *rtnl.Batch, err error) {
 	b = &rtnl.Batch{}
+	neigh, route, flags := uint16(unix.RTM_NEWNEIGH), uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	if e.remove {
+		neigh, route, flags = unix.RTM_DELNEIGH, unix.RTM_DELROUTE, 0
+	}
 	for _, n := range e.Neighbours {
 		dst, mac, err := pair(n.Dst, n.Lladdr)
 		if err != nil {
 			return nil, err
 		}
-		b.Start(unix.RTM_NEWNEIGH, write, ndmsg(unix.AF_INET, index, 0)...)
+		b.Start(neigh, flags, ndmsg(unix.AF_INET, index, 0)...)
 		b.Addr(unix.NDA_DST, dst)
 		b.Bytes(unix.NDA_LLADDR, mac)
 	}
@@ -77,7 +84,7 @@ func (e entries) batch(index int) (b *rtnl.Batch, err error) {
 		if err != nil {
 			return nil, err
 		}
-		b.Start(unix.RTM_NEWNEIGH, write, ndmsg(unix.AF_BRIDGE, index, unix.NTF_SELF)...)
+		b.Start(neigh, flags, ndmsg(unix.AF_BRIDGE, index, unix.NTF_SELF)...)
 		b.Bytes(unix.NDA_LLADDR, mac)
 		b.Addr(unix.NDA_DST, dst)
 	}
@@ -92,7 +99,7 @@ func (e entries) batch(index int) (b *rtnl.Batch, err error) {
 		}
 		h := []byte{unix.AF_INET, byte(prefix.Bits()), 0, 0, unix.RT_TABLE_MAIN, 112, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST, 0, 0, 0, 0}
 		binary.NativeEndian.PutUint32(h[8:], unix.RTNH_F_ONLINK)
-		b.Start(unix.RTM_NEWROUTE, write, h...)
+		b.Start(route, flags, h...)
 		b.Addr(unix.RTA_DST, prefix.Addr())
 		b.Addr(unix.RTA_GATEWAY, via)
 		b.Uint32(unix.RTA_OIF, uint32(index))
@@ -119,17 +126,31 @@ func ndmsg(family uint8, index int, flags uint8) []byte {
 	return h
 }
 
-// scripts is the entries for ip -batch and bridge -batch, all routes with one metric, as flannel writes them.
-func (e entries) scripts() (ip, bridge string) {
+// scripts is the edit for ip -batch and bridge -batch, all routes with one metric, as flannel writes them. One that has
+// nothing to do is empty.
+func (e edit) scripts() (ip, bridge string) {
+	verb := "replace"
+	if e.remove {
+		verb = "del"
+	}
 	var i, b strings.Builder
 	for _, n := range e.Neighbours {
-		fmt.Fprintf(&i, "neigh replace %s lladdr %s dev %s nud permanent\n", n.Dst, n.Lladdr, device)
+		fmt.Fprintf(&i, "neigh %s %s lladdr %s dev %s nud permanent\n", verb, n.Dst, n.Lladdr, device)
 	}
 	for _, f := range e.FDB {
-		fmt.Fprintf(&b, "fdb replace %s dst %s dev %s self permanent\n", f.Mac, f.Dst, device)
+		fmt.Fprintf(&b, "fdb %s %s dst %s dev %s self permanent\n", verb, f.Mac, f.Dst, device)
 	}
 	for _, r := range e.Routes {
-		fmt.Fprintf(&i, "route replace %s via %s dev %s onlink\n", r.Dst, r.Gateway, device)
+		fmt.Fprintf(&i, "route %s %s via %s dev %s onlink\n", verb, r.Dst, r.Gateway, device)
 	}
 	return i.String(), b.String()
+}
+
+// moved is the FDB entries of the first so many peers at other public addresses, which is all that differs for one that moves.
+func (e entries) moved(peers int) (m entries) {
+	for i, f := range e.FDB[:peers] {
+		f.Dst = peerLease(i, 1).IPv4.PublicIP.String()
+		m.FDB = append(m.FDB, f)
+	}
+	return m
 }

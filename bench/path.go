@@ -24,13 +24,14 @@ type way struct {
 	tcp50, tcp99, udp50, udp99 series // seconds a round trip
 }
 
-// path measures two pods on two nodes beside the nodes themselves.
+// path measures two pods on two nodes beside the nodes themselves, and beside two other pods, whose nodes have the same
+// overlay and nothing of podlane's but that.
 func path(ctx context.Context, b bench) (s Section, err error) {
-	times, lasting := 6, 4*time.Second
+	times, lasting := 6, 3*time.Second
 	if b.quick {
 		times, lasting = 1, 2*time.Second
 	}
-	l, err := lab.New(ctx, lab.Options{Nodes: 2, Bin: b.bin})
+	l, err := lab.New(ctx, lab.Options{Nodes: 4, Bin: b.bin})
 	if err != nil {
 		return s, err
 	}
@@ -48,11 +49,28 @@ func path(ctx context.Context, b bench) (s Section, err error) {
 	}
 	pods := &way{from: p[0].Place, to: p[1].Place, addr: p[1].Addrs[0], cores: on}
 	nodes := &way{from: l.Nodes[0].Place, to: l.Nodes[1].Place, addr: l.Nodes[1].Addr, cores: on}
+	plain := &way{from: p[2].Place, to: p[3].Place, addr: p[3].Addrs[0], cores: on}
+	for _, n := range l.Nodes[2:] {
+		if err := leaveOverlay(ctx, n); err != nil {
+			return s, err
+		}
+	}
 	err = rounds(times,
 		func() error { return pods.measure(ctx, lasting) },
 		func() error { return nodes.measure(ctx, lasting) },
+		func() error { return plain.measure(ctx, lasting) },
 	)
-	return pathSection(times, lasting, on.text, pods, nodes), err
+	return pathSection(times, lasting, on.text, pods, nodes, plain), err
+}
+
+// leaveOverlay leaves a node its bridge, its VXLAN device and the entries for its peers, as anybody may make them: podlaned
+// ends, and its firewall goes.
+func leaveOverlay(ctx context.Context, n *lab.Node) error {
+	if err := n.Kill(); err != nil {
+		return err
+	}
+	_, err := n.Run(ctx, "nft", "delete table inet podlane")
+	return err
 }
 
 func (w *way) measure(ctx context.Context, lasting time.Duration) error {
@@ -153,26 +171,37 @@ func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *
 	return nil
 }
 
-func pathSection(times int, lasting time.Duration, cores string, pods, nodes *way) Section {
+func pathSection(times int, lasting time.Duration, cores string, pods, nodes, plain *way) Section {
+	s := Section{
+		Title: "From pod to pod beside from node to node",
+		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Beside each figure is that of the nodes themselves, without an overlay, and that of two pods whose nodes have the same bridge, VXLAN device, routes, neighbours and FDB entries but no podlaned and no firewall of podlane's: what the kernel makes of an overlay by itself. "+
+			"The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference to the nodes is smaller. TCP and datagrams by iperf3, requests by sockperf; CPU is the whole machine's, from the client's start to its end.", times, lasting, cores),
+	}
 	gbit := func(v float64) string { return fmt.Sprintf("%.2f Gbit/s", v/1e9) }
 	perSecond := func(v float64) string { return thousands(int(v)) + "/s" }
-	row := func(what string, a, b series, format func(float64) string) Row {
-		return Row{What: what, Figure: a.text(format), Against: "node to node " + b.text(format), Ratio: ratio(a, b)}
+	for _, m := range []struct {
+		what   string
+		of     func(*way) series
+		format func(float64) string
+	}{
+		{"TCP throughput", func(w *way) series { return w.tcp }, gbit},
+		{"CPU for a GB of it", func(w *way) series { return w.cpu }, seconds},
+		{"datagrams of 64 bytes received", func(w *way) series { return w.small }, perSecond},
+		{"TCP requests and answers", func(w *way) series { return w.tcpTurns }, perSecond},
+		{"TCP round trip, p50", func(w *way) series { return w.tcp50 }, seconds},
+		{"TCP round trip, p99", func(w *way) series { return w.tcp99 }, seconds},
+		{"UDP requests and answers", func(w *way) series { return w.udpTurns }, perSecond},
+		{"UDP round trip, p50", func(w *way) series { return w.udp50 }, seconds},
+		{"UDP round trip, p99", func(w *way) series { return w.udp99 }, seconds},
+	} {
+		own := m.of(pods)
+		for _, beside := range []struct {
+			name string
+			way  *way
+		}{{"node to node", nodes}, {"the overlay alone", plain}} {
+			other := m.of(beside.way)
+			s.Rows = append(s.Rows, Row{What: m.what, Figure: own.text(m.format), Against: beside.name + " " + other.text(m.format), Ratio: ratio(own, other)})
+		}
 	}
-	return Section{
-		Title: "From pod to pod beside from node to node",
-		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference is smaller. "+
-			"TCP and datagrams by iperf3, requests by sockperf; CPU is the whole machine's, from the client's start to its end.", times, lasting, cores),
-		Rows: []Row{
-			row("TCP throughput", pods.tcp, nodes.tcp, gbit),
-			row("CPU for a GB of it", pods.cpu, nodes.cpu, seconds),
-			row("datagrams of 64 bytes received", pods.small, nodes.small, perSecond),
-			row("TCP requests and answers", pods.tcpTurns, nodes.tcpTurns, perSecond),
-			row("TCP round trip, p50", pods.tcp50, nodes.tcp50, seconds),
-			row("TCP round trip, p99", pods.tcp99, nodes.tcp99, seconds),
-			row("UDP requests and answers", pods.udpTurns, nodes.udpTurns, perSecond),
-			row("UDP round trip, p50", pods.udp50, nodes.udp50, seconds),
-			row("UDP round trip, p99", pods.udp99, nodes.udp99, seconds),
-		},
-	}
+	return s
 }

@@ -99,15 +99,19 @@ func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries
 		},
 		func() error { took, err := beside.apply(ctx, self, leases); m.apply.addTime(took); return err },
 		func() error {
-			c, err := beside.writeRaw(e)
-			m.raw.addTime(c.took)
-			m.rawCPU.addTime(c.cpu)
+			c, err := beside.raw(edit{entries: e})
+			if err == nil {
+				m.raw.addTime(c[0].took)
+				m.rawCPU.addTime(c[0].cpu)
+			}
 			return err
 		},
 		func() error {
-			c, err := beside.writeByTools(e)
-			m.tools.addTime(c.took)
-			m.toolsCPU.addTime(c.cpu)
+			c, err := beside.byTools(edit{entries: e})
+			if err == nil {
+				m.tools.addTime(c[0].took)
+				m.toolsCPU.addTime(c[0].cpu)
+			}
 			return err
 		},
 	)
