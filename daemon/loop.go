@@ -39,7 +39,7 @@ type loop struct {
 	seen    map[string]bool       // warnings already logged
 	bridges []string              // the interfaces that lead to the node's pods
 	follow  underlay.Follower
-	look    bool // the node's interfaces may be others than when they were looked at; news of leases alone say nothing of them
+	lookAt  time.Time // when to look at the node's interfaces again: news of leases alone say nothing of them; zero: at once
 
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
@@ -56,7 +56,7 @@ type loop struct {
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	return &loop{
 		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, seen: map[string]bool{},
-		skips: skips{log: d.log}, unfit: skips{log: d.log}, look: true,
+		skips: skips{log: d.log}, unfit: skips{log: d.log},
 	}
 }
 
@@ -126,10 +126,10 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 			}
 			l.publish()
 		case <-wake:
-			l.look = true
+			l.lookAt = time.Time{}
 			return true
 		case <-timer.C:
-			l.look = true
+			l.lookAt = time.Time{}
 			return true
 		case <-beat.C:
 			l.publish() // troubles that are not the loop's come and go too
@@ -151,13 +151,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
 func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
-	var again time.Duration
-	if l.look {
-		var moved bool
-		if moved, again = l.moved(); moved {
-			return 0, errMoved
-		}
-		l.look = again > 0
+	moved, again := l.moved()
+	if moved {
+		return 0, errMoved
 	}
 	began := time.Now()
 	good, err := l.program(ctx)

@@ -12,19 +12,28 @@ import (
 // errMoved ends a run whose underlay has changed: the watchers look at the old one.
 var errMoved = errors.New("the underlay has changed")
 
-// moved looks at the node's interfaces afresh: for those of its pods, and for the underlay, of which it takes over one that
-// has changed. Where none is right just now, or another may be so for a moment only, the one in use stays; again is then
-// when to look once more, or 0.
+// moved looks at the node's interfaces afresh where that is due: for those of its pods, and for the underlay, of which it
+// takes over one that has changed. Where none is right just now, or another may be so for a moment only, the one in use
+// stays, and each pass looks again; again is when the next is to be for that at the latest, or 0.
 func (l *loop) moved() (moved bool, again time.Duration) {
+	if time.Now().Before(l.lookAt) {
+		return false, 0
+	}
+	l.lookAt = time.Time{}
 	var now underlay.Interface
 	ifaces, err := underlay.Read()
-	if err == nil {
+	if err != nil {
+		again = minRetry
+	} else {
 		l.bridges = bridges(ifaces, l.state.Own.Pair())
 		now, err = chooseUnderlay(l.config, ifaces, l.self.PublicIP, l.self.PublicIPv6)
 	}
 	if err == nil {
 		if moved, again = l.follow.Follow(l.iface, now, time.Now()); !moved {
 			l.troubles.set("underlay", "")
+			if again == 0 {
+				l.lookAt = time.Now().Add(l.config.resync)
+			}
 			return false, again
 		}
 	}
@@ -33,7 +42,7 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		b, err = newBackend(l.network, now)
 	}
 	if !l.troubles.check("underlay", err) {
-		return false, 0
+		return false, again
 	}
 	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
 		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)

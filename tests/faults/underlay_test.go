@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
 
@@ -133,6 +134,40 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.subnets[0] {
 		t.Errorf("the pod subnet is %s now, and was %s", now, b.subnets[0])
 	}
+}
+
+// A route that is not the default one moves the way to where the underlay is to reach, and the kernel's word of it is not
+// listened to. It is seen with the next resync, also where a peer writes its lease again more often than that, which changes
+// nothing in the kernel.
+func TestUnderlayIsLookedAtWhateverNewsCome(t *testing.T) {
+	const resync, news = 3 * second, 2 * second
+	l := cluster.Start(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 0)
+	n := l.Nodes[0]
+	cluster.Check(t, n.Restart(cluster.Within(t), "--iface-can-reach=203.0.113.1"))
+	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
+	inSandbox(t, "ip link set n1b up master underlay0")
+	for _, c := range []string{"ip link set eth1 up", "ip address add 198.18.9.1/16 dev eth1"} {
+		cluster.Run(t, n.Place, c)
+	}
+	p := stranger{index: 240, addr: "198.18.7.1", mac: "ba:11:22:33:44:01"}
+	var written time.Time
+	expectLocal := func(addr string) {
+		took := cluster.Until(t, resync+news+follow, "the overlay's local address is "+addr, func() (bool, string) {
+			if time.Since(written) > news {
+				p.put(t, l)
+				written = time.Now()
+			}
+			now := cluster.Run(t, n.Place, "ip -d link show type vxlan")
+			return strings.Contains(now, " local "+addr+" "), now
+		})
+		t.Logf("%s is the local address after %v", addr, took)
+	}
+	expectLocal(n.Addr.String())
+	wait(t, resync) // what the kernel tells of the new interface has been looked at by then
+	cluster.Run(t, n.Place, "ip route add 203.0.113.1/32 via 198.18.0.1 dev eth1")
+	expectLocal("198.18.9.1")
+	cluster.Run(t, n.Place, "ip route del 203.0.113.1/32")
+	expectLocal(n.Addr.String())
 }
 
 // changeMTU changes what the whole underlay carries. A pod that comes after has the new MTU.
