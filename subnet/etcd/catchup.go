@@ -12,7 +12,7 @@ import (
 // A node that starts has no watch as long as it takes its lease: of a thousand that join together each would be told of each
 // other one by one, which takes etcd, and them, far more time than all the rest. What it has to know, every key that is
 // older than its own, it reads at once when that is written. Its watch begins where that read ends, and tells of younger
-// ones from 0.1 s later on at the latest: that often etcd looks for watches that begin in the past.
+// ones some 0.1 s later: that often etcd looks for watches that begin in the past.
 
 // resume begins the watch of a node that holds its lease, and of one that could not tell by a read that it has missed
 // nothing.

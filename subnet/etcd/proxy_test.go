@@ -147,6 +147,26 @@ func TestWatchIsAnsweredAgain(t *testing.T) {
 	}
 }
 
+// A watch that was taken for mute, and asked seldom, answers after all: another one takes its place, which is asked as often
+// as ever before it is taken for deaf.
+func TestWatchThatWasTakenForMuteIsAskedAgain(t *testing.T) {
+	ended := make(chan clientv3.WatchResponse)
+	close(ended)
+	stopped := false
+	r := &runner{
+		session: session{mirror: newMirror(7)}, hearing: hearing{unanswered: 3},
+		feed: &feed{responses: ended, cancel: func() { stopped = true }},
+	}
+	r.receive(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}, Created: true}, true)
+	if stopped || r.feed == nil {
+		t.Error("it has only begun")
+	}
+	r.receive(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}}, true)
+	if !stopped || r.feed != nil || r.hearing.mute() || !r.listAt.IsZero() {
+		t.Errorf("stopped %v, %+v, listed again at %v", stopped, r.hearing, r.listAt)
+	}
+}
+
 // A server whose watches begin, and bring what changes, but answer nothing, or do not begin at all.
 func TestGivingUpIsRare(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -177,7 +177,15 @@ func (r *runner) list(ctx context.Context) error {
 	then, err := r.past(ctx)
 	var m *mirror
 	if err == nil {
+		first := r.lists == 0
 		m, err = r.store.list(ctx, func() {
+			if first { // the connection was made for this page, which has nothing before it to check
+				first = false
+				select {
+				case <-r.store.connected:
+				default:
+				}
+			}
 			r.answered()
 			r.report(r.err)
 		})
@@ -194,12 +202,6 @@ func (r *runner) list(ctx context.Context) error {
 		r.renewAt = time.Now() // the etcd lease may be lost too
 	}
 	r.checkAt = r.checkIn()
-	if r.lists == 1 {
-		select {
-		case <-r.store.connected: // it was made for this list, which has nothing before it to check
-		default:
-		}
-	}
 	r.resume(ctx)
 	return nil
 }

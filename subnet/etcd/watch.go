@@ -143,10 +143,14 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 		return
 	}
 	r.feed.waiting.Add(-size(resp))
-	now := time.Now()
+	now, mute := time.Now(), r.hearing.mute()
 	r.seen = now
 	if r.hearing.heard(resp, now) {
 		r.dirty = true
+	}
+	if mute && !r.hearing.mute() { // it answers after all: the next one is asked more often
+		r.feed.stop()
+		r.feed = nil
 	}
 	complete := r.session.mirror.revision
 	resp.Events = slices.DeleteFunc(resp.Events, func(e *clientv3.Event) bool { return e.Kv.ModRevision <= complete })
