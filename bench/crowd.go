@@ -72,7 +72,11 @@ func (c *crowd) run(ctx context.Context) error {
 	}
 	failed := ctx.Err()
 	cancel()
-	return errors.Join(g.Wait(), failed)
+	err := errors.Join(g.Wait(), failed)
+	if err == nil && len(c.own) != c.nodes {
+		err = fmt.Errorf("%d of them hold a pod subnet", len(c.own))
+	}
+	return err
 }
 
 // member is one of the nodes.
@@ -84,7 +88,7 @@ type member struct {
 	mu     sync.Mutex
 	held   bool
 	knew   bool
-	last   etcd.State // at the moment from which it held
+	last   etcd.State // from which it goes on as a watch
 	writes int        // until then
 }
 
@@ -97,8 +101,8 @@ func (m *member) join(ctx context.Context, c *crowd) error {
 	within, leave := context.WithCancel(ctx)
 	defer leave()
 	err = store.Run(within, etcd.Options{Self: joiner(m.index)}, func(s etcd.State) {
-		m.take(s, c.nodes)
-		if m.held && c.atOnce < c.nodes {
+		if m.take(s, c.nodes) && c.atOnce < c.nodes {
+			m.last = s
 			leave()
 		}
 	})
@@ -116,15 +120,19 @@ func (m *member) observe(call string, _ time.Duration, _ error) {
 	}
 }
 
-// take notes what a state of the store says.
-func (m *member) take(s etcd.State, nodes int) {
+// take notes what a state of the store says, and tells whether it is the first by which the node holds.
+func (m *member) take(s etcd.State, nodes int) (first bool) {
 	m.mu.Lock()
-	if s.Held && !m.held {
-		m.held, m.last = true, s
-		defer m.holds()
-	}
+	first = s.Held && !m.held
+	m.held = m.held || s.Held
 	m.mu.Unlock()
-	m.count(len(s.Set.Records), nodes)
+	if first {
+		m.holds()
+	}
+	if m.held {
+		m.count(len(s.Set.Records), nodes)
+	}
+	return first
 }
 
 func (m *member) count(known, nodes int) {
@@ -149,14 +157,22 @@ func (m *member) stay(ctx context.Context, c *crowd) (err error) {
 	if err != nil {
 		return err
 	}
-	known, from, prefix := len(m.last.Set.Records), m.last.Set.Revision+1, lab.DefaultPrefix+"/subnets/"
+	known, from, prefix := 0, m.last.Set.Revision+1, lab.DefaultPrefix+"/subnets/"
+	for _, r := range m.last.Set.Records {
+		if r.Created < from { // younger ones the watch brings
+			known++
+		}
+	}
 	m.last = etcd.State{}
 	err = watch.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: &etcdserverpb.WatchCreateRequest{
 		Key: []byte(prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)), StartRevision: from,
 	}}})
 	for err == nil {
 		var resp *etcdserverpb.WatchResponse
-		if resp, err = watch.Recv(); err != nil {
+		if resp, err = watch.Recv(); err == nil && resp.Canceled {
+			err = errors.New(resp.CancelReason)
+		}
+		if err != nil {
 			break
 		}
 		for _, e := range resp.Events {

@@ -24,8 +24,8 @@ type way struct {
 	tcp50, tcp99, udp50, udp99 series // seconds a round trip
 }
 
-// path measures two pods on two nodes beside the nodes themselves, and beside two other pods, whose nodes have the same
-// overlay and nothing of podlane's but that.
+// path measures two pods on two nodes beside two other pods, whose nodes have the same overlay and nothing of podlane's but
+// that, and beside these nodes themselves.
 func path(ctx context.Context, b bench) (s Section, err error) {
 	times, lasting := 6, 3*time.Second
 	if b.quick {
@@ -48,7 +48,7 @@ func path(ctx context.Context, b bench) (s Section, err error) {
 		return s, err
 	}
 	pods := &way{from: p[0].Place, to: p[1].Place, addr: p[1].Addrs[0], cores: on}
-	nodes := &way{from: l.Nodes[0].Place, to: l.Nodes[1].Place, addr: l.Nodes[1].Addr, cores: on}
+	nodes := &way{from: l.Nodes[2].Place, to: l.Nodes[3].Place, addr: l.Nodes[3].Addr, cores: on}
 	plain := &way{from: p[2].Place, to: p[3].Place, addr: p[3].Addrs[0], cores: on}
 	for _, n := range l.Nodes[2:] {
 		if err := leaveOverlay(ctx, n); err != nil {
@@ -174,7 +174,7 @@ func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *
 func pathSection(times int, lasting time.Duration, cores string, pods, nodes, plain *way) Section {
 	s := Section{
 		Title: "From pod to pod beside from node to node",
-		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Beside each figure is that of the nodes themselves, without an overlay, and that of two pods whose nodes have the same bridge, VXLAN device, routes, neighbours and FDB entries but no podlaned and no firewall of podlane's: what the kernel makes of an overlay by itself. "+
+		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Beside each figure is that of two other nodes themselves, by the underlay, and that of pods on these, which have the same bridge, VXLAN device, routes, neighbours and FDB entries but no podlaned and no firewall of podlane's: what the kernel makes of an overlay by itself. "+
 			"The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference to the nodes is smaller. TCP and datagrams by iperf3, requests by sockperf; CPU is the whole machine's, from the client's start to its end.", times, lasting, cores),
 	}
 	gbit := func(v float64) string { return fmt.Sprintf("%.2f Gbit/s", v/1e9) }
