@@ -36,10 +36,10 @@ var scenarios = []struct {
 }{
 	{"start", 2, start},
 	{"live", 3, live},
-	{"join", 3, join},
+	{"join", 5, join},
 	{"cni", 1, cni},
-	{"path", 4, path},
-	{"idle", 3, idle},
+	{"path", 6, path},
+	{"idle", 7, idle},
 }
 
 func main() {
