@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,11 +132,39 @@ func loadState(dir, prefix string) (s savedState, err error) {
 }
 
 func (s savedState) save(dir string) error {
-	data, err := json.Marshal(s)
+	data, err := s.marshal()
 	if err != nil {
 		return fmt.Errorf("write the saved state: %w", err)
 	}
 	return subnet.WriteFile(filepath.Join(dir, stateName), data, 0o600)
+}
+
+// marshal is the state as JSON, with a line for each lease. They are written one by one into the memory that all of them
+// need: encoding/json would take several times as much for the whole, at the very moment at which a start needs most.
+func (s savedState) marshal() ([]byte, error) {
+	leases := s.Leases
+	s.Leases = nil // which is left out
+	head, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	size := len(head)
+	for _, l := range leases {
+		size += len(l.Key) + len(l.Value) + len(`,{"key":"","value":,"lost":true}`)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	b.Write(bytes.TrimSuffix(head, []byte("}")))
+	b.WriteString(`,"leases":[`)
+	for i, l := range leases {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := json.NewEncoder(b).Encode(l); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteString("]}")
+	return b.Bytes(), nil
 }
 
 // previous is the pod subnets this node held last: those of the node file, else those of the saved state. The node file

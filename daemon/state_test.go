@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,6 +51,34 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 	}
 	if s, err := loadState(dir, "/p"); err == nil || !strings.Contains(err.Error(), path) || s.Own != "" {
 		t.Errorf("half a file: %+v, %v", s, err)
+	}
+}
+
+// The leases are written one by one, and read back as they were: none of them, one, and many, of both families too.
+func TestSavedLeasesSurviveTheDisk(t *testing.T) {
+	for _, count := range []int{0, 1, 3} {
+		dir, want := t.TempDir(), savedState{Saved: etcd.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`)}, Prefix: "/p"}
+		for i := range count {
+			want.Leases = append(want.Leases, etcd.SavedLease{
+				Key: fmt.Sprintf("10.5.%d.0-24&fd00:5:0:%d::-64", i, i), Value: []byte(`{"PublicIP":"198.18.0.1","Note":"a<b"}`), Lost: i == 1,
+			})
+		}
+		if err := want.save(dir); err != nil {
+			t.Fatal(err)
+		}
+		got, err := loadState(dir, "/p")
+		if err != nil || len(got.Leases) != count {
+			t.Fatalf("%d leases: read back %+v, %v", count, got, err)
+		}
+		for i, l := range got.Leases {
+			var value, was map[string]string
+			if err := errors.Join(json.Unmarshal(l.Value, &value), json.Unmarshal(want.Leases[i].Value, &was)); err != nil {
+				t.Fatal(err)
+			}
+			if l.Key != want.Leases[i].Key || l.Lost != want.Leases[i].Lost || !maps.Equal(value, was) {
+				t.Errorf("lease %d of %d: read back %s: %s, lost %v", i, count, l.Key, l.Value, l.Lost)
+			}
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ type Saved struct {
 	Revision int64           `json:"revision"` // the highest seen: a lower one means that etcd has lost data
 	Own      string          `json:"own"`      // the last part of the own lease's key
 	Expiry   time.Time       `json:"expiry"`   // of the own lease; zero: a reservation
-	Leases   []SavedLease    `json:"leases"`   // the whole set, the own lease included
+	Leases   []SavedLease    `json:"leases,omitempty"` // the whole set, the own lease included
 }
 
 // SavedLease is a lease as it stood in etcd.
