@@ -32,7 +32,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 		peers int
 		cpu   float64 // part of a core
 		rss   float64 // bytes; 0: nothing is promised
-	}{{3, 0.0005, 25 << 20}, {5000, 0.005, 0}} {
+	}{{3, 0.0005, 25e6}, {5000, 0.005, 0}} {
 		r, err := w.rest(ctx, b, m.peers, lasting)
 		if err != nil {
 			return s, fmt.Errorf("%d peers: %w", m.peers, err)
@@ -40,7 +40,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 		what := thousands(m.peers) + " peers: "
 		memory := Row{What: what + "memory", Figure: r.rss.text(mib) + ", of which the program's file " + r.file.text(mib)}
 		if m.rss > 0 {
-			memory = within(memory, r.rss.median(), m.rss, "under "+mib(m.rss))
+			memory = within(memory, r.rss.median(), m.rss, fmt.Sprintf("under %g MB, %s", m.rss/1e6, mib(m.rss)))
 		}
 		s.Rows = append(s.Rows,
 			within(Row{What: what + "CPU, part of a core", Figure: r.cpu.text(percent)}, r.cpu.median(), m.cpu, fmt.Sprintf("under %g %%", m.cpu*100)),
@@ -61,7 +61,7 @@ type rested struct {
 }
 
 func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Duration) (r rested, err error) {
-	if err := w.grow(ctx, peers); err != nil {
+	if err := w.have(ctx, peers); err != nil {
 		return r, err
 	}
 	n := w.Nodes[0]

@@ -94,7 +94,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := w.grow(ctx, m.many); err != nil {
+	if err := w.have(ctx, m.many); err != nil {
 		return s, err
 	}
 	n := w.Nodes[0]
@@ -102,7 +102,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	if err != nil {
 		return s, err
 	}
-	if err := w.grow(ctx, m.peers); err != nil {
+	if err := w.have(ctx, m.peers); err != nil {
 		return s, err
 	}
 	d, err := startDaemon(ctx, n)

@@ -21,9 +21,9 @@ type starts struct {
 
 // start measures a node's first start beside so many nodes.
 func start(ctx context.Context, b bench) (s Section, err error) {
-	sizes := []int{100, 1000, 5000, 10_000, 20_000}
+	sizes, g := []int{100, 1000, 5000, 10_000, 20_000}, growth{from: 5000, to: 20_000, times: 7}
 	if b.quick {
-		sizes = []int{100, 300}
+		sizes, g = []int{100, 300}, growth{from: 100, to: 300, times: 2}
 	}
 	w, beside, end, err := makeBoth(ctx, b)
 	if err != nil {
@@ -38,12 +38,50 @@ func start(ctx context.Context, b bench) (s Section, err error) {
 		}
 		all = append(all, m)
 	}
-	return startSection(all), nil
+	if err := w.measureGrowth(ctx, &g); err != nil {
+		return s, fmt.Errorf("growth: %w", err)
+	}
+	return startSection(all, g), nil
+}
+
+// growth is how long starts take beside the one number of peers and beside the other, in turn: what disturbs the machine for
+// a while would make one of two measurements that are minutes apart the slower.
+type growth struct {
+	from, to, times int
+	short, long     series // seconds
+}
+
+func (w *world) measureGrowth(ctx context.Context, g *growth) error {
+	start := func(peers int, into *series) error {
+		if err := errors.Join(w.have(ctx, peers), w.forget(ctx, w.Nodes[0])); err != nil {
+			return err
+		}
+		d, err := startDaemon(ctx, w.Nodes[0])
+		if err != nil {
+			return err
+		}
+		into.addTime(d.ready)
+		return d.kill()
+	}
+	return rounds(g.times,
+		func() error { return start(g.from, &g.short) },
+		func() error { return start(g.to, &g.long) },
+	)
+}
+
+// row is the growth beside that of a straight line through nothing.
+func (g growth) row() Row {
+	times := float64(g.to) / float64(g.from)
+	slope := ratio(g.long, g.short) / times
+	return within(Row{
+		What:   fmt.Sprintf("%s peers, exec until verified, beside %g times %s", thousands(g.to), times, thousands(g.from)),
+		Figure: g.long.text(seconds), Against: fmt.Sprintf("%g times %s", times, g.short.text(seconds)), Ratio: slope,
+	}, slope, 1.3, "at most 1.3")
 }
 
 func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers int) (m starts, err error) {
 	m.peers = peers
-	if err := w.grow(ctx, peers); err != nil {
+	if err := w.have(ctx, peers); err != nil {
 		return m, err
 	}
 	n := w.Nodes[0]

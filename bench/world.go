@@ -87,9 +87,13 @@ func (w *world) commit(ctx context.Context, ops []clientv3.Op) error {
 	return nil
 }
 
-// grow makes it so many further nodes.
-func (w *world) grow(ctx context.Context, peers int) error {
-	err := w.put(ctx, w.peers, peers, 0)
+// have makes it so many further nodes.
+func (w *world) have(ctx context.Context, peers int) (err error) {
+	if peers < w.peers {
+		err = w.remove(ctx, peers, w.peers)
+	} else {
+		err = w.put(ctx, w.peers, peers, 0)
+	}
 	w.peers = peers
 	return err
 }
