@@ -215,7 +215,8 @@ func commandRows(command string, plugins []*plugin) (rows []Row) {
 		own = within(own, share.median(), 2.5e-3, "under 2.5 ms")
 		beside = within(beside, beside.Ratio, 0.30, "under 0.30")
 	}
-	return append(rows, own, beside)
+	scale := Row{What: command + ": the same beside exec of an empty Go program", Figure: p50(share), Against: "exec of an empty Go program " + p50(empty), Ratio: ratio(share, empty)}
+	return append(rows, own, beside, scale)
 }
 
 func p50(s series) string { return seconds(s.median()) + ", p99 " + seconds(s.quantile(0.99)) }
