@@ -42,7 +42,7 @@ lint: bin/golangci-lint ## check the code and the scripts
 	@sh lab/deps.sh shellcheck vagrant
 	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
 	shellcheck .ci/run $$(git ls-files '*.sh') && vagrant validate --ignore-provider
-bench: build deps ## measure beside the kernel and the standard tools (root, 17 minutes), into bench/RESULTS.md; ONLY=start,join measures these
+bench: build deps ## measure beside the kernel and the standard tools (root, 24 minutes), into bench/RESULTS.md; ONLY=start,join measures these
 	@sh lab/deps.sh strace sockperf
 	bin/bench --out bench $(if $(ONLY),--only $(ONLY))
 benchmarks: ## run the Go benchmarks, for benchstat: COUNT=10 times

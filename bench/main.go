@@ -34,7 +34,7 @@ var scenarios = []struct {
 	minutes int
 	run     func(context.Context, bench) (Section, error)
 }{
-	{"start", 2, start},
+	{"start", 3, start},
 	{"live", 3, live},
 	{"join", 5, join},
 	{"cni", 1, cni},
