@@ -62,9 +62,9 @@ type State struct {
 // Saved is what a node keeps over restarts, as plain values that can be written as JSON.
 type Saved struct {
 	Config   json.RawMessage `json:"config"`
-	Revision int64           `json:"revision"` // the highest seen: a lower one means that etcd has lost data
-	Own      string          `json:"own"`      // the last part of the own lease's key
-	Expiry   time.Time       `json:"expiry"`   // of the own lease; zero: a reservation
+	Revision int64           `json:"revision"`         // the highest seen: a lower one means that etcd has lost data
+	Own      string          `json:"own"`              // the last part of the own lease's key
+	Expiry   time.Time       `json:"expiry"`           // of the own lease; zero: a reservation
 	Leases   []SavedLease    `json:"leases,omitempty"` // the whole set, the own lease included
 }
 
