@@ -19,8 +19,7 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 		if err := r.list(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.feed.stop()
-		r.feed = nil
+		r.unfollow()
 	}
 	check := func(doubts int, relist bool) {
 		t.Helper()

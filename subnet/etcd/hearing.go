@@ -99,6 +99,12 @@ func (r *runner) follow(ctx context.Context) {
 	}
 }
 
+// unfollow ends the watch, where there is one.
+func (r *runner) unfollow() {
+	r.feed.stop()
+	r.feed = nil
+}
+
 // listen gives up connections over which the watch says nothing any more. New ones end at members that answer: one that
 // has stopped lets itself be connected to by its kernel, but not by gRPC.
 func (r *runner) listen() {
@@ -115,8 +121,8 @@ func (r *runner) listen() {
 
 // hangUp ends all connections. The next calls and the next watch are made over new ones.
 func (r *runner) hangUp() {
-	r.feed.stop()
-	r.feed, r.client = nil, nil
+	r.unfollow()
+	r.client = nil
 	_ = r.store.Close() // an error of what is dropped anyway
 	if r.session.mirror != nil {
 		r.checkAt = time.Now()

@@ -172,8 +172,7 @@ func (r *runner) relist() {
 
 func (r *runner) list(ctx context.Context) error {
 	r.listed = time.Now()
-	r.feed.stop()
-	r.feed = nil
+	r.unfollow()
 	then, err := r.past(ctx)
 	var m *mirror
 	if err == nil {

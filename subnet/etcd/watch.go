@@ -136,8 +136,7 @@ func (r *runner) drain() {
 // or for any other reason, is a reason to list again.
 func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	if !more || resp.Err() != nil {
-		r.feed.stop()
-		r.feed = nil
+		r.unfollow()
 		r.hearing.good, r.dirty = false, true
 		r.relist()
 		return
@@ -149,8 +148,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 		r.dirty = true
 	}
 	if mute && !r.hearing.mute() { // it answers after all: the next one is asked more often
-		r.feed.stop()
-		r.feed = nil
+		r.unfollow()
 	}
 	complete := r.session.mirror.revision
 	resp.Events = slices.DeleteFunc(resp.Events, func(e *clientv3.Event) bool { return e.Kv.ModRevision <= complete })
