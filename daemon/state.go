@@ -155,11 +155,12 @@ func (s savedState) marshal() ([]byte, error) {
 	b := bytes.NewBuffer(make([]byte, 0, size))
 	b.Write(bytes.TrimSuffix(head, []byte("}")))
 	b.WriteString(`,"leases":[`)
+	encoder := json.NewEncoder(b)
 	for i, l := range leases {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if err := json.NewEncoder(b).Encode(l); err != nil {
+		if err := encoder.Encode(l); err != nil {
 			return nil, err
 		}
 	}
