@@ -65,16 +65,23 @@ func (b bare) removeDevice() error { return b.run("ip link del " + device) }
 // cost is what something took.
 type cost struct{ took, cpu time.Duration }
 
-// raw makes edits one after the other on a tunnel without entries, as the kernel itself takes them, as many requests a
-// sendmsg as fit. All is done in the system calls of one thread, whose CPU time this is.
-func (b bare) raw(edits ...edit) (costs []cost, err error) {
+// raw makes edits as the kernel itself takes them, as many requests a sendmsg as fit. All is done in the system calls of one
+// thread, whose CPU time this is.
+func (b bare) raw(edits ...edit) ([]cost, error) {
+	return b.each(edits, func(index int, e edit) (c cost, err error) {
+		batch, err := e.batch(index)
+		if err != nil {
+			return c, err
+		}
+		return onThread(func() error { return send(batch) })
+	})
+}
+
+// each makes edits by do, one after the other on one tunnel that has no entries before, whose index do is given.
+func (b bare) each(edits []edit, do func(index int, e edit) (cost, error)) (costs []cost, err error) {
 	err = b.withTunnel(func(index int) error {
 		for _, e := range edits {
-			batch, err := e.batch(index)
-			if err != nil {
-				return err
-			}
-			c, err := onThread(func() error { return send(batch) })
+			c, err := do(index, e)
 			if err != nil {
 				return err
 			}
@@ -127,33 +134,25 @@ func onThread(what func() error) (c cost, err error) {
 	return c, err
 }
 
-// byTools makes edits one after the other on a tunnel without entries, by ip -batch and bridge -batch.
-func (b bare) byTools(edits ...edit) (costs []cost, err error) {
+// byTools makes edits by ip -batch and bridge -batch.
+func (b bare) byTools(edits ...edit) ([]cost, error) {
 	dir, err := os.MkdirTemp("/run", "bench") // the sandbox's own
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	err = b.withTunnel(func(int) error {
-		for _, e := range edits {
-			var sum cost
-			err := e.eachScript(func(tool, script string) error {
-				file := filepath.Join(dir, tool)
-				if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-					return err
-				}
-				c, err := b.process(tool, "-batch", file)
-				sum.took, sum.cpu = sum.took+c.took, sum.cpu+c.cpu
-				return err
-			})
-			if err != nil {
+	return b.each(edits, func(_ int, e edit) (sum cost, err error) {
+		err = e.eachScript(func(tool, script string) error {
+			file := filepath.Join(dir, tool)
+			if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 				return err
 			}
-			costs = append(costs, sum)
-		}
-		return nil
+			c, err := b.process(tool, "-batch", file)
+			sum.took, sum.cpu = sum.took+c.took, sum.cpu+c.cpu
+			return err
+		})
+		return sum, err
 	})
-	return costs, err
 }
 
 // eachScript hands over the scripts of ip -batch and of bridge -batch, one after the other, that have something to do.

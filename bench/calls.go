@@ -65,15 +65,12 @@ func countNetlink(text string) int { return len(netlinkCall.FindAllString(text, 
 
 // countCalls starts podlaned under strace, and tells its system calls on netlink sockets and its lines of log.
 func (w *world) countCalls(ctx context.Context, n *lab.Node) (calls, lines int, err error) {
-	if err := w.forget(ctx, n); err != nil {
-		return 0, 0, err
-	}
 	t, err := newTrace()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer t.remove()
-	d, err := startDaemon(ctx, n, t.command("-I2", "--seccomp-bpf")...)
+	d, err := w.startAnew(ctx, n, t.command("-I2", "--seccomp-bpf")...)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -46,6 +46,14 @@ func startDaemon(ctx context.Context, n *lab.Node, before ...string) (*daemon, e
 	return d, nil
 }
 
+// startAnew starts podlaned as startDaemon does, on a node that it was never on.
+func (w *world) startAnew(ctx context.Context, n *lab.Node, before ...string) (*daemon, error) {
+	if err := w.forget(ctx, n); err != nil {
+		return nil, err
+	}
+	return startDaemon(ctx, n, before...)
+}
+
 // kill ends it at once.
 func (d *daemon) kill() error { return d.stop(os.Kill) }
 

@@ -53,10 +53,10 @@ type growth struct {
 
 func (w *world) measureGrowth(ctx context.Context, g *growth) error {
 	start := func(peers int, into *series) error {
-		if err := errors.Join(w.have(ctx, peers), w.forget(ctx, w.Nodes[0])); err != nil {
+		if err := w.have(ctx, peers); err != nil {
 			return err
 		}
-		d, err := startDaemon(ctx, w.Nodes[0])
+		d, err := w.startAnew(ctx, w.Nodes[0])
 		if err != nil {
 			return err
 		}
@@ -120,12 +120,17 @@ func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries
 	}
 	self := peerLease(0xfe00, 0)
 	self.IPv4.PublicIP = underlayAddr.Addr()
+	writeAll := func(do func(...edit) ([]cost, error), took, cpu *series) error {
+		c, err := do(edit{entries: e})
+		if err == nil {
+			took.addTime(c[0].took)
+			cpu.addTime(c[0].cpu)
+		}
+		return err
+	}
 	return rounds(times,
 		func() error {
-			if err := w.forget(ctx, n); err != nil {
-				return err
-			}
-			d, err := startDaemon(ctx, n)
+			d, err := w.startAnew(ctx, n)
 			if err != nil {
 				return err
 			}
@@ -136,21 +141,7 @@ func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries
 			return err
 		},
 		func() error { took, err := beside.apply(ctx, self, leases); m.apply.addTime(took); return err },
-		func() error {
-			c, err := beside.raw(edit{entries: e})
-			if err == nil {
-				m.raw.addTime(c[0].took)
-				m.rawCPU.addTime(c[0].cpu)
-			}
-			return err
-		},
-		func() error {
-			c, err := beside.byTools(edit{entries: e})
-			if err == nil {
-				m.tools.addTime(c[0].took)
-				m.toolsCPU.addTime(c[0].cpu)
-			}
-			return err
-		},
+		func() error { return writeAll(beside.raw, &m.raw, &m.rawCPU) },
+		func() error { return writeAll(beside.byTools, &m.tools, &m.toolsCPU) },
 	)
 }
