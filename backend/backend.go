@@ -29,10 +29,13 @@ type Report struct {
 	Failed  []Failure     // what could not be written
 	Skipped []subnet.Skip // peers that are not programmed, and why
 	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words
-	Notes   []string      // what others have in the kernel that harms traffic though all of ours stands; at most MaxNotes
+	// Problems are sentences about what other programs have in the kernel that stops traffic, each with the command that
+	// fixes it. At most MaxNotes.
+	Problems []string
+	Notes    []string // what others have in the kernel that harms traffic though all of ours stands; at most MaxNotes
 }
 
-// MaxNotes bounds a Report's Notes; where there are more, the last one says how many.
+// MaxNotes bounds a Report's Notes, and its Problems. If there are more, the last one says how many.
 const MaxNotes = 10
 
 // Op is one write to the kernel.

@@ -68,6 +68,7 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	if good {
 		l.unfit.take(report.Skipped, len(report.Skipped))
 		l.odd, l.oddities = oddPeers(report), report.Notes
+		l.troubles.setAll("kernel", report.Problems)
 	}
 	var refused error
 	if l.refused = len(report.Failed) > 0; l.refused {
