@@ -42,7 +42,7 @@ func (b *board) get() status {
 	b.mu.Unlock()
 	now := time.Now()
 	s.Checks = s.judge(now)
-	s.Ready = !slices.ContainsFunc(s.Checks, func(c check) bool { return !c.OK })
+	s.Ready = allHold(s.Checks)
 	return s.onWall(now)
 }
 

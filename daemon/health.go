@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -43,14 +44,38 @@ func (s status) judge(now time.Time) []check {
 	return checks
 }
 
+// judgeAttach returns the checks of /readyz/attach: whether this node can attach pods. They hold for as long as the node's
+// lease is valid, whether etcd holds it or the saved state has it. Neither the store nor a peer makes one of them false.
+func (s status) judgeAttach(now time.Time) []check {
+	held := func(name string, fault string) check { return check{name, fault == "", fault} }
+	return []check{
+		held("lease", s.Lease.invalid(now)),
+		held("kernel", s.kernelFault(now)),
+		held("node-file", s.nodeFileFault()),
+		held("conflict", s.Lease.Conflict),
+	}
+}
+
+// allHold reports whether every check holds.
+func allHold(checks []check) bool {
+	return !slices.ContainsFunc(checks, func(c check) bool { return !c.OK })
+}
+
+// fault returns why the lease is not held in etcd, or nothing.
 func (l leaseStatus) fault(now time.Time) string {
+	if invalid := l.invalid(now); invalid != "" || l.Held {
+		return invalid
+	}
+	return join(l.Subnet) + " is missing from etcd; restoring it"
+}
+
+// invalid returns why the node has no pod subnet to use, or nothing. A lease that only the saved state has is valid.
+func (l leaseStatus) invalid(now time.Time) string {
 	switch {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Expiry.IsZero() && !now.Before(l.Expiry):
 		return fmt.Sprintf("%s ran out %s: the pods go on, until another node takes the pod subnet", join(l.Subnet), ago(l.Expiry, now))
-	case !l.Held:
-		return join(l.Subnet) + " does not stand in etcd just now; it is put back"
 	}
 	return ""
 }
@@ -86,21 +111,21 @@ func (s status) nodeFileFault() string {
 	return "not written yet"
 }
 
-// answerReady answers /readyz: 200 where every check holds, 503 with the list of them where one does not. With ?verbose
-// the list always comes.
-func answerReady(s status, w http.ResponseWriter, r *http.Request) {
-	verbose := r.URL.Query().Has("verbose") || !s.Ready
+// answerChecks answers /readyz and /readyz/attach: 200 if every check holds, 503 with the list of checks if one does not.
+// With ?verbose the list always comes.
+func answerChecks(checks []check, w http.ResponseWriter, r *http.Request) {
+	ready := allHold(checks)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if !s.Ready {
+	if !ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	if verbose {
-		for _, c := range s.Checks {
+	if !ready || r.URL.Query().Has("verbose") {
+		for _, c := range checks {
 			mark := map[bool]string{true: "+", false: "-"}[c.OK]
 			fmt.Fprintf(w, "[%s] %s: %s\n", mark, c.Name, cmp.Or(c.Detail, "ok"))
 		}
 	}
-	_, _ = io.WriteString(w, map[bool]string{true: "ready\n", false: "not ready\n"}[s.Ready])
+	_, _ = io.WriteString(w, map[bool]string{true: "ready\n", false: "not ready\n"}[ready])
 }
 
 // answerHealth answers /healthz: 200 where the loop turns, 503 where it hangs.

@@ -16,7 +16,7 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 	}{
 		{"the underlay cannot carry the overlay", "underlay", "no address", func(s *status) { s.Underlay.Trouble = "no address" }},
 		{"no lease yet", "lease", "none yet", func(s *status) { s.Lease.Subnet = nil }},
-		{"the own key is gone", "lease", "does not stand in etcd", func(s *status) { s.Lease.Held = false }},
+		{"the own key is gone", "lease", "is missing from etcd; restoring it", func(s *status) { s.Lease.Held = false }},
 		{"the lease ran out", "lease", "ran out 1s ago", func(s *status) { s.Lease.Expiry = noon.Add(-time.Second) }},
 		{"etcd is away", "etcd", "no answer", func(s *status) { s.Etcd.Trouble = "no answer" }},
 		{"etcd never answered", "etcd", "not answered yet", func(s *status) { s.Etcd.Seen = time.Time{} }},
@@ -43,6 +43,31 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 	}
 }
 
+// Pods are attached while the store is away or refuses writes: only what the node itself lacks stops them.
+func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
+	for name, c := range map[string]struct {
+		failing []string
+		spoil   func(*status)
+	}{
+		"all is well":               {nil, func(*status) {}},
+		"the underlay has no route": {nil, func(s *status) { s.Underlay.Trouble = "no address" }},
+		"etcd is away":              {nil, func(s *status) { s.Etcd.Trouble, s.Etcd.Seen = "no answer", time.Time{} }},
+		"the lease is a saved one":  {nil, func(s *status) { s.Lease.Held = false }},
+		"the lease has run out":     {[]string{"lease"}, func(s *status) { s.Lease.Expiry = noon.Add(-time.Second) }},
+		"no lease yet":              {[]string{"lease"}, func(s *status) { s.Lease.Subnet = nil }},
+		"a pass fails":              {[]string{"kernel"}, func(s *status) { s.Trouble = "overlay: no such device" }},
+		"no node file":              {[]string{"node-file"}, func(s *status) { s.NodeFile = false }},
+		"conflict":                  {[]string{"conflict"}, func(s *status) { s.Lease.Conflict = "n7 has it" }},
+	} {
+		s := wellStatus()
+		c.spoil(&s)
+		s.Checks = s.judgeAttach(noon)
+		if !slices.Equal(failing(s), c.failing) {
+			t.Errorf("%s: %q fail, want %q", name, failing(s), c.failing)
+		}
+	}
+}
+
 func TestReservationNeverRunsOut(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Expiry = time.Time{}
@@ -52,8 +77,9 @@ func TestReservationNeverRunsOut(t *testing.T) {
 }
 
 func TestAnswersOfReadyz(t *testing.T) {
-	well, bad := freshStatus(), freshStatus()
+	well, bad, away := freshStatus(), freshStatus(), freshStatus()
 	bad.NodeFile = false
+	away.Etcd.Trouble = "no answer"
 	for _, c := range []struct {
 		status status
 		path   string
@@ -63,6 +89,9 @@ func TestAnswersOfReadyz(t *testing.T) {
 		{well, "/readyz", 200, "ready\n"},
 		{well, "/readyz?verbose", 200, "[+] underlay: ok\n[+] lease: ok\n[+] etcd: ok\n[+] kernel: ok\n[+] node-file: ok\n[+] conflict: ok\nready\n"},
 		{bad, "/readyz", 503, "[+] underlay: ok\n[+] lease: ok\n[+] etcd: ok\n[+] kernel: ok\n[-] node-file: not written yet\n[+] conflict: ok\nnot ready\n"},
+		{away, "/readyz/attach", 200, "ready\n"},
+		{away, "/readyz/attach?verbose", 200, "[+] lease: ok\n[+] kernel: ok\n[+] node-file: ok\n[+] conflict: ok\nready\n"},
+		{bad, "/readyz/attach", 503, "[+] lease: ok\n[+] kernel: ok\n[-] node-file: not written yet\n[+] conflict: ok\nnot ready\n"},
 	} {
 		b := &board{}
 		b.set(c.status)

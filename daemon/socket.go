@@ -21,11 +21,14 @@ const (
 	listenEvery = 5 * time.Second
 )
 
-// handler answers GET /status, /metrics, /healthz and /readyz.
+// handler answers GET /status, /metrics, /healthz, /readyz and /readyz/attach.
 func handler(b *board, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(b.get(), w, r) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerChecks(b.get().Checks, w, r) })
+	mux.HandleFunc("GET /readyz/attach", func(w http.ResponseWriter, r *http.Request) {
+		answerChecks(b.get().judgeAttach(time.Now()), w, r)
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.idle(), w) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
