@@ -1,0 +1,61 @@
+// Program podlane-gate is podlane's chained CNI plugin (spec 1.1.0 and back to 0.3.0), the last of the configuration list.
+// It does on a node what has to happen after the pod's interface is complete: at ADD it announces the pod's addresses from
+// inside the pod. The other commands have nothing to do, so they need neither podlaned, a result nor a network namespace.
+//
+//	runtime --> podlane-cni (becomes bridge) --result--> portmap --result--> podlane-gate --the same result--> runtime
+//
+// Its only keys are those of every plugin:
+//
+//	{"type": "podlane-gate"}
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	cni "github.com/containernetworking/cni/pkg/version"
+)
+
+// version is the release; the linker sets it (-X main.version=).
+var version = "unknown"
+
+func main() { os.Exit(run()) }
+
+// run answers one call of the runtime and returns the exit code.
+func run() int {
+	commands := skel.CNIFuncs{Add: add, Check: nothing, Del: nothing, GC: nothing, Status: nothing}
+	err := skel.PluginMainFuncsWithError(commands, cni.VersionsStartingFrom("0.3.0"), "podlane-gate "+version)
+	if err == nil {
+		return 0
+	}
+	if err := err.Print(); err != nil {
+		fmt.Fprintln(os.Stderr, "podlane-gate: print error:", err)
+	}
+	return 1
+}
+
+// nothing is a command that this plugin has no part in.
+func nothing(*skel.CmdArgs) error { return nil }
+
+// add announces the pod's addresses and returns the result of the plugins before it.
+//
+// A failed announcement is a warning on standard error, which the runtime logs: the pod works, and a node or pod that has
+// the neighbour entry of an earlier pod corrects it by itself within a minute. A call that is not about a pod is an error.
+func add(args *skel.CmdArgs) error {
+	result, version, err := previous(args.StdinData)
+	if err != nil {
+		return err
+	}
+	names, err := podInterfaces(result, args.IfName)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		if err := inside(args.Netns, func() { announceAll(names, args.ContainerID) }); err != nil {
+			return err
+		}
+	}
+	return types.PrintResult(result, version)
+}
