@@ -48,6 +48,8 @@ type loop struct {
 	repaired  int
 	oddities  []string // in the kernel, which draw traffic away
 
+	gateMissing string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
+
 	saved   savedState // as read at the start
 	saveAt  time.Time  // when it may be written again
 	unsaved bool       // the state has changed since
@@ -172,7 +174,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.saveIn()} {
+	for _, sooner := range []time.Duration{l.retry, again, l.saveIn(), l.expiresIn()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}

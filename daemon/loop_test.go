@@ -236,6 +236,85 @@ func TestAnnouncement(t *testing.T) {
 	}
 }
 
+// The CNI configuration list follows what is installed, and a note says so while podlane-gate is not.
+func TestPodlaneGateIsInstalledLater(t *testing.T) {
+	l, _ := bench(t)
+	folder := t.TempDir()
+	l.config.cniConf, l.config.cniBin = filepath.Join(t.TempDir(), "10-podlane.conflist"), list{folder}
+	l.take(peerState(t, l))
+	l.backend = still{}
+	expect := func(named bool) {
+		t.Helper()
+		l.announce()
+		l.publish()
+		data, err := os.ReadFile(l.config.cniConf)
+		if err != nil || strings.Contains(string(data), gatePlugin) != named {
+			t.Errorf("podlane-gate in the list, want %v: %s, %v", named, data, err)
+		}
+		s := l.board.get()
+		if noted := strings.Contains(strings.Join(s.Notes, "\n"), "does not name podlane-gate"); noted == named || len(s.Problems) > 0 {
+			t.Errorf("podlane-gate in the list: %v; notes %q, problems %q", named, s.Notes, s.Problems)
+		}
+	}
+	install := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(false)
+	install(shimPlugin)
+	expect(false)
+	install(gatePlugin)
+	expect(true)
+	if err := os.Remove(filepath.Join(folder, gatePlugin)); err != nil {
+		t.Fatal(err)
+	}
+	expect(false)
+}
+
+// The node file refuses new pods for the reasons of /readyz/attach, with a text that stays the same while it lasts.
+func TestWhyNoPodMayBeAttached(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		change func(l *loop)
+		want   string
+	}{
+		"nothing":       {func(*loop) {}, ""},
+		"valid lease":   {func(l *loop) { l.state.Expiry = now.Add(time.Second) }, ""},
+		"etcd is away":  {func(l *loop) { l.state.Held = false; l.troubles.set("etcd", "no answer") }, ""},
+		"conflict":      {func(l *loop) { l.state.Conflict = "n7 has it too" }, "n7 has it too"},
+		"lease ran out": {func(l *loop) { l.state.Expiry = now }, "the lease of 10.5.34.0/24 ran out at 2026-11-30 12:00:00 UTC: another node may take the pod subnet"},
+		"kernel":        {func(l *loop) { l.troubles.set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
+	} {
+		l, _ := bench(t)
+		l.take(peerState(t, l))
+		c.change(l)
+		l.publish()
+		s := l.board.get()
+		s.Verified, s.NodeFile = now, true
+		if got := l.notReady(now); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		} else if attach := allHold(s.judgeAttach(now)); attach != (got == "") {
+			t.Errorf("%s: /readyz/attach holds: %v, node file: %q", name, attach, got)
+		}
+	}
+}
+
+func TestPassWhenTheLeaseRunsOut(t *testing.T) {
+	l, _ := bench(t)
+	for left, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, time.Millisecond: minPass, -time.Second: 0} {
+		l.state.Expiry = time.Now().Add(left)
+		if got := l.expiresIn(); (got - want).Abs() > time.Second {
+			t.Errorf("%v left: pass in %v, want %v", left, got, want)
+		}
+	}
+	l.state.Expiry = time.Time{}
+	if got := l.expiresIn(); got != 0 {
+		t.Errorf("a reservation: pass in %v", got)
+	}
+}
+
 func TestStateIsSavedNotTooOften(t *testing.T) {
 	l, _ := bench(t)
 	path := filepath.Join(l.config.stateDir, stateName)

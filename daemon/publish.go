@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -29,7 +28,7 @@ func (l *loop) publish() {
 		},
 		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
 		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
-		Trouble: cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall")),
+		Trouble: l.kernelTrouble(),
 		Repairs: slices.Clone(l.repairs), Repaired: l.repaired,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
@@ -46,6 +45,9 @@ func (l *loop) publish() {
 		s.BridgeNetfilter = new(l.troubles.get(bridgeNetfilter))
 	}
 	s.Peers = l.peerStates()
+	if l.gateMissing != "" {
+		s.Notes = append(s.Notes, l.gateMissing)
+	}
 	if n := l.state.Retained; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))
 	}

@@ -3,7 +3,8 @@ package cni
 
 import _ "embed" // for the list
 
-// Conflist is the default CNI configuration list: podlane-cni, then portmap for the runtimes that ask for host ports.
+// Conflist is the default CNI configuration list: podlane-cni, then portmap for the runtimes
+// that ask for host ports, then podlane-gate.
 //
 //go:embed 10-podlane.conflist
 var Conflist []byte
