@@ -7,9 +7,10 @@ BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
-build: bin/cni/bridge ## build podlaned, podlane-cni, the lab and the standard CNI plugins into bin/
+build: bin/cni/bridge ## build podlaned, podlane-cni, podlane-gate, the lab and the standard CNI plugins into bin/
 	$(BUILD) -o bin/podlaned ./daemon
 	$(BUILD) -o bin/podlane-cni ./cni-shim
+	$(BUILD) -o bin/podlane-gate ./gate
 	$(BUILD) -o bin/podlane-kube ./kube
 	$(BUILD) -o bin/lab ./lab/cmd
 	$(BUILD) -o bin/bench ./bench

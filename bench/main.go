@@ -23,7 +23,7 @@ import (
 
 // bench is what the measurements share.
 type bench struct {
-	bin   string // the folder with podlaned, podlane-cni, lab and cni/
+	bin   string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
 	quick bool   // fewer rounds and smaller numbers: whether it runs, not what is true
 	keep  string // a folder for profiles of podlaned; empty: none are made
 }
@@ -60,7 +60,7 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 		return b, nil, "", err
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, lab and cni/")
+	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, podlane-gate, lab and cni/")
 	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: shows that it runs")
 	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
 	f.StringVar(&b.keep, "profiles", "", "`FOLDER` for profiles of podlaned, made after each measurement of idle and live")

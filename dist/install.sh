@@ -11,6 +11,7 @@ cni=${CNI_BIN:-/opt/cni/bin}
 files="
 podlaned /usr/local/sbin/podlaned 755
 podlane-cni $cni/podlane-cni 755
+podlane-gate $cni/podlane-gate 755
 systemd/podlaned.service /etc/systemd/system/podlaned.service 644
 systemd/modules-load.conf /etc/modules-load.d/podlane.conf 644
 systemd/tmpfiles.conf /etc/tmpfiles.d/podlane.conf 644

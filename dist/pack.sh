@@ -1,6 +1,6 @@
 #!/bin/sh
-# pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned and podlane-cni for each architecture (amd64 and arm64) and packs
-# them, with what goes along, into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian and an RPM package,
+# pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned, podlane-cni and podlane-gate for each architecture (amd64 and
+# arm64) and packs them, with what goes along, into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian and an RPM package,
 # beside their checksums. It needs bin/nfpm.
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ mkdir -p "$out"
 for ARCH; do
 	name=podlane-$version-linux-$ARCH
 	mkdir "$out/$name"
-	for program in daemon:podlaned cni-shim:podlane-cni; do
+	for program in daemon:podlaned cni-shim:podlane-cni gate:podlane-gate; do
 		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH go build -trimpath \
 			-ldflags "-s -w -X main.version=$version" -o "$out/$name/${program#*:}" "./${program%%:*}"
 	done

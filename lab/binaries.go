@@ -10,7 +10,7 @@ import (
 // CheckTools says what is missing: binaries of podlane in the folder bin, or programs that the lab runs.
 func CheckTools(bin string) error {
 	var missing []string
-	for _, name := range []string{"podlaned", "podlane-cni", "lab", "cni/bridge", "cni/host-local", "cni/portmap"} {
+	for _, name := range []string{"podlaned", "podlane-cni", "podlane-gate", "lab", "cni/bridge", "cni/host-local", "cni/portmap"} {
 		if !executable(filepath.Join(bin, name)) {
 			missing = append(missing, name)
 		}

@@ -40,7 +40,7 @@ const DefaultPrefix = "/podlane/network"
 // Options is what a lab is made of. The zero value, with Bin set, is a lab of three nodes.
 type Options struct {
 	Nodes       int    // how many, at most 1,000; 0: 3
-	Bin         string // the folder with podlaned, podlane-cni, lab and cni/
+	Bin         string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
 	Config      string // the network configuration as JSON; empty: DefaultConfig
 	EtcdMembers int    // 1 to 9; 0: 1
 	MTU         int    // of the underlay, in bytes; 0: 1500

@@ -60,6 +60,7 @@ func (l *Lab) nodeEnv(i int, name string) []string {
 		"PODLANE_NODE_ID=lab-" + name,
 		"PODLANE_RUN_DIR=" + filepath.Join(own, "run"),
 		"PODLANE_STATE_DIR=" + filepath.Join(own, "state"),
+		"PODLANE_CNI_BIN=" + l.options.Bin,
 		"PODLANE_IP_MASQ=true",
 	}, l.options.NodeEnv(i)...)
 }

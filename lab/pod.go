@@ -41,8 +41,8 @@ type pods struct {
 	added  int // over all times
 }
 
-// AddPod makes a namespace and attaches it to a node: CNI ADD of podlane-cni (which becomes bridge with host-local) and
-// portmap. After an error nothing of it is left.
+// AddPod makes a namespace and attaches it to a node: CNI ADD of podlane-cni (which becomes bridge with host-local),
+// portmap and podlane-gate. After an error nothing of it is left.
 func (l *Lab) AddPod(ctx context.Context, n *Node, name string, ports ...Port) (*Pod, error) {
 	place, err := makePlace(name, l.options.Bin, nil)
 	if err != nil {
@@ -162,6 +162,7 @@ func (n *Node) ConfList() (*libcni.NetworkConfigList, error) {
 				"type":         "portmap",
 				"capabilities": map[string]bool{"portMappings": true},
 			},
+			map[string]any{"type": "podlane-gate"},
 		},
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ for arch; do
 	root=$trees/$arch
 	mkdir -p "$root/usr/bin" "$root/etc" "$root/opt/podlane/cni"
 	export CGO_ENABLED=0 GOOS=linux GOARCH="$arch"
-	for program in daemon:usr/bin/podlaned kube:usr/bin/podlane-kube cni-shim:opt/podlane/cni/podlane-cni; do
+	for program in daemon:usr/bin/podlaned kube:usr/bin/podlane-kube cni-shim:opt/podlane/cni/podlane-cni gate:opt/podlane/cni/podlane-gate; do
 		go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$root/${program#*:}" "./${program%%:*}"
 	done
 	(cd tools/cni && go build -trimpath -ldflags "-s -w" -o "../../$root/opt/podlane/cni/" tool)

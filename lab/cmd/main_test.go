@@ -197,7 +197,7 @@ func bin(t *testing.T, podlaned string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"podlane-cni", "lab", "cni"} {
+	for _, name := range []string{"podlane-cni", "podlane-gate", "lab", "cni"} {
 		if err := os.Symlink(filepath.Join(own, name), filepath.Join(folder, name)); err != nil {
 			t.Fatal(err)
 		}

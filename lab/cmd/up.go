@@ -35,7 +35,7 @@ func parseUp(args []string) (o upOptions, err error) {
 	flags.IntVar(&o.podsPerNode, "pods-per-node", 1, "`N`umber of pods on each node, 1 to 26")
 	flags.BoolVar(&o.once, "once", false, "end after the table: with 0 if all held, else with 1")
 	flags.StringVar(&o.name, "name", "", "`NAME` for lab exec; default the first free one of lab, lab2, ...")
-	flags.StringVar(&o.bin, "bin", "", "`FOLDER` with podlaned, podlane-cni and cni/; default that of this program")
+	flags.StringVar(&o.bin, "bin", "", "`FOLDER` with podlaned, podlane-cni, podlane-gate and cni/; default that of this program")
 	flags.StringVar(&o.config, "config", lab.DefaultConfig, "the network configuration as `JSON`")
 	flags.StringVar(&o.keepLogs, "keep-logs", "", "`FOLDER` to which the logs of the daemons are copied in the end")
 	flags.DurationVar(&o.speed, "speed", 2*time.Second, "how long each throughput is measured, in whole seconds; 0: not at all")

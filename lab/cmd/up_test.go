@@ -83,7 +83,7 @@ func TestNetworkConfigurationThatIsWrong(t *testing.T) {
 
 func TestMissingBinary(t *testing.T) {
 	out := runs(t, 1, "up", "--bin", t.TempDir())
-	if !strings.Contains(out, "podlaned, podlane-cni, lab, cni/bridge") || !strings.Contains(out, "make build") {
+	if !strings.Contains(out, "podlaned, podlane-cni, podlane-gate, lab, cni/bridge") || !strings.Contains(out, "make build") {
 		t.Errorf("got\n%s", out)
 	}
 }

@@ -54,7 +54,8 @@ func build(t *testing.T) (*lab.Lab, []*machine) {
 	}
 	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) }) // after podlaned has ended, which puts its conflist back
 	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
-		return []string{"PODLANE_CNI_CONF=" + conflist(fmt.Sprint("n", i))}
+		name := fmt.Sprint("n", i)
+		return []string{"PODLANE_CNI_CONF=" + conflist(name), "PODLANE_CNI_BIN=" + filepath.Join(machines, name, "opt/cni/bin")}
 	}})
 	var all []*machine
 	for _, n := range l.Nodes {
@@ -110,7 +111,7 @@ func (m *machine) install(t *testing.T) {
 	}
 	cluster.Run(t, m.Place, "cp -a /etc "+m.disk("etc"))
 	cluster.Check(t, errors.Join(os.RemoveAll(m.disk("etc/cni")), os.MkdirAll(m.disk("etc/cni/net.d"), 0o755)))
-	for _, plugin := range []string{"podlane-cni", "cni/bridge", "cni/host-local", "cni/portmap", "cni/loopback"} {
+	for _, plugin := range []string{"podlane-cni", "podlane-gate", "cni/bridge", "cni/host-local", "cni/portmap", "cni/loopback"} {
 		data, err := os.ReadFile("../../bin/" + plugin)
 		cluster.Check(t, err)
 		cluster.Check(t, os.WriteFile(m.disk("opt/cni/bin", filepath.Base(plugin)), data, 0o755))

@@ -30,7 +30,7 @@ func TestBadInputOfTheLab(t *testing.T) {
 		{"no pods", []string{"up", "--pods-per-node=0"}, exitUsage, "lab: --pods-per-node 0: give 1 to 26"},
 		{"configuration that is no JSON", []string{"up", "--config={"}, exitUsage, "lab: --config {: not JSON"},
 		{"no time to measure", []string{"up", "--speed=1ms"}, exitUsage, "lab: --speed 1ms: give whole seconds"},
-		{"missing binaries", []string{"up", "--bin=" + empty}, exitError, "lab: podlaned, podlane-cni, lab, cni/bridge, cni/host-local, cni/portmap: not in " + empty + "; run `make build` first"},
+		{"missing binaries", []string{"up", "--bin=" + empty}, exitError, "lab: podlaned, podlane-cni, podlane-gate, lab, cni/bridge, cni/host-local, cni/portmap: not in " + empty + "; run `make build` first"},
 		{"no such folder of binaries", []string{"up", "--bin=" + empty + "/none"}, exitError, "/none; run `make build` first"},
 		{"exec without a place", []string{"exec"}, exitUsage, "lab: "},
 		{"exec without a lab", []string{"exec", "n1", "true"}, exitError, "lab: "},

@@ -49,16 +49,17 @@ func (k *kube) forget(t *testing.T, n *node) (end func()) {
 	return func() { cluster.Check(t, os.Remove(file)) }
 }
 
-// expectUnready waits until podlaned on a node says in its readiness what is wrong.
-func (k *kube) expectUnready(t *testing.T, n *node, words ...string) {
+// expectUnready waits until podlaned on a node says in its readiness what is wrong. attach is if pods can be
+// attached all the same, and so if its own pod is ready.
+func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string) {
 	t.Helper()
 	cluster.Until(t, 2*minute, "podlaned on "+n.name+" is not ready: "+strings.Join(words, " "), func() (bool, string) {
 		out, err := n.net.Run("curl", "-sS", "--max-time", "2", "http://127.0.0.1:9472/readyz")
 		return err == nil && containsAll(out, words) && strings.HasSuffix(out, "not ready\n"), out
 	})
-	cluster.Until(t, minute, "the pod on "+n.name+" is not ready", func() (bool, string) {
+	cluster.Until(t, minute, fmt.Sprintf("the pod on %s is ready: %v", n.name, attach), func() (bool, string) {
 		out := k.get(t, `{.status.containerStatuses[?(@.name=="podlaned")].ready}`, "-n", "podlane", "pod", k.podOn(t, n, "node"))
-		return out == "false", out
+		return out == fmt.Sprint(attach), out
 	})
 }
 
@@ -144,7 +145,7 @@ func (k *kube) badFolders(t *testing.T) {
 	remount("/opt/cni", "rw")
 	cluster.Check(t, os.RemoveAll(n.disk("fs/opt/cni/bin")))
 	k.replace(t, n, "node")
-	k.expectUnready(t, n, "[-] node-file")
+	k.expectUnready(t, n, false, "[-] node-file")
 	k.expectLine(t, n, "podlaned", "cni-conf: ", "read-only file system")
 	k.expectSteady(t, n)
 	remount("/etc/cni", "rw")
@@ -192,11 +193,11 @@ func (k *kube) noEtcd(t, whole *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// expectAway expects of two nodes, of which only the old one has saved state, that they say why etcd does not answer, stay up
-// and are not ready.
+// expectAway expects of two nodes, of which only the old one has saved state, that they say why etcd does not answer and stay
+// up. The old one can attach pods, so that its own pod is ready.
 func (k *kube) expectAway(t *testing.T, old, fresh *node, why string) {
 	t.Helper()
-	k.expectUnready(t, old, "[-] etcd: ", why)
+	k.expectUnready(t, old, true, "[-] etcd: ", why)
 	k.expectLine(t, old, "podlaned", "etcd: ", why)
 	k.expectLine(t, fresh, "network", "etcd", why, "waiting for it")
 	for _, n := range []*node{old, fresh} {

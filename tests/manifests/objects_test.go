@@ -65,7 +65,7 @@ func TestDaemonSetHoldsTheNodeUp(t *testing.T) {
 	if u := d.Spec.UpdateStrategy; u.RollingUpdate == nil || u.RollingUpdate.MaxUnavailable.String() != "1" || u.RollingUpdate.MaxSurge != nil {
 		t.Errorf("a rollout takes more than one node at a time: %v", u)
 	}
-	for path, probe := range map[string]*corev1.Probe{"/healthz": pod.Containers[0].LivenessProbe, "/readyz": pod.Containers[0].ReadinessProbe} {
+	for path, probe := range map[string]*corev1.Probe{"/healthz": pod.Containers[0].LivenessProbe, "/readyz/attach": pod.Containers[0].ReadinessProbe} {
 		if g := probe.HTTPGet; g == nil || g.Host != "127.0.0.1" || g.Port.String() != "9472" || g.Path != path {
 			t.Errorf("%s is not probed: %v", path, probe)
 		}
