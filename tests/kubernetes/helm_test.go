@@ -69,7 +69,7 @@ func (k *kube) bridgeNetfilter(t *testing.T) {
 	if out, err := k.nodes[1].run(t, "sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0"); err != nil {
 		t.Fatal(err, out)
 	}
-	k.expectUnready(t, k.nodes[1], "[-] bridge-netfilter: ")
+	k.expectUnready(t, k.nodes[1], true, "[-] bridge-netfilter: ")
 	if out, err := client.Run("curl", "-sS", "--max-time", "2", url); err == nil {
 		t.Errorf("without net.bridge.bridge-nf-call-iptables %s gets %q", client.name, out)
 	}
