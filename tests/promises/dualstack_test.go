@@ -32,6 +32,7 @@ func expectFamilies(t *testing.T, config string, families int) {
 	}
 	expectFlat(t, l, cluster.OverlayAddr)
 	expectMasquerade(t, l)
+	expectNextPodReached(t, l)
 	from, to := l.Pods()[0], l.Pods()[2]
 	expectMTU(t, from.Place, "eth0", 1500-overhead6)
 	for _, a := range to.Addrs {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -138,4 +141,49 @@ func (q *questions) ask(t *testing.T) {
 		t.Error("nothing was asked")
 	}
 	*q = nil
+}
+
+// expectNextPodReached gives a pod's address to the next pod, at once and after a pause, and pings that before it has sent
+// anything: from the node, from another pod of the node and from another node.
+func expectNextPodReached(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	n, other := l.Nodes[0], l.Nodes[1]
+	sibling := l.Pods()[0]
+	if sibling.Node != n {
+		t.Fatalf("%s is not on %s", sibling.Name, n.Name)
+	}
+	var before []netip.Addr
+	for i := range 4 {
+		q := addPodAgain(t, l, n)
+		if i > 0 && !slices.Equal(q.Addrs, before) {
+			t.Fatalf("the next pod got %v instead of %v", q.Addrs, before)
+		}
+		before = q.Addrs
+		for _, a := range q.Addrs {
+			for _, from := range []*lab.Place{n.Place, other.Place, sibling.Place} {
+				if _, err := from.Ping(cluster.Within(t), a, 1); err != nil {
+					t.Errorf("pod %d with the address %s: %v", i+1, a, err)
+				}
+			}
+		}
+		for _, a := range q.Addrs {
+			if i == 1 { // half a minute later
+				cluster.Run(t, n.Place, fmt.Sprintf("ip neighbour change %s dev cni0 nud stale", a))
+			}
+		}
+		cluster.Check(t, q.Delete(cluster.Within(t)))
+	}
+}
+
+// addPodAgain adds pod q, which gets the first free addresses: host-local forgets which ones it gave out last.
+func addPodAgain(t *testing.T, l *lab.Lab, n *lab.Node) *lab.Pod {
+	t.Helper()
+	last, err := filepath.Glob(filepath.Join(n.IPAMDir(), "podlane", "last_reserved_ip.*"))
+	cluster.Check(t, err)
+	for _, file := range last {
+		cluster.Check(t, os.Remove(file))
+	}
+	q, err := l.AddPod(cluster.Within(t), n, "q")
+	cluster.Check(t, err)
+	return q
 }
