@@ -46,7 +46,19 @@ func add(args *skel.CmdArgs) error {
 			return err
 		}
 	}
+	t.freeEmpty()
 	return delegate(t.plugin, args.Path, t.conf)
+}
+
+// freeEmpty frees the addresses that a crash left to nobody, if there are any: all of them may be taken that way. What it
+// cannot free is no reason to refuse a pod for which host-local still has an address.
+func (t task) freeEmpty() {
+	if t.ipamType != hostLocal {
+		return
+	}
+	if dir, err := t.reservationDir(); err == nil && hasEmpty(dir) {
+		_ = freeUnowned(dir)
+	}
 }
 
 // status is add up to the exec: what stops an ADD is code 50 (not available) here. Then the delegate gets the STATUS,

@@ -13,7 +13,7 @@ import (
 )
 
 // gc frees the addresses of attachments that are not valid any more, by the delegate's own DEL: bridge and host-local
-// 1.9.1 do nothing for a GC. All are tried; then the delegate gets the GC, as the spec demands (section 2).
+// 1.9.1 do nothing for a GC. It also frees those that a crash left to nobody. All are tried; then the delegate gets the GC, as the spec demands (section 2).
 func gc(args *skel.CmdArgs) error {
 	t, err := prepare(args.StdinData, lastNode)
 	if err != nil {
@@ -29,7 +29,12 @@ func gc(args *skel.CmdArgs) error {
 	}
 	var errs []error
 	if t.ipamType == hostLocal {
-		all, err := t.reservations()
+		dir, err := t.reservationDir()
+		if err != nil {
+			return err
+		}
+		errs = append(errs, freeUnowned(dir))
+		all, err := readReservations(dir)
 		errs = append(errs, err)
 		for _, a := range staleAttachments(all, valid) {
 			if err := runDelegate(binary, t.conf, delEnvironment(os.Environ(), a)); err != nil {

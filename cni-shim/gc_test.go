@@ -40,23 +40,14 @@ func TestGarbageIsCollected(t *testing.T) {
 func TestGarbageThatCannotBeCollected(t *testing.T) {
 	n := newNode(t, "1.1.0", ipv4Node, nil)
 	n.add(n.pod(sandbox.Test(t, "pod-a")))
-	dir := filepath.Join(n.dataDir, n.list.Name)
-	for name, text := range map[string]string{"10.5.34.7": "", "10.5.34.8": "no container\r\neth0"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.leave(map[string]string{"10.5.34.8": "no container\r\neth0"})
 	n.restart()
 	err := n.gc()
-	for _, text := range []string{
-		dir + "/10.5.34.7 names no container: remove it to free the address",
-		"free the address of container no container, interface eth0: invalid characters in containerID; no container",
-	} {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("got %v; want %q", err, text)
-		}
+	text := "free the address of container no container, interface eth0: invalid characters in containerID; no container"
+	if err == nil || !strings.Contains(err.Error(), text) {
+		t.Errorf("got %v; want %q", err, text)
 	}
-	n.wantReserved("10.5.34.7", "10.5.34.8") // the good one is gone all the same
+	n.wantReserved("10.5.34.8") // the good one is gone all the same
 }
 
 func FuzzValidAttachments(f *testing.F) {

@@ -22,14 +22,14 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // ours is where the built binaries are. /run is the sandbox's own and ends with it.
 const ours = "/run/podlane-cni"
 
-// built makes podlane-cni, as it is shipped, and echo, a delegate.
+// built makes podlane-cni and podlane-gate, as they are shipped, and echo, a delegate.
 var built = sync.OnceValue(func() error {
 	for _, name := range []string{"bridge", "host-local", "portmap"} {
 		if _, err := os.Stat(filepath.Join("../bin/cni", name)); err != nil {
 			return fmt.Errorf("%w: run `make build`", err)
 		}
 	}
-	for name, folder := range map[string]string{"podlane-cni": ".", "echo": "./testdata/echo"} {
+	for name, folder := range map[string]string{"podlane-cni": ".", "podlane-gate": "../gate", "echo": "./testdata/echo"} {
 		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(ours, name), folder)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

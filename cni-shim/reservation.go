@@ -16,22 +16,23 @@ import (
 // defaultDataDir is where host-local keeps its reservations: DATADIR/NETWORK/ADDRESS.
 const defaultDataDir = "/var/lib/cni/networks"
 
-// reservations is the attachments that host-local holds an address for, one for each address. What can be read is
-// returned along with an error about what cannot.
-func (c config) reservations() (all []types.GCAttachment, err error) {
+// reservationDir returns the folder in which host-local keeps this network's reservations.
+func (c config) reservationDir() (string, error) {
 	dir, name := defaultDataDir, ""
 	if raw, ok := c.ipam["dataDir"]; ok && json.Unmarshal(raw, &dir) != nil {
-		return nil, invalid("%q is %.60s, not a path", "ipam.dataDir", raw)
+		return "", invalid("%q is %.60s, not a path", "ipam.dataDir", raw)
 	}
 	if err := json.Unmarshal(c.keys["name"], &name); err != nil {
-		return nil, invalid("%q is %.60s, not a name", "name", c.keys["name"])
+		return "", invalid("%q is %.60s, not a name", "name", c.keys["name"])
 	}
 	if dir == "" {
 		dir = defaultDataDir // as host-local has it
 	}
-	return readReservations(filepath.Join(dir, name))
+	return filepath.Join(dir, name), nil
 }
 
+// readReservations returns the attachments that host-local holds an address for, one for each address. What can be read
+// is returned along with an error about what cannot.
 func readReservations(dir string) (all []types.GCAttachment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -43,7 +43,7 @@ func call(t testing.TB, env []string, conf string) (stdout, stderr string, code 
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(ours, "podlane-gate"))
-	cmd.Env, cmd.Stdin = append(env, "CNI_PATH="+ours), strings.NewReader(conf)
+	cmd.Env, cmd.Stdin = append([]string{"CNI_PATH=" + ours}, env...), strings.NewReader(conf)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); cmd.ProcessState == nil {
