@@ -16,20 +16,30 @@ import (
 // Get asks a node's podlaned on its local socket: /readyz?verbose, /healthz, /metrics.
 func Get(t *testing.T, n *lab.Node, path string) (code int, body string) {
 	t.Helper()
+	code, body, err := Ask(Within(t), n, path)
+	Check(t, err)
+	return code, body
+}
+
+// Ask is Get for any goroutine, also while podlaned does not run.
+func Ask(ctx context.Context, n *lab.Node, path string) (code int, body string, err error) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
 		},
 	}}
-	request, err := http.NewRequestWithContext(Within(t), http.MethodGet, "http://podlaned"+path, nil)
-	Check(t, err)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podlaned"+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
 	response, err := client.Do(request)
-	Check(t, err)
+	if err != nil {
+		return 0, "", err
+	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
-	Check(t, err)
-	return response.StatusCode, string(data)
+	return response.StatusCode, string(data), err
 }
 
 // Metric is the value of a metric of a node's podlaned, given as it is exported: `podlane_repairs_total{kind="route"}`.

@@ -1,7 +1,9 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -85,7 +87,9 @@ func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 				return false, err.Error() + "\n" + n.LogText()
 			}
 			s, err := cluster.StatusOf(cluster.Within(t), n)
-			return err == nil && s.Verified.After(began) && len(s.Peers) == len(b.Nodes)-1, fmt.Sprintf("%+v, %v", s, err)
+			code, body, errAttach := cluster.Ask(cluster.Within(t), n, "/readyz/attach")
+			err = errors.Join(err, errAttach)
+			return err == nil && s.Verified.After(began) && len(s.Peers) == len(b.Nodes)-1 && code == http.StatusOK, fmt.Sprintf("%+v, %v, %s", s, err, body)
 		})
 	}
 	verified := since(began)
@@ -126,6 +130,7 @@ func TestLeaseRunsOut(t *testing.T) {
 		ok, words := cluster.ReadyCheck(t, running, "lease")
 		return !ok && strings.Contains(words, "ran out"), words
 	})
+	b.expectNoAttach(t, running, "ran out")
 
 	b.reboot(t, b.Nodes[:1])
 	heal := b.cutOff(t, off, 1, 2, 3)
@@ -153,5 +158,6 @@ func TestLeaseRunsOut(t *testing.T) {
 	_, err := own[0].Ping(cluster.Within(t), b.podsOf(other)[0].Addrs[0], 1)
 	cluster.Check(t, err)
 	expectUntouched(t, kernel)
+	b.expectAttach(t, running)
 	traffic.ExpectNothingLost(t)
 }

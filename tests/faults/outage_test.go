@@ -31,7 +31,7 @@ const (
 	asking = 4
 )
 
-// run expects of an outage that no pod notices it, that the nodes that have no etcd say so and wait quietly, that those
+// run expects of an outage that no pod notices it, that pods are attached all the time, that the nodes that have no etcd say so and wait quietly, that those
 // that have one still hear of every change, and that afterwards all do.
 func (o outage) run(t *testing.T, b *bed) {
 	t.Helper()
@@ -39,7 +39,7 @@ func (o outage) run(t *testing.T, b *bed) {
 	if o.cutOff != nil {
 		without = o.cutOff(b)
 	}
-	traffic := b.flood(t)
+	traffic, always := b.flood(t), watchAttach(t, b.Nodes)
 	began, before := time.Now(), requestsOf(t, without)
 	end := o.begin(t, b)
 	expectEtcd(t, without, false)
@@ -47,6 +47,9 @@ func (o outage) run(t *testing.T, b *bed) {
 		b.expectNews(t, with)
 	}
 	expectQuiet(t, b.Nodes, o.lasts)
+	for _, n := range without {
+		b.expectAttach(t, n)
+	}
 	for n, count := range requestsOf(t, without) {
 		if rate := (count - before[n]) / time.Since(began).Seconds(); rate > asking {
 			t.Errorf("%s asks etcd %.1f times a second, more than %d", n.Name, rate, asking)
@@ -55,6 +58,7 @@ func (o outage) run(t *testing.T, b *bed) {
 	end()
 	expectEtcd(t, b.Nodes, true)
 	b.expectNews(t, b.Nodes)
+	always()
 	traffic.ExpectNothingLost(t)
 }
 
