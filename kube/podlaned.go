@@ -27,7 +27,7 @@ type overlay struct {
 	reason string      // why none can be
 }
 
-// lookAtOverlay reads the node file. It is there from the first verified pass after a boot until the next boot, whether
+// lookAtOverlay reads the node file, which refuses pods for the reasons of podlaned's /readyz/attach. It is there from the first verified pass after a boot until the next boot, whether
 // podlaned runs or not: what tells the CNI plugin whether a pod can be attached tells it here too. Only where none can be is
 // podlaned asked why.
 func lookAtOverlay(ctx context.Context, runDir string) overlay {
@@ -43,7 +43,8 @@ func lookAtOverlay(ctx context.Context, runDir string) overlay {
 	return overlay{reason: askWhy(ctx, filepath.Join(runDir, socketName))}
 }
 
-// askWhy asks podlaned on its local socket which of its checks do not hold.
+// askWhy asks podlaned on its local socket which of its checks do not hold: those of /readyz, for there is no lease yet, and
+// they say why.
 func askWhy(ctx context.Context, socket string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -133,6 +134,23 @@ func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
 	}
 	if want := []string{"/run/podlane", "/var/lib/podlane", "/opt/cni/bin", "/etc/cni/net.d"}; !slices.Equal(paths, want) {
 		t.Errorf("the DaemonSet has %v of the node, want %v", paths, want)
+	}
+}
+
+// podlaned looks which plugins are installed; the init container alone writes them.
+func TestOnlyInstallWritesPlugins(t *testing.T) {
+	pod := pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"]
+	want := map[string]string{"install": "/host/cni/bin", "podlaned": "/opt/cni/bin, read only"}
+	got := map[string]string{}
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+		for _, m := range c.VolumeMounts {
+			if m.Name == "cni-bin" {
+				got[c.Name] = m.MountPath + map[bool]string{true: ", read only"}[m.ReadOnly]
+			}
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the plugins are mounted by %v, want %v", got, want)
 	}
 }
 
