@@ -57,7 +57,7 @@ func within(path string, roots ...string) bool {
 
 func TestImportRules(t *testing.T) {
 	ours, all := listPackages(t)
-	for _, path := range []string{"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "daemon", "kube"} {
+	for _, path := range []string{"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube"} {
 		if _, ok := ours[path]; !ok {
 			t.Errorf("package %s is missing", path)
 		}
@@ -72,7 +72,7 @@ func TestImportRules(t *testing.T) {
 		for _, dep := range p.Deps {
 			wrong := ""
 			switch {
-			case within(dep, "daemon", "cni-shim"):
+			case within(dep, "daemon", "cni-shim", "gate"):
 				wrong = "nobody imports a command"
 			case path == "subnet" && !all[dep].Standard:
 				wrong = "subnet is pure: the standard library only"
@@ -80,6 +80,8 @@ func TestImportRules(t *testing.T) {
 				wrong = "where the leases come from is no concern of what programs the kernel"
 			case within(path, "cni-shim") && within(dep, "subnet/etcd", "backend", "go.etcd.io", netlink):
 				wrong = "the CNI plugin is small: not the daemon, not etcd, not netlink"
+			case within(path, "gate") && within(dep, "subnet", "backend", "go.etcd.io", netlink):
+				wrong = "podlane-gate works while podlaned is dead, and is small"
 			case within(path, "lab") && within(dep, "backend", "firewall"):
 				wrong = "the lab drives the binaries, not what they are made of"
 			case !within(path, "kube", "tests") && within(dep, "k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"):
@@ -100,6 +102,9 @@ func TestImportRules(t *testing.T) {
 			case within(path, "cni-shim") && !all[imported].Standard &&
 				!within(imported, "subnet", "github.com/containernetworking/cni", "golang.org/x/sys"):
 				wrong = "the CNI plugin imports subnet, the CNI library and x/sys"
+			case within(path, "gate") && !all[imported].Standard &&
+				!within(imported, "github.com/containernetworking/cni", "golang.org/x/sys"):
+				wrong = "podlane-gate imports the CNI library and x/sys"
 			}
 			if wrong != "" {
 				t.Errorf("%s imports %s: %s", path, imported, wrong)
@@ -116,7 +121,7 @@ func TestTestsImportNoInternals(t *testing.T) {
 			switch {
 			case within(path, "tests") && strings.HasPrefix(imported, module) && !within(imported, "lab", "tests"):
 				t.Errorf("%s imports %s: of this module the tests import the lab alone", path, imported)
-			case within(path, "lab") && within(imported, "daemon", "backend", "firewall", "cni-shim"):
+			case within(path, "lab") && within(imported, "daemon", "backend", "firewall", "cni-shim", "gate"):
 				t.Errorf("%s imports %s: the lab drives the binaries, not what they are made of", path, imported)
 			}
 		}

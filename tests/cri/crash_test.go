@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -12,6 +13,15 @@ import (
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
+
+// leaveReservation leaves the file of an address that host-local has reserved, as a power cut does: empty. The address is of
+// the same pod subnet as another.
+func (m *machine) leaveReservation(t *testing.T, other netip.Addr) {
+	t.Helper()
+	parts := other.As4()
+	parts[3] = 200
+	cluster.Check(t, os.WriteFile(m.disk("var/lib/cni/networks/podlane", netip.AddrFrom4(parts).String()), nil, 0o600))
+}
 
 // Containerd and its shims are killed, and the sandboxes are dead. GC, which containerd 1.x never calls and others call
 // after their start, frees what is not in the list of those that live, and nothing else.
@@ -43,6 +53,7 @@ func TestGarbageAfterTheRuntimeCrashed(t *testing.T) {
 				t.Fatalf("sandboxes %v are ready, want %s alone", valid, live.id)
 			}
 			traffic := flood(t, [2]*pod{live, far})
+			m.leaveReservation(t, live.addrs[0])
 			c.away(t, m.Node)
 			plugins, list := m.plugins(t, c.cache)
 			cluster.Check(t, plugins.GCNetworkList(cluster.Within(t), list, &libcni.GCArgs{

@@ -2,6 +2,7 @@ package cri
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -41,6 +42,42 @@ func TestDaemonsRestartUnderLiveSandboxes(t *testing.T) {
 	traffic.ExpectNothingLost(t)
 	for _, m := range all {
 		m.clear(t)
+	}
+}
+
+// An upgrade of podlaned alone, or a downgrade of the plugins, makes no pod fail: the list names podlane-gate only if it is
+// installed.
+func TestPodlaneGateIsNotInstalled(t *testing.T) {
+	_, all := start(t)
+	m := all[0]
+	gate := m.disk("opt/cni/bin/podlane-gate")
+	for _, c := range []struct {
+		name   string
+		change func() error
+		named  bool
+	}{
+		{"installed", func() error { return nil }, true},
+		{"missing", func() error { return os.Rename(gate, gate+".away") }, false},
+		{"again", func() error { return os.Rename(gate+".away", gate) }, true},
+	} {
+		cluster.Check(t, c.change())
+		cluster.Check(t, m.Restart(cluster.Within(t)))
+		text, err := os.ReadFile(conflist(m.Name))
+		cluster.Check(t, err)
+		if named := strings.Contains(string(text), "podlane-gate"); named != c.named {
+			t.Errorf("podlane-gate is %s, and the list names it: %v: %s", c.name, named, text)
+		}
+		s, err := cluster.StatusOf(cluster.Within(t), m.Node)
+		if notes := strings.Join(s.Notes, " "); err != nil || !s.Ready || len(s.Problems) > 0 || strings.Contains(notes, "podlane-gate") == c.named {
+			t.Errorf("podlane-gate is %s; ready %v, problems %q, notes %q, %v", c.name, s.Ready, s.Problems, s.Notes, err)
+		}
+		cluster.Until(t, within5, "containerd has read the list that is written while podlane-gate is "+c.name, func() (bool, string) {
+			id, err := m.runSandbox(cluster.Within(t), m.sandboxConfig(c.name))
+			if err == nil {
+				err = m.removeSandbox(cluster.Within(t), id)
+			}
+			return err == nil, fmt.Sprint(err)
+		})
 	}
 }
 

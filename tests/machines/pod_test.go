@@ -62,6 +62,9 @@ func (p *pod) list(t *testing.T) *libcni.NetworkConfigList {
 	list, err := libcni.ConfListFromBytes(text)
 	cluster.Check(t, err)
 	list.CNIVersion = "1.0.0"
+	if last := list.Plugins[len(list.Plugins)-1].Network.Type; last != "podlane-gate" {
+		t.Errorf("the last plugin of the list is %s, and podlane-gate is installed", last)
+	}
 	return list
 }
 
