@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,35 +32,6 @@ func (l *loop) announce() bool {
 	}
 	l.troubles.check("other CNI", firstConf(l.config.cniConf))
 	return true
-}
-
-// notReady returns why no pod may be attached now, for the node file, or nothing. It is what /readyz/attach answers, as far
-// as podlaned can write it down. The text does not change while the reason lasts.
-func (l *loop) notReady(now time.Time) string {
-	trouble := l.kernelTrouble()
-	switch {
-	case l.state.Conflict != "":
-		return l.state.Conflict
-	case !l.state.Expiry.IsZero() && !now.Before(l.state.Expiry):
-		return fmt.Sprintf("the lease of %s ran out at %s: another node may take the pod subnet; see why podlaned cannot renew it",
-			l.state.Own.Pair(), l.state.Expiry.UTC().Format(time.DateTime+" UTC"))
-	case trouble != "":
-		return "this node's part of the overlay is incomplete: " + trouble
-	}
-	return ""
-}
-
-// kernelTrouble returns why the last pass over the kernel failed, or nothing.
-func (l *loop) kernelTrouble() string {
-	return cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall"))
-}
-
-// expiresIn returns when the lease runs out, which is a reason to write the node file; 0: never, or it has already.
-func (l *loop) expiresIn() time.Duration {
-	if l.state.Expiry.IsZero() || !time.Now().Before(l.state.Expiry) {
-		return 0
-	}
-	return max(time.Until(l.state.Expiry), minPass)
 }
 
 // write writes a file for others where it is not already so.

@@ -79,6 +79,9 @@ func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
 			l.take(etcd.State{Err: errSilence})
 		}
+		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
+			l.refusePods()
+		}
 	}
 	b, err := newBackend(l.network, l.iface)
 	if err != nil {

@@ -301,6 +301,63 @@ func TestWhyNoPodMayBeAttached(t *testing.T) {
 	}
 }
 
+// A podlaned that has no lease refuses pods in the node file of the run before, after the time in which etcd may answer.
+func TestNodeFileOfARunBefore(t *testing.T) {
+	l, out := bench(t)
+	path := filepath.Join(l.config.runDir, nodeFile)
+	l.refusePods()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a node file where there was none: %v", err)
+	}
+	l.take(peerState(t, l))
+	l.backend = still{}
+	l.announce()
+	now := time.Now()
+	next := newLoop(l.daemon, l.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
+	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
+	defer cancel()
+	states, answer := make(chan etcd.State, 1), peerState(t, l)
+	go func() { // etcd answers when the node file refuses pods
+		for pause(ctx, time.Millisecond) {
+			if file, err := subnet.ReadNodeFile(path); err == nil && strings.Contains(file.NotReady, "no valid lease") {
+				states <- answer
+				return
+			}
+		}
+	}()
+	if err := next.await(ctx, states); err != nil {
+		t.Fatalf("pods are attached without a lease: %v: %s", err, out)
+	}
+	if took := time.Since(now); took < maxSilence {
+		t.Errorf("refused after %v, before etcd had the time to answer", took)
+	}
+	next.backend = still{}
+	next.take(peerState(t, l))
+	next.announce()
+	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "" {
+		t.Errorf("with a lease again: %+v, %v", file, err)
+	}
+}
+
+// A node runs on its saved lease, which then runs out: the store has no end of it to tell.
+func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
+	l, _ := bench(t)
+	now := time.Now()
+	saved := peerState(t, l).Save()
+	l.saved = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
+	away := etcd.State{Err: errors.New("no answer")}
+	l.take(away)
+	l.backend = still{}
+	if got := l.notReady(now); got != "" {
+		t.Errorf("while it lasts: %q", got)
+	}
+	l.saved.Until = newExpiry(now.Add(-time.Second), now)
+	l.take(away)
+	if got := l.notReady(now.Add(2 * time.Hour)); !strings.Contains(got, "ran out") {
+		t.Errorf("when it has run out: %q, own %v, expiry %v", got, l.state.Own, l.state.Expiry)
+	}
+}
+
 func TestPassWhenTheLeaseRunsOut(t *testing.T) {
 	l, _ := bench(t)
 	for left, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, time.Millisecond: minPass, -time.Second: 0} {

@@ -52,7 +52,7 @@ func (l *loop) steady(s etcd.State) etcd.State {
 	was := l.state.Own
 	switch {
 	case s.Own == (subnet.Lease{}):
-		s.Own, s.Held = was, false
+		s.Own, s.Held, s.Expiry = was, false, l.state.Expiry
 		if s.Set.Revision == 0 {
 			s.Set = l.state.Set
 		}

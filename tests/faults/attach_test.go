@@ -72,10 +72,10 @@ func (b *bed) expectAttach(t *testing.T, n *lab.Node) {
 // expectNoAttach expects that a node attaches no pod, and gives a reason: by /readyz/attach, in the node file and by ADD.
 func (b *bed) expectNoAttach(t *testing.T, n *lab.Node, reason string) {
 	t.Helper()
-	cluster.Until(t, second, n.Name+" attaches no pod", func() (bool, string) {
-		code, body := cluster.Get(t, n, "/readyz/attach")
+	cluster.Until(t, comeback, n.Name+" attaches no pod", func() (bool, string) {
+		code, body, err := cluster.Ask(cluster.Within(t), n, "/readyz/attach")
 		text := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
-		return code == http.StatusServiceUnavailable && strings.Contains(body, reason) && strings.Contains(text, reason), body + text
+		return err == nil && code == http.StatusServiceUnavailable && strings.Contains(body, reason) && strings.Contains(text, reason), body + text
 	})
 	if late, err := b.AddPod(cluster.Within(t), n, "late"); err == nil {
 		t.Errorf("%s attaches a pod with %v", n.Name, late.Addrs)

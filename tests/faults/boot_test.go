@@ -131,6 +131,9 @@ func TestLeaseRunsOut(t *testing.T) {
 		return !ok && strings.Contains(words, "ran out"), words
 	})
 	b.expectNoAttach(t, running, "ran out")
+	cluster.Kill(t, running)
+	cluster.Check(t, running.Launch(cluster.Within(t)))
+	b.expectNoAttach(t, running, "lease")
 
 	b.reboot(t, b.Nodes[:1])
 	heal := b.cutOff(t, off, 1, 2, 3)

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// notReady returns why no pod may be attached now, for the node file, or nothing. It is what /readyz/attach answers, as far
+// as podlaned can write it down. The text does not change while the reason lasts.
+func (l *loop) notReady(now time.Time) string {
+	trouble := l.kernelTrouble()
+	switch {
+	case l.state.Conflict != "":
+		return l.state.Conflict
+	case !l.state.Expiry.IsZero() && !now.Before(l.state.Expiry):
+		return fmt.Sprintf("the lease of %s ran out at %s: another node may take the pod subnet; see why podlaned cannot renew it",
+			l.state.Own.Pair(), l.state.Expiry.UTC().Format(time.DateTime+" UTC"))
+	case trouble != "":
+		return "this node's part of the overlay is incomplete: " + trouble
+	}
+	return ""
+}
+
+// kernelTrouble returns why the last pass over the kernel failed, or nothing.
+func (l *loop) kernelTrouble() string {
+	return cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall"))
+}
+
+// expiresIn returns when the lease runs out, which is a reason to write the node file; 0: never, or it has already.
+func (l *loop) expiresIn() time.Duration {
+	if l.state.Expiry.IsZero() || !time.Now().Before(l.state.Expiry) {
+		return 0
+	}
+	return max(time.Until(l.state.Expiry), minPass)
+}
+
+// refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have taken the
+// pod subnet. The pods that are attached go on.
+func (l *loop) refusePods() {
+	path := filepath.Join(l.config.runDir, nodeFile)
+	file, err := subnet.ReadNodeFile(path)
+	if err != nil || file.NotReady != "" {
+		return // without a good file no pod is attached
+	}
+	file.NotReady = "podlaned has started and has no valid lease of this node; `podlaned status` prints why"
+	l.troubles.check("node file", confined(l.write(path, file.Marshal())))
+}
