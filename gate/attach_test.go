@@ -75,7 +75,7 @@ func (n *node) args(pod sandbox.Namespace) *libcni.RuntimeConf {
 
 const gate = `{"type":"podlane-gate"}`
 
-// The next pod with an address answers the first packet, however short ago the entries of the pod before were confirmed.
+// The next pod with an address answers the first packet, even if the entries of the earlier pod were confirmed a moment ago.
 func TestAddressIsUsedAgain(t *testing.T) {
 	n := newNode(t, "1.1.0", gate)
 	neighbour := sandbox.Test(t, "neighbour")
@@ -94,7 +94,7 @@ func TestAddressIsUsedAgain(t *testing.T) {
 	}
 }
 
-// Whatever the node thinks of its entry, the announcement corrects it.
+// The announcement corrects an entry in any state.
 func TestNeighbourEntryInAnyState(t *testing.T) {
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "failed"} {
 		t.Run(state, func(t *testing.T) {
