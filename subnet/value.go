@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // valueJSON is a lease's value, with flannel's keys.
@@ -109,16 +110,24 @@ func publicIP(f Family, text string, needed bool) (netip.Addr, error) {
 	if err != nil || FamilyOf(a) != f || a.Is4In6() || a.Zone() != "" {
 		return netip.Addr{}, fmt.Errorf("%s %.60q is not an %s address", publicIPKey[f], text, f)
 	}
-	if !usable(a) {
+	if !CanBeNode(a) {
 		return netip.Addr{}, fmt.Errorf("%s %s cannot be the address of a node", publicIPKey[f], a)
 	}
 	return a, nil
 }
 
-// usable tells whether tunnels can end at an address. IPv6 link-local addresses would need an interface beside them
-// (RFC 4007 section 6); IPv4's need not.
-func usable(a netip.Addr) bool {
-	return a.IsGlobalUnicast() || a.Is4() && a.IsLinkLocalUnicast()
+// CanBeNode reports whether a node can have the address on an underlay, so that tunnels can end at it. IPv6 link-local
+// addresses would need an interface beside them (RFC 4007 section 6); IPv4's need not.
+func CanBeNode(a netip.Addr) bool {
+	reserved := slices.ContainsFunc(reserved, func(p netip.Prefix) bool { return p.Contains(a) })
+	return !reserved && !a.Is4In6() && (a.IsGlobalUnicast() || a.Is4() && a.IsLinkLocalUnicast())
+}
+
+// reserved is the prefixes that netip counts as global unicast although no host has their addresses.
+var reserved = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),   // RFC 1122 section 3.2.1.3
+	netip.MustParsePrefix("240.0.0.0/4"), // RFC 1112 section 4
+	netip.MustParsePrefix("::/96"),       // IPv4-compatible, RFC 4291 section 2.5.5.1
 }
 
 // readData reads the backend's data of one half, if the lease has it.
