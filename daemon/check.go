@@ -78,15 +78,15 @@ func httpPort(address string) uint16 {
 	return uint16(n)
 }
 
-// checkPublic tells whether peers can send to a public address. Link-local ones do for IPv4 alone: IPv6's would need an
-// interface beside them (RFC 4007 section 6).
+// checkPublic returns an error if peers can never send to a public address. newBackend does the checks that need the network
+// and the underlay.
 func checkPublic(name string, f subnet.Family, a addr) error {
 	switch {
 	case !a.IsValid():
 		return nil
 	case subnet.FamilyOf(a.Addr) != f || a.Is4In6() || a.Zone() != "":
 		return fmt.Errorf("%s %s is not an %s address", name, a, f)
-	case !a.IsGlobalUnicast() && (f != subnet.IPv4 || !a.IsLinkLocalUnicast()):
+	case !subnet.CanBeNode(a.Addr):
 		return fmt.Errorf("%s %s cannot be the address of a node", name, a)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -151,9 +152,10 @@ func (d *daemon) runNode(ctx context.Context) error {
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
 	l := newLoop(d, iface, saved)
 	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
+	self := l.self // which the loop changes when the underlay moves
 	opts := etcd.Options{
-		Self: l.self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
-		Check: func(n subnet.Network) error { _, err := newBackend(n, iface); return err },
+		Self: self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
+		Check: func(n subnet.Network) error { _, err := newBackend(n, iface, self); return err },
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return explain(d.config, d.store.Run(ctx, opts, states.put)) })
@@ -219,10 +221,19 @@ func openStore(c config, observe func(call string, took time.Duration, err error
 	})
 }
 
-// newBackend is the backend that the network configuration asks for.
-func newBackend(network subnet.Network, iface underlay.Interface) (*vxlan.Backend, error) {
+// newBackend is the backend that the network configuration asks for. The error says why this node, with its public
+// addresses on this interface, cannot be in the network.
+func newBackend(network subnet.Network, iface underlay.Interface, self subnet.Self) (*vxlan.Backend, error) {
 	if err := underlay.Overlap(iface, network); err != nil {
 		return nil, err
+	}
+	for f, a := range [...]netip.Addr{subnet.IPv4: self.PublicIP, subnet.IPv6: self.PublicIPv6} {
+		if !a.IsValid() || !network.Range(subnet.Family(f)).On() {
+			continue
+		}
+		if err := network.CheckPublicIP(iface.Addrs, a); err != nil {
+			return nil, fmt.Errorf("%w: give this node another with --public-ip, --public-ipv6 or --iface", err)
+		}
 	}
 	return vxlan.New(network, iface)
 }

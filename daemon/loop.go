@@ -83,7 +83,7 @@ func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
 			l.refusePods()
 		}
 	}
-	b, err := newBackend(l.network, l.iface)
+	b, err := newBackend(l.network, l.iface, l.self)
 	if err != nil {
 		return err
 	}

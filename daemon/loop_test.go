@@ -454,7 +454,7 @@ func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = newBackend(network, l.iface); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if _, err = newBackend(network, l.iface, l.self); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", config, err, want)
 		}
 	}

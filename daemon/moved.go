@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )
 
@@ -38,15 +39,18 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		}
 	}
 	var b backend.Backend
+	var self subnet.Self
 	if err == nil {
-		b, err = newBackend(l.network, now)
+		self = l.daemon.self(now, l.saved)
+		b, err = newBackend(l.network, now, self)
 	}
 	if !l.troubles.check("underlay", err) {
 		return false, again
 	}
 	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
 		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
-	l.iface, l.backend, l.self = now, b, l.daemon.self(now, l.saved)
+	l.iface, l.backend, l.self = now, b, self
+	l.screen()
 	return true, 0
 }
 

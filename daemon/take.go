@@ -31,11 +31,17 @@ func (l *loop) take(s etcd.State) (work bool) {
 	if !work {
 		return false
 	}
-	var clashing []subnet.Skip
-	l.peers, clashing = subnet.Screen(l.network, s.Own, s.Set.Records)
-	l.listed = nil
-	l.skips.take(slices.Concat(clashing, s.Set.Skipped), len(clashing)+s.Set.Junk)
+	l.screen()
 	return true
+}
+
+// screen finds which leases of the state are peers, as seen from this underlay.
+func (l *loop) screen() {
+	var clashing []subnet.Skip
+	set := l.state.Set
+	l.peers, clashing = subnet.Screen(l.network, l.iface.Addrs, l.state.Own, set.Records)
+	l.listed = nil
+	l.skips.take(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
 }
 
 // news tells whether a state has something to program, announce or save that the one before has not: most say only that

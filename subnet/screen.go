@@ -8,10 +8,11 @@ import (
 )
 
 // Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a
-// peer's traffic or ours. Of two that clash the one created first stays. Peers and skips are in the order of the
-// records; each skip has its reason. Our own lease (self) is among neither.
-func Screen(n Network, self Lease, records []Record) (peers []Lease, skipped []Skip) {
-	faults := faultsOf(n, self, records)
+// peer's traffic or ours. Of two that clash the one created first stays. links are the underlay's addresses on this node,
+// with their prefixes. Peers and skips are in the order of the records; each skip has its reason. Our own lease (self) is
+// among neither.
+func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
+	faults := faultsOf(n, links, self, records)
 	peers = slices.Grow(peers, len(records))
 	for i, r := range records {
 		switch {
@@ -26,18 +27,21 @@ func Screen(n Network, self Lease, records []Record) (peers []Lease, skipped []S
 }
 
 // faultsOf is why each of the records cannot stand; empty where it can.
-func faultsOf(n Network, self Lease, records []Record) []string {
+func faultsOf(n Network, links []netip.Prefix, self Lease, records []Record) []string {
 	faults := make([]string, len(records))
+	for i := range records {
+		faults[i] = faultBeside(n, links, self, records[i].Lease)
+	}
 	if apart(records) {
-		for i := range records {
-			faults[i] = faultBeside(n, self, records[i].Lease)
-		}
 		return faults
 	}
-	s := newScreen(n, self, records)
+	s := newScreen(n, records)
 	for _, i := range byAge(records) {
-		if faults[i] = s.fault(records[i].Lease); faults[i] == "" {
-			s.admit(&records[i].Lease)
+		if faults[i] != "" {
+			continue
+		}
+		if faults[i] = s.clash(i); faults[i] == "" {
+			s.admit(i)
 		}
 	}
 	return faults
@@ -60,17 +64,17 @@ func byAge(records []Record) []int {
 	return order
 }
 
-// screen is what has been let in so far.
+// screen is what has been let in so far. Leases are named by their index among the records.
 type screen struct {
 	network Network
-	self    Lease
+	records []Record
 	parents map[netip.Prefix]netip.Prefix // of the pod subnets of all records
-	taken   map[netip.Prefix]*Lease       // by the pod subnet of an admitted lease
-	around  map[netip.Prefix]*Lease       // by a pod subnet of any record that contains that of an admitted lease
-	macs    map[familyMAC]*Lease
+	taken   map[netip.Prefix]int          // by the pod subnet of an admitted lease
+	around  map[netip.Prefix]int          // by a pod subnet of any record that contains that of an admitted lease
+	macs    map[familyMAC]int
 }
 
-func newScreen(n Network, self Lease, records []Record) *screen {
+func newScreen(n Network, records []Record) *screen {
 	var subnets []netip.Prefix
 	for _, r := range records {
 		for _, f := range Families {
@@ -81,11 +85,11 @@ func newScreen(n Network, self Lease, records []Record) *screen {
 	}
 	return &screen{
 		network: n,
-		self:    self,
+		records: records,
 		parents: parents(subnets),
-		taken:   make(map[netip.Prefix]*Lease, len(subnets)),
-		around:  map[netip.Prefix]*Lease{},
-		macs:    make(map[familyMAC]*Lease, len(subnets)),
+		taken:   make(map[netip.Prefix]int, len(subnets)),
+		around:  map[netip.Prefix]int{},
+		macs:    make(map[familyMAC]int, len(subnets)),
 	}
 }
 
@@ -94,44 +98,44 @@ type familyMAC struct {
 	mac    MAC
 }
 
-func (s *screen) admit(l *Lease) {
+func (s *screen) admit(i int) {
 	for _, f := range Families {
-		e := l.Endpoint(f)
+		e := s.records[i].Endpoint(f)
 		if !e.Subnet.IsValid() {
 			continue
 		}
-		s.taken[e.Subnet] = l
-		for p := s.parents[e.Subnet]; p.IsValid() && s.around[p] == nil; p = s.parents[p] {
-			s.around[p] = l
+		s.taken[e.Subnet] = i
+		for p := s.parents[e.Subnet]; p.IsValid(); p = s.parents[p] {
+			if _, known := s.around[p]; known {
+				break
+			}
+			s.around[p] = i
 		}
 		if !e.MAC.IsZero() { // leases of other backends have none
-			s.macs[familyMAC{f, e.MAC}] = l
+			s.macs[familyMAC{f, e.MAC}] = i
 		}
 	}
 }
 
-// fault says why a lease cannot be programmed, or nothing.
-func (s *screen) fault(l Lease) string {
-	if fault := faultBeside(s.network, s.self, l); fault != "" {
-		return fault
-	}
+// clash returns why a lease cannot stand beside those admitted before, or nothing.
+func (s *screen) clash(i int) string {
 	for _, f := range Families {
-		e := l.Endpoint(f)
+		e := s.records[i].Endpoint(f)
 		if !e.Subnet.IsValid() || !s.network.Range(f).On() {
 			continue
 		}
-		if other, clash := s.overlapping(e.Subnet); clash {
-			return fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, other)
+		if old, clash := s.overlapping(e.Subnet); clash {
+			return fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, s.records[old].Lease)
 		}
-		if other, clash := s.macs[familyMAC{f, e.MAC}]; clash {
-			return fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
+		if old, clash := s.macs[familyMAC{f, e.MAC}]; clash {
+			return fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, s.records[old].Lease)
 		}
 	}
 	return ""
 }
 
 // faultBeside says why a lease cannot be programmed whatever the others are, or nothing.
-func faultBeside(n Network, self, l Lease) string {
+func faultBeside(n Network, links []netip.Prefix, self, l Lease) string {
 	for _, f := range Families {
 		e, own := l.Endpoint(f), self.Endpoint(f)
 		switch {
@@ -150,20 +154,42 @@ func faultBeside(n Network, self, l Lease) string {
 		case !e.MAC.IsZero() && own.MAC == e.MAC:
 			return fmt.Sprintf("VTEP MAC %s is ours", e.MAC)
 		}
+		if fault := faultOnLinks(n, links, own, e); fault != "" {
+			return fault
+		}
+	}
+	return ""
+}
+
+// faultOnLinks returns why one family's part of a lease cannot be programmed on this underlay, or nothing.
+func faultOnLinks(n Network, links []netip.Prefix, own, e Endpoint) string {
+	for _, link := range links {
+		switch {
+		case link.Overlaps(e.Subnet): // its route would take the traffic to the nodes themselves
+			return fmt.Sprintf("pod subnet %s overlaps the underlay, %s", e.Subnet, link.Masked())
+		case link.Addr() == e.PublicIP:
+			return fmt.Sprintf("public address %s is ours", e.PublicIP)
+		}
+	}
+	if err := n.CheckPublicIP(links, e.PublicIP); err != nil {
+		return err.Error()
+	}
+	if own.Subnet.IsValid() && own.Subnet.Contains(e.PublicIP) {
+		return fmt.Sprintf("public address %s is in our pod subnet, %s", e.PublicIP, own.Subnet)
 	}
 	return ""
 }
 
 // overlapping looks for an admitted lease whose pod subnet shares an address with p, that of another record: it is p, or
 // contains p, or p contains it.
-func (s *screen) overlapping(p netip.Prefix) (*Lease, bool) {
-	if l, ok := s.around[p]; ok {
-		return l, true
+func (s *screen) overlapping(p netip.Prefix) (int, bool) {
+	if i, ok := s.around[p]; ok {
+		return i, true
 	}
 	for ; p.IsValid(); p = s.parents[p] {
-		if l, ok := s.taken[p]; ok {
-			return l, true
+		if i, ok := s.taken[p]; ok {
+			return i, true
 		}
 	}
-	return nil, false
+	return 0, false
 }

@@ -41,7 +41,7 @@ func benchmarkScreen(b *testing.B, records []Record) {
 	n := network(b, wide)
 	b.ReportAllocs()
 	for b.Loop() {
-		Screen(n, records[0].Lease, records)
+		Screen(n, nil, records[0].Lease, records)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestScreenStaysLinear(t *testing.T) {
 	n := network(t, wide)
 	once := func(records []Record) time.Duration {
 		start := cpuTime(t)
-		Screen(n, Lease{}, records)
+		Screen(n, nil, Lease{}, records)
 		return cpuTime(t) - start
 	}
 	for name, make := range map[string]func(int) []Record{"honest": honest, "hostile": hostile} {
@@ -73,10 +73,10 @@ func TestScreenStaysLinear(t *testing.T) {
 			t.Errorf("%s: 20,000 leases take %s, 5,000 take %s", name, manyTime, fewTime)
 		}
 	}
-	if peers, _ := Screen(n, Lease{}, honest(20_000)); len(peers) != 20_000 {
+	if peers, _ := Screen(n, nil, Lease{}, honest(20_000)); len(peers) != 20_000 {
 		t.Errorf("%d of 20,000 honest peers", len(peers))
 	}
-	if peers, skipped := Screen(n, Lease{}, hostile(20_000)); len(peers) != 19_920 || len(skipped) != 80 {
+	if peers, skipped := Screen(n, nil, Lease{}, hostile(20_000)); len(peers) != 19_920 || len(skipped) != 80 {
 		t.Errorf("%d peers and %d skipped of 20,000", len(peers), len(skipped))
 	}
 }

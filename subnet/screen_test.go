@@ -53,7 +53,7 @@ func TestLeasesThatCannotStandAreSkippedWithTheirReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			own := age(9, Record{Lease: self}) // our own lease is no peer, even if it is the newest
 			for _, records := range [][]Record{{own, peer, c.other}, {c.other, own, peer}, {peer, c.other, own}} {
-				peers, skipped := Screen(n, self, records)
+				peers, skipped := Screen(n, nil, self, records)
 				wantPeers := []Lease{peer.Lease, c.other.Lease}
 				var wantSkipped []Skip
 				if c.reason != "" {
@@ -79,7 +79,7 @@ func TestOlderLeaseStays(t *testing.T) {
 		{age(5, record(2, pair("10.5.2.0/24", "fd00:5:0:2::/64"))), age(5, record(3, pair("10.5.2.0/24", "fd00:5:0:3::/64")))},
 	} {
 		for _, records := range [][]Record{{c.older, c.newer}, {c.newer, c.older}} {
-			peers, skipped := Screen(n, Lease{}, records)
+			peers, skipped := Screen(n, nil, Lease{}, records)
 			if len(peers) != 1 || peers[0] != c.older.Lease || len(skipped) != 1 || skipped[0].Key != c.newer.Pair().Key() {
 				t.Errorf("%v: peers %v, skipped %q", records, peers, skipped)
 			}
@@ -89,7 +89,7 @@ func TestOlderLeaseStays(t *testing.T) {
 
 func TestOldestOfSeveralIsNamed(t *testing.T) {
 	records := []Record{record(5, pair("10.5.4.0/22")), record(3, pair("10.5.5.0/24")), record(2, pair("10.5.4.0/24")), record(4, pair("10.5.6.0/24"))}
-	_, skipped := Screen(dualStack(t), Lease{}, records)
+	_, skipped := Screen(dualStack(t), nil, Lease{}, records)
 	if want := "pod subnet 10.5.4.0/22 overlaps that of an older lease, 10.5.4.0/24 of n2 (192.0.0.2)"; len(skipped) != 1 || skipped[0].Reason != want {
 		t.Errorf("%q, want %q", skipped, want)
 	}
@@ -99,7 +99,7 @@ func TestOldestOfSeveralIsNamed(t *testing.T) {
 func TestSkippedLeaseBlocksNobody(t *testing.T) {
 	n := dualStack(t)
 	a, b, c := record(2, pair("10.5.2.0/24")), record(3, pair("10.5.2.0/23", "fd00:5:0:3::/64")), record(4, pair("10.5.3.0/24", "fd00:5:0:3::/64"))
-	peers, skipped := Screen(n, Lease{}, []Record{a, b, c})
+	peers, skipped := Screen(n, nil, Lease{}, []Record{a, b, c})
 	if !slices.Equal(peers, []Lease{a.Lease, c.Lease}) || len(skipped) != 1 {
 		t.Errorf("peers %v, skipped %q", peers, skipped)
 	}
@@ -110,7 +110,7 @@ func TestHalvesOfAFamilyThatIsOffAreNotLookedAt(t *testing.T) {
 	self := record(1, pair("10.5.1.0/24")).Lease
 	dual := record(2, pair("10.5.2.0/24", "fd00:9::/64"))
 	other := record(3, pair("10.5.3.0/24", "fd00:9::/64"))
-	if peers, skipped := Screen(n, self, []Record{dual, other}); len(peers) != 2 || skipped != nil {
+	if peers, skipped := Screen(n, nil, self, []Record{dual, other}); len(peers) != 2 || skipped != nil {
 		t.Errorf("peers %v, skipped %q", peers, skipped)
 	}
 }
@@ -124,13 +124,13 @@ func TestLeasesWithoutMACsDoNotClash(t *testing.T) {
 		r.BackendType = "host-gw"
 		records = append(records, r)
 	}
-	if peers, skipped := Screen(n, Lease{}, records); len(peers) != 3 || skipped != nil {
+	if peers, skipped := Screen(n, nil, Lease{}, records); len(peers) != 3 || skipped != nil {
 		t.Errorf("peers %v, skipped %q", peers, skipped)
 	}
 }
 
 func TestNoLeases(t *testing.T) {
-	if peers, skipped := Screen(dualStack(t), Lease{}, nil); peers != nil || skipped != nil {
+	if peers, skipped := Screen(dualStack(t), nil, Lease{}, nil); peers != nil || skipped != nil {
 		t.Error(peers, skipped)
 	}
 }
@@ -211,7 +211,7 @@ func checkScreen(t *testing.T, r *rand.Rand, n Network, self Lease, records []Re
 	t.Helper()
 	want := screenSlowly(n, self, records)
 	for range 3 {
-		peers, skipped := Screen(n, self, records)
+		peers, skipped := Screen(n, nil, self, records)
 		byPair := func(a, b Lease) int { return strings.Compare(a.Pair().Key(), b.Pair().Key()) }
 		sorted, wantSorted := slices.SortedFunc(slices.Values(peers), byPair), slices.SortedFunc(slices.Values(want), byPair)
 		if !slices.Equal(sorted, wantSorted) {
