@@ -8,9 +8,10 @@ import (
 )
 
 // Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a
-// peer's traffic or ours. Of two that clash the one created first stays. links are the underlay's addresses on this node,
-// with their prefixes. Peers and skips are in the order of the records; each skip has its reason. Our own lease (self) is
-// among neither.
+// peer's traffic or ours. Of two that clash the one created first stays. There is one exception: if a node comes back with
+// another address and leases other pod subnets, its newer lease stays. links are the underlay's addresses on this node, with
+// their prefixes. Peers and skips are in the order of the records; each skip has its reason. Our own lease (self) is among
+// neither.
 func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
 	faults := faultsOf(n, links, self, records)
 	peers = slices.Grow(peers, len(records))
@@ -40,9 +41,14 @@ func faultsOf(n Network, links []netip.Prefix, self Lease, records []Record) []s
 		if faults[i] != "" {
 			continue
 		}
-		if faults[i] = s.clash(i); faults[i] == "" {
-			s.admit(i)
+		var moved []int
+		if moved, faults[i] = s.clash(i); faults[i] != "" {
+			continue
 		}
+		for _, old := range moved {
+			faults[old] = fmt.Sprintf("the same node has a newer lease, %s", records[i].Lease)
+		}
+		s.admit(i)
 	}
 	return faults
 }
@@ -64,7 +70,7 @@ func byAge(records []Record) []int {
 	return order
 }
 
-// screen is what has been let in so far. Leases are named by their index among the records.
+// screen holds the leases admitted so far, each by its index among the records.
 type screen struct {
 	network Network
 	records []Record
@@ -117,21 +123,40 @@ func (s *screen) admit(i int) {
 	}
 }
 
-// clash returns why a lease cannot stand beside those admitted before, or nothing.
-func (s *screen) clash(i int) string {
+// clash returns why a lease cannot be programmed beside those admitted before, or nothing. moved is the admitted leases
+// that it replaces, because they are older ones of the same node. A replaced lease still blocks its pod subnets: else a
+// lease that pretends to be of the same node could take them.
+func (s *screen) clash(i int) (moved []int, fault string) {
+	l := s.records[i].Lease
 	for _, f := range Families {
-		e := s.records[i].Endpoint(f)
+		e := l.Endpoint(f)
 		if !e.Subnet.IsValid() || !s.network.Range(f).On() {
 			continue
 		}
 		if old, clash := s.overlapping(e.Subnet); clash {
-			return fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, s.records[old].Lease)
+			return nil, fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, s.records[old].Lease)
 		}
 		if old, clash := s.macs[familyMAC{f, e.MAC}]; clash {
-			return fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, s.records[old].Lease)
+			other := s.records[old].Lease
+			if !sameNode(other, l) {
+				return nil, fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
+			}
+			moved = append(moved, old)
 		}
 	}
-	return ""
+	return moved, ""
+}
+
+// sameNode reports whether two leases with one VTEP MAC are of one node. A MAC alone does not show it, because a clone has
+// it too. Their public address in one family does, or the node's id and name; flannel writes neither id nor name.
+func sameNode(a, b Lease) bool {
+	if a.Node.ID != "" && b.Node.ID != "" {
+		return a.Node.ID == b.Node.ID && a.Node.Name == b.Node.Name
+	}
+	return slices.ContainsFunc(Families[:], func(f Family) bool {
+		address := a.Endpoint(f).PublicIP
+		return address.IsValid() && address == b.Endpoint(f).PublicIP
+	})
 }
 
 // faultBeside says why a lease cannot be programmed whatever the others are, or nothing.
