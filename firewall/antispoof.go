@@ -54,15 +54,33 @@ func bound(f subnet.Family) part {
 func antispoof(r Rules) table {
 	judged := chain{name: "pod_source", rules: []rule{newDrop("pod_source_forged", noWayBack())}}
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
+	var toPods []chain
 	for _, f := range subnet.Families {
 		c.rules = append(c.rules, newRule(bound(f), goTo(judged.name)))
 		if own := r.Subnet.Half(f); own.IsValid() {
 			c.rules = append(c.rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(judged.name)))
 		}
-		if pods := r.Network.Range(f).Prefix; pods.IsValid() && !r.Network.VXLAN.DirectRouting {
-			c.rules = append(c.rules, newRule(ofFamily(f),
-				address(source, expr.CmpOpEq, pods), address(destination, expr.CmpOpEq, pods), goTo(judged.name)))
+		if !r.Network.VXLAN.DirectRouting {
+			rules, more := betweenPods(r.pods(f), f, judged.name)
+			c.rules, toPods = append(c.rules, rules...), append(toPods, more...)
 		}
 	}
-	return table{chains: []chain{c, judged}}
+	return table{chains: append([]chain{c, judged}, toPods...)}
+}
+
+// betweenPods leads to the chain verdict what has both addresses in the intervals. More than one interval takes a chain for
+// the destination, because one rule for each two would be too many.
+func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []rule, more []chain) {
+	if len(pods) == 1 {
+		return []rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil
+	}
+	to := chain{name: [...]string{subnet.IPv4: "to_pods4", subnet.IPv6: "to_pods6"}[f]}
+	for _, i := range pods {
+		rules = append(rules, newRule(ofFamily(f), inside(source, i), goTo(to.name)))
+		to.rules = append(to.rules, newRule(ofFamily(f), inside(destination, i), goTo(verdict)))
+	}
+	if len(pods) > 0 {
+		more = []chain{to}
+	}
+	return rules, more
 }

@@ -37,7 +37,7 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.advice = advise(have, r.Network)
+	w.advice = advise(have, r)
 	did, err := want.apply(ctx, have)
 	w.tellDrift(did.ops, r)
 	if err != nil {
@@ -80,7 +80,7 @@ type target struct {
 func targetOf(r Rules) target {
 	t := target{table: build(r)}
 	for _, f := range subnet.Families {
-		t.forward[f], t.legacy[f] = forwardRules(r.Network, f), legacyRules(r.Network, f)
+		t.forward[f], t.legacy[f] = forwardRules(r.podPrefixes(f)), legacyRules(r.podPrefixes(f))
 	}
 	return t
 }

@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -32,14 +33,13 @@ var iptables = [...]struct {
 }
 
 // forwardRules accept what comes from pods and what goes to pods, in the form iptables-nft gives its own rules.
-func forwardRules(n subnet.Network, f subnet.Family) (rules []rule) {
-	if !n.Range(f).On() {
-		return nil
-	}
-	for _, s := range []side{source, destination} {
-		r := newRule(address(s, expr.CmpOpEq, n.Range(f).Prefix), counter(), accept())
-		r.comment = mark
-		rules = append(rules, r)
+func forwardRules(pods []netip.Prefix) (rules []rule) {
+	for _, p := range pods {
+		for _, s := range []side{source, destination} {
+			r := newRule(address(s, expr.CmpOpEq, p), counter(), accept())
+			r.comment = mark
+			rules = append(rules, r)
+		}
 	}
 	return rules
 }

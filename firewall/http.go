@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 
 	"github.com/podlane/podlane/subnet"
 )
@@ -19,8 +18,8 @@ func httpGuard(r Rules) table {
 	input := filterChain("http_input", nftables.ChainHookInput, beforeFilters, newRule(notLoopback(), port, goTo("http_from_pods")))
 	fromPods := chain{name: "http_from_pods", rules: []rule{newDrop("http_from_a_pod", fromPod())}}
 	for _, f := range subnet.Families {
-		if pods := r.Network.Range(f); pods.On() {
-			fromPods.rules = append(fromPods.rules, newDrop("http_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, pods.Prefix)))
+		for _, pods := range r.pods(f) {
+			fromPods.rules = append(fromPods.rules, newDrop("http_from_a_pod", ofFamily(f), inside(source, pods)))
 		}
 	}
 	if r.Peers == nil {

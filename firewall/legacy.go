@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -45,8 +46,8 @@ func mayOpenRaw() bool {
 }
 
 // legacyRules are the wanted rules as the program prints them.
-func legacyRules(n subnet.Network, f subnet.Family) (rules []string) {
-	if p := n.Range(f).Prefix; p.IsValid() {
+func legacyRules(pods []netip.Prefix) (rules []string) {
+	for _, p := range pods {
 		for _, option := range []string{"-s", "-d"} {
 			rules = append(rules, fmt.Sprintf("-A %s %s %s -m comment --comment %s -j ACCEPT", forwardChain, option, p, mark))
 		}

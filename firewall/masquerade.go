@@ -14,7 +14,7 @@ var multicast = map[subnet.Family]netip.Prefix{
 	subnet.IPv6: netip.MustParsePrefix("ff00::/8"),    // RFC 4291 section 2.7
 }
 
-// masqueraded gives what this node's pods send out of the pod network the node's address. What stays in the pod network
+// masqueraded gives the node's address to what this node's pods send to any address that no pod has. What goes to a pod
 // keeps its source, whichever node it goes to; so does what the node sends to itself from its address in the pod subnet,
 // and what has more than one receiver. Ports are fully random, for two pods that send from the same port at the same
 // moment could otherwise be given the same new one, and the second would lose its packet.
@@ -30,7 +30,7 @@ func masqueraded(r Rules) table {
 		c.rules = append(c.rules, newRule(
 			ofFamily(f),
 			address(source, expr.CmpOpEq, from),
-			address(destination, expr.CmpOpNeq, r.Network.Range(f).Prefix),
+			outside(destination, r.pods(f)),
 			address(destination, expr.CmpOpNeq, multicast[f]),
 			to(expr.CmpOpNeq, local),
 			to(expr.CmpOpNeq, broadcast),

@@ -100,6 +100,34 @@ func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	return part{text + p.Masked().String(), exprs}
 }
 
+// inside matches an address of the packet in an interval.
+func inside(s side, i subnet.Interval) part { return compare(s, expr.CmpOpEq, i) }
+
+// outside matches an address of the packet in none of the intervals.
+func outside(s side, intervals []subnet.Interval) part {
+	var parts []part
+	for _, i := range intervals {
+		parts = append(parts, compare(s, expr.CmpOpNeq, i))
+	}
+	return join(parts...)
+}
+
+// compare compares an address of the packet with an interval: as a prefix if it is one.
+func compare(s side, op expr.CmpOp, i subnet.Interval) part {
+	if prefixes := i.Prefixes(); len(prefixes) == 1 {
+		return address(s, op, prefixes[0])
+	}
+	f := subnet.FamilyOf(i.First)
+	text := addressWords(s, f)
+	if op == expr.CmpOpNeq {
+		text += "!= "
+	}
+	return part{text + i.String(), []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
+		&expr.Range{Op: op, Register: register, FromData: i.First.AsSlice(), ToData: i.Last.AsSlice()},
+	}}
+}
+
 func addressWords(s side, f subnet.Family) string {
 	return [...]string{subnet.IPv4: "ip ", subnet.IPv6: "ip6 "}[f] + [...]string{"saddr ", "daddr "}[s]
 }

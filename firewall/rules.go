@@ -13,9 +13,10 @@ import (
 
 // Rules is what the node's firewall is built from. It is a value: Rules that are Equal make the same table.
 type Rules struct {
-	Network    subnet.Network // its prefixes are the pod network; VXLAN port and VNI those of the tunnels
-	Subnet     subnet.Pair    // this node's pod subnets
-	Masquerade bool           // what leaves the pod network bears the node's address
+	Network    subnet.Network    // VXLAN port and VNI are those of the tunnels
+	Pods       []subnet.Interval // the addresses that pods have, in any order; empty: the whole pod network
+	Subnet     subnet.Pair       // this node's pod subnets
+	Masquerade bool              // what leaves the pod network bears the node's address
 	// Peers are the peers' public addresses, of both families, in any order, repeated or not. The node takes VXLAN
 	// from these alone: from nobody where it is empty. Nil means that they are not known yet, and VXLAN is not judged
 	// by who sent it.
@@ -48,6 +49,10 @@ func (r Rules) Equal(o Rules) bool { return r.tidy().equal(o.tidy()) }
 
 // tidy brings the lists into the one order, without what is there twice or is no address.
 func (r Rules) tidy() Rules {
+	if len(r.Pods) == 0 {
+		r.Pods = r.Network.Pods(nil, subnet.Lease{}, nil)
+	}
+	r.Pods = subnet.Union(r.Pods)
 	if r.Peers != nil {
 		peers := make([]netip.Addr, 0, len(r.Peers))
 		for _, a := range r.Peers {
@@ -62,9 +67,29 @@ func (r Rules) tidy() Rules {
 	return r
 }
 
+// pods returns the addresses of pods of one family. The Rules are tidy.
+func (r Rules) pods(f subnet.Family) (pods []subnet.Interval) {
+	for _, i := range r.Pods {
+		if subnet.FamilyOf(i.First) == f {
+			pods = append(pods, i)
+		}
+	}
+	return pods
+}
+
+// podPrefixes returns the addresses of pods of some families as prefixes, for other programs, which have no intervals.
+func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) {
+	for _, f := range families {
+		for _, i := range r.pods(f) {
+			prefixes = append(prefixes, i.Prefixes()...)
+		}
+	}
+	return prefixes
+}
+
 // equal is Equal for Rules that are tidy.
 func (r Rules) equal(o Rules) bool {
-	return r.Network == o.Network && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade && r.HTTPPort == o.HTTPPort &&
+	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade && r.HTTPPort == o.HTTPPort &&
 		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces)
 }
 

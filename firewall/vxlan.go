@@ -48,11 +48,7 @@ func vxlanGuard(r Rules) table {
 		arriving.rules = append(arriving.rules, newDrop("vxlan_from_a_wrong_interface", anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse))
 		s := peers(r, f)
 		sets = append(sets, s)
-		outside := part{}
-		if pods := r.Network.Range(f).Prefix; pods.IsValid() {
-			outside = address(destination, expr.CmpOpNeq, pods)
-		}
-		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside, accept()))
+		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
 	}
 	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
 	return table{chains: []chain{arriving, input, toNode, forward, fromPods}, sets: sets}
