@@ -99,7 +99,7 @@ func (l *loop) rules() firewall.Rules {
 	network := l.network
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
 	r := firewall.Rules{
-		Network: network, Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
+		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, HTTPPort: httpPort(l.config.http),
 	}
 	for _, p := range l.peers {

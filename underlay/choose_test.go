@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-
-	"github.com/podlane/podlane/subnet"
 )
 
 func addrs(list ...string) (ps []netip.Prefix) {
@@ -117,37 +115,5 @@ func TestChooseKeepsTheKernelsWords(t *testing.T) {
 	_, err := Choose(node, Want{}, func(netip.Addr) (int, error) { return 0, refused })
 	if err == nil || !strings.Contains(err.Error(), refused.Error()) {
 		t.Error(err)
-	}
-}
-
-func TestOverlap(t *testing.T) {
-	network := subnet.Network{
-		IPv4: subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16")},
-		IPv6: subnet.Range{Prefix: netip.MustParsePrefix("fd00:5::/48")},
-	}
-	for name, c := range map[string]struct {
-		addr string
-		err  string
-	}{
-		"beside":              {"10.6.0.1/16", ""},
-		"address inside":      {"10.5.1.7/24", "pod network 10.5.0.0/16 overlaps 10.5.1.7/24 of underlay interface eth0: give the pod network other addresses"},
-		"same":                {"10.5.0.1/16", "pod network 10.5.0.0/16 overlaps 10.5.0.1/16 of underlay interface eth0: give the pod network other addresses"},
-		"underlay around":     {"10.0.0.1/8", "pod network 10.5.0.0/16 overlaps 10.0.0.1/8 of underlay interface eth0: give the pod network other addresses"},
-		"IPv6 beside":         {"fd00:6::1/64", ""},
-		"IPv6 inside":         {"fd00:5:0:1::1/64", "pod network fd00:5::/48 overlaps fd00:5:0:1::1/64 of underlay interface eth0: give the pod network other addresses"},
-		"IPv6 link-local":     {"fe80::1/64", ""},
-		"single address next": {"10.4.255.255/32", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := Overlap(Interface{Name: "eth0", Addrs: addrs(c.addr)}, network)
-			if got := ""; err != nil {
-				got = err.Error()
-				if got != c.err {
-					t.Errorf("error %q, want %q", got, c.err)
-				}
-			} else if c.err != "" {
-				t.Errorf("no error, want %q", c.err)
-			}
-		})
 	}
 }

@@ -6,15 +6,20 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Overlap tells whether the pod network shares addresses with the underlay's own prefixes: a route to a peer's pods would
-// then take away the route to the peer. The error names both.
+// Overlap returns an error if a pod subnet that can be handed out has addresses of the underlay's own prefixes: a route to
+// a peer's pods would then take away the route to the peer. The error names both ranges. The rest of the pod network may
+// contain the underlay.
 func Overlap(i Interface, network subnet.Network) error {
 	for _, a := range i.Addrs {
-		for _, p := range network.Prefixes() {
-			if a.Overlaps(p) {
-				return fmt.Errorf("pod network %s overlaps %s of underlay interface %s: give the pod network other addresses", p, a, i.Name)
-			}
+		f := subnet.FamilyOf(a.Addr())
+		r := network.Range(f)
+		if !r.On() || !r.Pods().Overlaps(a) {
+			continue
 		}
+		pods, link := r.Pods(), subnet.IntervalOf(a)
+		key := [...]string{subnet.IPv4: "Subnet", subnet.IPv6: "IPv6Subnet"}[f]
+		return fmt.Errorf("pod network %s overlaps %s of underlay interface %s: give the pod network other addresses, or set %sMin and %sMax so that the pod subnets, now %s to %s, do not overlap the underlay, %s to %s",
+			r.Prefix, a, i.Name, key, key, pods.First, pods.Last, link.First, link.Last)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (b *Backend) applyFamily(
 	m := &b.families[f]
 	p := &pass{
 		family: f, name: want.device.name, network: b.network.Range(f).Prefix, subnet: self.Endpoint(f).Subnet,
-		underlay: b.underlay, w: writer{conn: conn},
+		pods: b.network.Pods(b.underlay.Addrs, self, peers), underlay: b.underlay, w: writer{conn: conn},
 		have: &m.have, want: want, before: m.before, verified: m.verified,
 	}
 	m.before, m.verified = state{}, false

@@ -3,6 +3,7 @@ package vxlan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,9 @@ type otherAddr struct {
 	link int
 }
 
-// elsewhere tells whether a prefix reaches into the pod network beyond our own pod subnet.
+// elsewhere reports whether a prefix has addresses of pods beyond our own pod subnet.
 func (p *pass) elsewhere(q netip.Prefix) bool {
-	return p.network.IsValid() && p.network.Overlaps(q) && !covers(p.subnet, q)
+	return slices.ContainsFunc(p.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !covers(p.subnet, q)
 }
 
 func covers(p, q netip.Prefix) bool { return p.Bits() <= q.Bits() && p.Contains(q.Addr()) }
