@@ -47,6 +47,8 @@ func TestBadSettings(t *testing.T) {
 		{"certificate without a key", "", []string{"--etcd-certfile=/run/a.pem"}, "etcd-certfile and etcd-keyfile go together"},
 		{"user without a password", "", []string{"--etcd-username=podlane"}, "etcd-username needs etcd-password-file"},
 		{"name that would break a terminal", "", []string{"--node-name=n1\x1b[2J"}, `node name "n1\x1b[2J" is not at most 255 printable bytes`},
+		{"public address of class E", "", []string{"--public-ip=240.0.0.1"}, "public-ip 240.0.0.1 cannot be the address of a node"},
+		{"public address of this network", "PODLANE_PUBLIC_IP=0.1.2.3", nil, "public-ip 0.1.2.3 cannot be the address of a node"},
 		{"two ways to choose", "", []string{"--iface=eth0", "--iface-regex=eth"}, "of iface, iface-regex and iface-can-reach only one can be given"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
