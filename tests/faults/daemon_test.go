@@ -27,7 +27,7 @@ var daemonFaults = []fault{
 }
 
 func TestDaemon(t *testing.T) {
-	runFaults(t, append(slices.Clone(daemonFaults), fault{"all podlaneds hang for a minute", hangs(3, minute)}))
+	runFaultsAround(t, append(slices.Clone(daemonFaults), fault{"all podlaneds hang for a minute", hangs(3, minute)}))
 }
 
 // ends makes the podlaneds of the first nodes end, and starts them again.

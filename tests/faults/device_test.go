@@ -32,4 +32,4 @@ var deviceFaults = disturbances([]disturbance{
 	{"IPv6 forwarding off", "sysctl", "ipv6.conf.all.forwarding", peers6, second, []string{"sysctl -w net.ipv6.conf.all.forwarding=0"}},
 })
 
-func TestDevice(t *testing.T) { runFaults(t, deviceFaults) }
+func TestDevice(t *testing.T) { runFaultsAround(t, deviceFaults) }

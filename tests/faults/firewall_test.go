@@ -28,7 +28,7 @@ var firewallFaults = []fault{
 	}},
 }
 
-func TestFirewall(t *testing.T) { runFaults(t, firewallFaults) }
+func TestFirewall(t *testing.T) { runFaultsAround(t, firewallFaults) }
 
 func (b *bed) everywhere(t *testing.T, commands ...string) {
 	t.Helper()

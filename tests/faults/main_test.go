@@ -29,6 +29,10 @@ type bed struct {
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
+// around is a pod network that the underlay is in too, beside the pod subnets.
+const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
+	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
+
 const (
 	second = time.Second
 	minute = time.Minute
@@ -38,7 +42,13 @@ const (
 
 func makeBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3}, 2)}
+	return makeBedOf(t, dualStack)
+}
+
+// makeBedOf is makeBed with another network configuration.
+func makeBedOf(t *testing.T, config string) *bed {
+	t.Helper()
+	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: config, EtcdMembers: 3}, 2)}
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
 	for _, n := range b.Nodes {
 		b.subnets = append(b.subnets, cluster.SubnetText(t, n))
@@ -50,7 +60,18 @@ func makeBed(t *testing.T) *bed {
 
 // runFaults makes each of the faults on one cluster, and looks after each whether all is as it was.
 func runFaults(t *testing.T, faults []fault) {
-	b := makeBed(t)
+	t.Helper()
+	makeBed(t).runFaults(t, faults)
+}
+
+// runFaultsAround is runFaults on a cluster whose underlay is in the pod network.
+func runFaultsAround(t *testing.T, faults []fault) {
+	t.Helper()
+	makeBedOf(t, around).runFaults(t, faults)
+}
+
+func (b *bed) runFaults(t *testing.T, faults []fault) {
+	t.Helper()
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			f.run(t, b)

@@ -38,7 +38,7 @@ var underlayFaults = []fault{
 	{"MTU of the underlay changes", changeMTU},
 }
 
-func TestUnderlay(t *testing.T) { runFaults(t, underlayFaults) }
+func TestUnderlay(t *testing.T) { runFaultsAround(t, underlayFaults) }
 
 // The routes that go with a node's addresses, and with its interface.
 const (

@@ -78,6 +78,8 @@ func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
 			"pod network 198.16.0.0/12 overlaps 198.18.1.1/16 of underlay interface eth0"},
 		{"network within the underlay's", `{"Network":"198.18.192.0/20"}`, "",
 			"pod network 198.18.192.0/20 overlaps 198.18.1.1/16 of underlay interface eth0"},
+		{"last pod subnet on the underlay", `{"Network":"198.16.0.0/12","SubnetMin":"198.16.0.0","SubnetMax":"198.18.0.0"}`, "",
+			"pod network 198.16.0.0/12 overlaps 198.18.1.1/16 of underlay interface eth0...the pod subnets, now 198.16.0.0 to 198.18.0.255, do not overlap the underlay, 198.18.0.0 to 198.18.255.255"},
 		{"IPv6 without an address", `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`, "",
 			"underlay eth0 has no IPv6 address, which the IPv6 overlay needs"},
 	} {
@@ -89,6 +91,24 @@ func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
 			}
 			inNode(t, n, c.prepare)
 			run(t, n, nil).says(t, exitError, c.want)
+			untouched(t, l, n, lab.DefaultPrefix)
+		})
+	}
+}
+
+func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
+	l := build(t, 1)
+	n := l.Nodes[0]
+	if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"198.18.255.255": "public address 198.18.255.255 is the broadcast address of the underlay 198.18.0.0/16: give this node another with --public-ip",
+		"198.18.0.0":     "public address 198.18.0.0 is the network address of the underlay 198.18.0.0/16: give this node another with --public-ip",
+		"10.5.7.1":       "public address 10.5.7.1 is in the pod network: pods have 10.5.1.0-10.5.255.255: give this node another with --public-ip",
+	} {
+		t.Run(address, func(t *testing.T) {
+			run(t, n, nil, "run", "--public-ip="+address).says(t, exitError, want)
 			untouched(t, l, n, lab.DefaultPrefix)
 		})
 	}

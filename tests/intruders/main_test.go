@@ -16,6 +16,10 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
+// around is a pod network that the underlay is in too, beside the pod subnets.
+const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
+	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
+
 // soon is for what has to happen but is promised in no time.
 const soon = 20 * time.Second
 
@@ -48,10 +52,16 @@ type bed struct {
 // makeBed starts the two nodes. They read the kernel's counts every second.
 func makeBed(t *testing.T) *bed {
 	t.Helper()
+	return makeBedOf(t, dualStack)
+}
+
+// makeBedOf is makeBed with a network configuration and more settings of the nodes.
+func makeBedOf(t *testing.T, config string, env ...string) *bed {
+	t.Helper()
 	l := cluster.Build(t, lab.Options{
-		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} },
+		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return append(env, "PODLANE_RESYNC=1s") },
 	})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), config))
 	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
 	b.start(t)
 	return b

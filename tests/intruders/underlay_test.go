@@ -18,7 +18,7 @@ func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 			l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, NodeEnv: func(int) []string {
 				return []string{"PODLANE_RESYNC=1s", fmt.Sprintf("PODLANE_IP_MASQ=%v", masquerade)}
 			}})
-			cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+			cluster.Check(t, l.SetConfig(cluster.Within(t), map[bool]string{true: dualStack, false: around}[masquerade]))
 			b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
 			b.start(t)
 			b.noReversePathFilter(t)

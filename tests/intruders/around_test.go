@@ -1,0 +1,66 @@
+package intruders
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// The same intrusions where the underlay is in the pod network. All are sent at once, because the counts are read once a
+// second.
+func TestIntrudersWhereTheUnderlayIsInThePodNetwork(t *testing.T) {
+	b := makeBedOf(t, around, "PODLANE_HTTP=[::]:9472")
+	b.noReversePathFilter(t)
+	all := b.intrusions(t)
+	b.withoutFirewall(t, func() {
+		for _, i := range all {
+			t.Run("without a firewall "+i.name, i.passes)
+		}
+	})
+	b.dropAll(t, all)
+	for _, i := range b.regular(t) {
+		t.Run(i.name, i.passes)
+	}
+	for _, n := range b.nodes {
+		for _, a := range addrs(n) {
+			for _, other := range b.nodes {
+				expectHTTP(t, other.Place, a.String(), true)
+			}
+			expectKeptFromPods(t, b.Lab, n, a)
+		}
+	}
+}
+
+// dropAll sends all, expects nothing to arrive, and expects the nodes to count all of it by its reasons.
+func (b *bed) dropAll(t *testing.T, all []intrusion) {
+	t.Helper()
+	type count struct {
+		node   *lab.Node
+		metric string
+	}
+	want, arrived := map[count]float64{}, map[*receiver]int{}
+	for _, i := range all {
+		c := count{i.node, fmt.Sprintf("podlane_dropped_packets_total{reason=%q}", i.reason)}
+		if _, known := want[c]; !known {
+			want[c] = cluster.Metric(t, c.node, c.metric)
+		}
+		want[c] += few
+		arrived[i.at] = len(i.at.arrivals())
+	}
+	for _, i := range all {
+		i.send(t)
+	}
+	for c, count := range want {
+		cluster.Until(t, soon, fmt.Sprintf("%s counts %s up to %v", c.node.Name, c.metric, count), func() (bool, string) {
+			now := cluster.Metric(t, c.node, c.metric)
+			return now == count, fmt.Sprint(now)
+		})
+	}
+	for at, before := range arrived {
+		if got := len(at.arrivals()) - before; got != 0 {
+			t.Errorf("%d packets arrived at %s", got, at.at)
+		}
+	}
+}
