@@ -111,7 +111,7 @@ func lastNode(path string) (subnet.NodeFile, error) {
 	n, err := subnet.ReadNodeFile(path)
 	if err != nil {
 		anyRange := subnet.Pair{IPv4: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24)}
-		n = subnet.NodeFile{Network: anyRange, Subnet: anyRange, MTU: subnet.MinMTU}
+		n = subnet.NodeFile{Network: anyRange, Subnet: anyRange, MTU: anyRange.MinMTU()}
 	}
 	return n, nil
 }

@@ -36,9 +36,6 @@ type VXLAN struct {
 // MaxVNI is the highest VXLAN network identifier: it has 24 bits (RFC 7348 section 5).
 const MaxVNI = 1<<24 - 1
 
-// MinMTU is the lowest MTU of the overlay in bytes: IPv6 needs it of every link (RFC 8200 section 5).
-const MinMTU = 1280
-
 // Range returns the range of one family.
 func (n Network) Range(f Family) Range {
 	if f == IPv4 {
@@ -134,6 +131,9 @@ func (j networkJSON) network() (n Network, err error) {
 		return Network{}, errors.New("EnableIPv4 and EnableIPv6 are both false: nothing to do")
 	}
 	n.VXLAN, err = parseBackend(j.Backend)
+	if mtu := n.VXLAN.MTU; err == nil && mtu != 0 && (mtu < n.MinMTU() || mtu > MaxMTU) {
+		return Network{}, fmt.Errorf("Backend.MTU %d is not between %d and %d", mtu, n.MinMTU(), MaxMTU)
+	}
 	return n, err
 }
 
@@ -159,9 +159,6 @@ func parseBackend(raw json.RawMessage) (VXLAN, error) {
 	}
 	if b.Port != 0 {
 		v.Port = uint16(b.Port)
-	}
-	if b.MTU != 0 && (b.MTU < MinMTU || b.MTU > 65535) {
-		return VXLAN{}, fmt.Errorf("Backend.MTU %d is not between %d and 65535", b.MTU, MinMTU)
 	}
 	return v, nil
 }

@@ -125,8 +125,8 @@ func parseValues(values map[string]string) (n NodeFile, err error) {
 	if n.IPMasq, err = strconv.ParseBool(masq); err != nil {
 		return NodeFile{}, fmt.Errorf("%s=%.20s is neither true nor false", keyIPMasq, masq)
 	}
-	if n.MTU, err = strconv.Atoi(values[keyMTU]); err != nil || n.MTU < MinMTU || n.MTU > 65535 {
-		return NodeFile{}, fmt.Errorf("%s=%.20s is not between %d and 65535", keyMTU, values[keyMTU], MinMTU)
+	if n.MTU, err = strconv.Atoi(values[keyMTU]); err != nil || n.MTU < n.Subnet.MinMTU() || n.MTU > MaxMTU {
+		return NodeFile{}, fmt.Errorf("%s=%.20s is not between %d and %d", keyMTU, values[keyMTU], n.Subnet.MinMTU(), MaxMTU)
 	}
 	n.NotReady = values[keyNotReady]
 	return n, nil

@@ -3,6 +3,7 @@ package subnet
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -40,7 +41,7 @@ func TestNodeFileRoundTrip(t *testing.T) {
 		nodeFile(""),
 		nodeFile("etcd is away"),
 		nodeFile(" = # 'x' é "),
-		{Network: pair("10.5.0.0/16"), Subnet: pair("10.5.34.0/24"), MTU: 1280},
+		{Network: pair("10.5.0.0/16"), Subnet: pair("10.5.34.0/24"), MTU: 576},
 		{Network: pair("fd00:5::/48"), Subnet: pair("fd00:5:0:22::/64"), MTU: 65535},
 		{Network: pair("128.0.0.0/1"), Subnet: pair("255.255.255.252/30"), MTU: 1450},
 		{Network: pair("8000::/1"), Subnet: pair("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126"), MTU: 1450},
@@ -61,6 +62,25 @@ func TestNodeFileCutAnywhereIsIncomplete(t *testing.T) {
 				t.Errorf("cut to %q: %+v, %v", text[:i], got, err)
 			}
 		}
+	}
+}
+
+func TestMTUOfTheNodeFileFitsItsFamilies(t *testing.T) {
+	for _, c := range []struct {
+		network, subnet Pair
+		least           int
+	}{
+		{pair("10.5.0.0/16"), pair("10.5.34.0/24"), 576},
+		{pair("fd00:5::/48"), pair("fd00:5:0:22::/64"), 1280},
+		{pair("10.5.0.0/16", "fd00:5::/48"), pair("10.5.34.0/24", "fd00:5:0:22::/64"), 1280},
+	} {
+		n := NodeFile{Network: c.network, Subnet: c.subnet, MTU: c.least}
+		if got, err := ParseNodeFile(n.Marshal()); err != nil || got != n {
+			t.Errorf("MTU %d of %v: %+v, %v", n.MTU, c.subnet, got, err)
+		}
+		n.MTU--
+		_, err := ParseNodeFile(n.Marshal())
+		says(t, err, fmt.Sprintf("PODLANE_MTU=%d is not between %d and 65535", n.MTU, c.least))
 	}
 }
 

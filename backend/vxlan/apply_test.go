@@ -360,3 +360,17 @@ func dropCapabilities() error {
 	var none [2]unix.CapUserData
 	return unix.Capset(&header, &none[0])
 }
+
+// Below an MTU of 1280 the kernel takes IPv6 off a device, and at 1280 it gives it back, with a link-local address.
+func TestMTUFallsBelowIPv6sAndRises(t *testing.T) {
+	d := newNode(t, network(t, configIPv4, ""))
+	d.apply(leases(2))
+	for _, mtu := range []string{"1230", "1450"} {
+		d.configure(network(t, configIPv4, `"MTU":`+mtu))
+		d.apply(leases(2))
+		d.settled(leases(2))
+		if out := d.run("ip address show dev podlane.1"); !strings.Contains(out, "mtu "+mtu+" ") || strings.Contains(out, "inet6") {
+			t.Error(out)
+		}
+	}
+}

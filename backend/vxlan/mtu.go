@@ -11,21 +11,18 @@ import (
 // header, UDP 8, VXLAN 8, the inner Ethernet header 14.
 var overhead = [len(subnet.Families)]int{subnet.IPv4: 20 + 8 + 8 + 14, subnet.IPv6: 40 + 8 + 8 + 14}
 
-// maxMTU is the highest MTU that Linux gives a VXLAN device, in bytes.
-const maxMTU = 65535
-
 // overlayMTU is the MTU of the overlay, one for both families: what a pod sends must fit whichever tunnel it takes.
 func overlayMTU(n subnet.Network, u underlay.Interface) (int, error) {
-	most := maxMTU
+	most := subnet.MaxMTU
 	for _, f := range subnet.Families {
 		if n.Range(f).On() {
 			most = min(most, u.MTU-overhead[f])
 		}
 	}
 	switch mtu := n.VXLAN.MTU; {
-	case most < subnet.MinMTU:
+	case most < n.MinMTU():
 		return 0, fmt.Errorf("underlay %s has an MTU of %d: it leaves %d for the overlay, which needs at least %d",
-			u.Name, u.MTU, most, subnet.MinMTU)
+			u.Name, u.MTU, most, n.MinMTU())
 	case mtu > most:
 		return 0, fmt.Errorf("configured MTU %d is more than the %d that underlay %s leaves for the overlay (its MTU is %d)",
 			mtu, most, u.Name, u.MTU)

@@ -161,8 +161,8 @@ func TestBadNodeFile(t *testing.T) {
 		{"pod subnet that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.1\n", 1), "PODLANE_SUBNET=10.5.34.1 is not the gateway of an IPv4 pod subnet"},
 		{"gateway that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.7/24\n", 1), "PODLANE_SUBNET=10.5.34.7/24 is not the gateway"},
 		{"pod subnet outside the network", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.6.34.1/24\n", 1), "PODLANE_NETWORK=10.5.0.0/16 does not hold the pod subnet"},
-		{"no MTU", strings.Replace(goodNode, "PODLANE_MTU=1450\n", "", 1), "PODLANE_MTU= is not between 1280 and 65535"},
-		{"MTU too small", strings.Replace(goodNode, "1450", "14", 1), "PODLANE_MTU=14 is not between 1280 and 65535"},
+		{"no MTU", strings.Replace(goodNode, "PODLANE_MTU=1450\n", "", 1), "PODLANE_MTU= is not between 576 and 65535"},
+		{"MTU too small", strings.Replace(goodNode, "1450", "14", 1), "PODLANE_MTU=14 is not between 576 and 65535"},
 		{"masquerade that is neither", strings.Replace(goodNode, "IPMASQ=true", "IPMASQ=maybe", 1), "PODLANE_IPMASQ=maybe is neither true nor false"},
 		{"not ready", strings.Replace(goodNode, "PODLANE_IPMASQ", "PODLANE_NOT_READY=\"the pod subnet is also n7's\"\nPODLANE_IPMASQ", 1), "no new pod may be attached: the pod subnet is also n7's"},
 	}

@@ -32,8 +32,9 @@ var badNetworks = []struct{ name, config, want string }{
 	{"VNI too high", `{"Network":"10.5.0.0/16","Backend":{"VNI":16777216}}`, "Backend.VNI 16777216 is not between 1 and 16777215"},
 	{"port too high", `{"Network":"10.5.0.0/16","Backend":{"Port":65536}}`, "Backend.Port 65536 is not between 1 and 65535"},
 	{"port negative", `{"Network":"10.5.0.0/16","Backend":{"Port":-1}}`, "Backend.Port -1 is not between 1 and 65535"},
-	{"MTU too low", `{"Network":"10.5.0.0/16","Backend":{"MTU":1279}}`, "Backend.MTU 1279 is not between 1280 and 65535"},
-	{"MTU too high", `{"Network":"10.5.0.0/16","Backend":{"MTU":65536}}`, "Backend.MTU 65536 is not between 1280 and 65535"},
+	{"MTU too low", `{"Network":"10.5.0.0/16","Backend":{"MTU":575}}`, "Backend.MTU 575 is not between 576 and 65535"},
+	{"MTU too low for IPv6", `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48","Backend":{"MTU":1279}}`, "Backend.MTU 1279 is not between 1280 and 65535"},
+	{"MTU too high", `{"Network":"10.5.0.0/16","Backend":{"MTU":65536}}`, "Backend.MTU 65536 is not between 576 and 65535"},
 	{"IPv6 on without a network", `{"Network":"10.5.0.0/16","EnableIPv6":true}`, "IPv6Network is missing"},
 }
 

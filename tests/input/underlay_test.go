@@ -1,6 +1,7 @@
 package input
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,8 +69,10 @@ sysctl -qw net.ipv6.conf.bare0.disable_ipv6=1 net.ipv6.conf.bare1.disable_ipv6=1
 
 func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
 	for _, c := range []struct{ name, config, prepare, want string }{
-		{"MTU too small", lab.DefaultConfig, "ip link set eth0 mtu 1329",
-			"underlay eth0 has an MTU of 1329: it leaves 1279 for the overlay, which needs at least 1280"},
+		{"MTU too small", lab.DefaultConfig, "ip link set eth0 mtu 625",
+			"underlay eth0 has an MTU of 625: it leaves 575 for the overlay, which needs at least 576"},
+		{"MTU too small for IPv6", `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`, "ip link set eth0 mtu 1280",
+			"underlay eth0 has an MTU of 1280: it leaves 1210 for the overlay, which needs at least 1280"},
 		{"configured MTU too big", `{"Network":"10.5.0.0/16","Backend":{"MTU":1451}}`, "",
 			"configured MTU 1451 is more than the 1450 that underlay eth0 leaves for the overlay (its MTU is 1500)"},
 		{"same network", `{"Network":"198.18.0.0/16"}`, "",
@@ -114,18 +117,37 @@ func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
 	}
 }
 
-// An MTU of exactly 1280 and the encapsulation is enough.
-func TestSmallestUnderlay(t *testing.T) {
-	l := build(t, 1)
-	n := l.Nodes[0]
-	if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
+// An MTU of 1280, such as tailscale's, is enough for IPv4.
+func TestSmallUnderlay(t *testing.T) {
+	l := buildConfigured(t, 2, 0)
+	for _, n := range l.Nodes {
+		inNode(t, n, "ip link set eth0 mtu 1280")
+		start(t, n)
+	}
+	expectPods(t, l, 1230)
+}
+
+func start(t *testing.T, n *lab.Node, args ...string) {
+	t.Helper()
+	if err := n.Start(t.Context(), args...); err != nil {
 		t.Fatal(err)
 	}
-	inNode(t, n, "ip link set eth0 mtu 1330")
-	if err := n.Start(t.Context()); err != nil {
+}
+
+// expectPods expects of a new pod on each of two nodes that it has an MTU, and that a packet of that size reaches the other.
+func expectPods(t *testing.T, l *lab.Lab, mtu int) {
+	t.Helper()
+	if err := l.AddPods(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := n.Run(t.Context(), "ip", "link", "show", "podlane.1"); err != nil || !strings.Contains(out, "mtu 1280") {
-		t.Errorf("%v, %s; want an MTU of 1280", err, out)
+	pods := l.Pods()
+	for i, p := range pods {
+		if out, err := p.Run(t.Context(), "ip", "link", "show", "eth0"); err != nil || !strings.Contains(out, fmt.Sprintf(" mtu %d ", mtu)) {
+			t.Errorf("%v, %s; want an MTU of %d", err, out, mtu)
+		}
+		size := fmt.Sprint(mtu - 28) // what the IP and ICMP headers leave
+		if out, err := p.Run(t.Context(), "ping", "-c1", "-W5", "-Mdo", "-s"+size, pods[1-i].Addrs[0].String()); err != nil {
+			t.Errorf("from %s: %v: %s", p.Name, err, out)
+		}
 	}
 }
