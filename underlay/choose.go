@@ -14,8 +14,8 @@ import (
 // Want says which interface is to be the underlay. Its ways are tried in the order of the fields; where none is given,
 // the interface of the default route is taken, IPv4's before IPv6's.
 type Want struct {
-	Ifaces   []string   // names, addresses or CIDRs, tried in order
-	Regex    string     // matches in a name or an address
+	Ifaces   []string   // names, altnames, addresses or CIDRs, tried in order
+	Regex    string     // matches in a name or an address; in an altname if it matches no name and no address
 	CanReach netip.Addr // the interface through which the kernel sends to it
 	PublicIP netip.Addr // the interface that has it; if none has (the node is behind NAT), the default route's
 
@@ -61,7 +61,7 @@ type chooser struct {
 	route  func(netip.Addr) (int, error)
 }
 
-// named takes a name, an address or a CIDR.
+// named takes a name, an altname, an address or a CIDR. The kernel gives no two interfaces the same name or altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
 		if i, ok := c.holding(a); ok {
@@ -75,7 +75,7 @@ func (c chooser) named(w string) (Interface, error) {
 		})
 	}
 	for _, i := range c.ifaces {
-		if i.Name == w {
+		if i.Name == w || slices.Contains(i.AltNames, w) {
 			return i, usable(i)
 		}
 	}
@@ -87,10 +87,18 @@ func (c chooser) matching(expression string) (Interface, error) {
 	if err != nil {
 		return Interface{}, fmt.Errorf("regular expression %q: %w", expression, err)
 	}
-	return c.first(fmt.Sprintf("no interface has a name or an address that matches %q", expression), func(i Interface) bool {
+	byName := func(i Interface) bool {
 		return !i.Loopback && !i.ours() && (re.MatchString(i.Name) ||
 			slices.ContainsFunc(i.Addrs, func(a netip.Prefix) bool { return re.MatchString(a.Addr().String()) }))
-	})
+	}
+	byAltName := func(i Interface) bool {
+		return !i.Loopback && !i.ours() && slices.ContainsFunc(i.AltNames, re.MatchString)
+	}
+	matches := byName
+	if !slices.ContainsFunc(c.ifaces, byName) {
+		matches = byAltName
+	}
+	return c.first(fmt.Sprintf("no interface has a name or an address that matches %q", expression), matches)
 }
 
 // first returns the first usable interface that matches; if some match and none is usable, what the first lacks.

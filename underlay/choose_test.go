@@ -17,12 +17,19 @@ func addrs(list ...string) (ps []netip.Prefix) {
 var node = []Interface{
 	{Name: "lo", Index: 1, Up: true, Loopback: true, Addrs: addrs("127.0.0.1/8", "192.0.2.7/32", "::1/128")},
 	{Name: "eth0", Index: 2, MTU: 1500, Up: true, Addrs: addrs("198.18.0.1/16", "fe80::1/64", "2001:db8::1/64")},
-	{Name: "eth1", Index: 3, MTU: 9000, Up: true, Addrs: addrs("198.19.0.1/24", "198.19.1.1/24")},
+	{Name: "eth1", AltNames: []string{"enp0s3", "storage"}, Index: 3, MTU: 9000, Up: true, Addrs: addrs("198.19.0.1/24", "198.19.1.1/24")},
 	{Name: "eth2", Index: 4, Up: false, Addrs: addrs("203.0.113.1/24")},
 	{Name: "eth3", Index: 5, Up: true, Addrs: addrs("fe80::3/64", "169.254.0.3/16")},
 	{Name: "podlane.1", Index: 6, Up: true, Addrs: addrs("10.5.34.0/32")},
 	{Name: "cni0", Index: 7, Up: true, Addrs: addrs("10.5.34.1/24")},
 	{Name: "vethab12", Index: 8, Up: true},
+}
+
+func kept(list ...string) (as []netip.Addr) {
+	for _, s := range list {
+		as = append(as, netip.MustParseAddr(s))
+	}
+	return as
 }
 
 // routes is a routing table by the text of the destination.
@@ -53,6 +60,7 @@ func TestChoose(t *testing.T) {
 		"default through pods":     {Want{}, map[string]int{"0.0.0.0": 7}, "", "the route goes through the overlay itself, interface cni0, and there is no route; name the interface with --iface"},
 		"no default":               {Want{}, nil, "", "there is no route, and there is no route; name the interface with --iface"},
 		"name":                     {Want{Ifaces: []string{"eth1"}}, everywhere, "eth1", ""},
+		"altname":                  {Want{Ifaces: []string{"enp0s3"}}, everywhere, "eth1", ""},
 		"name with spaces":         {Want{Ifaces: []string{" eth1 "}}, everywhere, "eth1", ""},
 		"name of loopback":         {Want{Ifaces: []string{"lo"}}, everywhere, "lo", ""},
 		"name of ours":             {Want{Ifaces: []string{"cni0"}}, everywhere, "cni0", ""},
@@ -73,8 +81,10 @@ func TestChoose(t *testing.T) {
 		"CIDR of the overlay":      {Want{Ifaces: []string{"10.5.0.0/16"}}, everywhere, "", "no interface has an address in 10.5.0.0/16"},
 		"regex on names":           {Want{Regex: "^eth[1-9]$"}, everywhere, "eth1", ""},
 		"regex on addresses":       {Want{Regex: `^2001:db8:`}, everywhere, "eth0", ""},
+		"regex on altnames":        {Want{Regex: "^(enp|ens)"}, everywhere, "eth1", ""},
+		"regex on an altname last": {Want{Regex: "storage|198.18"}, everywhere, "eth0", ""},
 		"regex on anything":        {Want{Regex: "."}, everywhere, "eth0", ""},
-		"regex on nothing":         {Want{Regex: "^enp"}, everywhere, "", `no interface has a name or an address that matches "^enp"`},
+		"regex on nothing":         {Want{Regex: "^ens"}, everywhere, "", `no interface has a name or an address that matches "^ens"`},
 		"regex on ours":            {Want{Regex: "podlane|cni"}, everywhere, "", `no interface has a name or an address that matches "podlane|cni"`},
 		"regex on one down":        {Want{Regex: "^eth[2-9]"}, everywhere, "", `interface eth2 is down`},
 		"regex malformed":          {Want{Regex: "eth("}, everywhere, "", "regular expression \"eth(\": error parsing regexp: missing closing ): `eth(`"},

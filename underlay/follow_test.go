@@ -80,7 +80,7 @@ func TestTransientStates(t *testing.T) {
 		"down and up":                    {Want{Ifaces: []string{"eth0"}}, "ip link set eth0 down; ip link set eth0 up; ip addr add 2001:db8::1/64 dev eth0 nodad", "eth0 198.18.0.1 2001:db8::1", false},
 		"address tentative":              {Want{}, tentative + "ip addr del 2001:db8::1/64 dev eth0; ip addr add 2001:db8::1/64 dev eth0", "eth0 198.18.0.1 2001:db8::1", false},
 		"another address tentative":      {Want{}, tentative + "ip addr del 2001:db8::1/64 dev eth0; ip addr add 2001:db8::2/64 dev eth0", "eth0 198.18.0.1 2001:db8::2", false},
-		"address deprecated":             {Want{}, "ip addr change 2001:db8::1/64 dev eth0 preferred_lft 0", "eth0 198.18.0.1 invalid IP", false},
+		"address deprecated":             {Want{}, "ip addr change 2001:db8::1/64 dev eth0 preferred_lft 0", "eth0 198.18.0.1 2001:db8::1", false},
 		"moved to a bridge":              {Want{}, "ip link add br0 type bridge; ip link set br0 up; ip addr flush dev eth0; ip addr add 198.18.0.1/16 dev br0; ip addr add 2001:db8::1/64 dev br0 nodad; ip route add default dev br0", "br0 198.18.0.1 2001:db8::1", true},
 	} {
 		t.Run(name, func(t *testing.T) {

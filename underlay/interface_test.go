@@ -30,16 +30,22 @@ func TestLocalIsAnAddressThatOthersCanUse(t *testing.T) {
 }
 
 func TestSameUnderlay(t *testing.T) {
-	i := Interface{Name: "eth0", Index: 2, MTU: 1500, Up: true, Addrs: prefixes("198.18.0.1/16", "fe80::1/64")}
+	i := Interface{Name: "eth0", Index: 2, MTU: 1500, Up: true, Addrs: prefixes("198.18.0.1/16", "fe80::1/64", "2001:db8::1/64", "2001:db8::2/64")}
 	for name, c := range map[string]struct {
 		change func(*Interface)
 		same   bool
 	}{
-		"nothing":                {func(*Interface) {}, true},
-		"link-local address":     {func(j *Interface) { j.Addrs = prefixes("fe80::2/64", "198.18.0.1/16") }, true},
-		"another address":        {func(j *Interface) { j.Addrs = prefixes("198.18.0.2/16") }, false},
-		"a further address":      {func(j *Interface) { j.Addrs = append(j.Addrs, prefixes("198.18.0.2/16")...) }, false},
-		"another prefix length":  {func(j *Interface) { j.Addrs = prefixes("198.18.0.1/24") }, false},
+		"nothing": {func(*Interface) {}, true},
+		"link-local address": {func(j *Interface) {
+			j.Addrs = prefixes("fe80::2/64", "198.18.0.1/16", "2001:db8::1/64", "2001:db8::2/64")
+		}, true},
+		"another address":       {func(j *Interface) { j.Addrs = prefixes("198.18.0.2/16") }, false},
+		"a further address":     {func(j *Interface) { j.Addrs = append(j.Addrs, prefixes("198.18.0.2/16")...) }, false},
+		"another prefix length": {func(j *Interface) { j.Addrs = prefixes("198.18.0.1/24") }, false},
+		"order":                 {func(j *Interface) { j.Addrs = prefixes("198.18.0.1/16", "2001:db8::2/64", "2001:db8::1/64") }, false},
+		"order, but not locals": {func(j *Interface) {
+			j.Addrs = prefixes("198.18.0.1/16", "2001:db8::1/64", "2001:db8::2/64", "fe80::1/64")
+		}, true},
 		"MTU":                    {func(j *Interface) { j.MTU = 9000 }, false},
 		"made again":             {func(j *Interface) { j.Index = 3 }, false},
 		"another name, a rename": {func(j *Interface) { j.Name = "net0" }, false},

@@ -28,8 +28,9 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 }
 
 // Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order.
-// Addresses on which another node cannot rely are left out: temporary ones (RFC 8981), deprecated ones (RFC 4862), and
-// such as were found twice on the link. Those of which that is still being found out (tentative ones) come last.
+// Addresses on which another node cannot rely are left out: temporary ones (RFC 8981), and those that duplicate address
+// detection found on another machine too. Those that it still checks (tentative ones) come behind the others, and
+// deprecated ones (RFC 4862 section 5.5.4), which carry packets as before but may soon be removed, last.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {
@@ -41,32 +42,64 @@ func Read() ([]Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int {
-		return cmp.Compare(a.Flags&unix.IFA_F_TENTATIVE, b.Flags&unix.IFA_F_TENTATIVE)
-	})
-	byIndex := map[int][]netip.Prefix{}
+	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int { return cmp.Compare(rank(a), rank(b)) })
+	byIndex, deprecated := map[int][]netip.Prefix{}, map[int][]netip.Addr{}
 	for _, a := range addrs {
-		if p, ok := prefix(a.IPNet); ok && reliable(p.Addr(), a.Flags) {
-			byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], p)
+		p, ok := prefix(a.IPNet)
+		if !ok || !reliable(p.Addr(), a.Flags) {
+			continue
 		}
+		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], p)
+		if a.Flags&unix.IFA_F_DEPRECATED != 0 {
+			deprecated[a.LinkIndex] = append(deprecated[a.LinkIndex], p.Addr())
+		}
+	}
+	hasPorts := map[int]bool{}
+	for _, l := range links {
+		hasPorts[l.Attrs().MasterIndex] = true
 	}
 	var ifaces []Interface
 	for _, l := range links {
-		a := l.Attrs()
-		ifaces = append(ifaces, Interface{
-			Name: a.Name, Index: a.Index, MTU: a.MTU,
-			Up: a.Flags&net.FlagUp != 0, Loopback: a.Flags&net.FlagLoopback != 0,
-			Addrs: byIndex[a.Index],
-		})
+		i := parseLink(l, hasPorts[l.Attrs().Index])
+		i.Addrs, i.Deprecated = byIndex[i.Index], deprecated[i.Index]
+		ifaces = append(ifaces, i)
 	}
 	return ifaces, nil
+}
+
+// parseLink returns an interface without its addresses. hasPorts: others are its ports.
+func parseLink(l netlink.Link, hasPorts bool) Interface {
+	a, kind := l.Attrs(), l.Type()
+	up, loopback := a.RawFlags&unix.IFF_UP != 0, a.RawFlags&unix.IFF_LOOPBACK != 0
+	virtual := loopback || kind == "dummy" || kind == "vrf" || kind == "bridge" && !hasPorts
+	i := Interface{
+		Name: a.Name, AltNames: a.AltNames, Index: a.Index, MTU: a.MTU,
+		Up: up, NoCarrier: up && !virtual && a.RawFlags&unix.IFF_RUNNING == 0,
+		Loopback: loopback, Virtual: virtual,
+	}
+	if v, ok := l.(*netlink.Vxlan); ok && i.ours() {
+		i.Tunnel, _ = netip.AddrFromSlice(v.SrcAddr)
+		i.Tunnel = i.Tunnel.Unmap()
+	}
+	return i
+}
+
+// rank is the place of an address among those of its interface: the lowest comes first.
+func rank(a netlink.Addr) int {
+	switch {
+	case a.Flags&unix.IFA_F_DEPRECATED != 0:
+		return 2
+	case a.Flags&unix.IFA_F_TENTATIVE != 0:
+		return 1
+	}
+	return 0
 }
 
 func reliable(a netip.Addr, flags int) bool {
 	if a.Is4() { // the bit that means temporary means a second address of its prefix here
 		flags &^= unix.IFA_F_SECONDARY
 	}
-	return flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DEPRECATED|unix.IFA_F_DADFAILED) == 0
+	return flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DADFAILED) == 0
 }
 
 func prefix(n *net.IPNet) (netip.Prefix, bool) {

@@ -3,10 +3,12 @@ package underlay
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab/sandbox"
 )
@@ -36,6 +38,7 @@ func in[T any](t *testing.T, n sandbox.Namespace, f func() (T, error)) (value T)
 const twoLinks = `
 sysctl -qw net.ipv6.conf.default.accept_dad=0
 ip link add eth0 type veth peer name far0
+ip link property add dev eth0 altname enp0s3 altname uplink
 ip link add eth1 mtu 9000 type veth peer name far1
 ip addr add 198.18.0.1/16 dev eth0
 ip addr add 198.18.0.99/16 dev eth0
@@ -48,7 +51,10 @@ ip link set eth1 up
 ip link set far1 up`
 
 func TestReadInterfaces(t *testing.T) {
-	n := setUp(t, twoLinks)
+	n := setUp(t, twoLinks+`
+ip link add br0 type bridge; ip link add br1 type bridge; ip link add eth3 type veth peer name far3; ip link set eth3 master br1
+ip link add eth2 type veth peer name far2
+ip link set eth2 up`)
 	ifaces := in(t, n, Read)
 	byName := map[string]Interface{}
 	for _, i := range ifaces {
@@ -59,13 +65,44 @@ func TestReadInterfaces(t *testing.T) {
 		t.Errorf("not in the kernel's order: %v", ifaces)
 	}
 	for _, want := range []Interface{
-		{Name: "lo", MTU: 65536, Up: true, Loopback: true, Addrs: addrs("127.0.0.1/8", "::1/128")},
-		{Name: "eth0", MTU: 1500, Up: true, Addrs: addrs("198.18.0.1/16", "198.18.0.99/16", "2001:db8::1/64")},
+		{Name: "lo", MTU: 65536, Up: true, Loopback: true, Virtual: true, Addrs: addrs("127.0.0.1/8", "::1/128")},
+		{Name: "eth0", MTU: 1500, Up: true, AltNames: []string{"enp0s3", "uplink"}, Addrs: addrs("198.18.0.1/16", "198.18.0.99/16", "2001:db8::1/64", "2001:db8::2/64")},
 		{Name: "eth1", MTU: 9000, Up: true, Addrs: addrs("198.19.0.1/32")},
+		{Name: "br0", MTU: 1500, Virtual: true},
+		{Name: "br1", MTU: 1500},
+		{Name: "eth2", MTU: 1500, Up: true, NoCarrier: true},
 	} {
 		got := byName[want.Name]
-		if got.Index == 0 || got.MTU != want.MTU || got.Up != want.Up || got.Loopback != want.Loopback || !slices.Equal(got.Addrs, want.Addrs) {
+		index, deprecated := got.Index, got.Deprecated
+		if got.Index, got.Deprecated = 0, nil; index == 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+		if fresh := want.Name != "eth0"; fresh != (len(deprecated) == 0) || !fresh && deprecated[0].String() != "2001:db8::2" {
+			t.Errorf("deprecated on %s: %v", want.Name, deprecated)
+		}
+	}
+}
+
+func TestVirtualInterfaces(t *testing.T) {
+	up := netlink.LinkAttrs{Name: "x0", RawFlags: unix.IFF_UP}
+	for _, c := range []struct {
+		link      netlink.Link
+		hasPorts  bool
+		virtual   bool
+		noCarrier bool
+	}{
+		{&netlink.Dummy{LinkAttrs: up}, false, true, false},
+		{&netlink.Vrf{LinkAttrs: up}, true, true, false},
+		{&netlink.Bridge{LinkAttrs: up}, false, true, false},
+		{&netlink.Bridge{LinkAttrs: up}, true, false, true},
+		{&netlink.Device{LinkAttrs: netlink.LinkAttrs{RawFlags: unix.IFF_UP | unix.IFF_LOOPBACK}}, false, true, false},
+		{&netlink.Device{LinkAttrs: netlink.LinkAttrs{RawFlags: unix.IFF_UP | unix.IFF_RUNNING}}, false, false, false},
+		{&netlink.Device{}, false, false, false},
+		{&netlink.Bond{LinkAttrs: up}, true, false, true},
+		{&netlink.Wireguard{LinkAttrs: up}, false, false, true},
+	} {
+		if got := parseLink(c.link, c.hasPorts); got.Virtual != c.virtual || got.NoCarrier != c.noCarrier {
+			t.Errorf("%s: %+v", c.link.Type(), got)
 		}
 	}
 }
