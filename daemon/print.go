@@ -26,7 +26,7 @@ func (s status) print(w io.Writer, now time.Time) error {
 	for _, n := range s.Notes {
 		row("note", "%s", n)
 	}
-	row("underlay", "%s, MTU %d, address %s", s.Underlay.Interface, s.Underlay.MTU, join(s.Underlay.PublicIP))
+	row("underlay", "%s, address %s", s.Underlay.text(), join(s.Underlay.PublicIP))
 	row("pod network", "%s", s.networkText())
 	row("lease", "%s", s.Lease.text(now))
 	row("etcd", "%s, prefix %s, answered %s", join(s.Etcd.Endpoints), s.Etcd.Prefix, ago(s.Etcd.Seen, now))
@@ -68,6 +68,13 @@ func (p peerStatus) state() string {
 		return p.State
 	}
 	return p.State + ": " + p.Reason
+}
+
+func (u underlayStatus) text() string {
+	if u.MTU == 0 {
+		return u.Interface + ", MTU not known"
+	}
+	return fmt.Sprintf("%s, MTU %d", u.Interface, u.MTU)
 }
 
 func (s status) networkText() string {

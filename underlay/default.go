@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -14,29 +13,45 @@ import (
 
 // defaultRoute returns the interface of the default route with the lowest metric in the main table.
 func defaultRoute(f subnet.Family) (int, error) {
-	conn, err := rtnl.Dial()
+	routes, err := dumpRoutes(f, func(m rtnl.Message) (defaultTo, bool) { return parseDefault(m, f) })
 	if err != nil {
 		return 0, err
 	}
+	best := defaultTo{}
+	for _, r := range routes {
+		if best.link == 0 || r.metric < best.metric {
+			best = r
+		}
+	}
+	if best.link == 0 {
+		return 0, fmt.Errorf("%w for %s by default", ErrNoRoute, f)
+	}
+	return best.link, nil
+}
+
+// dumpRoutes returns what parse accepts of the unicast routes of a family in the main table.
+func dumpRoutes[T any](f subnet.Family, parse func(rtnl.Message) (T, bool)) (routes []T, err error) {
+	conn, err := rtnl.Dial()
+	if err != nil {
+		return nil, err
+	}
 	defer conn.Close()
 	for range attempts {
-		index, metric := 0, uint64(math.MaxUint64)
+		routes = nil
 		err = conn.Dump(routesOf(f), func(m rtnl.Message) {
-			if r, ok := parseDefault(m, f); ok && uint64(r.metric) < metric {
-				index, metric = r.link, uint64(r.metric)
+			if r, ok := parse(m); ok {
+				routes = append(routes, r)
 			}
 		})
 		switch {
 		case errors.Is(err, rtnl.ErrInterrupted):
 			continue
 		case err != nil && !errors.Is(err, unix.ENOENT): // that is the table, which the first route makes
-			return 0, fmt.Errorf("list routes: %w", err)
-		case index == 0:
-			return 0, fmt.Errorf("%w for %s by default", ErrNoRoute, f)
+			return nil, fmt.Errorf("list routes: %w", err)
 		}
-		return index, nil
+		return routes, nil
 	}
-	return 0, fmt.Errorf("list routes: %w", err)
+	return nil, fmt.Errorf("list routes: %w", err)
 }
 
 // families are as rtnetlink has them.

@@ -96,12 +96,14 @@ func isOwn(l link) bool {
 
 // matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our
 // VNI and port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take
-// traffic from a peer. What comes and goes with each pod has only a link-local one.
+// traffic from a peer. What comes and goes with each pod has only a link-local one. If the underlay is virtual, each
+// interface that is not a bridge's port may be on the path to a peer.
 func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
-		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l))
+		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
+			f.underlay.Virtual && l.device.master == 0)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		h, _, ok := m.Header(unix.SizeofNdMsg)
 		return ok && f.own[ndIndex(h)]
