@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Want says which interface is to be the underlay. Its ways are tried in the order of the fields; where none is given,
-// the interface of the default route is taken, IPv4's before IPv6's.
+// Want says which interface is to be the underlay. Its ways are tried in the order of the fields. If none is given, the
+// interface stays that has the Kept addresses; if there is none, it is that of the default route, IPv4's before IPv6's.
 type Want struct {
 	Ifaces   []string   // names, altnames, addresses or CIDRs, tried in order
 	Regex    string     // matches in a name or an address; in an altname if it matches no name and no address
@@ -22,11 +22,18 @@ type Want struct {
 	// Known is the addresses by which peers know the node already. They choose no interface; of several addresses that
 	// the chosen one has they come first, so that a further one, a virtual address say, does not take their place.
 	Known []netip.Addr
+
+	// Kept is the addresses of the node at which the tunnels end. As long as an interface has them and is up, a default
+	// route that leads elsewhere does not move the underlay: peers send to these addresses, and may not reach others.
+	Kept []netip.Addr
 }
 
+// named reports whether the operator names the interface.
+func (w Want) named() bool { return len(w.Ifaces) > 0 || w.Regex != "" || w.CanReach.IsValid() }
+
 // Choose finds the underlay interface. route is RouteTo, and Choose is otherwise a pure function. The interface chosen is
-// up and has an address that other nodes can use. The loopback interface is chosen only by its name or its address, and
-// what podlane itself makes, podlane.* and cni0, only by its name. The error says what was looked for and what there is.
+// up and has an address that other nodes can use. The loopback interface is chosen only by its name or its address, which
+// may be a Kept one, and what podlane itself makes, podlane.* and cni0, only by its name. The error says what was looked for and what there is.
 func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
 	c := chooser{ifaces, route}
 	var ways []func() (Interface, error)
@@ -39,9 +46,12 @@ func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, er
 	if want.CanReach.IsValid() {
 		ways = append(ways, func() (Interface, error) { return c.reaching(want.CanReach) })
 	}
-	if len(ways) == 0 {
+	if !want.named() {
 		if want.PublicIP.IsValid() {
 			ways = append(ways, func() (Interface, error) { return c.named(want.PublicIP.String()) })
+		}
+		if len(want.Kept) > 0 {
+			ways = append(ways, func() (Interface, error) { return c.keeping(want.Kept) })
 		}
 		ways = append(ways, c.byDefault)
 	}
@@ -170,13 +180,11 @@ func (c chooser) routed(a netip.Addr) (Interface, error) {
 
 // holding returns the interface that has an address.
 func (c chooser) holding(a netip.Addr) (Interface, bool) {
-	n := slices.IndexFunc(c.ifaces, func(i Interface) bool {
-		return !i.ours() && slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
-	})
-	if n < 0 {
+	all := c.holders(func(i Interface) bool { return i.has(a) })
+	if len(all) == 0 {
 		return Interface{}, false
 	}
-	return c.ifaces[n], true
+	return all[0], true
 }
 
 // ours tells whether podlane, or the bridge plugin for it, made the interface.

@@ -66,8 +66,12 @@ func TestTransientStates(t *testing.T) {
 		follows  bool   // at once
 	}{
 		"nothing":                        {Want{}, "true", "eth0 198.18.0.1 2001:db8::1", false},
-		"default route gone":             {Want{}, "ip route del default dev eth0", "eth1 198.19.0.1 invalid IP", false},
-		"both default routes gone":       {Want{}, "ip route del default; ip route del default", none, false},
+		"default route gone":             {Want{}, "ip route del default dev eth0", "eth0 198.18.0.1 2001:db8::1", false},
+		"both default routes gone":       {Want{}, "ip route del default; ip route del default", "eth0 198.18.0.1 2001:db8::1", false},
+		"better default route elsewhere": {Want{}, "ip route add default via 198.19.0.254 dev eth1 metric 1", "eth0 198.18.0.1 2001:db8::1", false},
+		"default route and IPv6 gone":    {Want{}, "ip route del default dev eth0; ip addr del 2001:db8::1/64 dev eth0", "eth1 198.19.0.1 invalid IP", false},
+		"IPv6 renumbered, and default":   {Want{}, "ip addr del 2001:db8::1/64 dev eth0; ip addr add 2001:db8:7::1/64 dev eth0 nodad; ip route del default dev eth0", "eth0 198.18.0.1 2001:db8:7::1", false},
+		"cable unplugged":                {Want{}, "ip link set far0 down", "eth0 198.18.0.1 2001:db8::1", false},
 		"address flushed":                {Want{}, "ip -4 addr flush dev eth0", "eth1 198.19.0.1 invalid IP", false},
 		"address flushed, by name":       {Want{Ifaces: []string{"eth0"}}, "ip addr flush dev eth0", none, false},
 		"address flushed, by two names":  {Want{Ifaces: []string{"eth0", "eth1"}}, "ip addr flush dev eth0", "eth1 198.19.0.1 invalid IP", false},
@@ -81,6 +85,15 @@ func TestTransientStates(t *testing.T) {
 		"address tentative":              {Want{}, tentative + "ip addr del 2001:db8::1/64 dev eth0; ip addr add 2001:db8::1/64 dev eth0", "eth0 198.18.0.1 2001:db8::1", false},
 		"another address tentative":      {Want{}, tentative + "ip addr del 2001:db8::1/64 dev eth0; ip addr add 2001:db8::2/64 dev eth0", "eth0 198.18.0.1 2001:db8::2", false},
 		"address deprecated":             {Want{}, "ip addr change 2001:db8::1/64 dev eth0 preferred_lft 0", "eth0 198.18.0.1 2001:db8::1", false},
+		"all deprecated, no default":     {Want{}, "for a in 198.18.0.1/16 2001:db8::1/64; do ip addr change $a dev eth0 preferred_lft 0; done; ip route flush default", "eth0 198.18.0.1 2001:db8::1", false},
+		"deprecated beside a new one":    {Want{}, "ip addr add 2001:db8::2/64 dev eth0 nodad; ip addr change 2001:db8::1/64 dev eth0 preferred_lft 0", "eth0 198.18.0.1 2001:db8::1", true},
+		"renamed":                        {Want{}, "ip link set eth0 down; ip link set eth0 name net0; ip link set net0 up; " + again6 + "net0 nodad", "net0 198.18.0.1 2001:db8::1", true},
+		"renamed, by altname":            {Want{Ifaces: []string{"uplink"}}, "ip link set eth0 down; ip link set eth0 name net0; ip link set net0 up; " + again6 + "net0 nodad", "net0 198.18.0.1 2001:db8::1", true},
+		"created again":                  {Want{}, "ip link del eth0; ip link add eth0 type veth peer name far0; ip link set far0 up; ip link set eth0 up; ip addr add 198.18.0.1/16 dev eth0; " + again6 + "eth0 nodad", "eth0 198.18.0.1 2001:db8::1", true},
+		"port of a bridge, both have it": {Want{}, bridged + "; ip addr add 198.18.0.1/16 dev br0; " + again6 + "br0 nodad; ip route del default dev eth0; ip route add default dev br0", "br0 198.18.0.1 2001:db8::1", true},
+		"moved to a bridge, no default":  {Want{}, bridged + "; ip addr flush dev eth0; ip addr add 198.18.0.1/16 dev br0; " + again6 + "br0 nodad; ip route flush default", "br0 198.18.0.1 2001:db8::1", true},
+		"also on lo":                     {Want{}, "ip link set lo up; ip addr add 198.18.0.1/32 dev lo; " + again6 + "lo nodad; ip route flush default", "eth0 198.18.0.1 2001:db8::1", false},
+		"moved to lo":                    {Want{}, "ip link set lo up; ip addr flush dev eth0; ip addr add 198.18.0.1/32 dev lo; " + again6 + "lo nodad", "lo 198.18.0.1 2001:db8::1", true},
 		"moved to a bridge":              {Want{}, "ip link add br0 type bridge; ip link set br0 up; ip addr flush dev eth0; ip addr add 198.18.0.1/16 dev br0; ip addr add 2001:db8::1/64 dev br0 nodad; ip route add default dev br0", "br0 198.18.0.1 2001:db8::1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,6 +103,7 @@ func TestTransientStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.Known = []netip.Addr{before.Local(subnet.IPv4), before.Local(subnet.IPv6)}
+			c.want.Kept = c.want.Known
 			var after Interface
 			err := n.Do(func() (err error) { after, err = chooseHere(c.want); return err })
 			if c.choice == none {
@@ -110,6 +124,11 @@ func TestTransientStates(t *testing.T) {
 	}
 }
 
+const (
+	again6  = "ip addr add 2001:db8::1/64 dev "
+	bridged = "ip link add br0 type bridge; ip link set br0 up; ip link set eth0 master br0"
+)
+
 // tentative makes duplicate address detection take ten seconds.
 const tentative = "sysctl -qw net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.eth0.dad_transmits=10; "
 
@@ -118,6 +137,7 @@ const twoDefaults = `
 sysctl -qw net.ipv6.conf.default.accept_dad=0
 ip link add eth0 type veth peer name far0
 ip link add eth1 type veth peer name far1
+ip link property add dev eth0 altname uplink
 ip addr add 198.18.0.1/16 dev eth0
 ip addr add 198.19.0.1/24 dev eth1
 for i in eth0 far0 eth1 far1; do ip link set $i up; done

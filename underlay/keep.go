@@ -1,0 +1,88 @@
+package underlay
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// keeping returns the interface that has the addresses at which the tunnels end; if none has all of them, one that has some
+// and others in place of the rest, as when the IPv6 prefix of the network changes. If several have them, as while eth0
+// becomes a port of br0, that of the default route is the right one.
+func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
+	has := func(i Interface) bool { return i.HasAll(kept) }
+	all := c.holders(has)
+	if len(all) == 0 {
+		has = func(i Interface) bool { return i.hasInPart(kept) }
+		all = c.holders(has)
+	}
+	if len(all) == 0 {
+		return Interface{}, fmt.Errorf("no interface has the address by which the other nodes know this one, %s", join(kept))
+	}
+	if len(all) > 1 && all[1].Up {
+		if d, err := c.byDefault(); err == nil && has(d) {
+			return d, nil
+		}
+	}
+	return all[0], usable(all[0])
+}
+
+// hasInPart reports whether the interface has some of these addresses, and an address of the same family for each other.
+func (i Interface) hasInPart(addrs []netip.Addr) bool {
+	return slices.ContainsFunc(addrs, i.has) &&
+		!slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.Local(subnet.FamilyOf(a)).IsValid() })
+}
+
+// holders returns the interfaces that have some addresses: those that are up first, and real ones before virtual ones. An
+// address may be on lo too, so that the node accepts what a load balancer sends to it.
+func (c chooser) holders(has func(Interface) bool) []Interface {
+	all := slices.DeleteFunc(slices.Clone(c.ifaces), func(i Interface) bool { return i.ours() || !has(i) })
+	worse := func(i Interface) int {
+		switch {
+		case !i.Up:
+			return 2
+		case i.Virtual:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b Interface) int { return worse(a) - worse(b) })
+	return all
+}
+
+// Notes returns what an operator should know of the underlay in use although it carries packets: that it is not the one to
+// which the default route leads, and that its address is deprecated. route is RouteTo.
+func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
+	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))
+	if !want.named() && !inUse.hasSome(want.PublicIP) {
+		d, err := chooser{ifaces, route}.byDefault()
+		switch {
+		case err != nil:
+			notes = append(notes, "no default route leads to a usable interface: "+stays)
+		case d.Index != inUse.Index:
+			notes = append(notes, fmt.Sprintf("the default route leads to %s: %s; to move it, start podlaned with --iface=%s: a restart alone does not move it",
+				d.Name, stays, d.Name))
+		}
+	}
+	for _, a := range want.Kept {
+		if slices.Contains(inUse.Deprecated, a) {
+			notes = append(notes, fmt.Sprintf("the address %s of underlay %s is deprecated: when it is removed, the node is cut off until its peers know another",
+				a, inUse.Name))
+		}
+	}
+	return notes
+}
+
+// hasSome reports whether there is an address and the interface has it.
+func (i Interface) hasSome(a netip.Addr) bool { return a.IsValid() && i.has(a) }
+
+func join(addrs []netip.Addr) string {
+	var texts []string
+	for _, a := range addrs {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, ", ")
+}
