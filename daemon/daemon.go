@@ -138,19 +138,16 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 // runNode is the node: the lease store, and the loop that it feeds, on one underlay after the other. The first underlay
 // must be right.
 func (d *daemon) runNode(ctx context.Context) error {
-	ifaces, err := underlay.Read()
-	if err != nil {
-		return err
-	}
 	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
 	d.troubles.check("saved state", err)
-	own, _ := saved.Lease()
-	iface, err := chooseUnderlay(d.config, ifaces, own.IPv4.PublicIP, own.IPv6.PublicIP)
+	var paths underlay.Paths
+	iface, err := firstUnderlay(d.config, saved, &paths)
 	if err != nil {
 		return err
 	}
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
 	l := newLoop(d, iface, saved)
+	l.paths = paths
 	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
 	self := l.self // which the loop changes when the underlay moves
 	opts := etcd.Options{

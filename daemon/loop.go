@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/podlane/podlane/backend"
@@ -39,7 +40,9 @@ type loop struct {
 	seen    map[string]bool       // warnings already logged
 	bridges []string              // the interfaces that lead to the node's pods
 	follow  underlay.Follower
-	lookAt  time.Time // when to look at the node's interfaces again: news of leases alone say nothing of them; zero: at once
+	paths   underlay.Paths
+	home    []netip.Addr // the addresses of the underlay before the start, if no interface had them then: it returns to them
+	lookAt  time.Time    // when to look at the node's interfaces again: news of leases alone say nothing of them; zero: at once
 
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
@@ -48,7 +51,8 @@ type loop struct {
 	repaired  int
 	oddities  []string // in the kernel, which draw traffic away
 
-	gateMissing string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
+	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
+	underlayNotes []string
 
 	saved   savedState // as read at the start
 	saveAt  time.Time  // when it may be written again
@@ -57,7 +61,7 @@ type loop struct {
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	return &loop{
-		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, seen: map[string]bool{},
+		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, home: saved.known().local, seen: map[string]bool{},
 		skips: skips{log: d.log}, unfit: skips{log: d.log},
 	}
 }
@@ -166,6 +170,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 		return 0, err
 	}
 	if good {
+		l.unsaved = l.unsaved || l.verified.IsZero() && l.state.Held // the underlay is worth keeping from now on
 		l.verified = time.Now()
 	}
 	l.metrics.observePass(time.Since(began), good)

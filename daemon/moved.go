@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/podlane/podlane/backend"
@@ -27,12 +26,13 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		again = minRetry
 	} else {
 		l.bridges = bridges(ifaces, l.state.Own.Pair())
-		now, err = chooseUnderlay(l.config, ifaces, l.self.PublicIP, l.self.PublicIPv6)
+		now, err = l.nextUnderlay(ifaces)
 	}
 	if err == nil {
 		if moved, again = l.follow.Follow(l.iface, now, time.Now()); !moved {
 			l.troubles.set("underlay", "")
 			if again == 0 {
+				l.describeUnderlay(ifaces, now)
 				l.lookAt = time.Now().Add(l.config.resync)
 			}
 			return false, again
@@ -45,17 +45,14 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		b, err = newBackend(l.network, now, self)
 	}
 	if !l.troubles.check("underlay", err) {
+		l.underlayNotes = nil
+		l.troubles.set("underlay link", "")
 		return false, again
 	}
 	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
 		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
 	l.iface, l.backend, l.self = now, b, self
 	l.screen()
+	l.unsaved = l.unsaved || l.state.Held // a restart is to keep this underlay
 	return true, 0
-}
-
-// chooseUnderlay is the interface that the operator asks for, with the addresses first by which peers know the node.
-func chooseUnderlay(c config, ifaces []underlay.Interface, known ...netip.Addr) (underlay.Interface, error) {
-	want := underlay.Want{Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr, Known: known}
-	return underlay.Choose(ifaces, want, underlay.RouteTo)
 }

@@ -13,7 +13,7 @@ import (
 func (l *loop) publish() {
 	s := status{
 		Problems: l.troubles.list(),
-		Notes:    slices.Concat(l.firewall.Advice(), l.oddities, l.state.Warnings),
+		Notes:    slices.Concat(l.firewall.Advice(), l.underlayNotes, l.oddities, l.state.Warnings),
 		Version:  version,
 		Node:     l.self.Node,
 		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU, Trouble: l.troubles.get("underlay")},

@@ -52,10 +52,7 @@ func (c *config) usable() error {
 		return err
 	}
 	defer store.Close()
-	ifaces, err := underlay.Read()
-	if err != nil {
-		return err
-	}
-	_, err = chooseUnderlay(*c, ifaces)
+	saved, _ := loadState(c.stateDir, c.etcdPrefix) // the start that follows shows its error
+	_, err = firstUnderlay(*c, saved, &underlay.Paths{})
 	return err
 }

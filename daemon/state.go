@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,9 +23,10 @@ const stateName = "state.json"
 // savedState is what the daemon knows that it needs when it starts while etcd is away, or after etcd lost its data.
 type savedState struct {
 	etcd.Saved
-	Prefix string // of the keys in etcd
-	Until  expiry // the own lease's time, by better clocks
-	Direct bool   // direct routing was in use here, which need not be what Config says
+	Prefix string       // of the keys in etcd
+	Until  expiry       // the own lease's time, by better clocks
+	Direct bool         // direct routing was in use here, which need not be what Config says
+	Local  []netip.Addr `json:",omitempty"` // of the underlay, by which the node is reached; see known
 }
 
 // store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is

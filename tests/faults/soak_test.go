@@ -41,6 +41,6 @@ func TestSoak(t *testing.T) {
 // soakFaults is every fault on the standard cluster.
 func soakFaults() []fault {
 	return slices.Concat(daemonFaults, identityFaults, nodeFileFaults, clockFaults,
-		entryFaults, tableFaults, deviceFaults, peerFaults, underlayFaults, firewallFaults,
+		entryFaults, tableFaults, deviceFaults, peerFaults, underlayFaults, keptFaults, firewallFaults,
 		etcdFaults, wipeFaults, compactionFaults, ownKeyFaults, bootFaults)
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ var underlayFaults = []fault{
 	{"MTU of the underlay changes", changeMTU},
 }
 
-func TestUnderlay(t *testing.T) { runFaultsAround(t, underlayFaults) }
+func TestUnderlay(t *testing.T) { runFaultsAround(t, slices.Concat(underlayFaults, keptFaults)) }
 
 // The routes that go with a node's addresses, and with its interface.
 const (

@@ -121,10 +121,25 @@ func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
 func TestSmallUnderlay(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	for _, n := range l.Nodes {
-		inNode(t, n, "ip link set eth0 mtu 1280")
-		start(t, n)
+		inNode(t, n, "ip link set eth0 mtu 1280; ip link property add dev eth0 altname uplink")
+		start(t, n, "--iface=uplink")
 	}
 	expectPods(t, l, 1230)
+}
+
+// The underlay's address is on lo, as with BGP to the host: the MTU is that of the way to the other nodes.
+func TestUnderlayOnLoopback(t *testing.T) {
+	l := buildConfigured(t, 2, 0)
+	n, other := l.Nodes[0], l.Nodes[1]
+	inNode(t, n, "ip address add 192.0.2.1/32 dev lo; ip route del default")
+	run(t, n, nil, "--iface=lo").says(t, exitError, "no packet leaves by underlay lo...no route to a peer or to a router...set Backend.MTU with `podlaned config set`")
+	untouched(t, l, n, lab.DefaultPrefix)
+
+	inNode(t, n, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")
+	inNode(t, other, "ip route add 192.0.2.1 via 198.18.1.1; ip link set eth0 mtu 1400")
+	start(t, n, "--iface=lo")
+	start(t, other)
+	expectPods(t, l, 1350)
 }
 
 func start(t *testing.T, n *lab.Node, args ...string) {

@@ -1,0 +1,77 @@
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// The underlay was chosen by the default route, and stays when that leads elsewhere, or nowhere: the peers send to the
+// addresses that they know. These run on the standard cluster, and lose nothing.
+var keptFaults = []fault{
+	{"a second interface gets the default routes", func(t *testing.T, b *bed) {
+		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+
+			"to move it, start podlaned with --iface=eth1: a restart alone does not move it",
+			"ip route replace default via 203.0.113.77 dev eth1", "ip -6 route replace default via fd99::77 dev eth1")
+	}},
+	{"a second interface gets the default route of IPv4", func(t *testing.T, b *bed) {
+		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 ", "ip route replace default via 203.0.113.77 dev eth1")
+	}},
+	{"the default routes are gone and the addresses are deprecated", func(t *testing.T, b *bed) {
+		b.expectKept(t, "no default route leads to a usable interface: the underlay stays eth0 ", "ip route del default", "ip -6 route del default",
+			"ip address change HOST4/16 dev eth0 preferred_lft 0", "ip address change HOST6/64 dev eth0 preferred_lft 0")
+	}},
+}
+
+// expectKept changes the routes of the first node beside a second interface, and expects of it that it stays where it is and
+// is ready with a note: as it runs, after a reload, and after a restart.
+func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
+	t.Helper()
+	n, words := b.Nodes[0], b.wordsOf(t)
+	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
+	inSandbox(t, "ip link set n1b up")
+	b.do(t, words, "ip link set eth1 up", "ip address add 203.0.113.76/24 dev eth1", "ip address add fd99::76/64 dev eth1 nodad")
+	traffic := b.flood(t)
+	expectNote := func(when string) {
+		took := cluster.AwaitStatus(t, n, soon, "ready with a note "+when, func(s cluster.Status) bool {
+			return s.Ready && len(s.Problems) == 0 && slices.ContainsFunc(s.Notes, func(text string) bool { return strings.HasPrefix(text, note) })
+		})
+		t.Logf("%s: ready with the note after %v", when, took)
+	}
+	b.do(t, words, commands...)
+	expectNote("at once")
+	for _, again := range []struct {
+		name string
+		do   func()
+	}{
+		{"after a reload", func() { cluster.Check(t, n.Signal(syscall.SIGHUP)) }},
+		{"after a restart", func() { cluster.Check(t, n.Restart(cluster.Within(t))) }},
+		{"after a crash", func() { cluster.Kill(t, n); cluster.Check(t, n.Start(cluster.Within(t))) }},
+		{"after its saved state was lost", func() {
+			cluster.Kill(t, n)
+			cluster.Check(t, os.Remove(filepath.Join(n.StateDir(), "state.json")))
+			cluster.Check(t, n.Start(cluster.Within(t)))
+		}},
+	} {
+		starts := strings.Count(n.LogText(), "starts as node")
+		again.do()
+		cluster.Until(t, soon, "it has started "+again.name, func() (bool, string) {
+			return strings.Count(n.LogText(), "starts as node") > starts, n.LogText()
+		})
+		expectNote(again.name)
+	}
+	cluster.ExpectKernel(t, n, b.kernels[0])
+	traffic.ExpectNothingLost(t)
+	cluster.Kill(t, n) // and nothing is left in the kernel, as after a boot
+	b.do(t, words, "ip link del podlane.1", "ip link del podlane-v6.1")
+	cluster.Check(t, n.Start(cluster.Within(t)))
+	expectNote("with its saved state alone")
+	inSandbox(t, "ip link del n1b")
+	b.do(t, words, "ip address change HOST4/16 dev eth0 preferred_lft forever", "ip address change HOST6/64 dev eth0 preferred_lft forever", default4, default6)
+	cluster.AwaitStatus(t, n, soon, "no note is left", func(s cluster.Status) bool { return s.Ready && len(s.Notes) == 0 })
+}
