@@ -48,18 +48,30 @@ func announce(ifName string) error {
 	if request.Uint16() != unix.ARPHRD_ETHER {
 		return nil // it has no neighbours
 	}
+	var errs []error
 	for _, name := range notify {
-		path := filepath.Join("/proc/sys/net", fmt.Sprintf(name, ifName))
-		if err := os.WriteFile(path, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
-			return err
-		}
+		errs = append(errs, turnOn(filepath.Join("/proc/sys/net", fmt.Sprintf(name, ifName))))
 	}
 	err = unix.IoctlIfreq(fd, unix.SIOCSIFHWADDR, request)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil // ipvlan: all pods share the MAC address of the node
 	}
 	if err != nil {
-		return fmt.Errorf("set the MAC address it has: %w", err)
+		errs = append(errs, fmt.Errorf("set the MAC address it has: %w", err))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// turnOn turns on a setting of the kernel, if the kernel has it: without IPv6 there is none of IPv6.
+func turnOn(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString("1\n")
+	return err
 }
