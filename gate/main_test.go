@@ -42,7 +42,11 @@ func call(t testing.TB, env []string, conf string) (stdout, stderr string, code 
 	if err := built(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(ours, "podlane-gate"))
+	return answer(t, exec.Command(filepath.Join(ours, "podlane-gate")), env, conf)
+}
+
+func answer(t testing.TB, cmd *exec.Cmd, env []string, conf string) (stdout, stderr string, code int) {
+	t.Helper()
 	cmd.Env, cmd.Stdin = append([]string{"CNI_PATH=" + ours}, env...), strings.NewReader(conf)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -114,6 +118,28 @@ func TestNothingToAnnounce(t *testing.T) {
 				t.Errorf("exit code %d, stdout %s, stderr %q; want 0 and the warning %q", code, stdout, stderr, c.stderr)
 			}
 		})
+	}
+}
+
+// A runtime that lacks the right to announce has its pods all the same, and a reason in its log.
+func TestAnnouncementIsNotPermitted(t *testing.T) {
+	pod := sandbox.Test(t, "pod")
+	if out, err := pod.Run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"); err != nil {
+		t.Fatal(err, out)
+	}
+	if err := built(); err != nil {
+		t.Fatal(err)
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(setpriv, "--bounding-set=-net_admin", "--inh-caps=-all", filepath.Join(ours, "podlane-gate"))
+	conf := `{"cniVersion":"1.0.0","name":"n","type":"podlane-gate","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.9.0.2/24"}]}}`
+	stdout, stderr, code := answer(t, cmd, addEnvironment(pod.Path()), conf)
+	want := "podlane-gate: warning: announce the addresses of container c1, interface eth0: set the MAC address it has: operation not permitted"
+	if code != 0 || !strings.Contains(stderr, want) || !strings.Contains(stdout, "10.9.0.2/24") {
+		t.Errorf("exit code %d, stdout %s, stderr %q; want 0, the result and %q", code, stdout, stderr, want)
 	}
 }
 
