@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -198,23 +197,15 @@ func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 }
 
 func openStore(c config, observe func(call string, took time.Duration, err error)) (*etcd.Store, error) {
-	password := ""
-	if c.etcdPasswordFile != "" {
-		data, err := os.ReadFile(c.etcdPasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read etcd's password: %w", err)
-		}
-		password = strings.TrimRight(string(data), "\r\n")
-	}
 	return etcd.Open(etcd.Config{
-		Endpoints: c.etcdEndpoints,
-		Prefix:    c.etcdPrefix,
-		CAFile:    c.etcdCAFile,
-		CertFile:  c.etcdCertFile,
-		KeyFile:   c.etcdKeyFile,
-		Username:  c.etcdUsername,
-		Password:  password,
-		Observe:   observe,
+		Endpoints:    c.etcdEndpoints,
+		Prefix:       c.etcdPrefix,
+		CAFile:       c.etcdCAFile,
+		CertFile:     c.etcdCertFile,
+		KeyFile:      c.etcdKeyFile,
+		Username:     c.etcdUsername,
+		PasswordFile: c.etcdPasswordFile,
+		Observe:      observe,
 	})
 }
 

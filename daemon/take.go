@@ -21,6 +21,7 @@ func (l *loop) take(s etcd.State) (work bool) {
 	l.unsaved = s.Held && (l.unsaved || work)
 	l.state = s
 	l.troubles.check("etcd", explain(l.config, s.Err))
+	l.troubles.setAll("etcd files", s.Files)
 	l.troubles.set("lease", s.Conflict)
 	for _, w := range s.Warnings {
 		l.once(w)

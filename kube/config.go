@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -110,21 +109,13 @@ func (c config) check(command string) error {
 }
 
 func (c config) openStore() (*etcd.Store, error) {
-	password := ""
-	if c.etcdPasswordFile != "" {
-		data, err := os.ReadFile(c.etcdPasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read etcd's password: %w", err)
-		}
-		password = strings.TrimRight(string(data), "\r\n")
-	}
 	return etcd.Open(etcd.Config{
-		Endpoints: strings.FieldsFunc(c.etcdEndpoints, func(r rune) bool { return r == ',' || r == ' ' }),
-		Prefix:    c.etcdPrefix,
-		CAFile:    c.etcdCAFile,
-		CertFile:  c.etcdCertFile,
-		KeyFile:   c.etcdKeyFile,
-		Username:  c.etcdUsername,
-		Password:  password,
+		Endpoints:    strings.FieldsFunc(c.etcdEndpoints, func(r rune) bool { return r == ',' || r == ' ' }),
+		Prefix:       c.etcdPrefix,
+		CAFile:       c.etcdCAFile,
+		CertFile:     c.etcdCertFile,
+		KeyFile:      c.etcdKeyFile,
+		Username:     c.etcdUsername,
+		PasswordFile: c.etcdPasswordFile,
 	})
 }

@@ -20,6 +20,7 @@ const (
 // many keys there are. It is for what a watch does not tell: that etcd lost data and the watch is on a revision that does
 // not exist.
 func (r *runner) check(ctx context.Context) error {
+	r.store.files.refresh()
 	r.drain()
 	if !r.listAt.IsZero() {
 		r.checkAt = r.checkIn()

@@ -8,21 +8,15 @@ package etcd
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path"
 	"strings"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 )
 
 // DefaultPrefix is where podlane keeps its keys; flannel's is /coreos.com/network.
@@ -38,11 +32,12 @@ type Config struct {
 	Prefix    string   // of all keys; DefaultPrefix where empty
 
 	// CAFile alone verifies the server; with CertFile and KeyFile the node shows a certificate too. The system's roots
-	// verify an https server where CAFile is empty. Certificate and key are read anew for each connection.
+	// verify an https server where CAFile is empty. The files are read again for each connection.
 	CAFile, CertFile, KeyFile string
 
-	Username, Password string
-	RequestTimeout     time.Duration // deadline of each call; DefaultRequestTimeout where 0
+	Username       string
+	PasswordFile   string        // read again for each token; a newline at its end is not part of the password
+	RequestTimeout time.Duration // deadline of each call; DefaultRequestTimeout where 0
 
 	// Observe is told of each unary call to etcd, also of each attempt that is made again: its name (Range, Txn,
 	// LeaseGrant, ...), how long it took, and what came of it. It may be called at the same time and must not block. May
@@ -58,6 +53,7 @@ type Store struct {
 	timeout   time.Duration
 	pageSize  int64
 	config    clientv3.Config
+	files     files
 	connected chan struct{} // told of each new connection
 
 	mu     sync.Mutex
@@ -88,24 +84,20 @@ func Open(cfg Config) (*Store, error) {
 	if s.timeout <= 0 {
 		s.timeout = DefaultRequestTimeout
 	}
-	if (cfg.Username == "") != (cfg.Password == "") {
-		return nil, errors.New("etcd: user name and password come together: one of them is missing")
-	}
-	tlsConfig, err := cfg.tls(secure)
+	identity, err := s.files.open(cfg, secure)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("etcd: %w", err)
 	}
 	s.config = clientv3.Config{
 		Endpoints:            cfg.Endpoints,
-		TLS:                  tlsConfig,
 		Username:             cfg.Username,
-		Password:             cfg.Password,
+		Password:             cfg.PasswordFile, // never sent: password.intercept puts the file's content in its place
 		DialTimeout:          s.timeout,
 		DialKeepAliveTime:    10 * time.Second, // gRPC's least
 		DialKeepAliveTimeout: 3 * time.Second,  // below the timeout of a call, which so is the last one to a dead member
 		MaxCallRecvMsgSize:   maxMessage,
 		MaxUnaryRetries:      3, // enough for a token that has run out; the rest is Run's to retry
-		DialOptions:          s.dialOptions(cfg.Observe),
+		DialOptions:          append(dialOptions(s.connected, cfg.Observe), identity...),
 		Logger:               zap.NewNop(),
 	}
 	return s, nil
@@ -151,34 +143,6 @@ func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// window is how many bytes etcd may be ahead of us: a page of a list at once.
-const window = 1 << 20
-
-// dialOptions make calls fail at once, with the reason, where no connection can be made: the etcd client would wait for
-// the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
-func (s *Store) dialOptions(observe func(string, time.Duration, error)) []grpc.DialOption {
-	call := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		start := time.Now()
-		err := invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
-		if observe != nil {
-			observe(path.Base(method), time.Since(start), err)
-		}
-		return err
-	}
-	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(call),
-		grpc.WithStatsHandler(connections{s.connected}),
-		// With windows of one size gRPC does not measure the line by pings, one for each answer: on a quiet node as many as
-		// there are answers.
-		grpc.WithStaticStreamWindowSize(window),
-		grpc.WithStaticConnWindowSize(window),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 250 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
-			MinConnectTimeout: 3 * time.Second,
-		}),
-	}
-}
-
 // checkEndpoints tells whether the endpoints use TLS; all must be alike, for the client uses the first one's scheme.
 func checkEndpoints(endpoints []string) (secure bool, err error) {
 	if len(endpoints) == 0 {
@@ -206,42 +170,4 @@ func checkEndpoints(endpoints []string) (secure bool, err error) {
 		secure = tls
 	}
 	return secure, nil
-}
-
-// tls reads the files, so that what is wrong with them is told at the start.
-func (cfg Config) tls(secure bool) (*tls.Config, error) {
-	files := cfg.CAFile + cfg.CertFile + cfg.KeyFile
-	switch {
-	case !secure && files != "":
-		return nil, fmt.Errorf("etcd: endpoint %s is without TLS, but TLS files are given: want https://", cfg.Endpoints[0])
-	case !secure:
-		return nil, nil
-	case (cfg.CertFile == "") != (cfg.KeyFile == ""):
-		return nil, fmt.Errorf("etcd: certificate and key come together: only %s is given", cfg.CertFile+cfg.KeyFile)
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CAFile != "" {
-		pem, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("etcd: read CA: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("etcd: CA file %s holds no certificate in PEM form", cfg.CAFile)
-		}
-	}
-	if cfg.CertFile != "" {
-		load := func() (*tls.Certificate, error) {
-			c, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
-			if err != nil {
-				return nil, fmt.Errorf("etcd: certificate %s with key %s: %w", cfg.CertFile, cfg.KeyFile, err)
-			}
-			return &c, nil
-		}
-		if _, err := load(); err != nil {
-			return nil, err
-		}
-		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	}
-	return t, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -89,6 +90,21 @@ func TestTLSWithAnotherCASaysSo(t *testing.T) {
 	}
 }
 
+// passwordFile writes a password to a file.
+func passwordFile(t *testing.T, password string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "password")
+	writeFile(t, path, password+"\n")
+	return path
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // withUsers turns authentication on: root, and podlane, which may use the prefix alone.
 func withUsers(t *testing.T, etcd *server) {
 	t.Helper()
@@ -120,10 +136,10 @@ func TestUserAndPassword(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
 	withUsers(t, etcd)
-	works(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", Password: "secret"})
+	works(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", PasswordFile: passwordFile(t, "secret")})
 	for _, bad := range []Config{
-		{Username: "podlane", Password: "wrong"},
-		{Username: "nobody", Password: "secret"},
+		{Username: "podlane", PasswordFile: passwordFile(t, "wrong")},
+		{Username: "nobody", PasswordFile: passwordFile(t, "secret")},
 		{},
 	} {
 		bad.Endpoints = []string{etcd.url}
@@ -142,7 +158,7 @@ func TestTokensEndWithTheServer(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
 	withUsers(t, etcd)
-	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", Password: "secret"}), quick(1))
+	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", PasswordFile: passwordFile(t, "secret")}), quick(1))
 	n.held(t)
 	dir := etcd.dir
 	etcd.stop()
@@ -177,7 +193,10 @@ func TestStartWithoutEtcdSaysSoAndGoesOn(t *testing.T) {
 	for _, user := range []string{"", "somebody"} {
 		dead := freeURL(t, "http")
 		for _, e := range []string{dead, "http://" + mute.Addr().String()} {
-			cfg := Config{Endpoints: []string{e}, Username: user, Password: user}
+			cfg := Config{Endpoints: []string{e}, Username: user}
+			if user != "" {
+				cfg.PasswordFile = passwordFile(t, user)
+			}
 			start := time.Now()
 			n := run(t, openStore(t, cfg), quick(1))
 			s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
@@ -218,7 +237,11 @@ func TestConnectionsThatBreakAtOnceAreNotMadeWithoutAPause(t *testing.T) {
 				_ = c.Close()
 			}
 		}()
-		run(t, openStore(t, Config{Endpoints: []string{"http://" + l.Addr().String()}, Username: user, Password: user}), quick(1))
+		cfg := Config{Endpoints: []string{"http://" + l.Addr().String()}, Username: user}
+		if user != "" {
+			cfg.PasswordFile = passwordFile(t, user)
+		}
+		run(t, openStore(t, cfg), quick(1))
 		<-time.After(3 * time.Second) // what must not happen has no condition to wait for
 		if n := accepted.Load(); n < 2 || n > 20 {
 			t.Errorf("user %q: %d connections in 3 s", user, n)
@@ -283,4 +306,40 @@ func TestOpenRefusesBadConfiguration(t *testing.T) {
 			t.Errorf("%+v: %v, want it to say %q", c.cfg, err, c.want)
 		}
 	}
+}
+
+// Endpoints are dialled directly, whatever their kind.
+func TestKindsOfEndpoints(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd := &server{t: t, url: "http://" + l.Addr().String(), peer: freeURL(t, "http")}
+	_ = l.Close()
+	etcd.start(t.TempDir())
+	t.Cleanup(etcd.stop)
+	works(t, Config{Endpoints: []string{etcd.url}})
+	path := filepath.Join(t.TempDir(), "etcd")
+	socket, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	go func() {
+		for {
+			from, err := socket.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", strings.TrimPrefix(etcd.url, "http://"))
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+			go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+		}
+	}()
+	works(t, Config{Endpoints: []string{"unix://" + path}})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -44,8 +45,15 @@ func (s spoken) Error() string { return status.Convert(s.error).Message() }
 
 func (s spoken) Unwrap() error { return s.error }
 
-// explain puts an error of the client in an operator's words.
+// explain puts an error of the client in an operator's words, and adds what is wrong with the files that it may come from.
 func (s *Store) explain(doing string, err error) error {
+	if faults := s.files.faults(); len(faults) > 0 {
+		return fmt.Errorf("%w; %s", s.reword(doing, err), strings.Join(faults, "; "))
+	}
+	return s.reword(doing, err)
+}
+
+func (s *Store) reword(doing string, err error) error {
 	err = spoken{err}
 	for _, denial := range []error{
 		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrRoleNotFound,

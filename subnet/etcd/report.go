@@ -1,6 +1,9 @@
 package etcd
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // reportGap is the least time between two deliveries: each costs as much as the set is large, and in a burst of events
 // only the newest counts. Deliveries that cost more than a quarter of it are further apart, so that a set that somebody
@@ -13,6 +16,9 @@ func (r *runner) report(err error) {
 		r.dirty = true
 	}
 	r.err = err
+	if faults := r.store.files.faults(); !slices.Equal(faults, r.faults) {
+		r.faults, r.dirty = faults, true
+	}
 	if start := time.Now(); r.dirty && !start.Before(r.reportAt) {
 		r.dirty = false
 		r.deliver(r.state())
@@ -32,7 +38,7 @@ func (r *runner) state() State {
 	st := State{
 		Config: s.config, Network: s.network, Warnings: s.problems(),
 		Retained: len(s.retained), Held: s.held(), Seen: r.seen, Conflict: r.last.conflict, Err: r.err,
-		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses,
+		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses, Files: r.faults,
 	}
 	if s.mirror != nil {
 		st.Set = s.set()

@@ -74,6 +74,7 @@ type runner struct {
 	seen     time.Time
 	lists    int
 	err      error
+	faults   []string  // of the files, as last delivered
 	dirty    bool      // there is something new to deliver
 	reportAt time.Time // but not before
 }

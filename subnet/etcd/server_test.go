@@ -44,12 +44,14 @@ type server struct {
 	out     *bufio.Reader
 
 	name, members string // of a cluster; empty: it is alone
+	joins         bool   // a cluster that exists
 }
 
 // serve is the process. It returns where the etcd ends by itself.
 func serve(spec string) error {
 	var s struct {
 		Dir, URL, Peer, Name, Members string
+		Joins                         bool
 		TLS                           transport.TLSInfo
 	}
 	if err := json.Unmarshal([]byte(spec), &s); err != nil {
@@ -72,6 +74,9 @@ func serve(spec string) error {
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	if s.Members != "" {
 		cfg.Name, cfg.InitialCluster = s.Name, s.Members
+	}
+	if s.Joins {
+		cfg.ClusterState = embed.ClusterStateFlagExisting
 	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -118,7 +123,7 @@ func (s *server) start(dir string) {
 func (s *server) launch(dir string) {
 	s.t.Helper()
 	s.dir = dir
-	spec, err := json.Marshal(map[string]any{"Dir": dir, "URL": s.url, "Peer": s.peer, "Name": s.name, "Members": s.members, "TLS": map[string]any{
+	spec, err := json.Marshal(map[string]any{"Dir": dir, "URL": s.url, "Peer": s.peer, "Name": s.name, "Members": s.members, "Joins": s.joins, "TLS": map[string]any{
 		"CertFile": s.tls.CertFile, "KeyFile": s.tls.KeyFile, "TrustedCAFile": s.tls.TrustedCAFile, "ClientCertAuth": s.tls.ClientCertAuth,
 	}})
 	if err != nil {
@@ -238,4 +243,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// newClient is an etcdctl of a user.
+func newClient(url, user, password string) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{Endpoints: []string{url}, Username: user, Password: password, Logger: zap.NewNop()})
 }

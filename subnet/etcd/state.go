@@ -57,6 +57,7 @@ type State struct {
 	Losses   int          // how often etcd was seen to have lost data since then: one for each list or event that showed it
 	Conflict string       // who else has our pod subnet; the pods keep running on it, new ones should not be attached
 	Err      error        // what is wrong with etcd just now
+	Files    []string     // why a file with the CA, the certificate or the password cannot be read again
 }
 
 // Saved is what a node keeps over restarts, as plain values that can be written as JSON.

@@ -1,10 +1,12 @@
 package input
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -84,7 +86,12 @@ func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
 	}
 	do(c.UserGrantRole(ctx, "root", "root"))
 	do(c.AuthEnable(ctx))
-	root, err := clientv3.New(clientv3.Config{Endpoints: l.Etcd.Endpoints(), Username: "root", Password: "secret", Logger: zap.NewNop()})
+	return rootClient(t, l, "secret")
+}
+
+func rootClient(t *testing.T, l *lab.Lab, password string) *clientv3.Client {
+	t.Helper()
+	root, err := clientv3.New(clientv3.Config{Endpoints: l.Etcd.Endpoints(), Username: "root", Password: password, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +128,30 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := n.Ready(t.Context()); err != nil {
-		t.Errorf("with the right password: %v", err)
+		t.Fatalf("with the right password: %v", err)
 	}
+	changePassword(t, l, n, root, password)
+}
+
+// changePassword changes root's password, in etcd and in a node's file. The node needs no signal.
+func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client, file string) {
+	t.Helper()
+	if _, err := root.UserChangePassword(t.Context(), "root", "another"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Etcd.Kill(1); err != nil { // with it go its tokens
+		t.Fatal(err)
+	}
+	if err := l.Etcd.Start(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rootClient(t, l, "another").Put(t.Context(), leases+"bad-1", "{}"); err != nil { // to be read with a new token
+		t.Fatal(err)
+	}
+	await(t, n, "ready with the new password", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
 }
 
 func TestCertificatesThatDoNotMatch(t *testing.T) {
@@ -133,7 +162,9 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	ours.issue(t, "server")
 	ours.issue(t, "client")
 	others.issue(t, "other-client")
-	endpoint := secureEtcd(t, dir)
+	etcd := secureEtcd(t, dir)
+	g := openGate(t, etcd.Config().AdvertiseClientUrls[0].Host)
+	endpoint := "https://" + g.address
 	path := func(name string) string { return filepath.Join(dir, name) }
 	with := func(ca, client string) []string {
 		args := []string{"--etcd-endpoints", endpoint}
@@ -179,6 +210,40 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 		t.Fatalf("with all that is right: %+v", o)
 	}
 	if err := n.Start(t.Context(), with("ca", "client")...); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
+	renewCA(t, n, dir, func(key string) {
+		g.cut()
+		put := &etcdserverpb.PutRequest{Key: []byte(lab.DefaultPrefix + "/subnets/" + key), Value: []byte(lease("198.18.9.9", "aa:bb:cc:00:00:01"))}
+		if _, err := etcd.Server.Put(t.Context(), put); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// renewCA gives etcd a certificate of another CA, and a node that runs that CA. The node needs no signal. A file that holds
+// nothing of use for a moment is a problem, and no more. reconnect ends the node's connections and writes a key to be read over
+// new ones.
+func renewCA(t *testing.T, n *lab.Node, dir string, reconnect func(key string)) {
+	t.Helper()
+	next := newAuthority(t, t.TempDir(), "ca")
+	next.issue(t, "server")
+	for _, name := range []string{"ca.pem", "server.pem", "server.key"} {
+		if err := os.Rename(filepath.Join(next.dir, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconnect("bad-1")
+	await(t, n, "ready with the new CA", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
+	if err := os.Truncate(filepath.Join(dir, "ca.pem"), 0); err != nil {
+		t.Fatal(err)
+	}
+	reconnect("bad-2")
+	const fault = "etcd files: CA file ...ca.pem holds no certificate in PEM form; the content that was read before stays in use until the file is correct"
+	await(t, n, fault, func(s status) bool { return s.Ready && s.problem(fault) && s.skips("bad-2") != "" })
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), next.CertPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reconnect("bad-3")
+	await(t, n, "no problem", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-3") != "" })
 }

@@ -3,9 +3,12 @@ package input
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"net"
 	"net/url"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,21 +41,35 @@ func (a authorityIn) issue(t *testing.T, name string) {
 	}).Write(t, filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key"))
 }
 
-// secureEtcd starts an etcd on the lab's underlay that shows server.pem and wants clients that ca.pem has signed.
-func secureEtcd(t *testing.T, dir string) (endpoint string) {
+// secureEtcd starts an etcd on the lab's underlay that shows server.pem and wants clients that ca.pem has signed. It reads
+// server.pem again for each connection.
+func secureEtcd(t *testing.T, dir string) *embed.Etcd {
 	t.Helper()
+	c := etcdConfig(t, "secure", 23790)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	c.ListenClientUrls[0].Scheme, c.AdvertiseClientUrls[0].Scheme = "https", "https"
+	c.ClientTLSInfo = transport.TLSInfo{CertFile: file("server.pem"), KeyFile: file("server.key"), TrustedCAFile: file("ca.pem"), ClientCertAuth: true}
+	return startEmbedded(t, c)
+}
+
+// etcdConfig is of an etcd of one member on the lab's underlay. It has a port for clients, and the next one for members.
+func etcdConfig(t *testing.T, name string, port int) *embed.Config {
 	c := embed.NewConfig()
-	c.Name, c.Dir = "secure", filepath.Join(t.TempDir(), "etcd")
+	c.Name, c.Dir = name, filepath.Join(t.TempDir(), "etcd")
 	c.UnsafeNoFsync = true
 	c.LogLevel, c.LogOutputs = "error", []string{"/dev/null"}
 	c.TickMs, c.ElectionMs = 10, 100
-	client := url.URL{Scheme: "https", Host: "198.18.0.1:23790"}
-	peer := url.URL{Scheme: "http", Host: "198.18.0.1:23800"}
-	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	at := func(port int) []url.URL {
+		return []url.URL{{Scheme: "http", Host: net.JoinHostPort("198.18.0.1", strconv.Itoa(port))}}
+	}
+	c.ListenClientUrls, c.AdvertiseClientUrls = at(port), at(port)
+	c.ListenPeerUrls, c.AdvertisePeerUrls = at(port+1), at(port+1)
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	file := func(name string) string { return filepath.Join(dir, name) }
-	c.ClientTLSInfo = transport.TLSInfo{CertFile: file("server.pem"), KeyFile: file("server.key"), TrustedCAFile: file("ca.pem"), ClientCertAuth: true}
+	return c
+}
+
+func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
+	t.Helper()
 	e, err := embed.StartEtcd(c)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +78,60 @@ func secureEtcd(t *testing.T, dir string) (endpoint string) {
 	select {
 	case <-e.Server.ReadyNotify():
 	case <-time.After(patience):
-		t.Fatal("etcd with TLS does not come up")
+		t.Fatalf("etcd %s does not come up", c.Name)
 	}
-	return client.String()
+	return e
+}
+
+// gate passes connections on to a server.
+type gate struct {
+	address string // where it listens
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// openGate opens a gate on the lab's underlay.
+func openGate(t *testing.T, server string) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "198.18.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{address: l.Addr().String()}
+	var passing sync.WaitGroup
+	passing.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			g.mu.Lock()
+			g.conns = append(g.conns, from, to)
+			g.mu.Unlock()
+			passing.Go(func() { _, _ = io.Copy(to, from); _ = to.Close() })
+			passing.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		g.cut()
+		passing.Wait()
+	})
+	return g
+}
+
+// cut ends the connections.
+func (g *gate) cut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.conns {
+		_ = c.Close()
+	}
+	g.conns = nil
 }

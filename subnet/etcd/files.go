@@ -1,0 +1,85 @@
+package etcd
+
+import (
+	"sync"
+
+	"google.golang.org/grpc"
+)
+
+// files are the files that Config names: the CA, the certificate with its key, and the password. Each is read again for each use.
+// A file that cannot be used is a fault, and the content that was read before stays in use: another program may be replacing
+// the file.
+type files []interface {
+	refresh()
+	fault() string
+}
+
+// open reads all files for the first time, and returns the options by which connections and calls use them.
+func (fs *files) open(cfg Config, secure bool) (options []grpc.DialOption, err error) {
+	identity, err := fs.credentials(cfg, secure)
+	if err != nil {
+		return nil, err
+	}
+	if identity != nil {
+		options = append(options, grpc.WithTransportCredentials(identity))
+	}
+	password, err := fs.password(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if password != nil {
+		options = append(options, grpc.WithChainUnaryInterceptor(password.intercept))
+	}
+	return options, nil
+}
+
+// refresh reads all files again, so that a fault shows before the next connection needs the file.
+func (fs files) refresh() {
+	for _, f := range fs {
+		f.refresh()
+	}
+}
+
+// faults returns what the last reads found wrong.
+func (fs files) faults() (faults []string) {
+	for _, f := range fs {
+		if text := f.fault(); text != "" {
+			faults = append(faults, text+"; the content that was read before stays in use until the file is correct")
+		}
+	}
+	return faults
+}
+
+// file is a file, or two that belong together, and the last content that could be used.
+type file[T any] struct {
+	load func() (T, error)
+
+	mu   sync.Mutex
+	last T
+	err  error // of the last read
+}
+
+// openFile reads a file for the first time. Then an error is final.
+func openFile[T any](load func() (T, error)) (*file[T], error) {
+	first, err := load()
+	return &file[T]{load: load, last: first}, err
+}
+
+// content reads the file again and returns the newest content that can be used.
+func (f *file[T]) content() T {
+	newest, err := f.load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err = err; err == nil {
+		f.last = newest
+	}
+	return f.last
+}
+
+func (f *file[T]) refresh() { f.content() }
+
+func (f *file[T]) fault() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return words(f.err)
+}
