@@ -97,7 +97,7 @@ func Open(cfg Config) (*Store, error) {
 		DialKeepAliveTimeout: 3 * time.Second,  // below the timeout of a call, which so is the last one to a dead member
 		MaxCallRecvMsgSize:   maxMessage,
 		MaxUnaryRetries:      3, // enough for a token that has run out; the rest is Run's to retry
-		DialOptions:          append(dialOptions(s.connected, cfg.Observe), identity...),
+		DialOptions:          append(dialOptions(len(cfg.Endpoints), s.connected, cfg.Observe), identity...),
 		Logger:               zap.NewNop(),
 	}
 	return s, nil

@@ -91,3 +91,19 @@ func (s *server) freeze() {
 }
 
 func (s *server) thaw() { s.signal(syscall.SIGCONT) }
+
+// addLearner starts a member that learns, and does not wait for it.
+func (c cluster) addLearner(t *testing.T) *server {
+	t.Helper()
+	s := &server{t: t, url: freeURL(t, "http"), peer: freeURL(t, "http"), name: "learner", joins: true}
+	if _, err := c.leader().client().MemberAddAsLearner(t.Context(), []string{s.peer}); err != nil {
+		t.Fatal(err)
+	}
+	s.members = s.name + "=" + s.peer
+	for _, m := range c {
+		s.members += "," + m.name + "=" + m.peer
+	}
+	s.start(t.TempDir())
+	t.Cleanup(s.stop)
+	return s
+}

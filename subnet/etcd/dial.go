@@ -3,10 +3,12 @@ package etcd
 import (
 	"context"
 	"path"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/peer"
 )
 
 // window is how many bytes etcd may be ahead of us: a page of a list at once.
@@ -14,17 +16,27 @@ const window = 1 << 20
 
 // dialOptions make calls fail at once, with the reason, when no connection can be made: the etcd client would wait for
 // the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
-func dialOptions(connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
-	call := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		start := time.Now()
-		err := invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
-		if observe != nil {
-			observe(path.Base(method), time.Since(start), err)
+func dialOptions(members int, connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
+	attempt := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		attempts := newAttempts(members)
+		for {
+			var at peer.Peer
+			start := time.Now()
+			err := invoke(ctx, method, req, reply, cc, slices.Concat(opts, []grpc.CallOption{grpc.WaitForReady(false), grpc.Peer(&at)})...)
+			if observe != nil {
+				observe(path.Base(method), time.Since(start), err)
+			}
+			if !attempts.again(ctx, &at, err) {
+				return attempts.conclude(err)
+			}
 		}
-		return err
+	}
+	stream := func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		return openRestream(ctx, members, func() (grpc.ClientStream, error) { return open(ctx, desc, cc, method, opts...) })
 	}
 	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(call),
+		grpc.WithChainUnaryInterceptor(attempt),
+		grpc.WithChainStreamInterceptor(stream),
 		grpc.WithStatsHandler(connections{connected}),
 		// With windows of one size gRPC does not measure the line by pings, one for each answer: on a quiet node as many as
 		// there are answers.

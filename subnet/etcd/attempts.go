@@ -1,0 +1,109 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// A member of etcd may refuse what another member serves. gRPC sends each call to the next connected member, so a call that was
+// refused is made again, at once, until a member serves it. It must not have been proposed to the cluster: a write that is made
+// twice could undo what another node wrote meanwhile. Errors that leave this open (a timeout, "server stopped", "leader
+// changed") end the call.
+
+var errLearner = rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)
+
+// refusals are the errors of a member that proposed nothing.
+var refusals = []error{
+	errLearner,
+	rpctypes.ErrNoLeader,
+	rpctypes.ErrTooManyRequests, // it applies more slowly than the cluster commits
+	rpctypes.ErrNotCapable,      // it has only just started
+}
+
+// unproposed reports whether a member refused a call without proposing it. A server that does not know the call is a proxy, or
+// not an etcd.
+func unproposed(err error) bool {
+	return status.Code(err) == codes.Unimplemented ||
+		slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(rpctypes.Error(err), r) })
+}
+
+// attempts is what came of the attempts of one call.
+type attempts struct {
+	members int              // how many endpoints there are
+	refused map[string]error // by the address of the member
+	until   time.Time        // how long to wait for members that are not connected yet
+}
+
+// The wait for a member that is not connected yet, after all connected ones have refused.
+const (
+	waitForMember  = 2 * time.Second
+	retryConnected = 50 * time.Millisecond
+)
+
+func newAttempts(members int) *attempts {
+	return &attempts{members: members, refused: map[string]error{}}
+}
+
+// again reports whether to make the call again that ended with err at a member. If each connected member has refused, it first
+// waits for another one to connect.
+func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
+	if !unproposed(err) {
+		return false
+	}
+	address := ""
+	if at != nil && at.Addr != nil {
+		address = at.Addr.String()
+	}
+	_, before := a.refused[address]
+	a.refused[address] = err
+	switch {
+	case len(a.refused) >= a.members:
+		return false
+	case !before:
+		return true
+	case a.until.IsZero():
+		a.until = time.Now().Add(waitForMember)
+	case time.Now().After(a.until):
+		return false
+	}
+	timer := time.NewTimer(retryConnected)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// conclude returns the error of a call whose last attempt ended with err. It names learners as such, unless another member
+// refused the call for another reason, which tells more.
+func (a *attempts) conclude(err error) error {
+	if !unproposed(err) {
+		return err
+	}
+	learners := slices.Sorted(maps.Keys(a.refused))
+	for _, address := range learners {
+		if e := a.refused[address]; !errors.Is(rpctypes.Error(e), errLearner) {
+			return e
+		}
+	}
+	text := fmt.Sprintf("the member at %s is a learner: promote it", learners[0])
+	if len(learners) > 1 {
+		text = fmt.Sprintf("the members at %s are learners: promote one", strings.Join(learners, ", "))
+	}
+	if len(learners) < a.members {
+		text = "no other member answers, and " + text
+	}
+	return status.Error(codes.FailedPrecondition, text+" with `etcdctl member promote`, or name a voting member in etcd-endpoints")
+}

@@ -1,0 +1,66 @@
+package input
+
+import (
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+
+	"github.com/podlane/podlane/lab"
+)
+
+// startVoterAndLearner starts an etcd of two members, and returns their endpoints.
+func startVoterAndLearner(t *testing.T) (voter, learner string) {
+	t.Helper()
+	v, l := etcdConfig(t, "voter", 23790), etcdConfig(t, "learner", 23792)
+	voter, learner = v.AdvertiseClientUrls[0].String(), l.AdvertiseClientUrls[0].String()
+	startEmbedded(t, v)
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{voter}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // it reports the end of its own context
+	if _, err := c.MemberAddAsLearner(t.Context(), []string{l.AdvertisePeerUrls[0].String()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Put(t.Context(), lab.DefaultPrefix+"/config", lab.DefaultConfig); err != nil {
+		t.Fatal(err)
+	}
+	l.InitialCluster += "," + v.InitialCluster
+	l.ClusterState = embed.ClusterStateFlagExisting
+	startEmbedded(t, l)
+	return voter, learner
+}
+
+// While a member of etcd is replaced, the new one is a learner, which refuses every call. A voter beside it is enough; alone it
+// is named.
+func TestLearnerAmongTheEndpoints(t *testing.T) {
+	l := build(t, 1)
+	n := l.Nodes[0]
+	voter, learner := startVoterAndLearner(t)
+	const alone = "list /podlane/network/: the member at 198.18.0.1:23792 is a learner: promote it with `etcdctl member promote`, or name a voting member in etcd-endpoints"
+	if err := n.Launch(t.Context(), "--etcd-endpoints="+learner); err != nil {
+		t.Fatal(err)
+	}
+	saysSoon(t, n, "etcd: etcd at "+learner+": "+alone)
+	for _, endpoints := range []string{learner + "," + voter, voter + "," + learner} {
+		if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
+			t.Fatalf("stop: %d, %v", code, err)
+		}
+		begun := time.Now()
+		if err := n.Launch(t.Context(), "--etcd-endpoints="+endpoints); err != nil {
+			t.Fatal(err)
+		}
+		await(t, n, "ready", func(s status) bool { return s.Ready && len(s.Problems) == 0 })
+		took := time.Since(begun)
+		t.Logf("ready with %s after %v", endpoints, took)
+		if took > 2*time.Second {
+			t.Errorf("ready with %s after %v", endpoints, took)
+		}
+	}
+	if err := n.Kill(); err != nil { // etcd would wait for its connections to end
+		t.Error(err)
+	}
+}
