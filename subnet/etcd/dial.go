@@ -16,6 +16,8 @@ const window = 1 << 20
 
 // dialOptions make calls fail at once, with the reason, when no connection can be made: the etcd client would wait for
 // the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
+// Members are dialled directly: a proxy of the environment is for the way out of the cluster, and gRPC would use it for http://
+// too.
 func dialOptions(members int, connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
 	attempt := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		attempts := newAttempts(members)
@@ -35,6 +37,7 @@ func dialOptions(members int, connected chan<- struct{}, observe func(string, ti
 		return openRestream(ctx, members, func() (grpc.ClientStream, error) { return open(ctx, desc, cc, method, opts...) })
 	}
 	return []grpc.DialOption{
+		grpc.WithNoProxy(),
 		grpc.WithChainUnaryInterceptor(attempt),
 		grpc.WithChainStreamInterceptor(stream),
 		grpc.WithStatsHandler(connections{connected}),

@@ -64,3 +64,28 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A proxy in the environment is for the way out of the cluster. This one would refuse every connection.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	var proxies []string
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+		proxies = append(proxies, name+"=http://198.18.0.1:1")
+	}
+	l, err := lab.New(t.Context(), lab.Options{Nodes: 1, Bin: bin(t), NodeEnv: func(int) []string { return proxies }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n := l.Nodes[0]
+	if o := run(t, n, nil, "config", "set", write(t, "network.json", lab.DefaultConfig)); o.code != exitOK {
+		t.Fatalf("config set: %+v", o)
+	}
+	if err := n.Launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, n, "ready", func(s status) bool { return s.Ready && len(s.Problems) == 0 })
+}
