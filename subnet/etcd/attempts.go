@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -16,9 +17,8 @@ import (
 )
 
 // A member of etcd may refuse what another member serves. gRPC sends each call to the next connected member, so a call that was
-// refused is made again, at once, until a member serves it. It must not have been proposed to the cluster: a write that is made
-// twice could undo what another node wrote meanwhile. Errors that leave this open (a timeout, "server stopped", "leader
-// changed") end the call.
+// refused is made again, at once, until a member serves it. A write must not have been proposed to the cluster: made twice, it
+// could undo what another node wrote meanwhile. Errors that leave this open (a timeout, "server stopped") end a write.
 
 var errLearner = rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)
 
@@ -37,9 +37,28 @@ func unproposed(err error) bool {
 		slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(rpctypes.Error(err), r) })
 }
 
+// reads reports whether a request writes nothing. It can be made again whatever a member answers.
+func reads(request any) bool {
+	switch r := request.(type) {
+	case *pb.RangeRequest, *pb.LeaseTimeToLiveRequest:
+		return true
+	case *pb.TxnRequest:
+		writes := func(op *pb.RequestOp) bool { return op.GetRequestRange() == nil }
+		return !slices.ContainsFunc(r.GetSuccess(), writes) && !slices.ContainsFunc(r.GetFailure(), writes)
+	}
+	return false
+}
+
+// unavailable reports whether a member answered that it cannot serve at the moment. A connection that broke is no answer.
+func unavailable(err error) bool {
+	var answer rpctypes.EtcdError
+	return errors.As(rpctypes.Error(err), &answer) && answer.Code() == codes.Unavailable
+}
+
 // attempts is what came of the attempts of one call.
 type attempts struct {
 	members int              // how many endpoints there are
+	reads   bool             // the call writes nothing
 	refused map[string]error // by the address of the member
 	until   time.Time        // how long to wait for members that are not connected yet
 }
@@ -50,14 +69,17 @@ const (
 	retryConnected = 50 * time.Millisecond
 )
 
-func newAttempts(members int) *attempts {
-	return &attempts{members: members, refused: map[string]error{}}
+func newAttempts(members int, reads bool) *attempts {
+	return &attempts{members: members, reads: reads, refused: map[string]error{}}
 }
+
+// harmless reports whether a call that ended with err can be made again.
+func (a *attempts) harmless(err error) bool { return unproposed(err) || a.reads && unavailable(err) }
 
 // again reports whether to make the call again that ended with err at a member. If each connected member has refused, it first
 // waits for another one to connect.
 func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
-	if !unproposed(err) {
+	if !a.harmless(err) {
 		return false
 	}
 	address := ""
@@ -89,7 +111,7 @@ func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
 // conclude returns the error of a call whose last attempt ended with err. It names learners as such, unless another member
 // refused the call for another reason, which tells more.
 func (a *attempts) conclude(err error) error {
-	if !unproposed(err) {
+	if !a.harmless(err) {
 		return err
 	}
 	learners := slices.Sorted(maps.Keys(a.refused))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -47,6 +48,36 @@ func TestOnlyWhatWasNotProposedIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestWhatOnlyReadsIsTriedAgain(t *testing.T) {
+	get := &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{}}}
+	put := &pb.RequestOp{Request: &pb.RequestOp_RequestPut{}}
+	remove := &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{}}
+	txn := func(then, otherwise *pb.RequestOp) *pb.TxnRequest {
+		return &pb.TxnRequest{Success: []*pb.RequestOp{then}, Failure: []*pb.RequestOp{otherwise}}
+	}
+	for _, c := range []struct {
+		request any
+		err     error
+		want    bool
+	}{
+		{txn(get, get), rpctypes.ErrGRPCStopped, true},
+		{txn(get, get), rpctypes.ErrGRPCLeaderChanged, true},
+		{txn(get, get), rpctypes.ErrGRPCPermissionDenied, false},
+		{txn(get, get), status.Error(codes.Unavailable, "transport is closing"), false},
+		{txn(get, put), rpctypes.ErrGRPCStopped, false},
+		{txn(remove, get), rpctypes.ErrGRPCStopped, false},
+		{&pb.RangeRequest{}, rpctypes.ErrGRPCStopped, true},
+		{&pb.LeaseTimeToLiveRequest{}, rpctypes.ErrGRPCNoLeader, true},
+		{&pb.PutRequest{}, rpctypes.ErrGRPCStopped, false},
+		{&pb.LeaseGrantRequest{}, rpctypes.ErrGRPCStopped, false},
+		{&pb.LeaseRevokeRequest{}, rpctypes.ErrGRPCStopped, false},
+	} {
+		if got := newAttempts(2, reads(c.request)).again(t.Context(), member(1), c.err); got != c.want {
+			t.Errorf("%T{%v}, %v: %v", c.request, c.request, c.err, got)
+		}
+	}
+}
+
 func member(port int) *peer.Peer {
 	return &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(198, 18, 0, 1), Port: port}}
 }
@@ -72,7 +103,7 @@ func TestAttemptsEndWhenEachMemberHasRefused(t *testing.T) {
 		"another member of three":    {3, []attempt{{1, learner, true}, {1, learner, true}, {2, learner, true}, {3, nil, false}}, ""},
 		"the same one until it ends": {2, []attempt{{1, learner, true}, {1, learner, true}, {1, nil, false}}, ""},
 	} {
-		a := newAttempts(c.members)
+		a := newAttempts(c.members, false)
 		var last error
 		for i, at := range c.attempts {
 			if last = at.err; a.again(t.Context(), member(at.port), at.err) != at.again {
@@ -95,7 +126,7 @@ func spokenOrNil(err error) error {
 // The only connected member is a learner: the call waits for another one to connect, but not for longer than its caller.
 func TestAttemptsWaitForAMemberToConnect(t *testing.T) {
 	t.Parallel()
-	a := newAttempts(2)
+	a := newAttempts(2, false)
 	start, tries := time.Now(), 1
 	for ; a.again(t.Context(), member(1), rpctypes.ErrGRPCNotSupportedForLearner); tries++ {
 	}
@@ -108,7 +139,7 @@ func TestAttemptsWaitForAMemberToConnect(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	a = newAttempts(2)
+	a = newAttempts(2, false)
 	if !a.again(ended, member(1), rpctypes.ErrGRPCNoLeader) || a.again(ended, member(1), rpctypes.ErrGRPCNoLeader) {
 		t.Error("it waits though the caller does not")
 	}

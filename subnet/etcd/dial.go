@@ -20,7 +20,7 @@ const window = 1 << 20
 // too.
 func dialOptions(members int, connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
 	attempt := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		attempts := newAttempts(members)
+		attempts := newAttempts(members, reads(req))
 		for {
 			var at peer.Peer
 			start := time.Now()

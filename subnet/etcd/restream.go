@@ -29,7 +29,7 @@ func openRestream(ctx context.Context, members int, open func() (grpc.ClientStre
 	if err != nil {
 		return nil, err
 	}
-	return &restream{ctx: ctx, open: open, attempts: newAttempts(members), current: first}, nil
+	return &restream{ctx: ctx, open: open, attempts: newAttempts(members, true), current: first}, nil
 }
 
 func (s *restream) now() (current grpc.ClientStream, answered bool) {
