@@ -58,8 +58,10 @@ func TestPasswordIsReplaced(t *testing.T) {
 		t.Helper()
 		start := time.Now()
 		n.held(t)
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s: the lease is held after %v", what, took)
+		took := time.Since(start)
+		t.Logf("%s: the lease is held after %v", what, took)
+		if took > 10*time.Second {
+			t.Error("that is too long")
 		}
 	}
 

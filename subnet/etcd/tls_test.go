@@ -116,8 +116,10 @@ func TestCAIsReplaced(t *testing.T) {
 	start := time.Now()
 	replace(t, ca, string(b.CertPEM))
 	n.held(t)
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("the new CA is in use after %v", took)
+	took := time.Since(start)
+	t.Logf("the new CA is in use after %v", took)
+	if took > 10*time.Second {
+		t.Error("that is too long")
 	}
 
 	replace(t, ca, string(newAuthority(t).CertPEM))
