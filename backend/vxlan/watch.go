@@ -102,8 +102,9 @@ func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
+		off := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be that of the pods
 		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
-			f.underlay.Virtual && l.device.master == 0)
+			f.underlay.Virtual && l.device.master == 0 || off)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		h, _, ok := m.Header(unix.SizeofNdMsg)
 		return ok && f.own[ndIndex(h)]
@@ -120,21 +121,30 @@ func (f filter) matters(m rtnl.Message) bool {
 	return false
 }
 
-// settingMatters: of our devices, or of all interfaces, as net.ipv4.ip_forward is.
+// settingMatters reports whether a notification says that a setting was changed: of all interfaces, as net.ipv4.ip_forward
+// is, or forwarding or the reverse-path filter of one, which may lead to pods. A new interface, as each pod brings one, is
+// announced with all its settings at once; a change names one.
 func (f filter) settingMatters(m rtnl.Message) bool {
 	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, filled up
+	settings, ours := 0, false
 	for ok && attrs.Next() {
-		if attrs.Type == netconfIfindex {
-			index := int32(attrs.Uint32()) //nolint:gosec // it is a signed number
-			return index == netconfAll || f.own[int(index)]
+		if attrs.Type != netconfIfindex {
+			settings++
+			ours = ours || attrs.Type == netconfForwarding || attrs.Type == netconfRPFilter
+			continue
+		}
+		if index := int32(attrs.Uint32()); index == netconfAll || f.own[int(index)] { //nolint:gosec // it is a signed number
+			return true
 		}
 	}
-	return false
+	return ours && settings == 1
 }
 
 const (
-	netconfIfindex = 1  // NETCONFA_IFINDEX of linux/netconf.h
-	netconfAll     = -1 // NETCONFA_IFINDEX_ALL
+	netconfIfindex    = 1  // NETCONFA_IFINDEX of linux/netconf.h
+	netconfForwarding = 2  // NETCONFA_FORWARDING
+	netconfRPFilter   = 3  // NETCONFA_RP_FILTER
+	netconfAll        = -1 // NETCONFA_IFINDEX_ALL
 )
 
 // routeMatters: a default route, or one that the kernel makes for an address, which may lead to another underlay; a route

@@ -132,7 +132,15 @@ func TestChangesOfOthersThatMatterKick(t *testing.T) {
 		ip -6 route add unreachable fd00:5:2::/65
 		ip rule add from all to 10.5.0.0/16 lookup 9
 		ip rule del from all to 10.5.0.0/16 lookup 9
-		ip -6 rule add from all to fd00:5::/32 unreachable`) {
+		ip -6 rule add from all to fd00:5::/32 unreachable
+		sysctl -w net.ipv4.conf.cni0.forwarding=1
+		sysctl -w net.ipv4.conf.cni0.forwarding=0
+		sysctl -w net.ipv4.conf.u7.forwarding=1
+		sysctl -w net.ipv4.conf.u7.rp_filter=1
+		sysctl -w net.ipv6.conf.cni0.forwarding=1
+		sysctl -w net.ipv4.conf.default.forwarding=1
+		ip link set br9 down
+		ip link del cni0`) {
 		before := w.kicks.Load()
 		d.run(command)
 		w.wait(before+1, command)
