@@ -21,7 +21,8 @@ type Backend struct {
 	mtu      int
 	families [len(subnet.Families)]memory
 	looks    allowance
-	notes    []string // of the last look
+	problems []string // that the last look found
+	notes    []string // and what may be one
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -57,7 +58,8 @@ func (b *Backend) MTU() int { return b.mtu }
 
 // Apply makes the kernel's state what the leases say and reads it again. See backend.Backend. The families are apart:
 // what stops one does not stop the other. Where the family's overlay is off, what is left of it is removed. The Report's
-// Notes are those of the last look at what others have, which on a router with a million routes may be minutes old.
+// Problems and Notes are those of the last look at what others have, which on a router with a million routes may be
+// minutes old.
 func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (backend.Report, error) {
 	var report backend.Report
 	conn, err := rtnl.Dial()
@@ -83,7 +85,7 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 		}
 	}
 	report.Peers, report.Unwell = b.standing(peers)
-	report.Notes = b.look(passes, peers)
+	report.Problems, report.Notes = b.look(passes, peers)
 	return report, errors.Join(errs...)
 }
 

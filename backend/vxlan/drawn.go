@@ -72,20 +72,30 @@ func (n *notes) cannot(see string, err error) {
 	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", see, err) })
 }
 
-// note says what draws traffic away.
-func (p *pass) note(n *notes, peers []subnet.Lease) {
+// findings is what a look found.
+type findings struct {
+	problems notes // packets do not arrive
+	notes    notes // packets go another way, on which they may arrive; or podlaned cannot tell
+}
+
+// find finds what draws traffic away.
+func (p *pass) find(f *findings, peers []subnet.Lease) {
 	if p.name == "" {
 		return
 	}
-	p.noteAddrs(n, peers)
-	p.noteRoutes(n, peers)
-	p.noteRules(n)
+	p.findAddrs(f, peers)
+	p.findRoutes(f, peers)
+	p.findRules(f)
 }
 
-func (p *pass) noteAddrs(n *notes, peers []subnet.Lease) {
+// findAddrs finds addresses of peers' pods on this node's own interfaces. The kernel delivers packets to them here.
+func (p *pass) findAddrs(f *findings, peers []subnet.Lease) {
 	for _, a := range p.others {
+		if !p.elsewhere(hostPrefix(a.addr.Addr())) {
+			continue
+		}
 		if key, found := victim(p.network, hostPrefix(a.addr.Addr()), 0, p.want.routes); found {
-			n.add(func() string {
+			f.problems.add(func() string {
 				text := addressText(a.addr, p.linkName(a.link))
 				return fmt.Sprintf("%s takes traffic to peer %s; remove it: ip addr del %s",
 					text, peerText(p.family, key.prefix, peers), strings.TrimPrefix(text, "address "))
@@ -94,9 +104,10 @@ func (p *pass) noteAddrs(n *notes, peers []subnet.Lease) {
 	}
 }
 
-// noteRoutes looks at the main table. Of the routes that take traffic the first are kept as they come; their interfaces'
-// names are asked for when all have come, since a socket gives one answer at a time.
-func (p *pass) noteRoutes(n *notes, peers []subnet.Lease) {
+// findRoutes reads the main table. The first routes that take traffic are kept. The names of their interfaces are asked
+// for after the dump, since a socket gives one answer at a time. A route that drops packets is a problem; one that leads
+// another way is a note.
+func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 	type taking struct {
 		route tableRoute
 		from  netip.Prefix
@@ -112,16 +123,25 @@ func (p *pass) noteRoutes(n *notes, peers []subnet.Lease) {
 		}
 	})
 	if err != nil {
-		n.cannot(fmt.Sprintf("which %s routes take traffic to peers", p.family), err)
+		f.notes.cannot(fmt.Sprintf("which %s routes take traffic to peers", p.family), err)
 	}
 	for _, t := range first {
-		n.add(func() string {
+		to := &f.notes
+		if t.route.drops() {
+			to = &f.problems
+		}
+		to.add(func() string {
 			words := t.route.text(p.linkName(t.route.route.link))
 			return fmt.Sprintf("route %s takes traffic to peer %s; remove it: %s route del %s",
 				words, peerText(p.family, t.from, peers), ipCommand[p.family], words)
 		})
 	}
-	n.more += more
+	f.notes.more += more
+}
+
+// drops reports whether a route throws its packets away.
+func (r tableRoute) drops() bool {
+	return r.what == unix.RTN_BLACKHOLE || r.what == unix.RTN_UNREACHABLE || r.what == unix.RTN_PROHIBIT
 }
 
 // drawnFrom tells whether a route of the main table takes traffic from a peer, and from which. What the kernel made for an

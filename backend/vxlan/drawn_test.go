@@ -20,8 +20,8 @@ func named(last int) []subnet.Lease {
 	return ls
 }
 
-// TestTrafficIsDrawnAway lets somebody else have what takes packets to peers elsewhere, or only looks like it. It is said,
-// and left alone.
+// Another program has what takes packets to pods elsewhere, or only looks like it. It is reported and left alone. An
+// exclamation mark stands before a problem; the others are notes.
 func TestTrafficIsDrawnAway(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},
@@ -29,23 +29,23 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 		"one pod":           {"ip route add 10.5.3.7 via 198.18.0.9", "route 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot"},
 		"a lower metric":    {"ip route add 10.5.3.0/24 via 198.18.0.9 proto bird metric 32", "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32"},
 		"a type of service": {"ip route add 10.5.3.0/24 tos 0x10 via 198.18.0.9 metric 200000 proto 99", "route 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000"},
-		"a black hole":      {"ip route add blackhole 10.5.3.0/26", "route blackhole 10.5.3.0/26 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del blackhole 10.5.3.0/26 proto boot"},
+		"a black hole":      {"ip route add blackhole 10.5.3.0/26", "! route blackhole 10.5.3.0/26 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del blackhole 10.5.3.0/26 proto boot"},
 		"past our device":   {"ip route add 10.5.3.0/25 dev podlane.1", "route 10.5.3.0/25 dev podlane.1 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev podlane.1 proto boot"},
 		"several hops":      {"ip route add 10.5.3.0/25 nexthop via 198.18.0.8 nexthop via 198.18.0.9", "route 10.5.3.0/25 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 proto boot"},
-		"an address":        {"ip addr add 10.5.3.1/24 dev e0", "address 10.5.3.1/24 dev e0 takes traffic to peer n3 (10.5.3.0/24); remove it: ip addr del 10.5.3.1/24 dev e0"},
+		"an address":        {"ip addr add 10.5.3.1/24 dev e0", "! address 10.5.3.1/24 dev e0 takes traffic to peer n3 (10.5.3.0/24); remove it: ip addr del 10.5.3.1/24 dev e0"},
 		"another end":       {"ip addr add 192.0.2.1 peer 10.5.3.9/32 dev e0", "route 10.5.3.9/32 dev e0 proto kernel takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.9/32 dev e0 proto kernel"},
 		"IPv6, half":        {"ip -6 route add fd00:5:3::/65 dev e0", "route fd00:5:3::/65 dev e0 proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del fd00:5:3::/65 dev e0 proto boot metric 1024"},
-		"IPv6, unreachable": {"ip -6 route add unreachable fd00:5:3::/64", "route unreachable fd00:5:3::/64 dev lo proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del unreachable fd00:5:3::/64 dev lo proto boot metric 1024"},
-		"IPv6 address":      {"ip addr add fd00:5:3::9/128 dev e0 nodad", "address fd00:5:3::9/128 dev e0 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip addr del fd00:5:3::9/128 dev e0"},
+		"IPv6, unreachable": {"ip -6 route add unreachable fd00:5:3::/64", "! route unreachable fd00:5:3::/64 dev lo proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del unreachable fd00:5:3::/64 dev lo proto boot metric 1024"},
+		"IPv6 address":      {"ip addr add fd00:5:3::9/128 dev e0 nodad", "! address fd00:5:3::9/128 dev e0 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip addr del fd00:5:3::9/128 dev e0"},
 
-		"rule":                 {"ip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all to 10.5.0.0/16 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 from all to 10.5.0.0/16 lookup 9"},
-		"rule for pods":        {"ip rule add pref 100 from 10.5.1.0/24 lookup 300\nip route add default via 198.18.0.9 table 300", "rule pref 100 from 10.5.1.0/24 lookup 300, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 from 10.5.1.0/24 lookup 300"},
-		"rule without a table": {"ip rule add pref 100 prohibit to 10.5.3.0/24", "rule pref 100 from all to 10.5.3.0/24 prohibit takes traffic to pods before the main table; remove it: ip rule del pref 100 from all to 10.5.3.0/24 prohibit"},
-		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 100 not from 192.0.2.0/24 lookup 9"},
-		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "rule pref 100 from all unreachable takes traffic to pods before the main table; remove it: ip -6 rule del pref 100 from all unreachable"},
-		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "rule pref 32765 not from all lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 32765 not from all lookup 51820"},
-		"rules of one table":   {"ip rule add pref 100 lookup 9 suppress_prefixlength 0\nip rule add pref 101 lookup 9\nip rule add pref 102 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 101 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot takes traffic to pods before the main table; remove it: ip rule del pref 101 from all lookup 9"},
-		"main table not asked": {"ip rule del pref 32766", "no IPv4 rule leads packets to pods to the main table; add it: ip rule add pref 32766 lookup main"},
+		"rule":                 {"ip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 100 from all to 10.5.0.0/16 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule for pods":        {"ip rule add pref 100 from 10.5.1.0/24 lookup 300\nip route add default via 198.18.0.9 table 300", "! rule pref 100 from 10.5.1.0/24 lookup 300, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule without a table": {"ip rule add pref 100 prohibit to 10.5.3.0/24", "! rule pref 100 from all to 10.5.3.0/24 prohibit takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "! rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "! rule pref 100 from all unreachable takes traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
+		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "! rule pref 32765 not from all fwmark 0xca6c/0xffffffff lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 32764 to 10.5.0.0/16 lookup main"},
+		"rules of one table":   {"ip rule add pref 100 lookup 9 suppress_prefixlength 0\nip rule add pref 101 lookup 9\nip rule add pref 102 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 101 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 100 to 10.5.0.0/16 lookup main"},
+		"main table not asked": {"ip rule del pref 32766", "! no IPv4 rule leads packets to pods to the main table; add it: ip rule add pref 32766 lookup main"},
 		"wireguard":            {"ip rule add pref 32764 lookup main suppress_prefixlength 0\nip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", ""},
 		"rule, empty table":    {"ip rule add pref 220 lookup 220", ""},
 		"rule, throwing table": {"ip rule add pref 220 lookup 220\nip route add throw 10.0.0.0/8 table 220\nip route add 192.0.2.0/24 dev e0 table 220", ""},
@@ -53,16 +53,39 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 		"rule, suppressed":     {"ip rule add pref 220 lookup 220 suppress_prefixlength 0\nip route add default dev e0 table 220", ""},
 		"rule with a mark":     {"ip rule add pref 100 fwmark 0x200/0xf00 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
 		"rule by interface":    {"ip rule add pref 100 iif e0 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
-		"rule of another net":  {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip rule add pref 101 to 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
-		"rule behind main":     {"ip rule add pref 40000 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
-		"the bridge":           {"ip addr add 10.5.1.1/24 dev e0\nip addr add fd00:5:1::1/64 dev e0 nodad", ""},
-		"our own pods":         {"ip route add 10.5.1.7 dev e0\nip route add blackhole 10.5.1.128/25", ""},
-		"a higher metric":      {"ip route add 10.5.3.0/24 via 198.18.0.9 metric 200000", ""},
-		"a wider route":        {"ip route add 10.5.0.0/16 via 198.18.0.9\nip route add 10.4.0.0/14 via 198.18.0.9\nip route add default via 198.18.0.9", ""},
-		"nobody's subnet":      {"ip route add 10.5.99.0/24 via 198.18.0.9\nip addr add 10.5.98.1/24 dev e0", ""},
-		"the same way":         {"ip route add 10.5.3.0/24 via 10.5.3.0 dev podlane.1 onlink", ""},
-		"another table":        {"ip route add 10.5.3.0/25 via 198.18.0.9 table 9", ""},
-		"another place":        {"ip route add 10.6.3.0/25 via 198.18.0.9", ""},
+		"rule of another net":  {"ip rule add pref 100 from 192.0.2.1 lookup 9\nip rule add pref 101 to 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+
+		"rule of the node's address":       {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
+		"rule of the node's network":       {"ip rule add pref 100 from 198.18.0.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.0/24 lookup 9")},
+		"rule of another address":          {"ip addr add 192.0.2.7/32 dev lo\nip rule add pref 100 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 192.0.2.0/24 lookup 9")},
+		"rule of the node's packets":       {"ip rule add pref 100 iif lo lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all iif lo lookup 9")},
+		"rule of packets from the overlay": {"ip rule add pref 100 iif podlane.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all iif podlane.1 lookup 9")},
+		"rule of packets from the bridge":  {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 iif e0 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all iif e0 lookup 9")},
+		"two such rules, one remedy":       {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip rule add pref 300 from 198.18.0.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9") + "\n" + diverts("300", "from 198.18.0.0/24 lookup 9")},
+		"rule with the first priority":     {"ip rule add pref 0 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 0 from 198.18.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; remove it: ip rule del pref 0 from 198.18.0.1/32 lookup 9"},
+		"rule, a table that drops a pod":   {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip route add blackhole 10.5.3.7 table 9", "! rule pref 100 from 198.18.0.1/32 lookup 9, whose table has blackhole 10.5.3.7/32 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule, not to our own pods":        {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 to 10.5.1.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all to 10.5.1.0/24 lookup 9")},
+		"rule, a table with all pods":      {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9\nip route add 10.5.1.0/24 dev e0 table 9\nip route add 10.5.2.0/23 dev podlane.1 table 9\nip route add 10.5.4.0/24 via 10.5.4.0 dev podlane.1 onlink table 9", ""},
+		"rule, a table without our pods":   {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9\nip route add 10.5.2.0/23 dev podlane.1 table 9\nip route add 10.5.4.0/24 dev podlane.1 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
+		"rule, its interface is down":      {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default dev e0 table 9\nip link set e0 down", ""},
+		"rule after its remedy":            {"ip rule add pref 90 to 10.5.0.0/16 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule after the operator's remedy": {"ip rule add pref 90 from 198.18.0.1 to 10.5.0.0/16 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule after half a remedy":         {"ip rule add pref 90 from 198.18.0.1 to 10.5.2.0/23 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
+		"rule that a goto passes over":     {"ip rule add pref 90 goto 32766\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule of a user":                   {"ip rule add pref 100 uidrange 1000-1000 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
+		"rule of a VRF":                    {"ip rule add pref 1000 l3mdev", "rule pref 1000 from all l3mdev may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
+		"rule of a bound socket":           {"ip rule add pref 100 oif u0 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"IPv6 rule of the node's address":  {"ip -6 rule add pref 100 from 2001:db8::1 lookup 9\nip -6 route add default via 2001:db8::9 table 9", "! rule pref 100 from 2001:db8::1/128 lookup 9, whose table has ::/0 via 2001:db8::9 dev u0 proto boot metric 1024, takes traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
+		"IPv6 rule of another node's":      {"ip -6 rule add pref 100 from 2001:db8::7 lookup 9\nip -6 route add default via 2001:db8::9 table 9", ""},
+		"rule behind main":                 {"ip rule add pref 40000 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"the bridge":                       {"ip addr add 10.5.1.1/24 dev e0\nip addr add fd00:5:1::1/64 dev e0 nodad", ""},
+		"our own pods":                     {"ip route add 10.5.1.7 dev e0\nip route add blackhole 10.5.1.128/25", ""},
+		"a higher metric":                  {"ip route add 10.5.3.0/24 via 198.18.0.9 metric 200000", ""},
+		"a wider route":                    {"ip route add 10.5.0.0/16 via 198.18.0.9\nip route add 10.4.0.0/14 via 198.18.0.9\nip route add default via 198.18.0.9", ""},
+		"nobody's subnet":                  {"ip route add 10.5.99.0/24 via 198.18.0.9\nip addr add 10.5.98.1/24 dev e0", ""},
+		"the same way":                     {"ip route add 10.5.3.0/24 via 10.5.3.0 dev podlane.1 onlink", ""},
+		"another table":                    {"ip route add 10.5.3.0/25 via 198.18.0.9 table 9", ""},
+		"another place":                    {"ip route add 10.6.3.0/25 via 198.18.0.9", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newNode(t, network(t, configBoth, ""))
@@ -75,23 +98,40 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 			}
 			r := d.look(named(4))
 			wantOps(t, r.Ops, "")
-			if got := strings.Join(r.Notes, "\n"); got != c.want {
-				t.Errorf("notes\n%s\nwant\n%s", got, c.want)
+			if got := found(r); got != c.want {
+				t.Errorf("found\n%s\nwant\n%s", got, c.want)
 			}
 			if remove := remedy(c.want); remove != "" {
 				d.run(remove)
-				if r := d.look(named(4)); len(r.Notes) != 0 || len(r.Ops) != 0 {
-					t.Errorf("after %q: notes %q, and wrote:\n%s", remove, r.Notes, texts(r.Ops))
+				if r := d.look(named(4)); found(r) != "" || len(r.Ops) != 0 {
+					t.Errorf("after %q: found %s, and wrote:\n%s", remove, found(r), texts(r.Ops))
 				}
 			}
 		})
 	}
 }
 
-// remedy is the command in a note.
-func remedy(note string) string {
-	_, after, _ := strings.Cut(note, " it: ")
-	return after
+// diverts is the problem of a rule that leads to table 9, which has a default route, where the first such rule has priority
+// 100.
+func diverts(pref, rule string) string {
+	return "! rule pref " + pref + " " + rule + ", whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods " +
+		"before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"
+}
+
+// found returns the problems of a look, each after an exclamation mark, and the notes, one a line.
+func found(r backend.Report) string {
+	var lines []string
+	for _, p := range r.Problems {
+		lines = append(lines, "! "+p)
+	}
+	return strings.Join(append(lines, r.Notes...), "\n")
+}
+
+// remedy returns the command in a sentence that has one.
+func remedy(sentence string) string {
+	_, after, _ := strings.Cut(sentence, " it: ")
+	first, _, _ := strings.Cut(after, "\n")
+	return first
 }
 
 func TestTrafficIsDrawnFromADirectRoute(t *testing.T) {

@@ -56,7 +56,7 @@ func (p *pass) setDevice(links []link) (changed bool, err error) {
 			have = l.device
 		}
 	}
-	if p.others, err = p.have.readAddrs(p.w.conn, p.index, p.elsewhere); err != nil {
+	if p.others, err = p.have.readAddrs(p.w.conn, p.index); err != nil {
 		return false, err
 	}
 	if p.want.device.settings.noIPv6 == 0 && have.settings.noIPv6 > 0 {

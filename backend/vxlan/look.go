@@ -36,18 +36,17 @@ func (a *allowance) ready(now time.Time) bool {
 
 func (a *allowance) spend(d time.Duration) { a.left -= d }
 
-// look says what draws traffic away, as those passes see it that ended well. Where there is no time for it, it says what it
-// said last.
-func (b *Backend) look(passes []*pass, peers []subnet.Lease) []string {
+// look finds what draws traffic away from the families whose passes succeeded. If there is no time for it, it returns
+// what it found last.
+func (b *Backend) look(passes []*pass, peers []subnet.Lease) (problems, notes []string) {
 	start := time.Now()
-	if !b.looks.ready(start) {
-		return b.notes
+	if b.looks.ready(start) {
+		var f findings
+		for _, p := range passes {
+			p.find(&f, peers)
+		}
+		b.problems, b.notes = f.problems.all(), f.notes.all()
+		b.looks.spend(time.Since(start))
 	}
-	var n notes
-	for _, p := range passes {
-		p.note(&n, peers)
-	}
-	b.notes = n.all()
-	b.looks.spend(time.Since(start))
-	return b.notes
+	return b.problems, b.notes
 }

@@ -108,7 +108,7 @@ func TestLookThatFails(t *testing.T) {
 		p := &pass{family: f, name: "podlane.1", network: d.backend.network.Range(f).Prefix, w: writer{conn: new(rtnl.Conn)}}
 		passes = append(passes, p)
 	}
-	got := d.backend.look(passes, leases(4))
+	_, got := d.backend.look(passes, leases(4))
 	want := []string{
 		"cannot see which IPv4 routes take traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
 		"cannot see which IPv4 rules take traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
@@ -119,9 +119,9 @@ func TestLookThatFails(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	var n notes
-	passes[0].noteTables(&n, []rule{{priority: 7, action: actionTable, table: 9, suppress: -1}})
-	if got, want := n.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
+	var f findings
+	passes[0].judge(&f, []suspect{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
+	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

@@ -32,7 +32,7 @@ type pass struct {
 	before   state       // what the last pass left; for labels only
 	verified bool        // there was a last pass, and it found all as it should be
 	made     bool        // this pass made the device
-	others   []otherAddr // that reach into the pod network
+	others   []otherAddr // addresses of all other interfaces, of both families
 	links    map[int]string
 }
 

@@ -72,15 +72,16 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 	return l, nil
 }
 
-// readAddrs reads a device's addresses, of both families, and returns those of other interfaces that are within.
-func (s *state) readAddrs(c *rtnl.Conn, index int, within func(netip.Prefix) bool) (others []otherAddr, err error) {
+// readAddrs reads a device's addresses, of both families, and returns those of the other interfaces. Loopback
+// addresses and IPv6's link-local ones are left out: no packet goes from them to pods of other nodes.
+func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err error) {
 	err = dump(c, "addresses", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)
 	}, func() { clear(s.addrs); others = nil }, func(m rtnl.Message) {
 		switch p, at, ok := parseAddress(m); {
 		case ok && at == index:
 			s.addrs[p] = true
-		case ok && within(hostPrefix(p.Addr())):
+		case ok && (p.Addr().IsGlobalUnicast() || p.Addr().Is4() && p.Addr().IsLinkLocalUnicast()):
 			others = append(others, otherAddr{p, at})
 		}
 	})

@@ -1,0 +1,294 @@
+package vxlan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A routing rule of another program may lead packets to pods past the main table, where our routes are. Which packets
+// these are is judged here, as the kernel would for a packet without a mark:
+//
+//	source         the pod network, or any other address of this node
+//	destination    a peer's pod subnet, or our own
+//
+// The pod network is a source of the node's own packets too: by its addresses on the bridge and on our device, and
+// because the firewall's reverse-path check looks up the way back as for a packet of the node itself.
+
+// traffic is packets to pods with a common source.
+type traffic struct {
+	from netip.Prefix
+	by   []string // the interfaces that they may come by; lo: the node itself
+}
+
+// match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.
+func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
+	some = !r.rare && r.mark.value == 0
+	all = some && !r.unsure
+	narrow := func(p, region netip.Prefix) {
+		some = some && (!p.IsValid() || p.Overlaps(region))
+		all = all && (!p.IsValid() || covers(p, region))
+	}
+	narrow(r.src, t.from)
+	narrow(r.dst, to)
+	if r.iif != "" {
+		some = some && slices.Contains(t.by, r.iif)
+		all = all && len(t.by) == 1 && t.by[0] == r.iif
+	}
+	if r.not {
+		return !all, !some
+	}
+	return some, all
+}
+
+// within is the part of traffic and of a destination that a rule's selectors leave, as far as prefixes and one interface
+// can say it.
+func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
+	if r.not {
+		return t, to
+	}
+	if r.src.IsValid() && covers(t.from, r.src) {
+		t.from = r.src
+	}
+	if r.dst.IsValid() && covers(to, r.dst) {
+		to = r.dst
+	}
+	if r.iif != "" {
+		t.by = []string{r.iif}
+	}
+	return t, to
+}
+
+// suspect is a rule that leads packets past the main table, with the destinations of these packets.
+type suspect struct {
+	rule
+	to map[netip.Prefix]bool
+}
+
+// suspects returns the rules that are asked about packets to pods before a rule leads these to the main table, and
+// whether a rule leads all of them there. It is pure.
+func suspects(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []suspect, led bool) {
+	var mains []rule
+	everything := traffic{from: network, by: []string{"lo", "*"}}
+	jump := uint32(0)
+	for _, r := range rules {
+		if led {
+			break
+		}
+		_, always := r.match(everything, network)
+		switch {
+		case r.priority < jump: // a goto passes over it
+		case r.action == actionGoto && always:
+			jump = r.target
+		case r.leadsToMain(network):
+			led = always
+			mains = append(mains, r)
+		case r.leadsAway():
+			if to := r.victims(mains, network, sources, pods); len(to) > 0 {
+				list = append(list, suspect{r, to})
+			}
+		}
+	}
+	return list, led
+}
+
+// victims returns the destinations, or the parts of them, whose packets a rule matches and no rule before it has led to
+// the main table.
+func (r rule) victims(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
+	to := map[netip.Prefix]bool{}
+	for _, t := range sources {
+		if some, _ := r.match(t, network); !some {
+			continue
+		}
+		for _, pod := range pods {
+			if some, _ := r.match(t, pod); !some {
+				continue
+			}
+			part, at := r.within(t, pod)
+			if !slices.ContainsFunc(mains, func(m rule) bool { _, all := m.match(part, at); return all }) {
+				to[at] = true
+			}
+		}
+	}
+	return to
+}
+
+// findRules finds the rules that lead packets to pods elsewhere.
+func (p *pass) findRules(f *findings) {
+	var rules []rule
+	if err := eachRule(p.w.conn, p.family, func(r rule) { rules = append(rules, r) }); err != nil {
+		f.notes.cannot(fmt.Sprintf("which %s rules take traffic to peers", p.family), err)
+		return
+	}
+	list, led := suspects(rules, p.network, p.sources(), p.destinations())
+	p.judge(f, list)
+	if len(rules) > 0 && !led {
+		f.problems.add(func() string {
+			return fmt.Sprintf("no %s rule leads packets to pods to the main table; add it: %s rule add pref 32766 lookup main",
+				p.family, ipCommand[p.family])
+		})
+	}
+}
+
+// sources returns the traffic that rules are judged by.
+func (p *pass) sources() []traffic {
+	pods := traffic{from: p.network, by: []string{"lo", p.name}}
+	for link := range p.podLinks() {
+		pods.by = append(pods.by, p.linkName(link))
+	}
+	for _, r := range p.want.routes {
+		if r.link != ownDevice { // peers' pods come directly
+			pods.by = append(pods.by, p.underlay.Name)
+			break
+		}
+	}
+	all := []traffic{pods}
+	for _, a := range p.others {
+		if host := hostPrefix(a.addr.Addr()); addressFamily(a.addr.Addr()) == socketFamily[p.family] && !covers(p.network, host) {
+			all = append(all, traffic{host, []string{"lo"}})
+		}
+	}
+	return all
+}
+
+// podLinks returns the indexes of the interfaces that lead to this node's pods.
+func (p *pass) podLinks() map[int]bool {
+	links := map[int]bool{}
+	for _, a := range p.others {
+		if p.subnet.Contains(a.addr.Addr()) {
+			links[a.link] = true
+		}
+	}
+	return links
+}
+
+// destinations returns the peers' pod subnets, and our own if pods are attached.
+func (p *pass) destinations() []netip.Prefix {
+	var pods []netip.Prefix
+	if len(p.podLinks()) > 0 {
+		pods = append(pods, p.subnet)
+	}
+	for key := range p.want.routes {
+		pods = append(pods, key.prefix)
+	}
+	return pods
+}
+
+// judge reports the rules that divert packets: those that need no table for it, and those whose table leads elsewhere. A
+// table is read once, however many rules lead to it.
+func (p *pass) judge(f *findings, list []suspect) {
+	known := map[uint32]table{}
+	type verdict struct {
+		rule
+		why string
+	}
+	var sure []verdict
+	for _, s := range list {
+		why := ""
+		if s.action == actionTable && !s.l3mdev {
+			if _, is := known[s.table]; !is {
+				t, err := p.readTable(s.table)
+				if err != nil {
+					f.notes.cannot(fmt.Sprintf("whether rule %s takes traffic to pods", s.rule), err)
+					continue
+				}
+				known[s.table] = t
+			}
+			takes, found := known[s.table].diverts(s, p.leadsRight)
+			if !found {
+				continue
+			}
+			why = ", whose table has " + takes.text(p.linkName(takes.route.link)) + ","
+		}
+		if s.unsure {
+			f.notes.add(func() string {
+				return fmt.Sprintf("rule %s%s may take traffic to pods before the main table: podlaned cannot tell which packets it matches", s.rule, why)
+			})
+			continue
+		}
+		sure = append(sure, verdict{s.rule, why})
+	}
+	for _, v := range sure { // in the order of their priorities
+		f.problems.add(func() string {
+			return fmt.Sprintf("rule %s%s takes traffic to pods before the main table; %s", v.rule, v.why, p.remedy(sure[0].rule, v.rule))
+		})
+	}
+}
+
+// remedy is the command that leads packets to pods to the main table before a rule, or, if nothing can be before the first
+// of such rules, that removes it.
+func (p *pass) remedy(first, r rule) string {
+	if first.priority == 0 {
+		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[p.family], r)
+	}
+	return fmt.Sprintf("add a rule before it: %s rule add pref %d to %s lookup main", ipCommand[p.family], first.priority-1, p.network)
+}
+
+// leadsRight reports whether a route of another table leads packets to a pod subnet the same way as the main table does.
+func (p *pass) leadsRight(r tableRoute, pods netip.Prefix) bool {
+	if p.subnet.Overlaps(pods) {
+		return p.podLinks()[r.route.link]
+	}
+	if r.route.link == p.index {
+		return true
+	}
+	for bits := pods.Bits(); bits >= p.network.Bits(); bits-- {
+		q := netip.PrefixFrom(pods.Addr(), bits).Masked()
+		for _, base := range []uint32{metricDirect, metricTunnel} {
+			if want, is := p.want.routes[routeKey{prefix: q, metric: base + index(p.network, q)}]; is {
+				return r.route == want
+			}
+		}
+	}
+	return false
+}
+
+// table is the routes of a routing table that packets to pods may take, by prefix.
+type table map[netip.Prefix]tableRoute
+
+func (p *pass) readTable(number uint32) (table, error) {
+	t := table{}
+	err := eachRoute(p.w.conn, p.family, number, func(r tableRoute) {
+		if r.dead || r.key.tos != 0 || !p.network.Overlaps(r.key.prefix) {
+			return
+		}
+		if other, is := t[r.key.prefix]; !is || r.key.metric < other.key.metric {
+			t[r.key.prefix] = r
+		}
+	})
+	return t, err
+}
+
+// diverts returns a route by which the packets that a rule leads to this table go elsewhere: the longest that holds a
+// whole destination, or one to a part of it.
+func (t table) diverts(s suspect, right func(r tableRoute, pods netip.Prefix) bool) (takes tableRoute, found bool) {
+	elsewhere := func(r tableRoute, to netip.Prefix) bool {
+		return r.what != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.what != unix.RTN_UNICAST || !right(r, to))
+	}
+	if len(t) == 0 {
+		return takes, false
+	}
+	for _, to := range slices.SortedFunc(maps.Keys(s.to), netip.Prefix.Compare) {
+		for bits := to.Bits(); bits >= 0; bits-- {
+			r, is := t[netip.PrefixFrom(to.Addr(), bits).Masked()]
+			if is && r.key.prefix.Bits() > s.suppress {
+				if elsewhere(r, to) {
+					return r, true
+				}
+				break
+			}
+		}
+	}
+	for p, r := range t {
+		for bits := p.Bits() - 1; bits >= 0; bits-- {
+			to := netip.PrefixFrom(p.Addr(), bits).Masked()
+			if s.to[to] && elsewhere(r, p) && (!found || p.Compare(takes.key.prefix) < 0) {
+				takes, found = r, true
+			}
+		}
+	}
+	return takes, found
+}
