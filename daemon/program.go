@@ -45,6 +45,9 @@ func (l *loop) programSettings() (good bool) {
 		l.troubles.check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
+	if advice := sysctl.Advice(l.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
+		l.oddities = append(slices.Clip(l.oddities), advice)
+	}
 	for i := range set {
 		set[i].Drift = !l.verified.IsZero() // it was on
 	}

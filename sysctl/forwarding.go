@@ -25,14 +25,16 @@ var keys = [...]string{
 }
 
 // EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not
-// written, so that a read-only /proc/sys with the right values does. A node that forwards IPv6 takes no more notice
-// of router advertisements where accept_ra is 1; on the underlay interface it is then set to 2 first, so that the node keeps
-// its addresses and routes. Of IPv4 the interfaces by which pods' packets come are looked at too, the underlay and those
-// that lead to pods: where /proc/sys is read-only, their own settings do. It works in the network namespace of the thread
-// that calls it. The ops are what was written.
+// written, so that a read-only /proc/sys with the right values does. Of IPv4 the interfaces by which pods' packets come are
+// looked at too, the underlay and those that lead to pods: where /proc/sys is read-only, their own settings do. It works in
+// the network namespace of the thread that calls it. The ops are what was written.
+//
+// A node that forwards IPv6 ignores router advertisements if accept_ra is 1, the kernel's default. On the underlay
+// interface it is then set to 2, so that the node keeps its addresses and routes: before forwarding is turned on, and at
+// every later call, because an interface that is made again has the default again. 0 stays: the operator wants none.
 func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backend.Op, err error) {
 	if v4 {
-		done, fault := enable(subnet.IPv4, underlay)
+		done, fault := enable(subnet.IPv4)
 		more, err := forwardFrom(append([]string{underlay}, pods...))
 		ops = slices.Concat(done, more)
 		if err = errors.Join(unlessForbidden(fault), err); err != nil {
@@ -40,10 +42,28 @@ func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backen
 		}
 	}
 	if v6 {
-		done, err := enable(subnet.IPv6, underlay)
-		return append(ops, done...), err
+		accepted, fault := keepAdvertisements(underlay)
+		if fault = unlessForbidden(fault); fault != nil {
+			return append(ops, accepted...), fault
+		}
+		done, err := enable(subnet.IPv6)
+		return slices.Concat(ops, accepted, done), err
 	}
 	return ops, nil
+}
+
+// Advice says that the kernel ignores router advertisements on the underlay interface, because the node forwards IPv6 and
+// EnableForwarding may not write to /proc/sys. It is empty if that is not so, or if accept_ra is 0.
+func Advice(underlay string) string {
+	forwards, err := is("net/ipv6/conf/"+underlay+"/forwarding", "1")
+	if err != nil || !forwards {
+		return ""
+	}
+	if ignored, err := is(acceptRA(underlay), "1"); err != nil || !ignored {
+		return ""
+	}
+	return fmt.Sprintf("the kernel ignores router advertisements on %s, because this node forwards IPv6; if its addresses or routes come from them, "+
+		"run this on the node: sysctl -w %s=2", underlay, dotted(acceptRA(underlay)))
 }
 
 // unlessForbidden passes over that a setting could only be read.
@@ -60,7 +80,7 @@ func EnableIPv6(iface string) (backend.Op, error) {
 	return set("net/ipv6/conf/"+iface+"/disable_ipv6", "0")
 }
 
-func enable(f subnet.Family, underlay string) (ops []backend.Op, err error) {
+func enable(f subnet.Family) (ops []backend.Op, err error) {
 	on, err := is(keys[f], "1")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("set %s: the kernel has no %s: %w", dotted(keys[f]), f, err)
@@ -68,35 +88,31 @@ func enable(f subnet.Family, underlay string) (ops []backend.Op, err error) {
 	if err != nil || on {
 		return nil, err
 	}
-	if f == subnet.IPv6 {
-		if ops, err = keepAdvertisements(underlay); err != nil {
-			return ops, err
-		}
-	}
 	op, err := set(keys[f], "1")
 	if err != nil {
-		return ops, err
+		return nil, err
 	}
-	return append(ops, op), nil
+	return []backend.Op{op}, nil
 }
 
 // keepAdvertisements sets accept_ra of the underlay interface from 1 to 2. Other interfaces are left alone: behind a
 // bridge or a veth are containers, which have no business advertising routes to the node.
 func keepAdvertisements(underlay string) ([]backend.Op, error) {
-	key := "net/ipv6/conf/" + underlay + "/accept_ra"
-	ignored, err := is(key, "1")
+	ignored, err := is(acceptRA(underlay), "1")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !ignored { // the interface has gone meanwhile, or has no IPv6
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	op, err := set(key, "2")
+	op, err := set(acceptRA(underlay), "2")
 	if err != nil {
 		return nil, err
 	}
 	return []backend.Op{op}, nil
 }
+
+func acceptRA(iface string) string { return "net/ipv6/conf/" + iface + "/accept_ra" }
 
 func is(key, value string) (bool, error) {
 	b, err := os.ReadFile(root + key)

@@ -83,6 +83,44 @@ set net.ipv6.conf.all.forwarding = 1`
 	}
 }
 
+// An underlay interface that is made again has the kernel's default. 0 is the operator's wish, and 2 is right.
+func TestAdvertisementsOnANewUnderlay(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	if _, err := enableIn(n, true, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ had, has, ops string }{
+		{"1", "2", "set net.ipv6.conf.eth0/100.accept_ra = 2"}, {"0", "0", ""}, {"2", "2", ""},
+	} {
+		run(t, n, "ip link add eth0.100 type veth peer name eth2; ip link set eth0.100 up; sysctl -w net.ipv6.conf.eth0/100.accept_ra="+c.had)
+		ops, err := enableIn(n, false, true)
+		if words(ops) != c.ops || err != nil {
+			t.Errorf("accept_ra was %s: %s, %v; want %q", c.had, words(ops), err, c.ops)
+		}
+		if got := get(t, n, "net.ipv6.conf.eth0/100.accept_ra"); got != c.has {
+			t.Errorf("accept_ra was %s, and is %s; want %s", c.had, got, c.has)
+		}
+		run(t, n, "ip link del eth0.100")
+	}
+}
+
+// A container that may not write to /proc/sys goes on, and says so.
+func TestAdvertisementsWithReadOnlyProcSys(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	run(t, n, `sysctl -w net.ipv6.conf.all.forwarding=1
+ip link add eth0.100 type veth peer name eth2
+sysctl -w net.ipv6.conf.eth0/100.accept_ra=1`)
+	readOnly(t)
+	if ops, err := enableIn(n, true, true); err != nil {
+		t.Errorf("%s, %v; want no error", words(ops), err)
+	}
+	var advice string
+	_ = n.Do(func() error { advice = Advice("eth0.100"); return nil })
+	if want := "run this on the node: sysctl -w net.ipv6.conf.eth0/100.accept_ra=2"; !strings.HasSuffix(advice, want) {
+		t.Errorf("advice %q; want %q at its end", advice, want)
+	}
+}
+
 func TestOnlyTheFamiliesAskedFor(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
