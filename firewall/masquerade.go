@@ -37,5 +37,6 @@ func masqueraded(r Rules) table {
 			masquerade(),
 		))
 	}
+	c.rules = append(c.rules, bridgedAnswers(r)...)
 	return table{chains: []chain{c}}
 }

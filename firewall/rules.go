@@ -24,7 +24,9 @@ type Rules struct {
 	// PodInterfaces are the names of the node's interfaces that lead to its pods (cni0, or a veth for each pod), in any
 	// order. The overlay's own device is none of them.
 	PodInterfaces []string
-	HTTPPort      uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
+	// BridgeHidden says that connection tracking does not see what the pods' bridge forwards from one to another.
+	BridgeHidden bool
+	HTTPPort     uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
 }
 
 func (r Rules) check() error {
@@ -89,7 +91,8 @@ func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) 
 
 // equal is Equal for Rules that are tidy.
 func (r Rules) equal(o Rules) bool {
-	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade && r.HTTPPort == o.HTTPPort &&
+	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade &&
+		r.BridgeHidden == o.BridgeHidden && r.HTTPPort == o.HTTPPort &&
 		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces)
 }
 
