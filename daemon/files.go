@@ -60,7 +60,7 @@ func (l *loop) saveState(now bool) {
 	began := time.Now()
 	s := savedState{
 		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
-		Local: l.saved.Local,
+		Local: l.saved.Local, Bridges: l.pods.Known(),
 	}
 	if !l.verified.IsZero() { // a reload that asks for a useless underlay is rolled back to the one before
 		s.Local = knownOf(l.self, l.network, l.iface).local

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/underlay"
@@ -39,6 +40,8 @@ type loop struct {
 	refused bool                  // it refuses something
 	seen    map[string]bool       // warnings already logged
 	bridges []string              // the interfaces that lead to the node's pods
+	pods    *bridge.Keeper        // remembers those of them that are bridges
+	podsDue bool                  // the interfaces were read again, and the pods' bridges were not yet
 	follow  underlay.Follower
 	paths   underlay.Paths
 	home    []netip.Addr // the addresses of the underlay before the start, if no interface had them then: it returns to them
@@ -60,9 +63,10 @@ type loop struct {
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
+	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, iface: iface, self: d.self(iface, saved), saved: saved, home: saved.known().local, seen: map[string]bool{},
-		skips: skips{log: d.log}, unfit: skips{log: d.log},
+		daemon: d, iface: iface, self: self, saved: saved, home: saved.known().local, seen: map[string]bool{},
+		skips: skips{log: d.log}, unfit: skips{log: d.log}, pods: bridge.New(savedBridges(saved, self)),
 	}
 }
 

@@ -25,7 +25,7 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 	if err != nil {
 		again = minRetry
 	} else {
-		l.bridges = bridges(ifaces, l.state.Own.Pair())
+		l.bridges = l.podInterfaces(ifaces)
 		now, err = l.nextUnderlay(ifaces)
 	}
 	if err == nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
-	"github.com/podlane/podlane/underlay"
 )
 
 // program writes to the kernel what differs, and tells whether all of it is now as it should be, but for single peers
@@ -20,6 +19,7 @@ import (
 // Where somebody else's device or socket stands in the way of the first overlay, which is the error, nothing is to be
 // left: a firewall that was made for it goes again.
 func (l *loop) program(ctx context.Context) (good bool, err error) {
+	l.restoreBridges()
 	made, good, err := l.programFirewall(ctx)
 	if err != nil {
 		return false, err
@@ -103,7 +103,7 @@ func (l *loop) rules() firewall.Rules {
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
-		Peers: []netip.Addr{}, PodInterfaces: l.bridges, HTTPPort: httpPort(l.config.http),
+		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
 	}
 	for _, p := range l.peers {
 		for _, f := range subnet.Families {
@@ -113,20 +113,6 @@ func (l *loop) rules() firewall.Rules {
 		}
 	}
 	return r
-}
-
-// bridges is the interfaces that lead to the node's pods: those with an address of a pod subnet that is not the
-// overlay's own, which is the subnet's first.
-func bridges(ifaces []underlay.Interface, own subnet.Pair) (names []string) {
-	for _, i := range ifaces {
-		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
-			half := own.Half(subnet.FamilyOf(p.Addr()))
-			return half.IsValid() && half.Contains(p.Addr()) && p.Addr() != half.Addr()
-		}) {
-			names = append(names, i.Name)
-		}
-	}
-	return names
 }
 
 // note logs and counts what a pass wrote, and keeps what it repaired for the status.

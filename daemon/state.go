@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 )
@@ -27,6 +28,8 @@ type savedState struct {
 	Until  expiry       // the own lease's time, by better clocks
 	Direct bool         // direct routing was in use here, which need not be what Config says
 	Local  []netip.Addr `json:",omitempty"` // of the underlay, by which the node is reached; see known
+	// Bridges are those of the node's pods.
+	Bridges []bridge.Bridge `json:",omitempty"`
 }
 
 // store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is

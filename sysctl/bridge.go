@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
@@ -14,6 +15,12 @@ import (
 var bridgeKeys = [...]string{
 	subnet.IPv4: "net/bridge/bridge-nf-call-iptables",
 	subnet.IPv6: "net/bridge/bridge-nf-call-ip6tables",
+}
+
+// HasBridgeNetfilter reports whether the kernel module br_netfilter is loaded.
+func HasBridgeNetfilter() bool {
+	_, err := os.Stat(root + bridgeKeys[subnet.IPv4])
+	return err == nil
 }
 
 // EnableBridgeNetfilter makes the firewall see what pods of this node send each other. kube-proxy needs it: the answer of

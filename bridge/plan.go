@@ -1,0 +1,145 @@
+package bridge
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// device is a bridge as the kernel has it.
+type device struct {
+	name   string
+	index  int
+	up     bool
+	noIPv6 bool           // net.ipv6.conf.NAME.disable_ipv6
+	addrs  []netip.Prefix // of both families
+	shows  [len(subnet.Families)]bool
+}
+
+// port is an interface that may be the host's end of a pod's link.
+type port struct {
+	name   string
+	master int  // index of its bridge; 0: none
+	veth   bool // whose other end is in another network namespace
+}
+
+// snapshot is what was read.
+type snapshot struct {
+	bridges []device
+	ports   []port
+}
+
+func (s snapshot) bridge(name string) (device, bool) {
+	i := slices.IndexFunc(s.bridges, func(d device) bool { return d.name == name })
+	if i < 0 {
+		return device{}, false
+	}
+	return s.bridges[i], true
+}
+
+// attached reports whether a bridge has ports: pods, as far as anybody can tell.
+func (s snapshot) attached(index int) bool {
+	return slices.ContainsFunc(s.ports, func(p port) bool { return p.master == index })
+}
+
+// loose returns the veth interfaces that lead to another namespace and are no bridge's ports.
+func (s snapshot) loose() (names []string) {
+	for _, p := range s.ports {
+		if p.veth && p.master == 0 {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// fix is what a bridge lacks.
+type fix struct {
+	device device
+	ipv6   bool // IPv6 is to be allowed
+	addrs  []netip.Prefix
+	up     bool
+}
+
+// next returns what is to be remembered after a look, and what is to be restored. others are the loose interfaces before
+// a bridge was deleted. It is pure.
+func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now []Bridge, fixes []fix) {
+	loose := slices.DeleteFunc(have.loose(), func(name string) bool { return slices.Contains(others, name) })
+	for _, b := range known {
+		d, exists := have.bridge(b.Name)
+		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and maybe made again for the next pod
+			b.Index, b.Addrs, b.Cut = 0, nil, append(slices.Clone(b.Cut), loose...)
+		}
+		b.Cut = slices.DeleteFunc(slices.Clone(b.Cut), func(name string) bool { return !slices.Contains(have.loose(), name) })
+		slices.Sort(b.Cut)
+		b.Cut = slices.Compact(b.Cut)
+		if len(b.Cut) == 0 {
+			b.Cut, b.Pods = nil, nil
+		}
+		if b.Index == 0 && exists && hasOwn(d.addrs, own) {
+			b.Index = d.index
+		}
+		if b.Index != 0 {
+			var f fix
+			b.Addrs, f = lacks(b.Addrs, d, have.attached(d.index), own)
+			if f.any() {
+				fixes = append(fixes, f)
+			}
+		}
+		if b.Index != 0 && hasOwn(b.Addrs, own) || len(b.Cut) > 0 {
+			now = append(now, b)
+		}
+	}
+	for _, d := range have.bridges {
+		if hasOwn(d.addrs, own) && !slices.ContainsFunc(now, func(b Bridge) bool { return b.Name == d.name }) {
+			addrs, f := lacks(nil, d, have.attached(d.index), own)
+			if f.any() {
+				fixes = append(fixes, f)
+			}
+			now = append(now, Bridge{Name: d.name, Index: d.index, Addrs: addrs})
+		}
+	}
+	return now, fixes
+}
+
+func (f fix) any() bool { return f.ipv6 || f.up || len(f.addrs) > 0 }
+
+// lacks returns which addresses a bridge is to have, and what is to be done for it. Without ports it is to have what it
+// has: whoever removes a bridge begins with its addresses. A link-local address is restored if there is none: without one
+// the kernel asks for no IPv6 neighbour on behalf of others.
+func lacks(wanted []netip.Prefix, d device, attached bool, own subnet.Pair) (addrs []netip.Prefix, f fix) {
+	has := func(a netip.Prefix) bool {
+		return slices.ContainsFunc(d.addrs, func(b netip.Prefix) bool { return a.Addr() == b.Addr() })
+	}
+	linkLocal := slices.ContainsFunc(d.addrs, isLinkLocal)
+	for _, a := range d.addrs {
+		if isOwn(a, own) || isLinkLocal(a) {
+			addrs = append(addrs, a)
+		}
+	}
+	if !attached {
+		return addrs, f
+	}
+	f.device, f.up = d, !d.up
+	for _, a := range wanted {
+		if has(a) || isLinkLocal(a) && linkLocal || !isLinkLocal(a) && !isOwn(a, own) {
+			continue
+		}
+		addrs, f.addrs = append(addrs, a), append(f.addrs, a)
+		f.ipv6 = f.ipv6 || a.Addr().Is6() && d.noIPv6
+	}
+	slices.SortFunc(addrs, netip.Prefix.Compare)
+	return addrs, f
+}
+
+func hasOwn(addrs []netip.Prefix, own subnet.Pair) bool {
+	return slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return isOwn(a, own) })
+}
+
+// isOwn reports whether an address is of this node's pod subnets, apart from the first, which is the overlay device's.
+func isOwn(a netip.Prefix, own subnet.Pair) bool {
+	half := own.Half(subnet.FamilyOf(a.Addr()))
+	return half.IsValid() && half.Contains(a.Addr()) && a.Addr() != half.Addr()
+}
+
+func isLinkLocal(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() }

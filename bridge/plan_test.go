@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+var both = subnet.Pair{IPv4: netip.MustParsePrefix("10.5.1.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:1::/64")}
+
+func prefixes(words string) (list []netip.Prefix) {
+	for _, w := range strings.Fields(words) {
+		list = append(list, netip.MustParsePrefix(w))
+	}
+	return list
+}
+
+// String is what is to be done, in a few words.
+func (f fix) String() string {
+	s := f.device.name
+	if f.ipv6 {
+		s += " ipv6"
+	}
+	for _, a := range f.addrs {
+		s += " " + a.String()
+	}
+	if f.up {
+		s += " up"
+	}
+	return s
+}
+
+func TestNext(t *testing.T) {
+	const v4, v6, ll = "10.5.1.1/24", "fd00:5:0:1::1/64", "fe80::1/64"
+	whole := Bridge{Name: "cni0", Index: 7, Addrs: prefixes(v4 + " " + v6 + " " + ll)}
+	dev := func(up bool, addrs string) device {
+		return device{name: "cni0", index: 7, up: up, addrs: prefixes(addrs)}
+	}
+	again := dev(true, v4+" "+v6)
+	again.index = 9
+	off := dev(true, v4)
+	off.noIPv6 = true
+	pod := []port{{name: "veth1", master: 7, veth: true}}
+	loose := []port{{name: "veth1", veth: true}, {name: "cali9", veth: true}}
+	cut := Bridge{Name: "cni0", Cut: []string{"veth1"}, Pods: []string{"10.5.1.2"}}
+	for name, c := range map[string]struct {
+		known []Bridge
+		have  snapshot
+		now   string
+		fixes string
+	}{
+		"no bridge":                  {nil, snapshot{}, "[]", "[]"},
+		"a bridge of others":         {nil, snapshot{bridges: []device{dev(true, "172.17.0.1/16 fe80::9/64")}, ports: pod}, "[]", "[]"},
+		"the overlay's address":      {nil, snapshot{bridges: []device{dev(true, "10.5.1.0/32")}, ports: pod}, "[]", "[]"},
+		"a new bridge":               {nil, snapshot{bridges: []device{dev(true, v4+" 192.0.2.1/24 "+ll)}}, "[{cni0 7 [10.5.1.1/24 fe80::1/64] [] []}]", "[]"},
+		"a new bridge that is down":  {nil, snapshot{bridges: []device{dev(false, v4)}, ports: pod}, "[{cni0 7 [10.5.1.1/24] [] []}]", "[cni0 up]"},
+		"all is well":                {[]Bridge{whole}, snapshot{bridges: []device{dev(true, v4+" "+v6+" "+ll)}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[]"},
+		"down, which takes IPv6's":   {[]Bridge{whole}, snapshot{bridges: []device{dev(false, v4)}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 fd00:5:0:1::1/64 fe80::1/64 up]"},
+		"flushed":                    {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "")}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 10.5.1.1/24 fd00:5:0:1::1/64 fe80::1/64]"},
+		"another link-local address": {[]Bridge{whole}, snapshot{bridges: []device{dev(true, v4+" fe80::9/64")}, ports: pod}, "[{cni0 7 [10.5.1.1/24 fd00:5:0:1::1/64 fe80::9/64] [] []}]", "[cni0 fd00:5:0:1::1/64]"},
+		"another length":             {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "10.5.1.1/16 "+v6+" "+ll)}, ports: pod}, "[{cni0 7 [10.5.1.1/16 fd00:5:0:1::1/64 fe80::1/64] [] []}]", "[]"},
+		"IPv6 is off":                {[]Bridge{whole}, snapshot{bridges: []device{off}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 ipv6 fd00:5:0:1::1/64 fe80::1/64]"},
+		"no pods, one address less":  {[]Bridge{whole}, snapshot{bridges: []device{dev(false, v4)}}, "[{cni0 7 [10.5.1.1/24] [] []}]", "[]"},
+		"no pods, flushed":           {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "")}}, "[]", "[]"},
+		"no pods, deleted":           {[]Bridge{whole}, snapshot{}, "[]", "[]"},
+		"of an earlier pod subnet":   {[]Bridge{{Name: "cni0", Index: 7, Addrs: prefixes("10.5.9.1/24")}}, snapshot{bridges: []device{dev(true, "")}, ports: pod}, "[]", "[]"},
+		"deleted":                    {[]Bridge{whole}, snapshot{ports: loose}, "[{cni0 0 [] [veth1] []}]", "[]"},
+		"deleted before":             {[]Bridge{cut}, snapshot{ports: loose}, "[{cni0 0 [] [veth1] [10.5.1.2]}]", "[]"},
+		"made again for another pod": {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [veth1] [10.5.1.2]}]", "[]"},
+		"deleted and made again":     {[]Bridge{whole}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [veth1] []}]", "[]"},
+		"the last pod is gone":       {[]Bridge{cut}, snapshot{}, "[]", "[]"},
+		"the pod is attached again":  {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: []port{{name: "veth1", master: 9, veth: true}}}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [] []}]", "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := slices.Clone(c.known)
+			now, fixes := next(c.known, []string{"cali9"}, c.have, both)
+			if got := fmt.Sprint(now); got != c.now {
+				t.Errorf("remembered %s, want %s", got, c.now)
+			}
+			if got := fmt.Sprint(fixes); got != c.fixes {
+				t.Errorf("fixes %s, want %s", got, c.fixes)
+			}
+			if !reflect.DeepEqual(c.known, before) {
+				t.Errorf("it changed what it was given: %v", c.known)
+			}
+		})
+	}
+}

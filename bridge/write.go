@@ -1,0 +1,123 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/rtnl"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/sysctl"
+)
+
+// write restores what a bridge lacks. The addresses come first: IPv6 is then used at once when the bridge is up.
+func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
+	name := f.device.name
+	if f.ipv6 {
+		op, err := sysctl.EnableIPv6(name)
+		if err != nil {
+			return nil, err
+		}
+		op.Drift = true
+		ops = append(ops, op)
+	}
+	for _, a := range f.addrs {
+		op := backend.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
+		if err := send(c, func(b *rtnl.Batch) { address(b, f.device.index, a) }); err != nil {
+			return ops, fmt.Errorf("%s: %w; run this on the node: ip address add %s dev %s", op, err, a, name)
+		}
+		ops = append(ops, op)
+	}
+	if f.up {
+		op := backend.Op{Verb: "set", Kind: "device", Object: "link " + name + " up", Drift: true}
+		if err := send(c, func(b *rtnl.Batch) { link(b, f.device.index, unix.IFF_UP) }); err != nil {
+			return ops, fmt.Errorf("%s: %w; run this on the node: ip link set %s up", op, err, name)
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+// show lets iptables and nftables, and with them connection tracking, see what the bridges forward. The answer of a pod
+// to another one of its node, to which a port of the node led, is not translated back otherwise. It is the bridge's own
+// setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. It has an effect only with the kernel module
+// br_netfilter, which netfilter says is loaded. Without it, or if the kernel refuses, hidden is set.
+func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []backend.Op) {
+	shown := map[string]bool{}
+	k.hidden = false
+	for _, b := range k.known {
+		d, exists := have.bridge(b.Name)
+		if !exists || b.Index == 0 {
+			continue
+		}
+		if !netfilter {
+			k.hidden = true
+			continue
+		}
+		for _, f := range subnet.Families {
+			if !own.Half(f).IsValid() || d.shows[f] {
+				continue
+			}
+			what := [...]string{subnet.IPv4: "nf_call_iptables", subnet.IPv6: "nf_call_ip6tables"}[f]
+			op := backend.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.shown[d.name]}
+			if err := send(c, func(b *rtnl.Batch) { link(b, d.index, 0); showBridge(b, f) }); err != nil {
+				k.hidden = true // and the firewall masquerades instead
+				continue
+			}
+			ops = append(ops, op)
+		}
+		shown[d.name] = !k.hidden
+	}
+	k.shown = shown
+	return ops
+}
+
+func send(c *rtnl.Conn, request func(b *rtnl.Batch)) (refused error) {
+	var b rtnl.Batch
+	request(&b)
+	if err := c.Send(&b, func(_ int, err error) { refused = err }); err != nil {
+		return err
+	}
+	return refused
+}
+
+// link begins a change of an interface that sets these flags.
+func link(b *rtnl.Batch, index int, flags uint32) {
+	h := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // the kernel's interface indexes are positive
+	binary.NativeEndian.PutUint32(h[8:], flags)
+	binary.NativeEndian.PutUint32(h[12:], flags)
+	b.Start(unix.RTM_NEWLINK, 0, h...)
+}
+
+func showBridge(b *rtnl.Batch, f subnet.Family) {
+	b.Nest(unix.IFLA_LINKINFO, func() {
+		b.String(unix.IFLA_INFO_KIND, kind)
+		b.Nest(unix.IFLA_INFO_DATA, func() { b.Uint8(showAttr[f], 1) })
+	})
+}
+
+// address adds an address. IPv6 addresses are usable at once (nodad): the bridge had them before.
+func address(b *rtnl.Batch, index int, p netip.Prefix) {
+	h := []byte{unix.AF_INET6, uint8(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE, 0, 0, 0, 0} //nolint:gosec // at most 128
+	if p.Addr().Is4() {
+		h[0], h[2] = unix.AF_INET, 0
+	}
+	binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // as in link
+	b.Start(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, h...)
+	b.Addr(unix.IFA_LOCAL, p.Addr())
+	b.Addr(unix.IFA_ADDRESS, p.Addr())
+	if p.Addr().Is4() && p.Bits() < 31 {
+		b.Addr(unix.IFA_BROADCAST, broadcast(p))
+	}
+}
+
+// broadcast is the last address of a prefix.
+func broadcast(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])|(1<<(32-p.Bits())-1))
+	return netip.AddrFrom4(a)
+}
