@@ -50,6 +50,8 @@ type Options struct {
 	// NodeCaps is what podlaned of node i (from 1) may have beside CAP_NET_ADMIN, in setpriv's names: net_raw. Nil:
 	// nothing.
 	NodeCaps func(i int) []string
+	// Portmap is the backend of the portmap plugin: iptables or nftables. Empty: the plugin chooses.
+	Portmap string
 	// Step is told what begins, and the function it returns is told when it ended and how. Nil: nobody is told.
 	Step func(name string) func(error)
 	// Log gets what CNI plugins write to standard error. Nil: nobody does.

@@ -149,6 +149,10 @@ func (p *Pod) Delete(ctx context.Context) error {
 // ConfList is the node's CNI configuration list: as a user would install it, but for the folders, which are the node's
 // own.
 func (n *Node) ConfList() (*libcni.NetworkConfigList, error) {
+	portmap := map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}}
+	if backend := n.lab.options.Portmap; backend != "" {
+		portmap["backend"] = backend
+	}
 	text, err := json.Marshal(map[string]any{
 		"cniVersion": "1.1.0",
 		"name":       "podlane",
@@ -158,10 +162,7 @@ func (n *Node) ConfList() (*libcni.NetworkConfigList, error) {
 				"nodeFile": n.NodeFile(),
 				"delegate": map[string]any{"ipam": map[string]any{"dataDir": n.IPAMDir()}},
 			},
-			map[string]any{
-				"type":         "portmap",
-				"capabilities": map[string]bool{"portMappings": true},
-			},
+			portmap,
 			map[string]any{"type": "podlane-gate"},
 		},
 	})

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
@@ -41,4 +43,60 @@ func TestHostPortLeadsToAPod(t *testing.T) {
 	if saw, err := ask(cluster.Within(t), l.Outside, "tcp", hostPort); err == nil {
 		t.Errorf("the port of a pod that is gone answers: %v", saw)
 	}
+}
+
+// Portmap's nftables backend does not masquerade what a pod sends to a port of its own node. The answer then comes over the
+// bridge, and only what sees it there can translate it back. The node's setting for all bridges is off, as it is on nodes
+// without kube-proxy.
+func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		module bool
+		sees   int // which address the pod sees: the asking pod's, or the bridge's
+	}{
+		{"with br_netfilter", true, 0},
+		{"without br_netfilter", false, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := cluster.Build(t, lab.Options{Nodes: 1, IPv6: true, Config: dualStack, Portmap: "nftables"})
+			n := l.Nodes[0]
+			cluster.Run(t, n.Place, "sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0")
+			if !c.module {
+				hideModule(t, n)
+			}
+			cluster.Check(t, l.StartAll(cluster.Within(t)))
+			web, err := l.AddPod(cluster.Within(t), n, "web",
+				lab.Port{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}, lab.Port{HostPort: 8080, ContainerPort: 80, Protocol: "udp"})
+			cluster.Check(t, err)
+			asker, err := l.AddPod(cluster.Within(t), n, "asker")
+			cluster.Check(t, err)
+			cluster.AwaitBridges(t, n)
+			for i, a := range web.Addrs {
+				newMirror(t, web.Place, netip.AddrPortFrom(a, 80))
+				hostPort := netip.AddrPortFrom(cluster.UnderlayAddr(t, n, a), 8080)
+				want := []netip.Addr{asker.Addrs[i], cluster.Gateway(t, n, a)}[c.sees]
+				if err := sees(cluster.Within(t), asker.Place, hostPort, want); err != nil {
+					t.Error(err)
+				}
+				if err := sees(cluster.Within(t), asker.Place, netip.AddrPortFrom(a, 80), asker.Addrs[i]); err != nil {
+					t.Error(err) // a pod keeps its address, unless a port led to another pod
+				}
+			}
+			s, err := cluster.StatusOf(cluster.Within(t), n)
+			if err != nil || !s.Ready || len(s.Problems) > 0 {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// hideModule hides from a node, until the test ends, that its kernel has the module br_netfilter. With all its settings
+// off the module does nothing.
+func hideModule(t *testing.T, n *lab.Node) {
+	t.Helper()
+	const settings = "/proc/sys/net/bridge" // of the network namespace of who looks
+	cluster.Check(t, n.Do(func() error { return unix.Mount("none", settings, "tmpfs", 0, "") }))
+	t.Cleanup(func() {
+		cluster.Check(t, n.Do(func() error { return unix.Unmount(settings, unix.MNT_DETACH) }))
+	})
 }
