@@ -57,6 +57,9 @@ func (k *Keeper) Names() []string {
 // Hidden reports whether connection tracking does not see what pods of this node send each other.
 func (k *Keeper) Hidden() bool { return k.hidden }
 
+// Cut reports whether pods exist whose bridge was deleted.
+func (k *Keeper) Cut() bool { return len(k.cut()) > 0 }
+
 // Report is what Restore wrote and found.
 type Report struct {
 	Ops      []backend.Op

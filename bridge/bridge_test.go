@@ -84,14 +84,15 @@ func TestBridgeIsRestored(t *testing.T) {
 	n.run("ip link set cni0 addrgenmode none; ip -6 address flush dev cni0 scope link; ip address add fe80::77/64 dev cni0 nodad")
 	n.restore(false, "")
 	want := n.addresses()
-	const addrs = "add address fd00:5:0:1::1/64 dev cni0 (drift)\nadd address fe80::77/64 dev cni0 (drift)"
+	const v4 = "add address 10.5.1.1/24 dev cni0 (drift)"
+	const ll, v6 = "add address fe80::77/64 dev cni0 (drift)\n", "add address fd00:5:0:1::1/64 dev cni0 (drift)"
 	for _, c := range []struct{ command, ops string }{
-		{"ip link set cni0 down", addrs + "\nset link cni0 up (drift)"},
-		{"ip address flush dev cni0", "add address 10.5.1.1/24 dev cni0 (drift)\n" + addrs},
-		{"ip -4 address flush dev cni0", "add address 10.5.1.1/24 dev cni0 (drift)"},
-		{"ip address del 10.5.1.1/24 dev cni0; ip address add 192.0.2.1/24 dev cni0", "add address 10.5.1.1/24 dev cni0 (drift)"},
-		{"sysctl -qw net.ipv6.conf.cni0.disable_ipv6=1", "set net.ipv6.conf.cni0.disable_ipv6 = 0 (drift)\n" + addrs},
-		{"ip address flush dev cni0; ip link set cni0 down", "add address 10.5.1.1/24 dev cni0 (drift)\n" + addrs + "\nset link cni0 up (drift)"},
+		{"ip link set cni0 down", ll + v6 + "\nset link cni0 up (drift)"},
+		{"ip address flush dev cni0", ll + v4 + "\n" + v6},
+		{"ip -4 address flush dev cni0", v4},
+		{"ip address del 10.5.1.1/24 dev cni0; ip address add 192.0.2.1/24 dev cni0", v4},
+		{"sysctl -qw net.ipv6.conf.cni0.disable_ipv6=1", "set net.ipv6.conf.cni0.disable_ipv6 = 0 (drift)\n" + ll + v6},
+		{"ip address flush dev cni0; ip link set cni0 down", ll + v4 + "\n" + v6 + "\nset link cni0 up (drift)"},
 	} {
 		n.run(c.command)
 		n.restore(false, c.ops)
@@ -117,7 +118,7 @@ func TestBridgeIsRestoredAfterARestart(t *testing.T) {
 	n.restore(false, "")
 	n.run("sysctl -qw net.ipv6.conf.cni0.addr_gen_mode=1; ip address flush dev cni0; ip link set cni0 down")
 	n.keeper = New(n.keeper.Known())
-	r := n.restore(false, "add address 10.5.1.1/24 dev cni0 (drift)\nadd address fd00:5:0:1::1/64 dev cni0 (drift)\n"+linkLocal(n.keeper)+"set link cni0 up (drift)")
+	r := n.restore(false, linkLocal(n.keeper)+"add address 10.5.1.1/24 dev cni0 (drift)\nadd address fd00:5:0:1::1/64 dev cni0 (drift)\nset link cni0 up (drift)")
 	if len(r.Problems) > 0 {
 		t.Error(r.Problems)
 	}
@@ -196,7 +197,7 @@ func TestDeletedBridge(t *testing.T) {
 	n.run("ip link delete veth3")
 	n.expect()
 	n.run("ip address flush dev cni0")
-	n.restore(false, "add address 10.5.1.1/24 dev cni0 (drift)\n"+strings.TrimSuffix(linkLocal(n.keeper), "\n"))
+	n.restore(false, linkLocal(n.keeper)+"add address 10.5.1.1/24 dev cni0 (drift)")
 }
 
 // reserve writes what host-local writes.

@@ -129,7 +129,20 @@ func lacks(wanted []netip.Prefix, d device, attached bool, own subnet.Pair) (add
 		f.ipv6 = f.ipv6 || a.Addr().Is6() && d.noIPv6
 	}
 	slices.SortFunc(addrs, netip.Prefix.Compare)
+	slices.SortStableFunc(f.addrs, linkLocalFirst)
 	return addrs, f
+}
+
+// linkLocalFirst orders addresses by when they are to be added. The kernel looks for pods from the moment on that it has a
+// route to them, which another address brings, and asks from the link-local one. Without it, it tries again after a second.
+func linkLocalFirst(a, b netip.Prefix) int {
+	switch {
+	case isLinkLocal(a) == isLinkLocal(b):
+		return 0
+	case isLinkLocal(a):
+		return -1
+	}
+	return 1
 }
 
 func hasOwn(addrs []netip.Prefix, own subnet.Pair) bool {

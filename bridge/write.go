@@ -26,7 +26,11 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 	}
 	for _, a := range f.addrs {
 		op := backend.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
-		if err := send(c, func(b *rtnl.Batch) { address(b, f.device.index, a) }); err != nil {
+		if f.ipv6 && isLinkLocal(a) {
+			// The kernel has just made it again, and does not use it for a second (duplicate address detection).
+			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it is not there
+		}
+		if err := send(c, func(b *rtnl.Batch) { address(b, unix.RTM_NEWADDR, putFlags, f.device.index, a) }); err != nil {
 			return ops, fmt.Errorf("%s: %w; run this on the node: ip address add %s dev %s", op, err, a, name)
 		}
 		ops = append(ops, op)
@@ -100,14 +104,16 @@ func showBridge(b *rtnl.Batch, f subnet.Family) {
 	})
 }
 
-// address adds an address. IPv6 addresses are usable at once (nodad): the bridge had them before.
-func address(b *rtnl.Batch, index int, p netip.Prefix) {
+const putFlags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+
+// address adds or deletes an address. IPv6 addresses are usable at once (nodad): the bridge had them before.
+func address(b *rtnl.Batch, request, flags uint16, index int, p netip.Prefix) {
 	h := []byte{unix.AF_INET6, uint8(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE, 0, 0, 0, 0} //nolint:gosec // at most 128
 	if p.Addr().Is4() {
 		h[0], h[2] = unix.AF_INET, 0
 	}
 	binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // as in link
-	b.Start(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, h...)
+	b.Start(request, flags, h...)
 	b.Addr(unix.IFA_LOCAL, p.Addr())
 	b.Addr(unix.IFA_ADDRESS, p.Addr())
 	if p.Addr().Is4() && p.Bits() < 31 {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
@@ -49,6 +50,18 @@ func (l *loop) restoreBridges() {
 	if !slices.EqualFunc(before, l.pods.Known(), bridge.Bridge.Equal) {
 		l.unsaved = l.unsaved || l.state.Held
 	}
+}
+
+// cutEvery is how often the pods are looked at whose bridge was deleted. The kernel announces their end, but so it does for
+// every other pod, and podlaned does not wake for that.
+const cutEvery = 5 * time.Second
+
+// podsIn returns in how long such pods are to be looked at; 0: there are none.
+func (l *loop) podsIn() time.Duration {
+	if l.pods.Cut() {
+		return cutEvery
+	}
+	return 0
 }
 
 // savedBridges returns what is known of the bridges from before this start. A reboot takes the bridges away, and the node

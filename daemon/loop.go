@@ -186,7 +186,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.saveIn(), l.expiresIn()} {
+	for _, sooner := range []time.Duration{l.retry, again, l.saveIn(), l.expiresIn(), l.podsIn()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}
