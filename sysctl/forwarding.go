@@ -47,7 +47,34 @@ func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backen
 			return append(ops, accepted...), fault
 		}
 		done, err := enable(subnet.IPv6)
-		return slices.Concat(ops, accepted, done), err
+		ops = slices.Concat(ops, accepted, done)
+		if err != nil {
+			return ops, err
+		}
+		routers, fault := announceRouter(pods)
+		return append(ops, routers...), unlessForbidden(fault)
+	}
+	return ops, nil
+}
+
+// announceRouter makes the node a router on the interfaces that lead to pods. net.ipv6.conf.all.forwarding alone decides
+// whether IPv6 is forwarded. With an interface's own setting off, the node says there that it is no router, and takes
+// router advertisements from pods.
+func announceRouter(pods []string) (ops []backend.Op, err error) {
+	for _, name := range pods {
+		key := "net/ipv6/conf/" + name + "/forwarding"
+		off, err := is(key, "0")
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !off {
+			continue
+		}
+		if err != nil {
+			return ops, err
+		}
+		op, err := set(key, "1")
+		if err != nil {
+			return ops, err
+		}
+		ops = append(ops, op)
 	}
 	return ops, nil
 }

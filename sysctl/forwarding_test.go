@@ -177,6 +177,24 @@ sysctl -w net.ipv4.ip_forward=1 net.ipv4.conf.cni0.forwarding=0`)
 	}
 }
 
+// The node stays a router on the pods' bridge, and takes no router advertisements from pods.
+func TestIPv6ForwardingOfOneInterface(t *testing.T) {
+	n := sandbox.Test(t, "node")
+	run(t, n, `ip link add cni0 type bridge
+sysctl -w net.ipv6.conf.all.forwarding=1 net.ipv6.conf.cni0.forwarding=0`)
+	if ops, err := enableIn(n, false, true); err != nil || words(ops) != "set net.ipv6.conf.cni0.forwarding = 1" {
+		t.Errorf("%s, %v", words(ops), err)
+	}
+	if got := get(t, n, "net.ipv6.conf.cni0.forwarding"); got != "1" {
+		t.Errorf("it is %s", got)
+	}
+	run(t, n, "sysctl -w net.ipv6.conf.cni0.forwarding=0")
+	readOnly(t)
+	if ops, err := enableIn(n, false, true); len(ops) != 0 || err != nil {
+		t.Errorf("with a read-only /proc/sys: %s, %v", words(ops), err)
+	}
+}
+
 // readOnly makes /proc/sys read-only until the test ends.
 func readOnly(t *testing.T) {
 	t.Helper()

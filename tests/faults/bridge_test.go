@@ -19,6 +19,7 @@ var bridgeFaults = []fault{
 	bridgeFault("bridge without IPv6", "disable_ipv6", path{2, "6", true}, "sysctl -w net.ipv6.conf.cni0.disable_ipv6=1"),
 	bridgeFault("bridge down and without its addresses", "dev cni0", everything, "ip address flush dev cni0", "ip link set cni0 down"),
 	bridgeFault("bridge does not forward", "net.ipv4.conf.cni0.forwarding = 1", peers4, "sysctl -w net.ipv4.conf.cni0.forwarding=0"),
+	bridgeFault("bridge is no IPv6 router", "net.ipv6.conf.cni0.forwarding = 1", nothing, "sysctl -w net.ipv6.conf.cni0.forwarding=0"),
 	bridgeFault("underlay does not forward", "net.ipv4.conf.eth0.forwarding = 1", nothing, "sysctl -w net.ipv4.conf.eth0.forwarding=0"),
 	{"bridge down while podlaned is away", func(t *testing.T, b *bed) {
 		n := b.Nodes[0]
@@ -67,7 +68,7 @@ func bridgeFault(name, word string, cuts path, commands ...string) fault {
 func bridgeOf(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	return cluster.Run(t, n.Place, "ip -o address show dev cni0 scope global") + cluster.Run(t, n.Place, "ip -o link show dev cni0 up") +
-		cluster.Run(t, n.Place, "sysctl net.ipv4.conf.cni0.forwarding net.ipv4.conf.eth0.forwarding") +
+		cluster.Run(t, n.Place, "sysctl net.ipv6.conf.cni0.forwarding net.ipv4.conf.cni0.forwarding net.ipv4.conf.eth0.forwarding") +
 		cluster.Run(t, n.Place, "nft list set inet podlane pod_interfaces")
 }
 
