@@ -38,12 +38,15 @@ func expectNoCycle(t *testing.T, m *machine) {
 	}
 }
 
-// leftAlone starts systemd-networkd with a configuration that lays claim to podlaned's device, and holds that the device
-// is not its to manage, and that udev would give it no other MAC address.
+// leftAlone starts systemd-networkd with a configuration that lays claim to podlaned's device and to the bridge and links
+// of the pods, and holds that they are not its to manage, and that udev would give the device no other MAC address.
 func leftAlone(t *testing.T, m *machine) {
-	m.write(t, "/etc/systemd/network/90-all.network", "[Match]\nKind=vxlan\n[Network]\nLinkLocalAddressing=ipv6\n")
+	m.write(t, "/etc/systemd/network/90-all.network", "[Match]\nKind=vxlan bridge veth\n[Network]\nLinkLocalAddressing=ipv6\n")
 	m.sh(t, "systemctl start systemd-networkd.service")
-	m.sh(t, "networkctl --no-pager --no-legend list podlane.1 | grep unmanaged")
+	m.sh(t, "ip link show cni0 && ip link show type veth | grep veth")
+	m.sh(t, `for d in podlane.1 cni0 $(ip -o link show type veth | sed -n 's/^[0-9]*: \(veth[^@:]*\).*/\1/p'); do
+	networkctl --no-pager --no-legend list $d | grep unmanaged || exit 1
+done`)
 	m.sh(t, "systemctl stop systemd-networkd.socket systemd-networkd.service; rm /etc/systemd/network/90-all.network")
 	// The machine's /sys shows the devices of another network namespace.
 	m.sh(t, "unshare --mount sh -c 'mount -t sysfs sysfs /sys; udevadm test-builtin net_setup_link /sys/class/net/podlane.1 2>&1' | grep '^ID_NET_LINK_FILE=.*/60-podlane.link$'")
