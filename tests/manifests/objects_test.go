@@ -132,7 +132,7 @@ func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
 			paths = append(paths, v.HostPath.Path)
 		}
 	}
-	if want := []string{"/run/podlane", "/var/lib/podlane", "/opt/cni/bin", "/etc/cni/net.d"}; !slices.Equal(paths, want) {
+	if want := []string{"/run/podlane", "/var/lib/podlane", "/opt/cni/bin", "/etc/cni/net.d", "/var/lib/cni/networks"}; !slices.Equal(paths, want) {
 		t.Errorf("the DaemonSet has %v of the node, want %v", paths, want)
 	}
 }
