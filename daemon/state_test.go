@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 )
@@ -28,6 +29,9 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 		},
 		Prefix: "/p",
 		Until:  newExpiry(time.Now().Add(time.Hour), time.Now()),
+		Bridges: []bridge.Bridge{{
+			Name: "cni0", Index: 7, Addrs: []netip.Prefix{netip.MustParsePrefix("10.5.3.1/24")}, Cut: []string{"veth1"}, Pods: []string{"10.5.3.2"},
+		}},
 	}
 	if err := want.save(dir); err != nil {
 		t.Fatal(err)
@@ -35,6 +39,9 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 	got, err := loadState(dir, "/p")
 	if err != nil || got.Own != want.Own || got.Revision != 7 || len(got.Leases) != 1 || string(got.Leases[0].Value) != string(want.Leases[0].Value) {
 		t.Errorf("read back %+v, %v", got, err)
+	}
+	if len(got.Bridges) != 1 || !got.Bridges[0].Equal(want.Bridges[0]) {
+		t.Errorf("the bridges read back: %+v", got.Bridges)
 	}
 	if s, err := loadState(dir, "/typo"); err == nil || !strings.Contains(err.Error(), "etcd prefix /p") || s.store(time.Now()) != nil {
 		t.Errorf("under another prefix: %+v, %v", s, err)

@@ -1,0 +1,44 @@
+package bridge
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/rtnl"
+)
+
+// FuzzRead reads what a kernel would never send.
+func FuzzRead(f *testing.F) {
+	ifinfo := func(kind, flags byte) []byte {
+		return []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, flags, 0, 0, 0, 0, 0, 0, 0,
+			9, 0, unix.IFLA_IFNAME, 0, 'c', 'n', 'i', '0', 0, 0, 0, 0,
+			20, 0, unix.IFLA_LINKINFO, 0, 11, 0, unix.IFLA_INFO_KIND, 0, kind, 'r', 'i', 'd', 'g', 'e', 0, 0, 4, 0, unix.IFLA_INFO_DATA, 0}
+	}
+	f.Add(uint16(unix.RTM_NEWLINK), ifinfo('b', unix.IFF_UP))
+	f.Add(uint16(unix.RTM_NEWLINK), ifinfo('x', 0))
+	f.Add(uint16(unix.RTM_NEWADDR), []byte{unix.AF_INET, 24, 0, 0, 7, 0, 0, 0, 8, 0, unix.IFA_LOCAL, 0, 10, 5, 1, 1})
+	f.Fuzz(func(t *testing.T, kind uint16, body []byte) {
+		var s snapshot
+		s.addLink(rtnl.Message{Type: kind, Body: body})
+		for _, d := range s.bridges {
+			next(nil, nil, s, both)
+			_ = d.shows
+		}
+		if p, _, ok := parseAddress(rtnl.Message{Type: kind, Body: body}); ok && !p.IsValid() {
+			t.Errorf("address %v", p)
+		}
+	})
+}
+
+func TestReadOfTheKernelsWords(t *testing.T) {
+	var s snapshot
+	body := []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, unix.IFF_UP, 0, 0, 0, 0, 0, 0, 0,
+		9, 0, unix.IFLA_IFNAME, 0, 'c', 'n', 'i', '0', 0, 0, 0, 0,
+		28, 0, unix.IFLA_LINKINFO, 0, 11, 0, unix.IFLA_INFO_KIND, 0, 'b', 'r', 'i', 'd', 'g', 'e', 0, 0,
+		12, 0, unix.IFLA_INFO_DATA, 0, 5, 0, unix.IFLA_BR_NF_CALL_IPTABLES, 0, 1, 0, 0, 0}
+	s.addLink(rtnl.Message{Type: unix.RTM_NEWLINK, Body: body})
+	if len(s.bridges) != 1 || s.bridges[0].name != "cni0" || s.bridges[0].index != 7 || !s.bridges[0].up || s.bridges[0].shows != [2]bool{true, false} {
+		t.Errorf("%+v", s)
+	}
+}
