@@ -104,7 +104,7 @@ func TestBridgeIsRestored(t *testing.T) {
 		}
 		n.restore(false, "")
 		for _, a := range []string{"10.5.1.1", "fd00:5:0:1::1"} {
-			if out, err := pod.Run("ping", "-c1", "-W2", a); err != nil {
+			if out, err := pod.Run("ping", "-c1", "-i0.1", "-w5", a); err != nil {
 				t.Errorf("after %q: %s: %v", c.command, out, err)
 			}
 		}
