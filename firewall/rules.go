@@ -27,6 +27,11 @@ type Rules struct {
 	// BridgeHidden says that connection tracking does not see what the pods' bridge forwards from one to another.
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
+
+	// What Problems needs to know of this node, beside the above. Any of it may be missing.
+	Underlay string                       // the interface that carries the tunnels
+	Overlay  [len(subnet.Families)]string // the overlay's devices
+	Addrs    []netip.Addr                 // this node's public addresses
 }
 
 func (r Rules) check() error {
@@ -93,7 +98,8 @@ func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) 
 func (r Rules) equal(o Rules) bool {
 	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade &&
 		r.BridgeHidden == o.BridgeHidden && r.HTTPPort == o.HTTPPort &&
-		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces)
+		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces) &&
+		r.Underlay == o.Underlay && r.Overlay == o.Overlay && slices.Equal(r.Addrs, o.Addrs)
 }
 
 // build makes the table of tidy Rules. Each duty of the firewall is a function that returns its chains, and the sets

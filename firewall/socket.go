@@ -97,6 +97,9 @@ func (s socket) ask(kind int, flags netlink.HeaderFlags, f nftables.TableFamily,
 	return objects, nil
 }
 
+// isNoSuch reports whether the kernel has no such object.
+func isNoSuch(err error) bool { return errors.Is(err, unix.ENOENT) }
+
 // explain says in words what the kernel means by the errors that have nothing to do with the request itself.
 func explain(err error) error {
 	switch {

@@ -94,6 +94,10 @@ func family(f nftables.TableFamily) string {
 		return "ip"
 	case nftables.TableFamilyIPv6:
 		return "ip6"
+	case nftables.TableFamilyBridge:
+		return "bridge"
+	case nftables.TableFamilyNetdev:
+		return "netdev"
 	default:
 		return fmt.Sprintf("family-%d", f)
 	}

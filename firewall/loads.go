@@ -1,0 +1,157 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// meta loads what the kernel knows of a packet. What a rule writes (a mark, a priority) is not followed: marks are
+// unknown in any case.
+func (m *machine) meta(e object) {
+	if _, writes := find(e.attrs, unix.NFTA_META_SREG); writes {
+		return
+	}
+	register := e.number(unix.NFTA_META_DREG)
+	in, out := m.devices()
+	switch expr.MetaKey(e.number(unix.NFTA_META_KEY)) {
+	case expr.MetaKeyIIFNAME:
+		m.store(register, in.nameBits())
+	case expr.MetaKeyOIFNAME:
+		m.store(register, out.nameBits())
+	case expr.MetaKeyIIF:
+		m.store(register, in.indexBits())
+	case expr.MetaKeyOIF:
+		m.store(register, out.indexBits())
+	case expr.MetaKeyBRIIIFNAME:
+		m.store(register, m.bridgeName(*nftables.ChainHookOutput, *nftables.ChainHookPostrouting))
+	case expr.MetaKeyBRIOIFNAME:
+		m.store(register, m.bridgeName(*nftables.ChainHookPrerouting, *nftables.ChainHookInput))
+	case expr.MetaKeyPROTOCOL:
+		m.store(register, exactly(binary.BigEndian.AppendUint16(nil, m.ethertype)))
+	case expr.MetaKeyNFPROTO:
+		if m.place.family == nftables.TableFamilyBridge || m.place.family == nftables.TableFamilyNetdev {
+			m.store(register, exactly([]byte{byte(m.place.family)}))
+			return
+		}
+		m.store(register, exactly([]byte{nfprotos[m.packet.family]}))
+	case expr.MetaKeyL4PROTO:
+		if m.proto == 0 {
+			m.store(register, unknown(1))
+			return
+		}
+		m.store(register, exactly([]byte{m.proto}))
+	case expr.MetaKeyPRANDOM, expr.MetaKeyCGROUP, expr.MetaKeySKUID, expr.MetaKeySKGID:
+		b := unknown(4)
+		b.untold = true
+		m.store(register, b)
+	default: // a mark, a length, a time, a type of interface
+		m.store(register, unknown(16))
+	}
+}
+
+// devices returns the interfaces that a packet has at this hook.
+func (m *machine) devices() (in, out device) {
+	in, out = m.in, m.out
+	switch m.hook {
+	case *nftables.ChainHookPrerouting, *nftables.ChainHookInput, inetIngress:
+		out = device{none: true}
+	case *nftables.ChainHookOutput:
+		in = device{none: true}
+	case *nftables.ChainHookPostrouting: // kernels differ in what they show
+		in = device{}
+	}
+	return in, out
+}
+
+func (d device) nameBits() bits {
+	if d.name == "" && !d.none {
+		return unknown(unix.IFNAMSIZ)
+	}
+	return exactly([]byte(ifname(d.name)))
+}
+
+func (d device) indexBits() bits {
+	if d.index == 0 && !d.none {
+		return unknown(4)
+	}
+	return exactly(binary.NativeEndian.AppendUint32(nil, d.index))
+}
+
+// bridgeName is the bridge that the interface of one side belongs to, except at hooks where there is no such side.
+func (m *machine) bridgeName(without ...nftables.ChainHook) bits {
+	if slices.Contains(without, m.hook) {
+		return exactly([]byte(ifname("")))
+	}
+	return exactly([]byte(ifname(m.bridge)))
+}
+
+// payload loads bytes of the packet's headers.
+func (m *machine) payload(e object) {
+	register, writes := e.number(unix.NFTA_PAYLOAD_DREG), false
+	if _, writes = find(e.attrs, unix.NFTA_PAYLOAD_SREG); writes {
+		return
+	}
+	from, n := int(e.number(unix.NFTA_PAYLOAD_OFFSET)), int(e.number(unix.NFTA_PAYLOAD_LEN))
+	switch expr.PayloadBase(e.number(unix.NFTA_PAYLOAD_BASE)) {
+	case expr.PayloadBaseLLHeader:
+		link := unknown(14)
+		binary.BigEndian.PutUint16(link.value[12:], m.ethertype)
+		link.known[12], link.known[13] = 0xff, 0xff
+		m.store(register, link.cut(from, n))
+	case expr.PayloadBaseNetworkHeader:
+		m.store(register, m.network.cut(from, n))
+	case expr.PayloadBaseTransportHeader:
+		m.store(register, m.transport.cut(from, n))
+	default:
+		b := unknown(n)
+		b.untold = true
+		m.store(register, b)
+	}
+}
+
+// ct loads what connection tracking knows. For a packet without a connection there is a state and nothing else: the rule
+// does not match.
+func (m *machine) ct(e object) match {
+	if _, writes := find(e.attrs, unix.NFTA_CT_SREG); writes {
+		return always
+	}
+	register, key := e.number(unix.NFTA_CT_DREG), expr.CtKey(e.number(unix.NFTA_CT_KEY))
+	state, known := m.stateAt(m.hook, m.priority)
+	switch {
+	case !known:
+		m.store(register, unknown(16))
+	case key == expr.CtKeySTATE:
+		m.store(register, exactly(binary.NativeEndian.AppendUint32(nil, state)))
+	case state == stateUntracked || state == stateInvalid:
+		return never
+	case key == expr.CtKeySTATUS:
+		const translated = 1<<4 | 1<<5 // IPS_SRC_NAT, IPS_DST_NAT: pods speak to each other without NAT
+		m.store(register, bits{value: make([]byte, 4), known: binary.NativeEndian.AppendUint32(nil, translated)})
+	default:
+		m.store(register, unknown(16))
+	}
+	return always
+}
+
+// fib loads the kind of the destination. What the routes say of the source depends on them.
+func (m *machine) fib(e object) {
+	const destinationOnly = unix.NFTA_FIB_F_DADDR
+	register, flags := e.number(unix.NFTA_FIB_DREG), e.number(unix.NFTA_FIB_FLAGS)
+	if e.number(unix.NFTA_FIB_RESULT) != unix.NFT_FIB_RESULT_ADDRTYPE || flags != destinationOnly || m.traffic == bridged {
+		m.store(register, unknown(4))
+		return
+	}
+	m.store(register, exactly(binary.NativeEndian.AppendUint32(nil, uint32(m.kindOfDestination()))))
+}
+
+// kindOfDestination is what the node's routes say of the destination.
+func (p packet) kindOfDestination() addrType {
+	if p.local {
+		return local
+	}
+	return unix.RTN_UNICAST
+}

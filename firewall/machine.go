@@ -1,0 +1,254 @@
+package firewall
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// place is the base chain at which a packet is looked at.
+type place struct {
+	family   nftables.TableFamily
+	hook     nftables.ChainHook
+	priority nftables.ChainPriority
+}
+
+// tableReader reads parts of one table.
+type tableReader interface {
+	// keyLength returns the length of a set's keys in bytes.
+	keyLength(set string) (int, error)
+	// element looks a key up in a set. The data is that of a map, as the kernel gave it.
+	element(set string, key []byte) (data []byte, found bool, err error)
+}
+
+// machine evaluates the expressions of one rule, as the kernel does: they load parts of the packet into registers, and
+// compare these. It never guesses: what it does not know is untold.
+type machine struct {
+	packet
+	place
+	sets      tableReader
+	registers [64]byte
+	known     [64]byte
+	untold    [16]bool // by register of 4 bytes
+	effect
+}
+
+// effectOf returns what a rule does with the packets.
+func effectOf(r heldRule, p packet, at place, sets tableReader, name string) effect {
+	m := machine{packet: p, place: at, sets: sets, effect: effect{match: always, rule: name, bare: true}}
+	for _, raw := range r.exprs {
+		data, _ := find(raw, unix.NFTA_EXPR_DATA)
+		kind := exprName(raw)
+		if m.match = m.match.and(m.run(kind, object{r.family, data})); m.match == never {
+			break
+		}
+		m.bare = m.bare && (withoutCondition[kind] || kind == "match" && object{r.family, data}.text(unix.NFTA_MATCH_NAME) == "comment")
+	}
+	return m.effect
+}
+
+// withoutCondition are the expressions that match everything.
+var withoutCondition = map[string]bool{
+	"counter": true, "log": true, "immediate": true, "reject": true, "target": true, "notrack": true, "last": true, "flow_offload": true,
+}
+
+// run evaluates one expression. Verdicts go to the effect.
+func (m *machine) run(kind string, e object) match {
+	switch kind {
+	case "meta":
+		m.meta(e)
+	case "payload":
+		m.payload(e)
+	case "ct":
+		return m.ct(e)
+	case "fib":
+		m.fib(e)
+	case "bitwise":
+		m.bitwise(e)
+	case "cmp":
+		value, _ := find(e.data(unix.NFTA_CMP_DATA), unix.NFTA_DATA_VALUE)
+		return m.load(e.number(unix.NFTA_CMP_SREG), len(value)).compare(e.number(unix.NFTA_CMP_OP), value)
+	case "range":
+		return m.inRange(e)
+	case "lookup":
+		return m.lookup(e)
+	case "immediate":
+		return m.immediate(e)
+	case "reject":
+		m.does = dropIt
+	case "queue", "synproxy", "tproxy", "fwd":
+		m.does = unclear
+	case "match":
+		return m.xtMatch(e)
+	case "target":
+		m.xtTarget(e)
+	case "counter", "log", "notrack", "last", "flow_offload", "dup":
+	case "dynset":
+		return some
+	default: // limit, quota, and what loads into a register: socket, hash, numgen, exthdr and the like
+		m.forget()
+		return untold
+	}
+	return always
+}
+
+// forget marks all registers as untold, after an expression that may have loaded anything.
+func (m *machine) forget() {
+	for i := range m.untold {
+		m.untold[i] = true
+	}
+}
+
+// slot returns where a register begins: 1 to 4 have 16 bytes, 8 to 23 have 4.
+func slot(register uint32) (offset int, ok bool) {
+	switch {
+	case register >= unix.NFT_REG_1 && register <= unix.NFT_REG_4:
+		return int(register-unix.NFT_REG_1) * 16, true
+	case register >= unix.NFT_REG32_00 && register <= unix.NFT_REG32_15:
+		return int(register-unix.NFT_REG32_00) * 4, true
+	}
+	return 0, false
+}
+
+// load returns the first bytes of a register, and of those after it.
+func (m *machine) load(register uint32, n int) bits {
+	from, ok := slot(register)
+	if !ok || from+n > len(m.registers) {
+		b := unknown(n)
+		b.untold = true
+		return b
+	}
+	b := bits{value: m.registers[from : from+n], known: m.known[from : from+n]}
+	for i := from / 4; i < (from+n+3)/4; i++ {
+		b.untold = b.untold || m.untold[i]
+	}
+	return b
+}
+
+// store writes bytes to a register, and zeros up to its end, as the kernel does.
+func (m *machine) store(register uint32, b bits) {
+	from, ok := slot(register)
+	end := from + (len(b.value)+3)/4*4
+	if !ok || end > len(m.registers) {
+		m.forget()
+		return
+	}
+	for i := from; i < end; i++ {
+		m.registers[i], m.known[i], m.untold[i/4] = 0, 0xff, b.untold
+	}
+	copy(m.registers[from:], b.value)
+	copy(m.known[from:], b.known)
+}
+
+func (m *machine) inRange(e object) match {
+	from, _ := find(e.data(unix.NFTA_RANGE_FROM_DATA), unix.NFTA_DATA_VALUE)
+	to, _ := find(e.data(unix.NFTA_RANGE_TO_DATA), unix.NFTA_DATA_VALUE)
+	b := m.load(e.number(unix.NFTA_RANGE_SREG), len(from))
+	low, high := b.fill(0), b.fill(0xff)
+	result := b.between(bytes.Compare(low, from) >= 0 && bytes.Compare(high, to) <= 0, bytes.Compare(high, from) < 0 || bytes.Compare(low, to) > 0)
+	if e.number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ {
+		return result.not()
+	}
+	return result
+}
+
+func (m *machine) immediate(e object) match {
+	data := e.data(unix.NFTA_IMMEDIATE_DATA)
+	if verdict, ok := find(data, unix.NFTA_DATA_VERDICT); ok {
+		m.verdict(verdict)
+		return always
+	}
+	value, _ := find(data, unix.NFTA_DATA_VALUE)
+	m.store(e.number(unix.NFTA_IMMEDIATE_DREG), exactly(value))
+	return always
+}
+
+// verdict reads a verdict (struct nft_verdict).
+func (m *machine) verdict(list []byte) {
+	code, _ := find(list, unix.NFTA_VERDICT_CODE)
+	chain, _ := find(list, unix.NFTA_VERDICT_CHAIN)
+	m.to, m.does = text(chain), unclear
+	if len(code) != 4 {
+		return
+	}
+	switch int32(binary.BigEndian.Uint32(code)) { //nolint:gosec // the kernel's signed number
+	case 0: // NF_DROP
+		m.does = dropIt
+	case 1: // NF_ACCEPT
+		m.does = acceptIt
+	case unix.NFT_CONTINUE:
+		m.does = carryOn
+	case unix.NFT_JUMP:
+		m.does = jumpTo
+	case unix.NFT_GOTO:
+		m.does = goAndStay
+	case unix.NFT_RETURN:
+		m.does = returnBack
+	}
+}
+
+func (m *machine) bitwise(e object) {
+	n := int(e.number(unix.NFTA_BITWISE_LEN))
+	const op = 6 // NFTA_BITWISE_OP; 0 is mask and xor
+	mask, _ := find(e.data(unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
+	xor, _ := find(e.data(unix.NFTA_BITWISE_XOR), unix.NFTA_DATA_VALUE)
+	b := m.load(e.number(unix.NFTA_BITWISE_SREG), n)
+	out := unknown(n)
+	if out.untold = b.untold || e.number(op) != 0 || len(mask) != n || len(xor) != n; !out.untold || b.untold && len(mask) == n && len(xor) == n {
+		for i := range n {
+			out.value[i], out.known[i] = b.value[i]&mask[i]^xor[i], b.known[i]|^mask[i]
+		}
+	}
+	m.store(e.number(unix.NFTA_BITWISE_DREG), out)
+}
+
+// lookup finds a register's bytes in a set or a map. Bits that are not known are tried in three patterns.
+func (m *machine) lookup(e object) match {
+	set := e.text(unix.NFTA_LOOKUP_SET)
+	n, err := m.sets.keyLength(set)
+	if err != nil {
+		m.forget()
+		m.does = unclear
+		return untold
+	}
+	key := m.load(e.number(unix.NFTA_LOOKUP_SREG), n)
+	var results [3]bool
+	var datas [3][]byte
+	for i, pattern := range []byte{0x00, 0x55, 0xff} {
+		if datas[i], results[i], err = m.sets.element(set, key.fill(pattern)); err != nil {
+			m.forget()
+			m.does = unclear
+			return untold
+		}
+	}
+	found := when(results[0])
+	if results[0] != results[1] || results[0] != results[2] || key.untold {
+		found = key.open()
+	}
+	if e.number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
+		found = found.not()
+	}
+	if _, isMap := find(e.attrs, unix.NFTA_LOOKUP_DREG); isMap {
+		m.mapped(e.number(unix.NFTA_LOOKUP_DREG), found, datas)
+	}
+	return found
+}
+
+// mapped takes over what a map holds for a key: a verdict, or the bytes of a register.
+func (m *machine) mapped(register uint32, found match, datas [3][]byte) {
+	same := bytes.Equal(datas[0], datas[1]) && bytes.Equal(datas[0], datas[2])
+	verdict, isVerdict := find(datas[0], unix.NFTA_DATA_VERDICT)
+	value, isValue := find(datas[0], unix.NFTA_DATA_VALUE)
+	switch {
+	case found == always && same && isVerdict:
+		m.verdict(verdict)
+	case found == always && same && isValue:
+		m.store(register, exactly(value))
+	case register == unix.NFT_REG_VERDICT && found != never:
+		m.does = unclear
+	default:
+		m.forget()
+	}
+}

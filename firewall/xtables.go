@@ -1,0 +1,143 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// iptables-nft keeps in a rule what it cannot write in nftables' own expressions as a match or a target of xtables, in
+// the structures of linux/netfilter/xt_*.h.
+
+// passingTargets are those after which the next rule decides.
+var passingTargets = []string{
+	"AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HL", "LED", "LOG", "MARK", "NFLOG", "NOTRACK",
+	"RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG",
+}
+
+func (m *machine) xtTarget(e object) {
+	m.does = targetOfName(e.text(unix.NFTA_TARGET_NAME))
+}
+
+// targetOfName returns what a target of xtables does that is not a chain.
+func targetOfName(name string) action {
+	switch {
+	case name == "REJECT" || name == "DROP":
+		return dropIt
+	case name == "ACCEPT":
+		return acceptIt
+	case name == "RETURN":
+		return returnBack
+	case slices.Contains(passingTargets, name):
+		return carryOn
+	}
+	return unclear
+}
+
+func (m *machine) xtMatch(e object) match {
+	info := e.data(unix.NFTA_MATCH_INFO)
+	state, known := m.stateAt(m.hook, m.priority)
+	switch name, revision := e.text(unix.NFTA_MATCH_NAME), e.number(unix.NFTA_MATCH_REV); {
+	case name == "comment":
+		return always
+	case name == "mark" || name == "connmark":
+		return some
+	case name == "conntrack" && revision >= 2 && len(info) >= 154 && known:
+		return xtConntrack(info, state)
+	case name == "state" && len(info) >= 4 && known:
+		return when(binary.NativeEndian.Uint32(info)&xtState(state, xtStateUntracked) != 0)
+	case name == "addrtype" && revision == 1 && len(info) >= 8:
+		return m.xtAddrType(info)
+	case (name == "udp" || name == "tcp") && len(info) >= 12:
+		return m.xtPorts(name, info)
+	case name == "multiport" && revision == 1 && len(info) >= 48:
+		return m.xtMultiport(info)
+	}
+	return untold
+}
+
+// The untracked state is another bit in either match.
+const (
+	xtStateUntracked     = 1 << 6
+	xtConntrackUntracked = 1 << 8
+)
+
+// xtState returns a state in the bits of xtables, which are those of nft but for the untracked one.
+func xtState(state, untracked uint32) uint32 {
+	if state == stateUntracked {
+		return untracked
+	}
+	return state
+}
+
+// xtConntrack reads struct xt_conntrack_mtinfo2 and 3, of which it knows the state alone.
+func xtConntrack(info []byte, state uint32) match {
+	const onlyState = 1
+	flags, inverted := binary.NativeEndian.Uint16(info[146:]), binary.NativeEndian.Uint16(info[148:])
+	const alias = 1 << 13 // written as "-m state"
+	if flags&^alias != onlyState {
+		return untold
+	}
+	mask := uint32(binary.NativeEndian.Uint16(info[150:]))
+	return when((mask&xtState(state, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
+}
+
+// xtPorts reads struct xt_udp and struct xt_tcp: two ranges of ports, and which of them are inverted. Of TCP's flags and
+// options it knows nothing.
+func (m *machine) xtPorts(name string, info []byte) match {
+	number := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
+	result, inverted := m.protocolIs(unix.IPPROTO_UDP), info[8]
+	if name == "tcp" {
+		result, inverted = m.protocolIs(unix.IPPROTO_TCP), info[11]
+		if result == some && !isZero(info[8:11]) {
+			result = untold
+		}
+	}
+	for i, s := range []side{source, destination} {
+		port := m.portIn(s, number(i*4), number(i*4+2))
+		if inverted&(1<<i) != 0 {
+			port = port.not()
+		}
+		result = result.and(port)
+	}
+	return result
+}
+
+// xtMultiport reads struct xt_multiport_v1.
+func (m *machine) xtMultiport(info []byte) match {
+	var ranges []portRange
+	for i := 0; i < min(int(info[1]), 15); i++ {
+		number := func(i int) uint16 { return binary.NativeEndian.Uint16(info[2+2*i:]) }
+		r := portRange{number(i), number(i)}
+		if ranged := info[32+i] != 0; ranged && i < 14 {
+			i++
+			r.high = number(i)
+		}
+		ranges = append(ranges, r)
+	}
+	result := untold
+	switch info[0] {
+	case 0:
+		result = m.portInAny(source, ranges)
+	case 1:
+		result = m.portInAny(destination, ranges)
+	}
+	if info[47] != 0 {
+		return result.not()
+	}
+	return result
+}
+
+// xtAddrType reads struct xt_addrtype_info_v1: kinds of addresses, of which that of the destination is known.
+func (m *machine) xtAddrType(info []byte) match {
+	const invertDestination = 2
+	source, kinds, flags := binary.NativeEndian.Uint16(info), binary.NativeEndian.Uint16(info[2:]), binary.NativeEndian.Uint32(info[4:])
+	switch {
+	case source != 0 || flags&^invertDestination != 0 || m.traffic == bridged:
+		return some
+	case kinds == 0:
+		return always
+	}
+	return when((kinds&(1<<m.kindOfDestination()) != 0) != (flags&invertDestination != 0))
+}
