@@ -19,12 +19,12 @@ func Cleanup(ctx context.Context) (ops []backend.Op, err error) {
 	}
 	plans := []plan{removeTable(have)}
 	for _, f := range subnet.Families {
-		plans = append(plans, planForward(have, nil, f))
+		plans = append(plans, planForward(have, nil, nil, f))
 	}
 	ops, err = commitAll(plans)
 	errs := []error{err}
 	for _, f := range subnet.Families {
-		l, err := applyLegacy(ctx, nil, f)
+		l, _, err := applyLegacy(ctx, nil, nil, f)
 		ops, errs = append(ops, l.ops...), append(errs, err)
 	}
 	return ops, errors.Join(errs...)

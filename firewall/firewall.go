@@ -21,7 +21,9 @@ type Firewall struct {
 	table   table             // what stood in the kernel then,
 	foreign []string          // and in others' chains, by the objects of their ops
 	dropped map[string]uint64 // as the kernel had counted then
-	advice  []string          // of the last Apply that could read what stands
+
+	findings findings // about other programs' rules, of the last Apply that could read them
+	judged   judged   // what of them is about nftables
 }
 
 // Apply makes the node's own table, and where iptables' FORWARD policy is DROP the rules there, equal to r, and reads
@@ -37,8 +39,8 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.advice = advise(have, r)
 	did, err := want.apply(ctx, have)
+	w.judgeOthers(did, r)
 	w.tellDrift(did.ops, r)
 	if err != nil {
 		return did.ops, err
@@ -75,12 +77,14 @@ type target struct {
 	table   table
 	forward [len(subnet.Families)][]rule
 	legacy  [len(subnet.Families)][]string
+	pods    [len(subnet.Families)][]packet // those that the accepts in FORWARD are for
 }
 
 func targetOf(r Rules) target {
 	t := target{table: build(r)}
 	for _, f := range subnet.Families {
 		t.forward[f], t.legacy[f] = forwardRules(r.podPrefixes(f)), legacyRules(r.podPrefixes(f))
+		t.pods[f] = forwardedPackets(r, f)
 	}
 	return t
 }
@@ -90,7 +94,7 @@ func targetOf(r Rules) target {
 func (t target) plans(have snapshot) []plan {
 	plans := []plan{planTable(have, t.table)}
 	for _, f := range subnet.Families {
-		plans = append(plans, planForward(have, t.forward[f], f))
+		plans = append(plans, planForward(have, t.forward[f], t.pods[f], f))
 	}
 	return plans
 }
@@ -100,6 +104,7 @@ type outcome struct {
 	ops    []backend.Op
 	stands []string
 	have   snapshot
+	legacy [len(subnet.Families)]string // the listings of iptables-legacy
 }
 
 // apply writes what differs from what was read.
@@ -115,7 +120,8 @@ func (t target) apply(ctx context.Context, have snapshot) (did outcome, err erro
 	}
 	errs := []error{err}
 	for _, f := range subnet.Families {
-		l, err := applyLegacy(ctx, t.legacy[f], f)
+		l, listing, err := applyLegacy(ctx, t.legacy[f], t.pods[f], f)
+		did.legacy[f] = listing
 		did.ops, did.stands, errs = append(did.ops, l.ops...), append(did.stands, l.stands...), append(errs, err)
 	}
 	return did, errors.Join(errs...)

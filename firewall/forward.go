@@ -44,44 +44,61 @@ func forwardRules(pods []netip.Prefix) (rules []rule) {
 	return rules
 }
 
-// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. They are put at its top where
-// its policy is drop and they are absent; where they stand is left to whoever else edits the chain. Rules of ours that
-// are there twice or are not wanted go. It is a pure function.
-func planForward(have snapshot, want []rule, f subnet.Family) plan {
+// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. They are added if the chain would
+// drop the pods' packets and they are absent, or come too late. Where they stand otherwise is left to whoever else edits
+// the chain. Rules of ours that are there twice or are not wanted go. It is a pure function.
+func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) plan {
 	var p plan
 	fam := iptables[f].family
 	c, ok := have.chain(fam, filter, forwardChain)
 	if !ok || c.base.hook != *nftables.ChainHookForward {
 		return p
 	}
+	rules := have.in(fam, filter, forwardChain)
+	spot := have.spot(c, rules, pods)
 	at := "rule " + family(fam) + " " + filter + " " + forwardChain + " "
 	n := &nftables.Chain{Name: forwardChain, Table: &nftables.Table{Name: filter, Family: fam}}
 	missing := slices.Clone(want)
-	for _, h := range have.in(fam, filter, forwardChain) {
+	var deletes []step
+	for pos, h := range rules {
 		if h.comment() != mark {
 			continue
 		}
-		if i := slices.IndexFunc(missing, func(r rule) bool { return r.sameButComment(h) }); i >= 0 {
+		i := slices.IndexFunc(missing, func(r rule) bool { return r.sameButComment(h) })
+		if i >= 0 && spot.inTime(pos) {
 			p.stands = append(p.stands, at+missing[i].String())
 			missing = slices.Delete(missing, i, i+1)
 			continue
 		}
 		p.ops = append(p.ops, backend.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.handle, mark)})
-		p.steps = append(p.steps, func(conn *nftables.Conn) error {
+		deletes = append(deletes, func(conn *nftables.Conn) error {
 			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.handle})
 		})
 	}
-	if c.base.policy != nftables.ChainPolicyDrop {
-		return p
+	if spot.needed {
+		for _, r := range missing {
+			p.ops = append(p.ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
+			p.steps = append(p.steps, insertAt(spot.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()}))
+		}
 	}
-	for _, r := range missing {
-		p.ops = append(p.ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
-		p.steps = append(p.steps, func(conn *nftables.Conn) error {
-			conn.InsertRule(&nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()})
-			return nil
-		})
-	}
+	p.steps = append(p.steps, deletes...) // last: another rule may be inserted before one of them
 	return p
+}
+
+// insertAt puts a rule before the one at an index of the chain's rules, or at the end.
+func insertAt(at int, rules []heldRule, r *nftables.Rule) step {
+	return func(conn *nftables.Conn) error {
+		switch {
+		case at == 0:
+			conn.InsertRule(r)
+		case at < len(rules):
+			r.Position = rules[at].handle
+			conn.InsertRule(r)
+		default:
+			conn.AddRule(r)
+		}
+		return nil
+	}
 }
 
 // sameButComment compares a rule with one whose comment may stand elsewhere: iptables-restore writes it as a match.

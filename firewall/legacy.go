@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,70 +56,94 @@ func legacyRules(pods []netip.Prefix) (rules []string) {
 	return rules
 }
 
-// planLegacy compares what `iptables-legacy -S FORWARD` printed with the wanted rules, as planForward does. The changes
-// are arguments of the program, one command each. It is a pure function.
-func planLegacy(listing string, want []string) (changes [][]string, stands []string) {
+// planLegacy compares what `iptables-legacy -S` printed with the wanted rules, as planForward does. The changes are
+// arguments of the program, one command each. It is a pure function.
+func planLegacy(listing string, want []string, pods []packet) (changes [][]string, stands []string) {
+	t := readLegacyTable(listing)
+	spot := t.spot(pods)
 	missing := slices.Clone(want)
-	drop := false
-	for line := range strings.Lines(listing) {
-		line = strings.TrimSpace(line)
-		switch i := slices.Index(missing, line); {
-		case line == "-P "+forwardChain+" DROP":
-			drop = true
-		case i >= 0:
+	before := 0 // rules that stay, before the spot
+	for pos, r := range t.rules[forwardChain] {
+		line := "-A " + forwardChain + " " + r
+		i := slices.Index(missing, line)
+		switch ours := isMarked(r); {
+		case ours && i >= 0 && spot.inTime(pos):
 			stands = append(stands, line)
 			missing = slices.Delete(missing, i, i+1)
-		case strings.Contains(line, " --comment "+mark+" "):
+		case ours && slices.Contains(stands, line) && !spot.inTime(pos):
+			// Deleting it by its words would delete the one that counts. It has no effect.
+		case ours:
 			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
+			continue
+		}
+		if pos < spot.at {
+			before++
 		}
 	}
-	for _, line := range missing {
-		if drop {
-			changes = append(changes, append([]string{"-I"}, strings.Fields(line)[1:]...))
+	if !spot.needed {
+		return changes, stands
+	}
+	for i, line := range missing {
+		where := []string{"-I", forwardChain}
+		if before > 0 {
+			where = append(where, strconv.Itoa(before+1+i))
 		}
+		changes = append(changes, append(where, strings.Fields(line)[2:]...))
 	}
 	return changes, stands
 }
 
-// applyLegacy does planLegacy where there is a table and a program, and returns what it did and what stands. Without
-// a program that it may run Advice has the command.
-func applyLegacy(ctx context.Context, want []string, f subnet.Family) (p plan, err error) {
+// isMarked reports whether a rule is ours.
+func isMarked(rule string) bool { return strings.Contains(rule, " --comment "+mark+" ") }
+
+// applyLegacy does planLegacy if there is a table and a program, and returns what it did, what stands, and what the
+// program printed last. Without a program that it may run Advice has the command.
+func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Family) (p plan, listing string, err error) {
 	if !legacyLoaded(f) {
-		return p, nil
+		return p, "", nil
 	}
 	program := legacyProgram(f)
 	if program == "" {
-		return p, nil
+		return p, "", nil
 	}
 	object := func(rule string) string { return "rule " + iptables[f].legacy + rule }
 	for range 2 { // the second round verifies
-		listing, err := listLegacy(ctx, program)
-		if err != nil {
-			return p, err
+		if listing, err = listLegacy(ctx, program); err != nil {
+			return p, "", err
 		}
-		changes, stands := planLegacy(listing, want)
+		changes, stands := planLegacy(listing, want, pods)
 		for _, s := range stands {
 			p.stands = append(p.stands, object(strings.TrimPrefix(s, "-A")))
 		}
 		if len(changes) == 0 {
-			return p, nil
+			return p, listing, nil
 		}
 		for _, args := range changes {
 			if err := editLegacy(ctx, program, args...); err != nil {
-				return p, err
+				return p, listing, err
 			}
-			verb := map[string]string{"-I": "add", "-D": "delete"}[args[0]]
-			p.ops = append(p.ops, backend.Op{Verb: verb, Kind: "rule", Object: object(" " + strings.Join(args[1:], " "))})
+			p.ops = append(p.ops, backend.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
 		}
 	}
-	return p, fmt.Errorf("verify %s %s: others change it at the same time", iptables[f].legacy, forwardChain)
+	return p, listing, fmt.Errorf("verify %s %s: others change it at the same time", iptables[f].legacy, forwardChain)
 }
 
-// listLegacy is the rules of FORWARD. The kernel hands out one consistent copy, so this needs no lock; and it takes none
+var legacyVerbs = map[string]string{"-I": "add", "-D": "delete"}
+
+// legacyWords is the rule that a change is about, without the number of its place.
+func legacyWords(args []string) string {
+	words := slices.Clone(args[1:])
+	if _, err := strconv.Atoi(words[1]); err == nil {
+		words = slices.Delete(words, 1, 2)
+	}
+	return strings.Join(words, " ")
+}
+
+// listLegacy is the rules of the filter table. The kernel hands out one consistent copy, so this needs no lock; and it takes none
 // (XTABLES_LOCKFILE, iptables 1.8.6), for WatchLegacy would take that for a change by others and look again: with an older
 // program it looks twice a second.
 func listLegacy(ctx context.Context, program string) (string, error) {
-	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S", forwardChain)
+	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S")
 	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+os.DevNull)
 	return output(cmd)
 }

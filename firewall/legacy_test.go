@@ -69,7 +69,7 @@ func TestPlanLegacy(t *testing.T) {
 		"others' comment":   {"-P FORWARD ACCEPT\n-A FORWARD -m comment --comment podlane-not -j ACCEPT", ""},
 		"nothing was there": {"", ""},
 	} {
-		changes, _ := planLegacy(c.listing, want)
+		changes, _ := planLegacy(c.listing, want, forwardedPackets(dual, subnet.IPv4))
 		var lines []string
 		for _, args := range changes {
 			lines = append(lines, strings.Join(args, " "))
@@ -85,7 +85,7 @@ func FuzzPlanLegacy(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, listing string) {
-		changes, stands := planLegacy(listing, want)
+		changes, stands := planLegacy(listing, want, forwardedPackets(dual, subnet.IPv4))
 		deleted, added := 0, 0
 		for _, args := range changes {
 			switch args[0] {

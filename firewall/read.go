@@ -13,10 +13,12 @@ import (
 // snapshot is the part of the kernel's nftables that this package looks at, at one generation: every table and chain
 // by name, and the content of its own table and of iptables-nft's FORWARD chains.
 type snapshot struct {
-	tables []heldTable
-	chains []heldChain
-	rules  []heldRule
-	sets   []heldSet
+	generation uint32
+	tables     []heldTable
+	chains     []heldChain
+	rules      []heldRule
+	sets       []heldSet
+	followed   map[chainKey]bool // chains of iptables-nft whose rules are among rules
 }
 
 type heldTable struct {
@@ -30,6 +32,7 @@ type heldChain struct {
 	family      nftables.TableFamily
 	table, name string
 	base        base
+	devices     []string // of family netdev, and of inet's ingress hook
 }
 
 type heldRule struct {
@@ -70,7 +73,7 @@ func read() (snapshot, error) {
 		if err != nil {
 			return snapshot{}, err
 		}
-		if before == after {
+		if shot.generation = before; before == after {
 			return shot, readErr
 		}
 	}
@@ -88,12 +91,9 @@ func (s socket) readAll() (shot snapshot, err error) {
 		return shot, err
 	}
 	for _, f := range iptables {
-		forward, err := each(s, heldRuleOf, unix.NFT_MSG_GETRULE, f.family,
-			name(unix.NFTA_RULE_TABLE, filter), name(unix.NFTA_RULE_CHAIN, forwardChain))
-		if err != nil {
+		if err := s.follow(&shot, chainKey{f.family, filter, forwardChain}); err != nil {
 			return shot, err
 		}
-		shot.rules = append(shot.rules, forward...)
 	}
 	if _, ok := shot.own(); ok { // the kernel refuses to list the sets of a table that is not there
 		shot.sets, err = s.readSets()
@@ -146,6 +146,7 @@ func heldChainOf(o object) heldChain {
 			priority: nftables.ChainPriority(h.number(unix.NFTA_HOOK_PRIORITY)), //nolint:gosec // the kernel's signed number
 			policy:   nftables.ChainPolicy(o.number(unix.NFTA_CHAIN_POLICY)),
 		}
+		c.devices = devicesOf(h)
 	}
 	return c
 }
@@ -228,4 +229,20 @@ func (s snapshot) in(f nftables.TableFamily, table, chain string) (rules []heldR
 		}
 	}
 	return rules
+}
+
+// devicesOf returns the interfaces that a chain is hooked in at.
+func devicesOf(hook object) (names []string) {
+	if one := hook.text(unix.NFTA_HOOK_DEV); one != "" {
+		names = append(names, one)
+	}
+	const devices = 4 // NFTA_HOOK_DEVS
+	for list := hook.data(devices); len(list) > 0; {
+		d, rest, _ := nextAttribute(list)
+		if name := text(d.data); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		list = rest
+	}
+	return names
 }

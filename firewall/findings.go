@@ -1,0 +1,113 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// judged is what the evaluation of nftables yielded, and what it was of: it is not repeated while neither has changed.
+type judged struct {
+	done       bool
+	generation uint32
+	rules      Rules
+	findings
+}
+
+// judgeOthers evaluates what is in the kernel after an Apply.
+func (w *Firewall) judgeOthers(did outcome, r Rules) {
+	var trouble findings
+	if !w.judged.done || w.judged.generation != did.have.generation || !w.judged.rules.equal(r) {
+		rulings, generation, err := judge(r)
+		if err == nil {
+			f := findingsOf(rulings, did.have, r)
+			f.notes = append(f.notes, unjudged(rulings, did.have, r)...)
+			w.judged = judged{true, generation, r, f}
+		} else {
+			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
+		}
+	}
+	all := findings{}
+	all.add(w.judged.findings)
+	all.add(trouble)
+	for _, f := range subnet.Families {
+		all.add(legacyFindings(did.legacy[f], r, f))
+		if r.Network.Range(f).On() && legacyLoaded(f) && legacyProgram(f) == "" {
+			all.notes = append(all.notes, adviseLegacy(r, f))
+		}
+	}
+	w.findings = all
+}
+
+// unjudged is what to tell of firewalld and ufw if there are none of the chains that could be evaluated.
+func unjudged(rulings []ruling, have snapshot, rules Rules) (notes []string) {
+	ruled := func(of func(heldChain) bool) bool {
+		return slices.ContainsFunc(rulings, func(r ruling) bool { return of(r.chain) })
+	}
+	firewalld := slices.ContainsFunc(have.tables, func(t heldTable) bool { return t.name == "firewalld" })
+	if firewalld && !ruled(func(c heldChain) bool { return c.table == "firewalld" }) {
+		notes = append(notes, say("firewalld is active", firewalldCommands(rules)))
+	}
+	if hasUfw(have) && !ruled(isIptablesFilter) {
+		notes = append(notes, say("ufw is active", ufwCommands(rules)))
+	}
+	return notes
+}
+
+// legacyFindings evaluates what iptables-legacy printed of its filter table.
+func legacyFindings(listing string, r Rules, f subnet.Family) findings {
+	var s sorted
+	if listing == "" {
+		return findings{}
+	}
+	t := readLegacyTable(listing)
+	ufw := strings.Contains(listing, "\n-N ufw")
+	for _, p := range packetsOf(r, func(string) uint32 { return 0 }) {
+		h, ok := legacyHooks[p.traffic]
+		if _, has := t.policies[h.chain]; !ok || !has || p.family != f {
+			continue
+		}
+		var ifNew fate
+		verdict := t.verdict(h.chain, p, h.hook)
+		if p.state == stateUntracked {
+			tracked := p
+			tracked.state = stateNew
+			ifNew = t.verdict(h.chain, tracked, h.hook)
+		}
+		like := suspect{chain: iptables[f].legacy + "'s chain " + h.chain, traffic: p.traffic, fix: legacyFixes(r, p, ifNew)}
+		if ufw {
+			like.author = "ufw"
+		}
+		s.take(like, p, verdict, ifNew)
+	}
+	return s.findings(r)
+}
+
+// legacyHooks are the chains of the filter table that packets pass.
+var legacyHooks = map[traffic]struct {
+	chain string
+	hook  nftables.ChainHook
+}{
+	podsTraffic: {forwardChain, *nftables.ChainHookForward},
+	tunnelIn:    {"INPUT", *nftables.ChainHookInput},
+	tunnelOut:   {"OUTPUT", *nftables.ChainHookOutput},
+}
+
+// legacyFixes returns the commands that let packets through.
+func legacyFixes(r Rules, p packet, ifNew fate) (commands []string) {
+	if p.traffic == podsTraffic {
+		for _, rule := range legacyRules(r.podPrefixes(p.family)) {
+			commands = append(commands, iptables[p.family].legacy+" -I"+strings.TrimPrefix(rule, "-A"))
+		}
+		return commands
+	}
+	state := ""
+	if p.traffic == tunnelIn && ifNew.accept && !ifNew.drop {
+		state = "-m conntrack --ctstate NEW,UNTRACKED "
+	}
+	return []string{fmt.Sprintf("%s -I %s -p udp -m udp --dport %d %s-j ACCEPT", iptables[p.family].legacy, legacyHooks[p.traffic].chain, r.Network.VXLAN.Port, state)}
+}
