@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/nftables"
@@ -11,8 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// othersDelay is how long after a change of another program's rules Watch kicks, so that a series of changes is one.
+const othersDelay = 500 * time.Millisecond
+
 // Watch calls kick once when it begins to listen, and then whenever somebody, this process included, has changed the
-// node's own table or iptables-nft's filter tables, until ctx ends; it then returns nil. It listens in the network
+// node's own table or iptables-nft's filter tables, until ctx ends; it then returns nil. After a change of a rule or a base
+// chain elsewhere, which may drop what podlane needs, it waits for othersDelay first. It listens in the network
 // namespace of the thread that calls it. kick must not block. iptables-legacy tells nobody of its changes: for that,
 // Apply has to be called from time to time.
 func Watch(ctx context.Context, kick func()) error {
@@ -29,6 +34,8 @@ func Watch(ctx context.Context, kick func()) error {
 	})
 	defer stop()
 	kick() // for what changed before the kernel began to tell
+	late := newLateKick(kick)
+	defer late.stop()
 	for {
 		events, err := s.Receive()
 		switch {
@@ -38,30 +45,77 @@ func Watch(ctx context.Context, kick func()) error {
 			kick()
 		case err != nil:
 			return fmt.Errorf("listen to nftables: %w", err)
-		case concern(events):
+		}
+		switch concern(events) {
+		case atOnce:
 			kick()
+		case later:
+			late.kick()
+		case ignored:
 		}
 	}
 }
 
-// concern tells whether one of the events is about a table that Apply reads. Of every kind of object but the end of a
-// transaction, the first attribute is the name of its table.
-func concern(events []netlink.Message) bool {
+// lateKick kicks some time after it was asked to, once for all that asked in between.
+type lateKick struct {
+	timer   *time.Timer
+	pending atomic.Bool
+}
+
+func newLateKick(kick func()) *lateKick {
+	l := &lateKick{}
+	l.timer = time.AfterFunc(time.Hour, func() {
+		l.pending.Store(false)
+		kick()
+	})
+	l.timer.Stop()
+	return l
+}
+
+func (l *lateKick) kick() {
+	if l.pending.CompareAndSwap(false, true) {
+		l.timer.Reset(othersDelay)
+	}
+}
+
+func (l *lateKick) stop() { l.timer.Stop() }
+
+// urgency is how soon Apply has to look at what an event is about.
+type urgency int
+
+const (
+	ignored urgency = iota
+	later
+	atOnce
+)
+
+// concern returns the urgency of the most urgent event: at once for a table that Apply edits, later for what it evaluates.
+// Of every kind of object but the end of a transaction, the first attribute is the name of its table.
+func concern(events []netlink.Message) (most urgency) {
 	for _, e := range events {
 		if len(e.Data) < 4 || e.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
 			continue
 		}
 		name, _ := find(e.Data[4:], unix.NFTA_TABLE_NAME)
-		switch table := text(name); nftables.TableFamily(e.Data[0]) {
-		case nftables.TableFamilyINet:
-			if table == Name {
-				return true
-			}
-		case nftables.TableFamilyIPv4, nftables.TableFamilyIPv6:
-			if table == filter {
-				return true
+		if edited(nftables.TableFamily(e.Data[0]), text(name)) {
+			return atOnce
+		}
+		switch e.Header.Type & 0xff {
+		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELTABLE:
+			most = later
+		case unix.NFT_MSG_NEWCHAIN:
+			if _, base := find(e.Data[4:], unix.NFTA_CHAIN_HOOK); base {
+				most = later
 			}
 		}
 	}
-	return false
+	return most
+}
+
+// edited reports whether Apply edits a table: the node's own and iptables-nft's filter.
+func edited(f nftables.TableFamily, table string) bool {
+	if f == nftables.TableFamilyINet {
+		return table == Name
+	}
+	return isIptablesFilter(heldChain{family: f, table: table})
 }

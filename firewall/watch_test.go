@@ -91,6 +91,28 @@ func TestWatchLeavesOthersTablesAlone(t *testing.T) {
 	}
 }
 
+// What may drop pods' packets is looked at soon.
+func TestWatchSeesOthersRules(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh("nft add table inet site; nft add chain inet site more; nft add table bridge site")
+	kicks, stop := n.watch(Watch)
+	n.wantKick(kicks, "at the start")
+	for _, edit := range []string{
+		"nft add chain inet site c '{ type filter hook forward priority 0; policy drop; }'",
+		"nft add rule inet site more drop; nft add rule inet site c jump more",
+		"nft flush chain inet site c",
+		"nft add chain bridge site c '{ type filter hook forward priority 0; policy drop; }'",
+		"nft delete table bridge site",
+		"iptables-nft -t mangle -A FORWARD -j DROP",
+	} {
+		n.sh(edit)
+		n.wantKick(kicks, edit)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWatchSurvivesLostEvents(t *testing.T) {
 	n := newNode(t, "node")
 	ctx, cancel := context.WithCancel(t.Context())
