@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
@@ -90,6 +91,7 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 	}
 	made = slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	good = l.troubles.check("firewall", confined(err))
+	l.troubles.setAll("other firewall", l.firewall.Problems())
 	l.note(ops, nil)
 	return made, good, nil
 }
@@ -104,6 +106,13 @@ func (l *loop) rules() firewall.Rules {
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
+		Underlay: l.iface.Name,
+	}
+	for _, f := range subnet.Families {
+		r.Overlay[f] = vxlan.DeviceName(f, network.VXLAN.VNI)
+		if a := l.iface.Local(f); a.IsValid() {
+			r.Addrs = append(r.Addrs, a)
+		}
 	}
 	for _, p := range l.peers {
 		for _, f := range subnet.Families {

@@ -26,6 +26,9 @@ func deviceName(f subnet.Family, vni uint32) string {
 	return name
 }
 
+// DeviceName returns the name of a family's device.
+func DeviceName(f subnet.Family, vni uint32) string { return deviceName(f, vni) }
+
 // ownName tells whether a device is called as those of the family are.
 func ownName(f subnet.Family, name string) bool {
 	for _, form := range []struct {
