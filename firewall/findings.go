@@ -31,7 +31,7 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
 	}
-	all := findings{}
+	all := findings{notes: strayNotes(did.have, r)}
 	all.add(w.judged.findings)
 	all.add(trouble)
 	for _, f := range subnet.Families {

@@ -1,8 +1,10 @@
 package firewall
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
@@ -48,6 +50,8 @@ type heldSet struct {
 	flags    uint32
 	keyType  uint32
 	keyLen   uint32 // in bytes
+	size     uint32 // how many elements it may have; 0: any number
+	timeout  time.Duration
 	elements []element
 	foreign  bool // it holds an element of another length
 }
@@ -197,7 +201,15 @@ func matchComment(raw []byte) (string, bool) {
 }
 
 func heldSetOf(o object) heldSet {
-	return heldSet{name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS), keyType: o.number(unix.NFTA_SET_KEY_TYPE), keyLen: o.number(unix.NFTA_SET_KEY_LEN)}
+	h := heldSet{
+		name: o.text(unix.NFTA_SET_NAME), flags: o.number(unix.NFTA_SET_FLAGS),
+		keyType: o.number(unix.NFTA_SET_KEY_TYPE), keyLen: o.number(unix.NFTA_SET_KEY_LEN),
+		size: object{attrs: o.data(unix.NFTA_SET_DESC)}.number(unix.NFTA_SET_DESC_SIZE),
+	}
+	if ms := o.data(unix.NFTA_SET_TIMEOUT); len(ms) == 8 {
+		h.timeout = time.Duration(binary.BigEndian.Uint64(ms)) * time.Millisecond //nolint:gosec // some minutes
+	}
+	return h
 }
 
 // addElements takes a list of elements apart.

@@ -1,8 +1,10 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -10,6 +12,9 @@ import (
 )
 
 func (s set) String() string {
+	if s.learned {
+		return fmt.Sprintf("set inet %s %s { type %s; size %d; flags dynamic,timeout; timeout %dm; }", Name, s.name, s.datatype.Name, maxLearned, learnedFor/time.Minute)
+	}
 	return "set inet " + Name + " " + s.name + " { type " + s.datatype.Name + "; }"
 }
 
@@ -40,13 +45,26 @@ func ifname(name string) element {
 	return element(key[:])
 }
 
+// A learned set is bounded: forged packets cannot fill the memory.
+const (
+	maxLearned = 64
+	learnedFor = time.Minute
+)
+
 // sameFrame compares all of a set but its elements.
 func (s set) sameFrame(h heldSet) bool {
-	return h.flags == 0 && h.keyType == s.datatype.GetNFTMagic() && h.keyLen == s.datatype.Bytes && !h.foreign
+	frame := heldSet{}
+	if s.learned {
+		frame = heldSet{flags: unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT, size: maxLearned, timeout: learnedFor}
+	}
+	return h.flags == frame.flags && h.size == frame.size && h.timeout == frame.timeout && h.keyType == s.datatype.GetNFTMagic() && h.keyLen == s.datatype.Bytes && !h.foreign
 }
 
 // compare tells which elements the kernel's set lacks, and which it has beyond the wanted ones.
 func (s set) compare(have snapshot) (missing, extra []element) {
+	if s.learned {
+		return nil, nil
+	}
 	h, _ := have.set(s.name)
 	held := make(map[element]bool, len(h.elements)) // whether it is wanted
 	for _, e := range h.elements {
@@ -81,6 +99,9 @@ func (s set) nft() *nftables.Set {
 	n := &nftables.Set{Table: ownTable(), Name: s.name, KeyType: s.datatype}
 	if s.datatype.Name == nftables.TypeIFName.Name {
 		n.KeyByteOrder = binaryutil.NativeEndian // told to nft, which else prints no name
+	}
+	if s.learned {
+		n.Dynamic, n.HasTimeout, n.Timeout, n.Size = true, true, learnedFor, maxLearned
 	}
 	return n
 }

@@ -40,11 +40,12 @@ type rule struct {
 }
 
 // set is a set of addresses of one family, or of interfaces' names. Its elements enter and leave singly, without a
-// rewrite of the rest.
+// rewrite of the rest. The elements of a learned set are added by packets, and are forgotten after a time.
 type set struct {
 	name     string
 	datatype nftables.SetDatatype
 	elements []element
+	learned  bool
 }
 
 // Where the chains that drop are hooked in: before the filters of others, and before all that has the priority raw.

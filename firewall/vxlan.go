@@ -26,6 +26,8 @@ import (
 // The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only there
 // no destination NAT can make VXLAN of ours out of something else any more.
 //
+// For a peer that calls on a wrong interface, the chain vxlan_astray remembers both before it drops, for a note.
+//
 // A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
 // the filters of others, which then have nothing of this to count or to log.
 func vxlanGuard(r Rules) table {
@@ -42,16 +44,22 @@ func vxlanGuard(r Rules) table {
 		return table{chains: []chain{input, toNode, forward, fromPods}}
 	}
 	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	astray := chain{name: "vxlan_astray"}
 	var sets []set
 	for _, f := range subnet.Families {
 		reverse := [...]part{subnet.IPv4: noWayBack(), subnet.IPv6: noRoute()}[f]
-		arriving.rules = append(arriving.rules, newDrop("vxlan_from_a_wrong_interface", anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse))
+		arriving.rules = append(arriving.rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(astray.name)))
 		s := peers(r, f)
 		sets = append(sets, s)
+		astray.rules = append(astray.rules, newRule(ofFamily(f), addressIn(source, f, s), learn(f)))
 		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
 	}
+	astray.rules = append(astray.rules, newDrop("vxlan_from_a_wrong_interface"))
 	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
-	return table{chains: []chain{arriving, input, toNode, forward, fromPods}, sets: sets}
+	return table{
+		chains: []chain{arriving, astray, input, toNode, forward, fromPods},
+		sets:   append(sets, strays(subnet.IPv4), strays(subnet.IPv6)),
+	}
 }
 
 // peers is the set of the peers' public addresses of one family.

@@ -1,0 +1,89 @@
+package firewall
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// A note names the peer whose VXLAN arrives by a wrong interface, and that interface. What is no peer gets none.
+func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
+	w := newOverlayWires(t)
+	rules := podsUnknown
+	rules.Peers = append(slices.Clone(rules.Peers), netip.MustParseAddr(nowhereAt[subnet.IPv6]))
+	w.node.apply(rules)
+	count := uint64(0)
+	for _, c := range []struct {
+		from   *node
+		as, to string
+		note   string
+	}{
+		{w.pod, strangerAt[subnet.IPv4], nodeAt[subnet.IPv4], ""},
+		{w.pod, peerAt[subnet.IPv4], nodeAt[subnet.IPv4], "VXLAN from peer 198.18.0.2 arrives by pod0, by which this node does not answer it, and is dropped (vxlan_from_a_wrong_interface); to answer it there, run: ip route replace 198.18.0.2 dev pod0 (with"},
+		{w.outside, nowhereAt[subnet.IPv6], nodeAt[subnet.IPv6], "VXLAN from peer 2001:db8:7::7 arrives by eth0"},
+	} {
+		w.in(t)
+		send := c.from.sends(c.as, to8472(c.to), vxlan(1))
+		send(few)
+		count += few
+		within(t, "it is not dropped", func() bool {
+			w.node.apply(rules)
+			return w.node.Dropped()["vxlan_from_a_wrong_interface"] == count
+		})
+		if got := strings.Join(w.node.Advice(), "\n"); !strings.Contains(got, c.note) || c.note == "" && got != "" {
+			t.Errorf("notes:\n%s\nwant %q", got, c.note)
+		}
+		w.node.quiet(rules)
+	}
+	w.node.apply(dual)
+	if got := strings.Join(w.node.Advice(), "\n"); strings.Contains(got, nowhereAt[subnet.IPv6]) {
+		t.Errorf("it is no peer any more:\n%s", got)
+	}
+}
+
+// What is remembered is bounded, and what is not remembered is dropped all the same.
+func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
+	w := newOverlayWires(t)
+	rules := podsUnknown
+	rules.Peers = nil
+	for i := range byte(2 * maxLearned) {
+		rules.Peers = append(rules.Peers, netip.AddrFrom4([4]byte{198, 18, 0, 100 + i}))
+	}
+	w.node.apply(rules)
+	before := w.ours[subnet.IPv4]()
+	for _, peer := range rules.Peers {
+		w.pod.sends(peer.String(), to8472(nodeAt[subnet.IPv4]), vxlan(1))(1)
+	}
+	within(t, "they are not dropped", func() bool {
+		w.node.apply(rules)
+		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*maxLearned
+	})
+	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_astray4"), "pod0"); got != maxLearned {
+		t.Errorf("%d are remembered, want %d", got, maxLearned)
+	}
+	if got := w.node.Advice(); len(got) != maxStrayNotes+1 || got[maxStrayNotes] != "VXLAN from 56 more peers arrives by a wrong interface" {
+		t.Errorf("notes:\n%s", strings.Join(got, "\n"))
+	}
+	if got := w.ours[subnet.IPv4]() - before; got != 0 {
+		t.Errorf("%d packets arrived", got)
+	}
+	w.node.quiet(rules)
+}
+
+// The table of an earlier podlaned, which remembers nothing, becomes this one in one step.
+func TestUpgradeToRemembering(t *testing.T) {
+	n := newNode(t, "node")
+	n.apply(dual)
+	n.sh(`nft flush chain inet podlane vxlan_prerouting; nft delete chain inet podlane vxlan_astray
+nft delete set inet podlane vxlan_astray4; nft delete set inet podlane vxlan_astray6
+nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment vxlan_from_a_wrong_interface`)
+	n.Firewall = Firewall{}
+	if ops := words(n.apply(dual)); strings.Contains(ops, "drift") {
+		t.Errorf("an upgrade is called drift:\n%s", ops)
+	}
+	equal(t, "table", n.sh(list), golden)
+	n.quiet(dual)
+}
