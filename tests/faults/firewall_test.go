@@ -1,6 +1,8 @@
 package faults
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +21,12 @@ var firewallFaults = []fault{
 	{"iptables' FORWARD set to DROP", func(t *testing.T, b *bed) {
 		b.expectTalk(t, "iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP")
 		b.expectTalk(t, "iptables -F FORWARD", "ip6tables -F FORWARD")
+		b.expectTalk(t, "nft flush ruleset")
+	}},
+	{"iptables' FORWARD ends in a REJECT of everything", func(t *testing.T, b *bed) {
+		b.expectTalk(t, "iptables -A FORWARD -i lo -j ACCEPT", "iptables -A FORWARD -j REJECT --reject-with icmp-host-prohibited", "ip6tables -A FORWARD -j REJECT")
+		b.expectTalk(t, "iptables -D FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT", "iptables -D FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT")
+		b.expectTalk(t, "iptables -F FORWARD", "iptables -N LAST", "iptables -A LAST -p 89 -j RETURN", "iptables -A LAST -j DROP", "iptables -A FORWARD -j LAST")
 		b.expectTalk(t, "nft flush ruleset")
 	}},
 	{"Docker starts", func(t *testing.T, b *bed) {
@@ -58,4 +66,66 @@ func TestFirewallThatTellsNothing(t *testing.T) {
 	b.everywhere(t, "iptables-legacy -L", "ip6tables-legacy -L")
 	b.expectTalk(t, "iptables-legacy -P FORWARD DROP", "ip6tables-legacy -P FORWARD DROP")
 	b.expectTalk(t, "iptables-legacy -F FORWARD", "ip6tables-legacy -F FORWARD")
+	b.everywhere(t, "iptables-legacy -P FORWARD ACCEPT", "iptables-legacy -F FORWARD", "ip6tables-legacy -P FORWARD ACCEPT", "ip6tables-legacy -F FORWARD")
+	b.expectTalk(t, "iptables-legacy -A FORWARD -j REJECT", "ip6tables-legacy -A FORWARD -j DROP")
+	b.expectProblem(t, otherFirewall{"iptables-legacy -A INPUT -p udp --dport 8472 -j REJECT", "iptables-legacy's chain INPUT drops VXLAN from 198.18.1.2"})
+}
+
+// otherFirewall is a rule of another program, and the problem that it makes.
+type otherFirewall struct{ commands, problem string }
+
+var otherFirewalls = []otherFirewall{
+	{"nft add table inet site; nft add chain inet site f '{ type filter hook forward priority 0; policy drop; }'", "chain inet site f drops packets from pods to other nodes, packets from other nodes to pods (its policy)"},
+	{"nft add table inet site; nft add chain inet site f '{ type filter hook forward priority 0; }'; nft add chain inet site g; nft add rule inet site g drop; nft add rule inet site f goto g", "chain inet site f drops packets from pods"},
+	{"nft add table bridge site; nft add chain bridge site f '{ type filter hook input priority 0; policy drop; }'", "chain bridge site f drops pods' IPv4 packets on cni0"},
+	{"iptables -A INPUT -p udp --dport 8472 -j REJECT", "chain ip filter INPUT drops VXLAN from 198.18.1.2"},
+	{"iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp -j ACCEPT; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables -A INPUT -j REJECT", "has to say NEW,UNTRACKED"},
+}
+
+// What other programs drop for certain is a problem, whose commands fix it.
+func TestOtherFirewalls(t *testing.T) {
+	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 2}, 1)}
+	cluster.AwaitPeers(t, b.Lab, soon, 1)
+	for _, o := range otherFirewalls {
+		b.expectProblem(t, o)
+		sh(t, b.Nodes[0], "nft delete table inet site 2>/dev/null || true; nft delete table bridge site 2>/dev/null || true; iptables -F INPUT; true")
+	}
+	sh(t, b.Nodes[0], "nft add table inet site; nft add chain inet site i '{ type filter hook input priority 0; }'; nft add rule inet site i udp dport 8472 limit rate over 90000/second drop")
+	cluster.AwaitStatus(t, b.Nodes[0], soon, "a note and no problem", func(s cluster.Status) bool {
+		return len(s.Problems) == 0 && strings.Contains(strings.Join(s.Notes, "\n"), "cannot tell whether chain inet site i drops VXLAN from 198.18.1.2")
+	})
+}
+
+// sh runs a shell script on a node.
+func sh(t *testing.T, n *lab.Node, script string) {
+	t.Helper()
+	_, err := n.Run(cluster.Within(t), "sh", "-ec", script)
+	cluster.Check(t, err)
+}
+
+// expectProblem makes rules on the first node that cut it off, and lets the commands of its problem repair it.
+func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
+	t.Helper()
+	n, pods := b.Nodes[0], b.Pods()
+	from, to := pods[0], pods[len(pods)-1]
+	talk := func() (bool, string) {
+		out, err := from.Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.2", to.Addrs[0].String())
+		return err == nil, out
+	}
+	sh(t, n, o.commands)
+	if yes, _ := talk(); yes {
+		t.Errorf("%s: it does not cut the pods off", o.commands)
+	}
+	var problem string
+	cluster.AwaitStatus(t, n, soon, o.problem, func(s cluster.Status) bool {
+		i := slices.IndexFunc(s.Problems, func(p string) bool { return strings.Contains(p, o.problem) })
+		if i >= 0 {
+			problem = s.Problems[i]
+		}
+		return i >= 0
+	})
+	_, commands, _ := strings.Cut(problem, "run: ")
+	sh(t, n, commands)
+	cluster.Until(t, soon, "the pods talk after "+commands, talk)
+	cluster.AwaitStatus(t, n, soon, "no problem is left", func(s cluster.Status) bool { return len(s.Problems) == 0 })
 }
