@@ -45,11 +45,12 @@ func strayNotes(have snapshot, r Rules) (notes []string) {
 				continue
 			}
 			peer, _ := netip.AddrFromSlice([]byte(e[:n]))
-			if !slices.Contains(r.Peers, peer) {
-				continue
+			by := text([]byte(e[n:]))
+			if !slices.Contains(r.Peers, peer) || slices.Contains(r.PodInterfaces, by) || slices.Contains(r.Overlay[:], by) {
+				continue // forged, if it came from a pod
 			}
 			notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives by %s, by which this node does not answer it, and is dropped (vxlan_from_a_wrong_interface); "+
-				"to answer it there, run: ip route replace %[1]s dev %[2]s (with the gateway there, if it is not on that link); or have the peer send by the interface of the address that it announces", peer, text([]byte(e[n:]))))
+				"to answer it there, run: ip route replace %[1]s dev %[2]s (with the gateway there, if it is not on that link); or have the peer send by the interface of the address that it announces", peer, by))
 		}
 	}
 	slices.Sort(notes)

@@ -26,7 +26,7 @@ func (p packet) portIn(s side, low, high uint16) match {
 	if low == 0 && high == 0xffff {
 		return always
 	}
-	port := p.transport.cut([...]int{source: 0, destination: 2}[s], 2)
+	port := p.part(p.transport, [...]int{source: 0, destination: 2}[s], 2)
 	from, to := number16(port.fill(0)), number16(port.fill(0xff))
 	return port.between(from >= low && to <= high, from > high || to < low)
 }
@@ -52,7 +52,7 @@ func (p packet) addressIs(s side, prefix netip.Prefix) match {
 	if subnet.FamilyOf(prefix.Addr()) != p.family {
 		return never
 	}
-	have := p.network.cut(int(s.offset(p.family)), p.family.Bits()/8)
+	have := p.part(p.network, int(s.offset(p.family)), p.family.Bits()/8)
 	want := inPrefix(prefix)
 	for i := range want.known {
 		have.value[i], have.known[i] = have.value[i]&want.known[i], have.known[i]|^want.known[i]

@@ -16,17 +16,27 @@ type judged struct {
 	generation uint32
 	rules      Rules
 	findings
+	legacy [len(subnet.Families)]judgedLegacy
+}
+
+// judgedLegacy is what the evaluation of iptables-legacy yielded, and of which listing.
+type judgedLegacy struct {
+	listing string
+	findings
 }
 
 // judgeOthers evaluates what is in the kernel after an Apply.
 func (w *Firewall) judgeOthers(did outcome, r Rules) {
 	var trouble findings
-	if !w.judged.done || w.judged.generation != did.have.generation || !w.judged.rules.equal(r) {
+	if !w.judged.rules.equal(r) {
+		w.judged = judged{rules: r, findings: w.judged.findings}
+	}
+	if !w.judged.done || w.judged.generation != did.have.generation {
 		rulings, generation, err := judge(r)
 		if err == nil {
 			f := findingsOf(rulings, did.have, r)
 			f.notes = append(f.notes, unjudged(rulings, did.have, r)...)
-			w.judged = judged{true, generation, r, f}
+			w.judged = judged{done: true, generation: generation, rules: r, findings: f, legacy: w.judged.legacy}
 		} else {
 			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
@@ -35,7 +45,10 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 	all.add(w.judged.findings)
 	all.add(trouble)
 	for _, f := range subnet.Families {
-		all.add(legacyFindings(did.legacy[f], r, f))
+		if l := &w.judged.legacy[f]; l.listing != did.legacy[f] {
+			*l = judgedLegacy{did.legacy[f], legacyFindings(did.legacy[f], r, f)}
+		}
+		all.add(w.judged.legacy[f].findings)
 		if r.Network.Range(f).On() && legacyLoaded(f) && legacyProgram(f) == "" {
 			all.notes = append(all.notes, adviseLegacy(r, f))
 		}

@@ -103,9 +103,9 @@ func (m *machine) payload(e object) {
 		link.known[12], link.known[13] = 0xff, 0xff
 		m.store(register, link.cut(from, n))
 	case expr.PayloadBaseNetworkHeader:
-		m.store(register, m.network.cut(from, n))
+		m.store(register, m.part(m.network, from, n))
 	case expr.PayloadBaseTransportHeader:
-		m.store(register, m.transport.cut(from, n))
+		m.store(register, m.part(m.transport, from, n))
 	default:
 		b := unknown(n)
 		b.untold = true

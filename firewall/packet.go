@@ -72,7 +72,8 @@ func packetsOf(r Rules, index func(name string) uint32) (all []packet) {
 	return all
 }
 
-// podPackets returns the packets of both directions, of new and of established connections.
+// podPackets returns the packets of TCP of both directions, of new and of established connections. Rules that accept no
+// TCP, but ping, cut pods off.
 func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 	pods := device{}
 	if len(r.PodInterfaces) == 1 {
@@ -88,10 +89,10 @@ func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 			overlay = device{name: name, index: index(name)}
 		}
 		for _, state := range []uint32{stateNew, stateEstablished} {
-			p := packet{traffic: podsTraffic, family: f, ethertype: ethertypes[f], state: state, transport: unknown(0)}
+			p := packet{traffic: podsTraffic, family: f, ethertype: ethertypes[f], state: state, proto: unix.IPPROTO_TCP}
 			from, to := p, p
-			from.what, from.network, from.in, from.out = "packets from pods to other nodes", ipHeader(f, own, others, 0), pods, overlay
-			to.what, to.network, to.in, to.out = "packets from other nodes to pods", ipHeader(f, others, own, 0), overlay, pods
+			from.what, from.network, from.in, from.out = "packets from pods to other nodes", ipHeader(f, own, others, p.proto), pods, overlay
+			to.what, to.network, to.in, to.out = "packets from other nodes to pods", ipHeader(f, others, own, p.proto), overlay, pods
 			all = append(all, from, to)
 		}
 	}
@@ -138,12 +139,12 @@ func bridgePackets(r Rules, bridge string) (all []packet) {
 			continue
 		}
 		anywhere := netip.PrefixFrom(own.Addr(), 0)
-		p := packet{traffic: bridged, family: f, ethertype: ethertypes[f], bridge: bridge}
+		p := packet{traffic: bridged, family: f, ethertype: ethertypes[f], bridge: bridge, proto: unix.IPPROTO_TCP}
 		from, to, ask := p, p, p
-		from.what, from.network = "pods' "+f.String()+" packets on "+bridge, ipHeader(f, own, anywhere, 0)
-		to.what, to.network = from.what, ipHeader(f, anywhere, own, 0)
+		from.what, from.network = "pods' "+f.String()+" packets on "+bridge, ipHeader(f, own, anywhere, p.proto)
+		to.what, to.network = from.what, ipHeader(f, anywhere, own, p.proto)
 		if f == subnet.IPv4 {
-			ask.what, ask.ethertype = "pods' ARP packets on "+bridge, unix.ETH_P_ARP
+			ask.what, ask.ethertype, ask.proto = "pods' ARP packets on "+bridge, unix.ETH_P_ARP, 0
 		} else {
 			ask.what, ask.proto = "pods' neighbour discovery on "+bridge, unix.IPPROTO_ICMPV6
 			ask.network = ipHeader(f, netip.MustParsePrefix("fe80::/10"), anywhere, ask.proto)
@@ -151,6 +152,13 @@ func bridgePackets(r Rules, bridge string) (all []packet) {
 		all = append(all, from, to, ask)
 	}
 	return all
+}
+
+// part returns a part of a header. Of tunnels, whose packets are all alike, what is not known is no matter of some of them.
+func (p packet) part(header bits, from, n int) bits {
+	b := header.cut(from, n)
+	b.untold = (p.traffic == tunnelIn || p.traffic == tunnelOut) && slices.ContainsFunc(b.known, func(k byte) bool { return k != 0xff })
+	return b
 }
 
 var nfprotos = [...]byte{subnet.IPv4: unix.NFPROTO_IPV4, subnet.IPv6: unix.NFPROTO_IPV6}

@@ -46,6 +46,7 @@ func TestProvenDrops(t *testing.T) {
 		"not in a set of prefixes":      {strict + "nft add rule inet site transit ip saddr '{ 172.16.0.0/12, 192.168.0.0/16 }' accept", "drops packets from pods to other nodes, packets from other nodes"},
 		"by a verdict map":              {transit + "nft add rule inet site transit iifname vmap '{ \"cni0\" : drop, \"lo\" : accept }'", "drops packets from pods to other nodes (rule"},
 		"new connections":               {transit + "nft add rule inet site transit ct state established,related accept; nft add rule inet site transit ct state new drop", "drops packets from pods"},
+		"ping alone is accepted":        {strict + "nft add rule inet site transit meta l4proto '{ icmp, ipv6-icmp }' accept", "chain inet site transit drops packets from pods"},
 		"IPv6 alone":                    {"nft add table ip6 site; nft add chain ip6 site transit '{ type filter hook forward priority 0; policy drop; }'", "chain ip6 site transit drops packets from pods"},
 		"in mangle":                     {"iptables-nft -t mangle -A FORWARD -j DROP", "chain ip mangle FORWARD drops packets from pods"},
 		"in prerouting":                 {site + "nft add chain inet site pre '{ type filter hook prerouting priority -150; }'; nft add rule inet site pre iifname cni0 drop", "chain inet site pre drops packets from pods to other nodes"},

@@ -68,14 +68,14 @@ type fate struct {
 	accept, drop, returns, carryOn bool
 	rest                           action // what becomes of those that no rule for only some of them applies to
 	by                             string // the rule that drops the rest, or else the first that drops some
-	doubt                          string // the first rule that drops if a condition holds that podlaned cannot evaluate
+	doubt                          string // the first rule that drops or returns if a condition holds that podlaned cannot evaluate
 }
 
 // dropped reports whether all the packets are dropped for certain.
 func (o fate) dropped() bool { return o.drop && !o.accept }
 
 // open reports whether podlaned cannot tell what becomes of them.
-func (o fate) open() bool { return !o.dropped() && (o.rest == dropIt || o.doubt != "") }
+func (o fate) open() bool { return o.drop && o.accept && (o.rest == dropIt || o.doubt != "") }
 
 // then adds what comes after, for the packets that carry on.
 func (o *fate) then(next fate) {
@@ -150,7 +150,7 @@ func (w *walker) effect(e effect, depth int) fate {
 	}
 	o := w.matched(e, depth)
 	if e.match != always {
-		if e.match == untold && o.drop && o.doubt == "" {
+		if e.match == untold && (o.drop || o.returns) && o.doubt == "" {
 			o.doubt = e.rule
 		}
 		o.carryOn, o.rest = true, carryOn

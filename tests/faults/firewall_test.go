@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -84,8 +85,9 @@ var otherFirewalls = []otherFirewall{
 
 // What other programs drop for certain is a problem, whose commands fix it.
 func TestOtherFirewalls(t *testing.T) {
-	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 2}, 1)}
+	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} }}, 1)}
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
+	b.expectStray(t)
 	for _, o := range otherFirewalls {
 		b.expectProblem(t, o)
 		sh(t, b.Nodes[0], "nft delete table inet site 2>/dev/null || true; nft delete table bridge site 2>/dev/null || true; iptables -F INPUT; true")
@@ -94,6 +96,19 @@ func TestOtherFirewalls(t *testing.T) {
 	cluster.AwaitStatus(t, b.Nodes[0], soon, "a note and no problem", func(s cluster.Status) bool {
 		return len(s.Problems) == 0 && strings.Contains(strings.Join(s.Notes, "\n"), "cannot tell whether chain inet site i drops VXLAN from 198.18.1.2")
 	})
+}
+
+// expectStray has the way back to a peer lead by another interface for a while.
+func (b *bed) expectStray(t *testing.T) {
+	t.Helper()
+	n, pods := b.Nodes[0], b.Pods()
+	sh(t, n, "ip link add second type bridge; ip link set second up; ip route add 198.18.1.2/32 dev second")
+	cluster.Until(t, soon, n.Name+" names the peer and the interface", func() (bool, string) {
+		_, _ = pods[1].Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.2", pods[0].Addrs[0].String())
+		s, err := cluster.StatusOf(cluster.Within(t), n)
+		return err == nil && strings.Contains(strings.Join(s.Notes, "\n"), "VXLAN from peer 198.18.1.2 arrives by eth0, by which this node does not answer it"), fmt.Sprint(s.Notes, err)
+	})
+	sh(t, n, "ip link delete second")
 }
 
 // sh runs a shell script on a node.
