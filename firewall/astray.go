@@ -2,8 +2,10 @@ package firewall
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -32,26 +34,43 @@ func learn(f subnet.Family) part {
 	}}
 }
 
-// maxStrayNotes bounds how many peers are named.
-const maxStrayNotes = 8
+// stray is a peer and the wrong interface by which its VXLAN arrives.
+type stray struct {
+	peer netip.Addr
+	by   string
+}
 
-// strayNotes names the peers in strays. Others may be in it for a while: those that are no peers any more.
-func strayNotes(have snapshot, r Rules) (notes []string) {
+// strayMemory is when each was last seen. The kernel forgets them sooner, so that the table is soon as it was.
+type strayMemory map[stray]time.Time
+
+// strayFor is how long a note lasts after the last such packet was seen.
+const strayFor = time.Minute
+
+// see records what is in the kernel, and forgets what was last seen too long ago.
+func (m strayMemory) see(have snapshot, now time.Time) {
 	for _, f := range subnet.Families {
 		h, _ := have.set(strays(f).name)
 		for _, e := range h.elements {
-			n := f.Bits() / 8
-			if len(e) < n {
-				continue
+			if n := f.Bits() / 8; len(e) >= n {
+				peer, _ := netip.AddrFromSlice([]byte(e[:n]))
+				m[stray{peer, text([]byte(e[n:]))}] = now
 			}
-			peer, _ := netip.AddrFromSlice([]byte(e[:n]))
-			by := text([]byte(e[n:]))
-			if !slices.Contains(r.Peers, peer) || slices.Contains(r.PodInterfaces, by) || slices.Contains(r.Overlay[:], by) {
-				continue // forged, if it came from a pod
-			}
-			notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives by %s, by which this node does not answer it, and is dropped (vxlan_from_a_wrong_interface); "+
-				"to answer it there, run: ip route replace %[1]s dev %[2]s (with the gateway there, if it is not on that link); or have the peer send by the interface of the address that it announces", peer, by))
 		}
+	}
+	maps.DeleteFunc(m, func(_ stray, seen time.Time) bool { return now.Sub(seen) > strayFor })
+}
+
+// maxStrayNotes bounds how many peers are named.
+const maxStrayNotes = 8
+
+// notes names the peers that strayed.
+func (m strayMemory) notes(r Rules) (notes []string) {
+	for s := range m {
+		if !slices.Contains(r.Peers, s.peer) || slices.Contains(r.PodInterfaces, s.by) || slices.Contains(r.Overlay[:], s.by) {
+			continue // it is no peer any more, or a pod forged it
+		}
+		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives by %s, by which this node does not answer it, and is dropped (vxlan_from_a_wrong_interface); "+
+			"to answer it there, run: ip route replace %[1]s dev %[2]s (with the gateway there, if it is not on that link); or have the peer send by the interface of the address that it announces", s.peer, s.by))
 	}
 	slices.Sort(notes)
 	if more := len(notes) - maxStrayNotes; more > 0 {

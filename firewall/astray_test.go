@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podlane/podlane/subnet"
 )
@@ -71,6 +72,23 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 		t.Errorf("%d packets arrived", got)
 	}
 	w.node.quiet(rules)
+}
+
+func TestStraysAreForgotten(t *testing.T) {
+	key := func(addr, name string) element {
+		a := netip.MustParseAddr(addr)
+		return element(a.AsSlice()) + ifname(name)
+	}
+	m, now := strayMemory{}, time.Now()
+	m.see(snapshot{sets: []heldSet{{name: "vxlan_astray4", elements: []element{key("198.18.0.2", "eth1"), "x"}}, {name: "vxlan_astray6", elements: []element{key("2001:db8::2", "cni0")}}}}, now)
+	m.see(snapshot{}, now.Add(strayFor))
+	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives by eth1") {
+		t.Errorf("notes: %q", got)
+	}
+	m.see(snapshot{}, now.Add(strayFor+1))
+	if len(m) > 0 {
+		t.Errorf("left: %v", m)
+	}
 }
 
 // The table of an earlier podlaned, which remembers nothing, becomes this one in one step.

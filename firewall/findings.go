@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 
@@ -41,7 +42,11 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
 	}
-	all := findings{notes: strayNotes(did.have, r)}
+	if w.strays == nil {
+		w.strays = strayMemory{}
+	}
+	w.strays.see(did.have, time.Now())
+	all := findings{notes: w.strays.notes(r)}
 	all.add(w.judged.findings)
 	all.add(trouble)
 	for _, f := range subnet.Families {

@@ -23,7 +23,8 @@ type Firewall struct {
 	dropped map[string]uint64 // as the kernel had counted then
 
 	findings findings // about other programs' rules, of the last Apply that could read them
-	judged   judged   // what of them is about nftables
+	judged   judged   // what they are of
+	strays   strayMemory
 }
 
 // Apply makes the node's own table, and where iptables' FORWARD policy is DROP the rules there, equal to r, and reads

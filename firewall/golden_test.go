@@ -21,14 +21,14 @@ const golden = `table inet podlane {
 		type ipv4_addr . ifname
 		size 64
 		flags dynamic,timeout
-		timeout 1m
+		timeout 10s
 	}
 
 	set vxlan_astray6 {
 		type ipv6_addr . ifname
 		size 64
 		flags dynamic,timeout
-		timeout 1m
+		timeout 10s
 	}
 
 	chain antispoof {
@@ -133,8 +133,8 @@ add chain inet podlane postrouting { type nat hook postrouting priority 100; pol
 add set inet podlane pod_interfaces { type ifname; }
 add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
-add set inet podlane vxlan_astray4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 1m; }
-add set inet podlane vxlan_astray6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 1m; }
+add set inet podlane vxlan_astray4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
+add set inet podlane vxlan_astray6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
 add rule inet podlane antispoof meta nfproto ipv4 iifname @pod_interfaces goto pod_source
 add rule inet podlane antispoof ip saddr 10.5.34.0/24 goto pod_source
 add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source

@@ -13,7 +13,7 @@ import (
 
 func (s set) String() string {
 	if s.learned {
-		return fmt.Sprintf("set inet %s %s { type %s; size %d; flags dynamic,timeout; timeout %dm; }", Name, s.name, s.datatype.Name, maxLearned, learnedFor/time.Minute)
+		return fmt.Sprintf("set inet %s %s { type %s; size %d; flags dynamic,timeout; timeout %ds; }", Name, s.name, s.datatype.Name, maxLearned, learnedFor/time.Second)
 	}
 	return "set inet " + Name + " " + s.name + " { type " + s.datatype.Name + "; }"
 }
@@ -48,7 +48,7 @@ func ifname(name string) element {
 // A learned set is bounded: forged packets cannot fill the memory.
 const (
 	maxLearned = 64
-	learnedFor = time.Minute
+	learnedFor = 10 * time.Second
 )
 
 // sameFrame compares all of a set but its elements.
