@@ -97,3 +97,21 @@ func TestFlannelNodeReturnsWithAnotherIPv4Address(t *testing.T) {
 	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), lab.DefaultPrefix+"/subnets/"+returned))
 	expect("10.5.253.0/24", "fd00:5:0:fd::/64", "198.18.7.7")
 }
+
+// 198.18.127.255 is a host's address in 198.18.0.0/16, and the broadcast address of 198.18.0.0/17.
+func TestPeersAreCheckedAgainWhenTheUnderlayChanges(t *testing.T) {
+	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
+	n := l.Nodes[0]
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), lab.DefaultPrefix+"/subnets/10.5.253.0-24",
+		`{"PublicIP":"198.18.127.255","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}`))
+	cluster.AwaitStatus(t, n, within5, "a peer", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 1 && len(s.Skipped) == 0 })
+	cluster.Run(t, n.Place, "ip address add 198.18.1.1/17 dev eth0")
+	cluster.Run(t, n.Place, "ip address del 198.18.1.1/16 dev eth0")
+	const reason = "public address 198.18.127.255 is the broadcast address of the underlay 198.18.0.0/17"
+	cluster.AwaitStatus(t, n, within5, reason, func(s cluster.Status) bool {
+		return s.Ready && len(s.Peers) == 0 && len(s.Skipped) == 1 && s.Skipped[0].Reason == reason
+	})
+	if out := cluster.Run(t, n.Place, "bridge fdb show dev podlane.1"); strings.Contains(out, "198.18.127.255") {
+		t.Errorf("the FDB still has the address:\n%s", out)
+	}
+}
