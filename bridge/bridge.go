@@ -19,6 +19,7 @@ type Bridge struct {
 	Name  string
 	Index int            // of the interface; 0: it was deleted
 	Addrs []netip.Prefix `json:",omitempty"` // those of the pod subnets, and link-local ones
+	Used  bool           // pods were attached at the last look
 	// Cut are the host's interfaces of the pods that were attached when the bridge was deleted, as far as they exist.
 	Cut []string `json:",omitempty"`
 	// Pods are the names of these pods: the addresses and the containers.
@@ -27,7 +28,7 @@ type Bridge struct {
 
 // Equal reports whether two values say the same.
 func (b Bridge) Equal(o Bridge) bool {
-	return b.Name == o.Name && b.Index == o.Index && slices.Equal(b.Addrs, o.Addrs) && slices.Equal(b.Cut, o.Cut) && slices.Equal(b.Pods, o.Pods)
+	return b.Name == o.Name && b.Index == o.Index && b.Used == o.Used && slices.Equal(b.Addrs, o.Addrs) && slices.Equal(b.Cut, o.Cut) && slices.Equal(b.Pods, o.Pods)
 }
 
 // Keeper remembers the bridges of the node's pods. The zero value is ready. It is for one goroutine at a time.

@@ -68,7 +68,10 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 	for _, b := range known {
 		d, exists := have.bridge(b.Name)
 		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and maybe made again for the next pod
-			b.Index, b.Addrs, b.Cut = 0, nil, append(slices.Clone(b.Cut), loose...)
+			if b.Used {
+				b.Cut = append(slices.Clone(b.Cut), loose...)
+			}
+			b.Index, b.Addrs, b.Used = 0, nil, false
 		}
 		b.Cut = slices.DeleteFunc(slices.Clone(b.Cut), func(name string) bool { return !slices.Contains(have.loose(), name) })
 		slices.Sort(b.Cut)
@@ -81,7 +84,8 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 		}
 		if b.Index != 0 {
 			var f fix
-			b.Addrs, f = lacks(b.Addrs, d, have.attached(d.index), own)
+			b.Used = have.attached(d.index)
+			b.Addrs, f = lacks(b.Addrs, d, b.Used, own)
 			if f.any() {
 				fixes = append(fixes, f)
 			}
@@ -92,11 +96,12 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 	}
 	for _, d := range have.bridges {
 		if hasOwn(d.addrs, own) && !slices.ContainsFunc(now, func(b Bridge) bool { return b.Name == d.name }) {
-			addrs, f := lacks(nil, d, have.attached(d.index), own)
+			used := have.attached(d.index)
+			addrs, f := lacks(nil, d, used, own)
 			if f.any() {
 				fixes = append(fixes, f)
 			}
-			now = append(now, Bridge{Name: d.name, Index: d.index, Addrs: addrs})
+			now = append(now, Bridge{Name: d.name, Index: d.index, Addrs: addrs, Used: used})
 		}
 	}
 	return now, fixes

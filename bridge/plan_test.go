@@ -37,7 +37,7 @@ func (f fix) String() string {
 
 func TestNext(t *testing.T) {
 	const v4, v6, ll = "10.5.1.1/24", "fd00:5:0:1::1/64", "fe80::1/64"
-	whole := Bridge{Name: "cni0", Index: 7, Addrs: prefixes(v4 + " " + v6 + " " + ll)}
+	whole := Bridge{Name: "cni0", Index: 7, Addrs: prefixes(v4 + " " + v6 + " " + ll), Used: true}
 	dev := func(up bool, addrs string) device {
 		return device{name: "cni0", index: 7, up: up, addrs: prefixes(addrs)}
 	}
@@ -57,24 +57,25 @@ func TestNext(t *testing.T) {
 		"no bridge":                  {nil, snapshot{}, "[]", "[]"},
 		"a bridge of others":         {nil, snapshot{bridges: []device{dev(true, "172.17.0.1/16 fe80::9/64")}, ports: pod}, "[]", "[]"},
 		"the overlay's address":      {nil, snapshot{bridges: []device{dev(true, "10.5.1.0/32")}, ports: pod}, "[]", "[]"},
-		"a new bridge":               {nil, snapshot{bridges: []device{dev(true, v4+" 192.0.2.1/24 "+ll)}}, "[{cni0 7 [10.5.1.1/24 fe80::1/64] [] []}]", "[]"},
-		"a new bridge that is down":  {nil, snapshot{bridges: []device{dev(false, v4)}, ports: pod}, "[{cni0 7 [10.5.1.1/24] [] []}]", "[cni0 up]"},
+		"a new bridge":               {nil, snapshot{bridges: []device{dev(true, v4+" 192.0.2.1/24 "+ll)}}, "[{cni0 7 [10.5.1.1/24 fe80::1/64] false [] []}]", "[]"},
+		"a new bridge that is down":  {nil, snapshot{bridges: []device{dev(false, v4)}, ports: pod}, "[{cni0 7 [10.5.1.1/24] true [] []}]", "[cni0 up]"},
 		"all is well":                {[]Bridge{whole}, snapshot{bridges: []device{dev(true, v4+" "+v6+" "+ll)}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[]"},
 		"down, which takes IPv6's":   {[]Bridge{whole}, snapshot{bridges: []device{dev(false, v4)}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 fe80::1/64 fd00:5:0:1::1/64 up]"},
 		"flushed":                    {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "")}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 fe80::1/64 10.5.1.1/24 fd00:5:0:1::1/64]"},
-		"another link-local address": {[]Bridge{whole}, snapshot{bridges: []device{dev(true, v4+" fe80::9/64")}, ports: pod}, "[{cni0 7 [10.5.1.1/24 fd00:5:0:1::1/64 fe80::9/64] [] []}]", "[cni0 fd00:5:0:1::1/64]"},
-		"another length":             {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "10.5.1.1/16 "+v6+" "+ll)}, ports: pod}, "[{cni0 7 [10.5.1.1/16 fd00:5:0:1::1/64 fe80::1/64] [] []}]", "[]"},
+		"another link-local address": {[]Bridge{whole}, snapshot{bridges: []device{dev(true, v4+" fe80::9/64")}, ports: pod}, "[{cni0 7 [10.5.1.1/24 fd00:5:0:1::1/64 fe80::9/64] true [] []}]", "[cni0 fd00:5:0:1::1/64]"},
+		"another length":             {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "10.5.1.1/16 "+v6+" "+ll)}, ports: pod}, "[{cni0 7 [10.5.1.1/16 fd00:5:0:1::1/64 fe80::1/64] true [] []}]", "[]"},
 		"IPv6 is off":                {[]Bridge{whole}, snapshot{bridges: []device{off}, ports: pod}, fmt.Sprint([]Bridge{whole}), "[cni0 ipv6 fe80::1/64 fd00:5:0:1::1/64]"},
-		"no pods, one address less":  {[]Bridge{whole}, snapshot{bridges: []device{dev(false, v4)}}, "[{cni0 7 [10.5.1.1/24] [] []}]", "[]"},
+		"no pods, one address less":  {[]Bridge{whole}, snapshot{bridges: []device{dev(false, v4)}}, "[{cni0 7 [10.5.1.1/24] false [] []}]", "[]"},
 		"no pods, flushed":           {[]Bridge{whole}, snapshot{bridges: []device{dev(true, "")}}, "[]", "[]"},
 		"no pods, deleted":           {[]Bridge{whole}, snapshot{}, "[]", "[]"},
 		"of an earlier pod subnet":   {[]Bridge{{Name: "cni0", Index: 7, Addrs: prefixes("10.5.9.1/24")}}, snapshot{bridges: []device{dev(true, "")}, ports: pod}, "[]", "[]"},
-		"deleted":                    {[]Bridge{whole}, snapshot{ports: loose}, "[{cni0 0 [] [veth1] []}]", "[]"},
-		"deleted before":             {[]Bridge{cut}, snapshot{ports: loose}, "[{cni0 0 [] [veth1] [10.5.1.2]}]", "[]"},
-		"made again for another pod": {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [veth1] [10.5.1.2]}]", "[]"},
-		"deleted and made again":     {[]Bridge{whole}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [veth1] []}]", "[]"},
+		"deleted":                    {[]Bridge{whole}, snapshot{ports: loose}, "[{cni0 0 [] false [veth1] []}]", "[]"},
+		"deleted, and had no pods":   {[]Bridge{{Name: "cni0", Index: 7, Addrs: prefixes(v4)}}, snapshot{ports: loose}, "[]", "[]"},
+		"deleted before":             {[]Bridge{cut}, snapshot{ports: loose}, "[{cni0 0 [] false [veth1] [10.5.1.2]}]", "[]"},
+		"made again for another pod": {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] false [veth1] [10.5.1.2]}]", "[]"},
+		"deleted and made again":     {[]Bridge{whole}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] false [veth1] []}]", "[]"},
 		"the last pod is gone":       {[]Bridge{cut}, snapshot{}, "[]", "[]"},
-		"the pod is attached again":  {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: []port{{name: "veth1", master: 9, veth: true}}}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] [] []}]", "[]"},
+		"the pod is attached again":  {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: []port{{name: "veth1", master: 9, veth: true}}}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] true [] []}]", "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := slices.Clone(c.known)
