@@ -31,7 +31,7 @@ func TestCommandLine(t *testing.T) {
 		{"status with a wrong file", []string{"status", "--config=" + wrong}, exitError, "", "podlaned: " + wrong + ": line 3: run-dir stands twice\npodlaned: ask podlaned on this node: dial unix /none/podlaned.sock"},
 		{"config alone", []string{"config"}, exitUsage, "", "podlaned: usage: podlaned config get, or podlaned config set FILE"},
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
-		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read etcd's password: open /none"},
+		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read password: open /none"},
 		{"no configuration to set", []string{"config", "set", "/none"}, exitError, "", "podlaned: read the network configuration: open /none"},
 		{"bad configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
 	} {

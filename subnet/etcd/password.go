@@ -41,7 +41,7 @@ func (fs *files) password(cfg Config) (*password, error) {
 func (cfg Config) loadPassword() (string, error) {
 	data, err := os.ReadFile(cfg.PasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("read etcd's password: %w", err)
+		return "", fmt.Errorf("read password: %w", err)
 	}
 	text := strings.TrimRight(string(data), "\r\n")
 	if text == "" {

@@ -74,7 +74,7 @@ func TestSettingsThatCannotBeUsed(t *testing.T) {
 		{"endpoint of another kind", []string{"--etcd-endpoints=ftp://198.18.0.1"}, `endpoint "ftp://198.18.0.1" begins with neither http:// nor https://`},
 		{"endpoints mixed", []string{"--etcd-endpoints=http://198.18.0.1:2379,https://198.18.0.2:2379"}, "one with TLS, one without"},
 		{"no endpoint", []string{"--etcd-endpoints="}, "no endpoint given"},
-		{"no password file", []string{"--etcd-username=podlane", "--etcd-password-file=/run/none"}, "read etcd's password: open /run/none: no such file"},
+		{"no password file", []string{"--etcd-username=podlane", "--etcd-password-file=/run/none"}, "etcd: read password: open /run/none: no such file"},
 		{"empty password", []string{"--etcd-username=podlane", "--etcd-password-file=/dev/null"}, "user name and password come together: one of them is missing"},
 		{"no CA file", []string{secure, "--etcd-cafile=/run/none.pem"}, "etcd: read CA: open /run/none.pem: no such file"},
 		{"CA that is none", []string{secure, "--etcd-cafile=" + ca}, "ca.pem holds no certificate in PEM form"},
