@@ -2,6 +2,7 @@ package subnet
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,9 +147,13 @@ func who(n Node) string {
 // free is the pair held last, where it is free and fits, and otherwise a freely chosen one. The addresses are part of
 // the identity because clones have all the rest in common.
 func free(n Network, self Self, set Set) (Pair, error) {
-	taken := set.Taken()
+	taken := set.blocking(n)
 	if n.Fits(self.Previous) && !slices.ContainsFunc(taken, self.Previous.Overlaps) {
 		return self.Previous, nil
 	}
-	return Choose(n, taken, fmt.Sprint(self.Node.ID, " ", self.Node.Name, " ", self.PublicIP, " ", self.PublicIPv6))
+	p, err := Choose(n, taken, fmt.Sprint(self.Node.ID, " ", self.Node.Name, " ", self.PublicIP, " ", self.PublicIPv6))
+	if errors.Is(err, ErrFull) {
+		return Pair{}, fmt.Errorf("%w by %s", err, set.fills(n))
+	}
+	return p, err
 }

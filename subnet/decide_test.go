@@ -352,7 +352,7 @@ func TestReservationIsItsNodes(t *testing.T) {
 
 func TestNoSubnetIsLeft(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/22"}`)
-	d, err := Decide(n, me, Set{Blocked: []Pair{pair("10.5.0.0/16")}}, notAsked)
+	d, err := Decide(n, me, Set{Blocked: []Pair{pair("10.5.1.0/24"), pair("10.5.2.0/24"), pair("10.5.3.0/24")}}, notAsked)
 	if !errors.Is(err, ErrFull) || d != (Decision{}) {
 		t.Errorf("%+v, %v", d, err)
 	}

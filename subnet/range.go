@@ -34,12 +34,12 @@ func (j rangeJSON) parse() (Range, error) {
 		return Range{}, fmt.Errorf("%s %s is too small: /%d at the most", key("Network"), p, longest)
 	}
 	if r.SubnetLen == 0 {
-		r.SubnetLen = max(defaultSubnetLen[j.family], p.Bits()+2)
+		r.SubnetLen = max(defaultSubnetLen[j.family], p.Bits()+minSubnets)
 	}
 	if longest := j.family.Bits() - 2; r.SubnetLen < 1 || r.SubnetLen > longest {
 		return Range{}, fmt.Errorf("%s %d is not between 1 and %d", key("SubnetLen"), r.SubnetLen, longest)
 	}
-	if r.SubnetLen < p.Bits()+2 {
+	if r.SubnetLen < p.Bits()+minSubnets {
 		return Range{}, fmt.Errorf("%s %d leaves fewer than four subnets in %s %s", key("SubnetLen"), r.SubnetLen, key("Network"), p)
 	}
 	size := blockSize(j.family, r.SubnetLen)

@@ -20,7 +20,8 @@ type Skip struct {
 type Set struct {
 	Revision int64
 	Records  []Record // in the order of their keys
-	Blocked  []Pair   // pod subnets whose key is right and whose value is not: nobody else may take them
+	Blocked  []Pair   // pod subnets whose key is right and whose value is not: see Network.Blocks
+	Lost     []Pair   // pod subnets of leases that the store has lost, and that their nodes are expected to write again
 	Skipped  []Skip   // keys that are not leases, and values that cannot be read; the first MaxSkips of them
 	Junk     int      // how many there are
 }

@@ -168,8 +168,8 @@ func faultBeside(n Network, links []netip.Prefix, self, l Lease) string {
 			continue
 		case !n.Range(f).On():
 			continue // a family we do not carry: nothing of it is programmed
-		case !Contains(n.Range(f).Prefix, e.Subnet):
-			return fmt.Sprintf("pod subnet %s is outside the pod network %s", e.Subnet, n.Range(f).Prefix)
+		case n.Range(f).unusable(e.Subnet) != "":
+			return n.Range(f).unusable(e.Subnet)
 		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
 			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == self.Node.ID:

@@ -187,7 +187,7 @@ func screenSlowly(n Network, self Lease, records []Record) (peers []Lease) {
 		good := !clash(self, r.Lease) && r.Pair() != self.Pair()
 		for _, f := range Families {
 			e, p := r.Endpoint(f), n.Range(f).Prefix
-			if p.IsValid() && e.Subnet.IsValid() && (e.Subnet.Bits() < p.Bits() || !p.Contains(e.Subnet.Addr()) || e.PublicIP == self.Endpoint(f).PublicIP) {
+			if p.IsValid() && e.Subnet.IsValid() && (e.Subnet.Bits() < p.Bits()+minSubnets || !p.Contains(e.Subnet.Addr()) || e.PublicIP == self.Endpoint(f).PublicIP) {
 				good = false
 			}
 		}

@@ -33,6 +33,7 @@ type mirror struct {
 	partial  bool              // there were keys that are not kept here
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
 	asked    contest
+	network  subnet.Network // says which keys a node can use; the zero Network: not known yet
 }
 
 // contest is the last answer of rival. Between two questions about the own lease come the changes of all nodes.
@@ -175,18 +176,34 @@ func (m *mirror) newest() (key string, modified int64) {
 	return key, modified
 }
 
-// rival is the oldest lease that shares an address with a pair and is not the pair's own key.
+// rival is the oldest key that shares an address with a pair, is not the pair's own key, and keeps its node from the pair.
 func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	if m.asked.known && m.asked.pair == p {
 		return m.asked.rival, m.asked.found
 	}
 	for _, e := range m.entries {
-		if e.pair != p && e.pair.Overlaps(p) && (!found || e.record.Created < rival.record.Created) {
+		if m.rivals(e, p) && (!found || e.record.Created < rival.record.Created) {
 			rival, found = e, true
 		}
 	}
 	m.asked = contest{true, p, rival, found}
 	return rival, found
+}
+
+// rivals reports whether an entry keeps the node of a pair from that pair. A node that joins and a node that holds a lease
+// must agree on it. A pair that the network does not hand out any more is as it was: every key counts.
+func (m *mirror) rivals(e entry, p subnet.Pair) bool {
+	if e.pair == p || !e.pair.Overlaps(p) {
+		return false
+	}
+	return !m.network.Fits(p) || m.network.Blocks(e.pair, e.fault == "").Overlaps(p)
+}
+
+// judgeBy takes over the network configuration.
+func (m *mirror) judgeBy(n subnet.Network) {
+	if m.network != n {
+		m.network, m.asked.known = n, false
+	}
 }
 
 // touch notes that the lease of a pair has changed.

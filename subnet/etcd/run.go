@@ -19,6 +19,7 @@ import (
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) error {
 	opts = opts.withDefaults()
 	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}
+	r.session.prefix = s.prefix
 	defer func() { r.feed.stop() }()
 	for ctx.Err() == nil {
 		err := r.pass(ctx)

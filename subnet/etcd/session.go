@@ -14,6 +14,7 @@ var errInvalidLease = errors.New("this node's own lease would not be valid")
 // session is everything Run knows. Its methods look and decide, and never call etcd; runner does.
 type session struct {
 	self   subnet.Self
+	prefix string  // of the keys in etcd, for errors
 	mirror *mirror // nil before the first complete list
 	seen   int64   // highest revision of the store that was seen
 
@@ -112,6 +113,7 @@ func (s *session) next(now time.Time) step {
 // readConfig takes over the mirror's configuration where it is valid; else the last valid one stays in use.
 func (s *session) readConfig() {
 	s.badSince = nil
+	defer func() { s.mirror.judgeBy(s.network) }()
 	raw := s.mirror.config.raw
 	if s.mirror.config.revision == 0 {
 		s.badSince = ErrNoConfig
@@ -135,10 +137,13 @@ func (s *session) join(now time.Time) step {
 	}
 	set := s.mirror.set()
 	for _, r := range s.retained { // they will be back
-		set.Blocked = append(set.Blocked, r.lease.Pair())
+		set.Lost = append(set.Lost, r.lease.Pair())
 	}
 	d, err := subnet.Decide(s.network, s.self, set, s.asking.claim(now))
 	if err != nil {
+		if errors.Is(err, subnet.ErrFull) {
+			err = fmt.Errorf("%w; if a node is gone, delete its key with 'etcdctl del %s/%sKEY'; else widen the range with 'podlaned config set'", err, s.prefix, subnets)
+		}
 		return step{verb: wait, err: err}
 	}
 	s.note = d.Warning

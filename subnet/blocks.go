@@ -1,0 +1,106 @@
+package subnet
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Which keys keep a node from a pod subnet.
+//
+// A key of a possible pod subnet always does, also one whose value is not a lease: its owner may be about to repair it. A
+// key that no node can use does not: one of another length, or outside SubnetMin to SubnetMax, without a lease in it. A
+// lease of such a key can still be that of a running node: the configuration was changed after the node took it, and the
+// node keeps it until podlaned is restarted. So it blocks, unless it is outside the pod network or so large that no SubnetLen
+// of the pod network allows it: the peers program neither.
+
+// Blocks returns the halves of a key that other nodes must stay clear of. lease: the key's value is a lease.
+func (n Network) Blocks(p Pair, lease bool) Pair {
+	var blocking Pair
+	for _, f := range Families {
+		r, half := n.Range(f), p.Half(f)
+		if r.On() && (r.Fits(half) || lease && r.unusable(half) == "") {
+			blocking = blocking.With(f, half)
+		}
+	}
+	return blocking
+}
+
+// minSubnets is how many pod subnets a pod network has at least, as a number of bits. ParseNetwork refuses fewer.
+const minSubnets = 2
+
+// unusable says why a prefix cannot be a pod subnet under any SubnetLen of the pod network; empty: it can.
+func (r Range) unusable(p netip.Prefix) string {
+	switch {
+	case !Contains(r.Prefix, p):
+		return fmt.Sprintf("pod subnet %s is outside the pod network %s", p, r.Prefix)
+	case p.Bits() < r.Prefix.Bits()+minSubnets:
+		return fmt.Sprintf("pod subnet %s is too large for the pod network %s: /%d is the largest", p, r.Prefix, r.Prefix.Bits()+minSubnets)
+	}
+	return ""
+}
+
+// blocking returns what a node that joins must stay clear of.
+func (s Set) blocking(n Network) []Pair {
+	pairs := slices.Clone(s.Lost)
+	for _, p := range s.Blocked {
+		pairs = append(pairs, n.Blocks(p, false))
+	}
+	for _, r := range s.Records {
+		pairs = append(pairs, n.Blocks(r.Pair(), true))
+	}
+	return pairs
+}
+
+// group is keys of one kind that fill the range.
+type group struct {
+	one, many string // what they are
+	keys      []string
+}
+
+// maxNamed is how many keys of a group are named.
+const maxNamed = 3
+
+func (g group) String() string {
+	text := fmt.Sprint(len(g.keys), " ", g.many)
+	if len(g.keys) == 1 {
+		text = "1 " + g.one
+	}
+	text += ": " + strings.Join(g.keys[:min(len(g.keys), maxNamed)], ", ")
+	if len(g.keys) > maxNamed {
+		text += ", …"
+	}
+	return text
+}
+
+// fills says what fills the range, and names the first keys of each kind.
+func (s Set) fills(n Network) string {
+	leases := group{one: "lease", many: "leases"}
+	unfit := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}
+	junk := group{one: "key that is not a lease", many: "keys that are not leases"}
+	lost := group{one: "lease that etcd has lost and its node may write again", many: "leases that etcd has lost and their nodes may write again"}
+	for _, r := range s.Records {
+		switch {
+		case n.Fits(r.Pair()):
+			leases.keys = append(leases.keys, r.Pair().Key())
+		case n.Blocks(r.Pair(), true) != Pair{}:
+			unfit.keys = append(unfit.keys, r.Pair().Key())
+		}
+	}
+	for _, p := range s.Blocked {
+		if n.Blocks(p, false) != (Pair{}) {
+			junk.keys = append(junk.keys, p.Key())
+		}
+	}
+	for _, p := range s.Lost {
+		lost.keys = append(lost.keys, p.Key())
+	}
+	var texts []string
+	for _, g := range []group{leases, unfit, junk, lost} {
+		if len(g.keys) > 0 {
+			texts = append(texts, g.String())
+		}
+	}
+	return strings.Join(texts, "; ")
+}
