@@ -29,12 +29,25 @@ type Decision struct {
 
 // Claim is the state of this node's question to the holders of leases like its own.
 type Claim struct {
-	Revision int64 // at which the claim was written; 0: not yet asked
-	Expired  bool  // the time for an answer has run out
+	Revision int64  // at which the claim was written; 0: not yet asked
+	Expired  bool   // the time for an answer has run out
+	Moved    []Pair // leases whose live holders have answered that they have other addresses now
 }
 
-// answered tells whether a record was written after the claim: only a live holder writes its key.
-func (c Claim) answered(r Record) bool { return c.Revision > 0 && r.Modified > c.Revision }
+// answered tells whether a record was written after the claim: only a live holder writes its key. One that has left the
+// address says so instead.
+func (c Claim) answered(r Record) bool {
+	return c.moved(r) || c.Revision > 0 && r.Modified > c.Revision
+}
+
+func (c Claim) moved(r Record) bool { return slices.Contains(c.Moved, r.Pair()) }
+
+// match returns the marks that a lease shares with this node. A public address that its holder has left does not count.
+func (c Claim) match(self Self, r Record) match {
+	m := self.match(r.Lease)
+	m.address = m.address && !c.moved(r)
+	return m
+}
 
 // Decide chooses the lease of a node that holds none. A lease is the node's own where all of these match: node id,
 // public address, node name; of a lease that flannel wrote, the address alone. Where only some match the node must ask
@@ -46,17 +59,17 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	var doubts []Record
 	for i, r := range set.Records {
 		switch {
-		case self.Ours(r.Lease):
+		case self.Ours(r.Lease) && !claim.moved(r):
 			own = better(own, &set.Records[i], n, self)
-		case self.match(r.Lease).count() > 0:
+		case claim.match(self, r).count() > 0:
 			doubts = append(doubts, r)
 		}
 	}
 	if own != nil { // a name or an id that another node has too does not matter to the owner of a lease
-		doubts = slices.DeleteFunc(doubts, func(r Record) bool { return !self.match(r.Lease).address })
+		doubts = slices.DeleteFunc(doubts, func(r Record) bool { return !claim.match(self, r).address })
 	}
 	for _, r := range doubts {
-		if self.match(r.Lease).address && claim.answered(r) {
+		if claim.match(self, r).address && claim.answered(r) {
 			return Decision{Verdict: Refuse, Warning: refusal(self, r)}, nil
 		}
 	}
@@ -92,7 +105,7 @@ func settle(n Network, self Self, set Set, own *Record, doubts []Record, claim C
 	chosen := own
 	if own == nil || !n.Fits(own.Pair()) {
 		for i, r := range doubts {
-			if self.match(r.Lease).inherits() && !claim.answered(r) {
+			if claim.match(self, r).inherits() && !claim.answered(r) {
 				chosen = better(chosen, &doubts[i], n, self)
 			}
 		}
@@ -112,7 +125,7 @@ func settle(n Network, self Self, set Set, own *Record, doubts []Record, claim C
 		}
 	}
 	for _, r := range doubts {
-		warnings = append(warnings, warning(self, r, claim.answered(r), d))
+		warnings = append(warnings, warning(self, r, claim, d))
 	}
 	d.Warning = strings.Join(warnings, "; ")
 	return d, nil
@@ -128,16 +141,19 @@ func refusal(self Self, r Record) string {
 }
 
 // warning says what became of a lease that shares some marks with this node.
-func warning(self Self, r Record, alive bool, d Decision) string {
+func warning(self Self, r Record, claim Claim, d Decision) string {
 	state, fate := "did not answer", "left alone"
-	if alive {
+	switch {
+	case claim.moved(r):
+		state = "is alive at another address"
+	case claim.answered(r):
 		state = "is alive at " + r.PublicIP().String()
 	}
 	if d.Verdict == TakeOver && d.Record.Pair() == r.Pair() {
 		fate = "taken over"
 	}
 	return fmt.Sprintf("lease %s of node %s has the %s of this node, %s, and %s: it is %s",
-		r.Pair(), who(r.Node), self.match(r.Lease), who(self.Node), state, fate)
+		r.Pair(), who(r.Node), claim.match(self, r), who(self.Node), state, fate)
 }
 
 func who(n Node) string {

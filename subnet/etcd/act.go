@@ -94,6 +94,8 @@ func (r *runner) execute(ctx context.Context, st step) error {
 		return r.giveBack(ctx, st)
 	case ask:
 		return r.ask(ctx)
+	case tell:
+		return r.tell(ctx)
 	case putConfig:
 		return r.putConfig(ctx)
 	case wait:

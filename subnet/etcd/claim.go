@@ -18,6 +18,7 @@ import (
 // claim is another node's question as it stands in etcd, or our own.
 type claim struct {
 	from     subnet.Lease // only what identifies a node
+	lease    string       // of an answer (moved.go): the last part of the key of the lease whose holder gives it
 	modified int64        // revision
 }
 
@@ -34,10 +35,14 @@ type claimJSON struct {
 	Node       string     `json:",omitempty"`
 	PublicIP   netip.Addr `json:",omitzero"`
 	PublicIPv6 netip.Addr `json:",omitzero"`
+	Lease      string     `json:",omitempty"` // of an answer
 }
 
-func claimValue(self subnet.Self) []byte {
-	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6})
+func claimValue(self subnet.Self) []byte { return movedValue(self, "") }
+
+// movedValue is the value of an answer: where the holder of a lease is now.
+func movedValue(self subnet.Self, lease string) []byte {
+	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6, lease})
 	if err != nil {
 		panic(err) // strings and addresses: it cannot fail
 	}
@@ -45,33 +50,35 @@ func claimValue(self subnet.Self) []byte {
 }
 
 // parseClaim reads what another node wrote.
-func parseClaim(value []byte) (subnet.Lease, error) {
+func parseClaim(value []byte) (claim, error) {
 	var j claimJSON
 	if len(value) > maxClaim {
-		return subnet.Lease{}, fmt.Errorf("claim has more than %d bytes", maxClaim)
+		return claim{}, fmt.Errorf("claim has more than %d bytes", maxClaim)
 	}
 	if err := json.Unmarshal(value, &j); err != nil {
-		return subnet.Lease{}, fmt.Errorf("claim: %w", err)
+		return claim{}, fmt.Errorf("claim: %w", err)
 	}
 	if err := (subnet.Node{ID: j.NodeID, Name: j.Node}).Check(); err != nil {
-		return subnet.Lease{}, fmt.Errorf("claim: %w", err)
+		return claim{}, fmt.Errorf("claim: %w", err)
 	}
-	return subnet.Lease{
+	from := subnet.Lease{
 		IPv4: subnet.Endpoint{PublicIP: j.PublicIP},
 		IPv6: subnet.Endpoint{PublicIP: j.PublicIPv6},
 		Node: subnet.Node{ID: j.NodeID, Name: j.Node},
-	}, nil
+	}
+	return claim{from: from, lease: j.Lease}, nil
 }
 
 func (m *mirror) putClaim(key string, kv *mvccpb.KeyValue) {
-	from, err := parseClaim(kv.Value)
+	c, err := parseClaim(kv.Value)
 	_, known := m.claims[key]
 	if err != nil || len(key) > maxClaimKey || !known && len(m.claims) >= maxClaims {
 		delete(m.claims, key) // a question nobody can read gets no answer
 		m.partial = true
 		return
 	}
-	m.claims[key] = claim{from: from, modified: kv.ModRevision}
+	c.modified = kv.ModRevision
+	m.claims[key] = c
 }
 
 // claimKey is the key of a node's claim: the id is escaped, for it could hold a slash.
@@ -92,7 +99,7 @@ func (a asking) claim(now time.Time) subnet.Claim {
 // unanswered tells whether a claim by another node waits for the holder of a lease that was last written at a revision.
 func (m *mirror) unanswered(self subnet.Self, ownClaim, written int64) bool {
 	for _, c := range m.claims {
-		if c.modified > written && c.modified != ownClaim && self.Concerns(c.from) {
+		if c.lease == "" && c.modified > written && c.modified != ownClaim && self.Concerns(c.from) {
 			return true
 		}
 	}

@@ -130,15 +130,17 @@ func TestJunkClaims(t *testing.T) {
 func FuzzParseClaim(f *testing.F) {
 	f.Add(claimValue(self(1)))
 	f.Add([]byte(`{"NodeID":1}`))
+	f.Add(movedValue(self(1), "10.5.1.0-24"))
 	f.Add([]byte(``))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		l, err := parseClaim(value)
+		c, err := parseClaim(value)
 		if err != nil {
 			return
 		}
-		again, err := parseClaim(claimValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}))
-		if err != nil || again != l {
-			t.Errorf("%+v is read back as %+v, %v", l, again, err)
+		l := c.from
+		again, err := parseClaim(movedValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
+		if err != nil || again != c {
+			t.Errorf("%+v is read back as %+v, %v", c, again, err)
 		}
 	})
 }

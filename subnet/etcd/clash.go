@@ -9,7 +9,7 @@ import (
 
 // clash is the oldest lease of another node with a public address that ours has changed to while we hold a lease. Two
 // nodes cannot share a tunnel address, so it is not written as long as that lease lives: as when we join, its holder is
-// asked, and one that is silent is gone and its address is recycled. flannel answers no questions, so that its leases
+// asked, and one that is silent is gone and its address is recycled. A live one that has left the address says so (moved.go). flannel answers no questions, so that its leases
 // live until they are gone.
 func (s *session) clash(now time.Time) (other entry, found bool) {
 	moved := s.changed()
@@ -19,7 +19,7 @@ func (s *session) clash(now time.Time) (other entry, found bool) {
 	for _, e := range s.mirror.entries {
 		l := e.record.Lease
 		flannel := l.Node == (subnet.Node{})
-		if e.fault != "" || e.pair == moved.Pair() || !sameAddress(l, moved) || !flannel && (s.silent(e, now) || s.self.Ours(l)) {
+		if e.fault != "" || e.pair == moved.Pair() || !sameAddress(l, moved) || !flannel && (s.silent(e, now) || s.left(e) || s.self.Ours(l)) {
 			continue
 		}
 		if !found || e.record.Created < other.record.Created {

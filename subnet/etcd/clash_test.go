@@ -17,9 +17,15 @@ import (
 // mover is a node that holds a lease and whose address can change.
 func mover(t *testing.T, etcd *server, number int) (*node, State, func(netip.Addr)) {
 	t.Helper()
+	return moverWaiting(t, etcd, number, quick(number).AnswerTime)
+}
+
+// moverWaiting is a mover that waits so long for an answer.
+func moverWaiting(t *testing.T, etcd *server, number int, answer time.Duration) (*node, State, func(netip.Addr)) {
+	t.Helper()
 	changes := make(chan subnet.Self)
 	opts := quick(number)
-	opts.Changes = changes
+	opts.Changes, opts.AnswerTime = changes, answer
 	n := run(t, etcd.open(t), opts)
 	return n, n.held(t), func(a netip.Addr) {
 		t.Helper()

@@ -19,6 +19,9 @@ import (
 // flannel writes none; a comparison "nothing was created since" lets only one of a thousand joining nodes through at a
 // time. This way only true collisions cost a second try. It costs a read of what is new (catchUp) at the start, and no call
 // later: the watch brings our own key back, in the order of the revisions.
+//
+// A key that no node can use is no rival (subnet.Network.Blocks). All nodes judge that alike: by the network configuration,
+// and a key is created only if the configuration still is the one by which the node chose.
 
 // keep decides how the own lease is held, given what stands under its key.
 func (s *session) keep(now time.Time) step {
@@ -46,6 +49,8 @@ func (s *session) keep(now time.Time) step {
 		return step{verb: giveBack, lease: s.own.lease, record: stored(e)}
 	case s.outdated(e, now), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
 		return step{verb: write, lease: s.desired(now), record: stored(e), reserved: s.own.reserved, conflict: s.unmoved(now)}
+	case s.mustTell():
+		return step{verb: tell, conflict: s.unmoved(now)}
 	case !s.settled(e):
 		return step{verb: wait}
 	}

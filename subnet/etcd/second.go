@@ -15,7 +15,7 @@ func (s *session) second(own entry, now time.Time) bool {
 		return false
 	}
 	for _, e := range s.mirror.entries {
-		obstacle := e.fault == "" && e.record.Created < own.record.Created && !s.silent(e, now) && !s.self.Ours(e.record.Lease)
+		obstacle := e.fault == "" && e.record.Created < own.record.Created && !s.silent(e, now) && !s.left(e) && !s.self.Ours(e.record.Lease)
 		if obstacle && sameAddress(e.record.Lease, s.own.lease) {
 			return true
 		}

@@ -25,6 +25,7 @@ type session struct {
 
 	own      holding
 	asking   asking
+	told     int64               // revision of the last answer that this node has moved
 	retained map[string]retained // peers that a loss of data took out of etcd
 	lost     bool                // data was lost and the configuration may have to be put back
 	losses   int                 // how often
@@ -70,6 +71,7 @@ const (
 	write                 // write lease over entry by compare-and-swap
 	giveBack              // delete the own key by compare-and-swap
 	ask                   // write a claim
+	tell                  // answer a claim: this node has moved
 	putConfig             // put the configuration back that etcd has lost
 )
 
@@ -139,7 +141,7 @@ func (s *session) join(now time.Time) step {
 	for _, r := range s.retained { // they will be back
 		set.Lost = append(set.Lost, r.lease.Pair())
 	}
-	d, err := subnet.Decide(s.network, s.self, set, s.asking.claim(now))
+	d, err := subnet.Decide(s.network, s.self, set, s.claim(now))
 	if err != nil {
 		if errors.Is(err, subnet.ErrFull) {
 			err = fmt.Errorf("%w; if a node is gone, delete its key with 'etcdctl del %s/%sKEY'; else widen the range with 'podlaned config set'", err, s.prefix, subnets)
@@ -151,10 +153,11 @@ func (s *session) join(now time.Time) step {
 	case subnet.Refuse:
 		return step{verb: wait, question: refused, conflict: d.Warning, err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
 	case subnet.Ask:
-		if s.asking.revision == 0 {
+		asked := s.asking
+		if asked.revision == 0 {
 			return step{verb: ask}
 		}
-		return step{verb: wait, question: awaited, at: s.asking.until}
+		return step{verb: wait, question: awaited, at: asked.until}
 	case subnet.TakeOver, subnet.Create:
 	}
 	return s.take(d, now)
@@ -163,23 +166,34 @@ func (s *session) join(now time.Time) step {
 // take is the step to the lease that was decided on. Where our pods run on another pod subnet, that one stays ours in
 // all but the key, and how it is held decides: it is put back where it is free, and else a conflict.
 func (s *session) take(d subnet.Decision, now time.Time) step {
-	var old subnet.Lease
-	if s.saved != nil {
-		old, _ = s.saved.Lease()
-	}
-	pair, previous := d.Pair, s.self.Previous
+	pair, old := d.Pair, s.savedLease()
 	if d.Verdict == subnet.TakeOver {
 		pair, old = d.Record.Pair(), d.Record.Lease
 	}
-	if s.self.InUse && pair != previous && s.network.Fits(previous) {
-		s.own = holding{lease: s.self.Lease(s.network, previous, old), established: true}
-		return s.keep(now)
+	if s.inUse() && pair != s.self.Previous {
+		return s.resume(old, now)
 	}
 	lease := s.self.Lease(s.network, pair, old)
 	if d.Verdict == subnet.TakeOver {
 		return step{verb: write, lease: lease, record: d.Record, reserved: d.Record.TTLID == 0}
 	}
 	return step{verb: create, lease: lease}
+}
+
+// inUse reports whether our pods may run on a pod subnet that we still can have.
+func (s *session) inUse() bool { return s.self.InUse && s.network.Fits(s.self.Previous) }
+
+// resume holds that pod subnet. old is a lease from which MACs are kept.
+func (s *session) resume(old subnet.Lease, now time.Time) step {
+	s.own = holding{lease: s.self.Lease(s.network, s.self.Previous, old), established: true}
+	return s.keep(now)
+}
+
+func (s *session) savedLease() (l subnet.Lease) {
+	if s.saved != nil {
+		l, _ = s.saved.Lease()
+	}
+	return l
 }
 
 // took notes that the own lease was written.

@@ -75,23 +75,6 @@ func (r *runner) renew(ctx context.Context) error {
 	return r.store.explain("renew etcd lease", err)
 }
 
-// ask writes a claim under a short etcd lease.
-func (r *runner) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
-	defer cancel()
-	grant, err := r.client.Grant(ctx, max(5, int64(3*r.opts.AnswerTime/time.Second)))
-	if err != nil {
-		return r.store.explain("grant etcd lease", err)
-	}
-	key := r.store.claimKey(r.session.self.Node)
-	resp, err := r.client.Put(ctx, key, string(claimValue(r.session.self)), clientv3.WithLease(grant.ID))
-	if err != nil {
-		return r.store.explain("write "+key, err)
-	}
-	r.session.asking = asking{revision: resp.Header.Revision, until: time.Now().Add(r.opts.AnswerTime), ttl: int64(grant.ID)}
-	return nil
-}
-
 // takeBack deletes our claim. Where etcd does not answer the claim ends by itself.
 func (r *runner) takeBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)

@@ -1,0 +1,202 @@
+package etcd
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// long is a time for answers that no test waits for, and prompt is how soon a node has to have its new address without it.
+const (
+	long   = 40 * time.Second
+	prompt = 10 * time.Second
+)
+
+// rotation is nodes of which each is given the address of the next one.
+type rotation struct {
+	nodes  []*node
+	before []State
+	move   []func(netip.Addr)
+}
+
+func newRotation(t *testing.T, etcd *server, nodes int) (r rotation) {
+	t.Helper()
+	for i := range nodes {
+		n, s, move := moverWaiting(t, etcd, i, long)
+		r.nodes, r.before, r.move = append(r.nodes, n), append(r.before, s), append(r.move, move)
+	}
+	for _, n := range r.nodes {
+		n.wait(t, "all peers", func(s State) bool { return held(s) && len(s.Set.Records) >= nodes })
+	}
+	return r
+}
+
+// expect waits until each node has the address of the next one, and its own pod subnet.
+func (r rotation) expect(t *testing.T, began time.Time) {
+	t.Helper()
+	for i, n := range r.nodes {
+		want := r.before[(i+1)%len(r.nodes)].Own.IPv4.PublicIP
+		s := n.wait(t, "the next one's address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == want })
+		if s.Own.Pair() != r.before[i].Own.Pair() {
+			t.Errorf("own %v, before %v", s.Own, r.before[i].Own)
+		}
+	}
+	if took := time.Since(began); took > prompt {
+		t.Errorf("after %v", took)
+	} else {
+		t.Logf("after %v", took.Round(time.Millisecond))
+	}
+}
+
+func TestLiveNodesThatSwapAddressesDoNotWait(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range map[string]int{"two swap": 2, "three rotate": 3, "five rotate": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd := startEtcd(t)
+			etcd.put("config", ipv4Config)
+			r := newRotation(t, etcd, nodes)
+			began := time.Now()
+			for i, move := range r.move {
+				move(r.before[(i+1)%nodes].Own.IPv4.PublicIP)
+			}
+			r.expect(t, began)
+		})
+	}
+}
+
+// The first has asked, and was answered, before the second has noticed that it has another address.
+func TestSwapThatOneNodeNoticesLater(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	r := newRotation(t, etcd, 2)
+	r.move[0](r.before[1].Own.IPv4.PublicIP)
+	r.nodes[0].wait(t, "an answer", func(s State) bool {
+		other, _ := s.Set.Find(r.before[1].Own.Pair())
+		return s.Conflict != "" && other.Modified > other.Created
+	})
+	began := time.Now()
+	r.move[1](r.before[0].Own.IPv4.PublicIP)
+	r.expect(t, began)
+}
+
+// Its address is another live node's, and that of this node's lease is a third one's now: nobody waits for what the second
+// one waits for.
+func TestAddressOfANodeThatWaitsForAnother(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	etcd.put(subnets+"10.5.77.0-24", `{"PublicIP":"192.168.0.99","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}`)
+	r := newRotation(t, etcd, 2)
+	r.move[1](netip.MustParseAddr("192.168.0.99"))
+	clashes(t, r.nodes[1], r.before[1], "flannel")
+	began := time.Now()
+	want := r.before[1].Own.IPv4.PublicIP
+	r.move[0](want)
+	r.nodes[0].wait(t, "the address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == want })
+	if took := time.Since(began); took > prompt {
+		t.Errorf("after %v", took)
+	}
+	clashes(t, r.nodes[1], r.before[1], "flannel")
+	// It moves back, and then it is the one that waits.
+	r.move[1](want)
+	r.nodes[1].wait(t, "no conflict of its own", func(s State) bool { return s.Own.IPv4.PublicIP == want && s.Conflict == "" })
+}
+
+// A newcomer has the address that a live node has left. It does not get that node's pod subnet with it.
+func TestNewcomerWithAnAddressThatALiveNodeHasLeft(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	etcd.put(subnets+"10.5.77.0-24", `{"PublicIP":"192.168.0.99","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}`)
+	r := newRotation(t, etcd, 1)
+	r.move[0](netip.MustParseAddr("192.168.0.99"))
+	clashes(t, r.nodes[0], r.before[0], "flannel")
+	opts := quick(5)
+	opts.Self.PublicIP, opts.AnswerTime = r.before[0].Own.IPv4.PublicIP, long
+	began := time.Now()
+	s := run(t, etcd.open(t), opts).held(t)
+	if took := time.Since(began); took > prompt {
+		t.Errorf("after %v", took)
+	}
+	if s.Own.Pair() == r.before[0].Own.Pair() {
+		t.Errorf("the newcomer has the live node's pod subnet %s", s.Own.Pair())
+	}
+	now := r.nodes[0].wait(t, "the newcomer", func(s State) bool { return len(s.Set.Records) == 3 })
+	if !now.Held || now.Own != r.before[0].Own {
+		t.Errorf("the live node: held %v, own %v, before %v", now.Held, now.Own, r.before[0].Own)
+	}
+}
+
+// One of two that swap is silent, as a node that is gone is: the other waits, and asks for what it waits for in vain.
+func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	const answer = 3 * time.Second
+	n, before, move := moverWaiting(t, etcd, 1, answer)
+	silent, other, _ := moverWaiting(t, etcd, 2, answer)
+	silent.stop(t)
+	n.wait(t, "the other", func(s State) bool { return len(s.Set.Records) == 2 })
+	// Whatever others say of it: its clone with another lease, and itself before the question.
+	clone := self(2)
+	clone.PublicIP = netip.MustParseAddr("192.168.55.5")
+	etcd.put(claims+moved+"early", string(movedValue(clone, other.Own.Pair().Key())))
+	began := time.Now()
+	move(other.Own.IPv4.PublicIP)
+	clashes(t, n, before, "n2")
+	eventually(t, "a question", func() bool { return len(etcd.keys(claims)) == 2 })
+	etcd.put(claims+"id-2", string(claimValue(clone)))                              // a question of the clone
+	etcd.put(claims+moved+"a", string(movedValue(clone, before.Own.Pair().Key())))  // of another lease
+	etcd.put(claims+moved+"b", string(movedValue(self(2), other.Own.Pair().Key()))) // it still is there
+	stranger := self(3)
+	etcd.put(claims+moved+"c", string(movedValue(stranger, other.Own.Pair().Key()))) // of another node
+	n.wait(t, "move", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == other.Own.IPv4.PublicIP })
+	if took := time.Since(began); took < answer {
+		t.Errorf("after %v", took)
+	}
+}
+
+// What the session makes of an answer, and of what comes after it.
+func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
+	network, _, err := subnet.ParseNetwork([]byte(ipv4Config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.9.0/24")}
+	holder := self(2).Lease(network, pair, subnet.Lease{})
+	away := self(2)
+	away.PublicIP = netip.MustParseAddr("192.168.55.5")
+	back, old := away, away
+	back.PublicIP, old.Node.ID = self(1).PublicIP, "another"
+	for name, c := range map[string]struct {
+		answer  subnet.Self
+		at      int64 // the answer; the question is of 20
+		written int64 // the lease
+		left    bool
+	}{
+		"it is elsewhere":                      {away, 21, 10, true},
+		"before the question":                  {away, 19, 10, false},
+		"it has written its lease since":       {away, 21, 22, false},
+		"it has written its lease before that": {away, 23, 22, true},
+		"at our address":                       {back, 21, 10, false},
+		"another node":                         {old, 21, 10, false},
+	} {
+		s := newSession(Options{Self: self(1)})
+		s.mirror = newMirror(30)
+		s.mirror.entries[pair.Key()] = entry{pair: pair, record: subnet.Record{Lease: holder, Created: 5, Modified: c.written}}
+		answer, err := parseClaim(movedValue(c.answer, pair.Key()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.modified = c.at
+		s.mirror.claims["x"] = answer
+		s.asking = asking{revision: 20}
+		if got := len(s.claim(time.Now()).Moved) == 1; got != c.left {
+			t.Errorf("%s: left %v", name, got)
+		}
+	}
+}
