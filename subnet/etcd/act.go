@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func (r *runner) execute(ctx context.Context, st step) error {
 	case giveBack:
 		return r.giveBack(ctx, st)
 	case ask:
-		return r.ask(ctx)
+		return r.ask(ctx, st)
 	case tell:
 		return r.tell(ctx)
 	case putConfig:
@@ -129,7 +130,12 @@ func (r *runner) put(ctx context.Context, st step) error {
 		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(r.store.configKey()), "=", s.mirror.config.revision))
 	}
 	s.own.tried = st.lease
-	resp, err := r.txn(ctx, "write "+key, conditions, op, name, configName)
+	op, conditions = r.store.displace(st.others, op, conditions)
+	names := []string{name, configName}
+	for _, other := range st.others {
+		names = append(names, subnets+other.Pair().Key())
+	}
+	resp, err := r.txn(ctx, "write "+key, conditions, op, names...)
 	if err != nil || !resp.Succeeded {
 		return err
 	}
@@ -137,7 +143,11 @@ func (r *runner) put(ctx context.Context, st step) error {
 	if kv.CreateRevision == 0 {
 		kv.CreateRevision = kv.ModRevision
 	}
+	for _, other := range names[2:] {
+		s.mirror.forget(other, kv.ModRevision)
+	}
 	s.mirror.put(name, kv)
+	s.note = cmp.Or(st.note, s.note)
 	s.took(st.lease, subnet.Record{Modified: kv.ModRevision, TTLID: kv.Lease})
 	s.own.expiry = r.expiry
 	return nil

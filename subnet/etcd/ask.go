@@ -7,12 +7,17 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ask writes our claim.
-func (r *runner) ask(ctx context.Context) error {
-	self := r.session.self
-	revision, ttl, err := r.putClaims(ctx, claimText{r.store.claimKey(self.Node), claimValue(self)})
+// ask writes our claim, about our identity or about a pod subnet.
+func (r *runner) ask(ctx context.Context, st step) error {
+	r.takeBack(ctx) // a question about something else
+	about, questions := podSubnet, r.store.holderClaims(st.others)
+	if len(questions) == 0 {
+		self := r.session.self
+		about, questions = identity, []claimText{{r.store.claimKey(self.Node), claimValue(self)}}
+	}
+	revision, ttl, err := r.putClaims(ctx, questions...)
 	if err == nil {
-		r.session.asking = asking{revision: revision, until: time.Now().Add(r.opts.AnswerTime), ttl: ttl}
+		r.session.asking = asking{revision: revision, until: time.Now().Add(r.opts.AnswerTime), ttl: ttl, about: about}
 	}
 	return err
 }

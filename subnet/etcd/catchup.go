@@ -36,6 +36,7 @@ func (r *runner) catchUp(ctx context.Context) error {
 	case err != nil:
 		return r.store.explain("read what is new under "+r.store.prefix+"/", err)
 	case resp.Header.Revision < s.seen:
+		s.lower(resp.Header.Revision)
 		r.relist()
 		return nil
 	}

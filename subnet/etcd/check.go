@@ -51,7 +51,7 @@ func (r *runner) check(ctx context.Context) error {
 		}
 		return 0
 	}
-	if resp.Header.Revision < s.seen {
+	if s.lower(resp.Header.Revision); resp.Header.Revision < s.seen {
 		r.relist()
 		return nil
 	}

@@ -89,6 +89,23 @@ type asking struct {
 	revision int64     // at which it was written; 0: we do not ask
 	until    time.Time // how long an answer is awaited
 	ttl      int64     // its etcd lease: to revoke it is to delete the claim, unless a clone has written over it
+	about    subject
+}
+
+// subject is what a node asks about.
+type subject int
+
+const (
+	identity  subject = iota // who has our node id, name or address
+	podSubnet                // who has our pod subnet (restored.go)
+)
+
+// on returns the question if it is about a subject; else the zero one: that is not asked.
+func (a asking) on(about subject) asking {
+	if a.about != about {
+		return asking{}
+	}
+	return a
 }
 
 // claim is the question as subnet.Decide sees it.

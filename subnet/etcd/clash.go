@@ -47,7 +47,7 @@ func (s *session) unmoved(now time.Time) string {
 func (s *session) stand(now time.Time) step {
 	st := step{verb: wait, conflict: s.unmoved(now)}
 	other, clash := s.clash(now)
-	switch asked := s.asking; {
+	switch asked := s.asking.on(identity); {
 	case !clash, other.record.Node == (subnet.Node{}):
 	case asked.revision == 0:
 		st.verb = ask

@@ -22,6 +22,12 @@ import (
 //
 // A key that no node can use is no rival (subnet.Network.Blocks). All nodes judge that alike: by the network configuration,
 // and a key is created only if the configuration still is the one by which the node chose.
+//
+// After a restore of etcd a node may take its pod subnet back from leases of the snapshot (restored.go). Under its own key it
+// writes over the other's lease, and the key stays as old as it is. Older keys that overlap it are deleted in the
+// transaction that creates its own. Both are compare-and-swaps, so that no lease is taken back that its holder has answered
+// for. A key that was created since overlaps none of the deleted ones, or is younger; one that overlaps only the other half of
+// ours is older, and wins.
 
 // keep decides how the own lease is held, given what stands under its key.
 func (s *session) keep(now time.Time) step {
@@ -38,11 +44,11 @@ func (s *session) keep(now time.Time) step {
 		s.abandon()
 		return s.join(now)
 	case !present && contested:
-		return step{verb: wait, conflict: s.conflict(rival)}
+		return s.contend(rival, now)
 	case !present:
 		return step{verb: create, lease: s.desired(now), reserved: s.own.reserved, conflict: s.unmoved(now)}
 	case s.foreign(e):
-		return step{verb: wait, conflict: s.conflict(e)}
+		return s.contend(e, now)
 	case contested && rival.record.Created < e.record.Created:
 		return s.yield(e, rival)
 	case !s.own.established && s.second(e, now):
@@ -54,7 +60,7 @@ func (s *session) keep(now time.Time) step {
 	case !s.settled(e):
 		return step{verb: wait}
 	}
-	s.own.established, s.own.modified = true, e.record.Modified
+	s.own.established, s.own.modified, s.snapshot = true, e.record.Modified, 0
 	return s.stand(now)
 }
 

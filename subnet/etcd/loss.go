@@ -23,7 +23,8 @@ type retained struct {
 // history than the mirror. The first list after a start need not show a loss of before it: what was kept then is kept on,
 // for the time of grace anew.
 func (s *session) replace(m *mirror, forked bool, now time.Time, grace time.Duration) (lost bool) {
-	if lost = forked || s.lossShows(m, now); lost {
+	back := s.wentBack(m, forked, now)
+	if lost = forked || back || s.lossShows(m, now); lost {
 		s.lost = true
 		s.losses++
 		s.retain(s.known(), now.Add(grace))

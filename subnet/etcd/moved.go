@@ -65,7 +65,7 @@ func (r *runner) tell(ctx context.Context) error {
 
 // movedHolders returns the leases whose holders have answered our question that they have none of our addresses any more.
 func (s *session) movedHolders() (pairs []subnet.Pair) {
-	asked := s.asking
+	asked := s.asking.on(identity)
 	if asked.revision == 0 {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (s *session) left(e entry) bool { return slices.Contains(s.movedHolders(), 
 
 // claim returns our question about our identity, as subnet.Decide sees it.
 func (s *session) claim(now time.Time) subnet.Claim {
-	c := s.asking.claim(now)
+	c := s.asking.on(identity).claim(now)
 	c.Moved = s.movedHolders()
 	return c
 }

@@ -198,5 +198,9 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 		if got := len(s.claim(time.Now()).Moved) == 1; got != c.left {
 			t.Errorf("%s: left %v", name, got)
 		}
+		s.asking.about = podSubnet
+		if len(s.movedHolders()) != 0 {
+			t.Errorf("%s: an answer to another question", name)
+		}
 	}
 }

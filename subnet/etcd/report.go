@@ -41,7 +41,7 @@ func (r *runner) state() State {
 		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses, Files: r.faults,
 	}
 	if s.mirror != nil {
-		st.Set = s.set()
+		st.Set, st.configRevision = s.set(), s.mirror.config.revision
 	}
 	if s.own.established {
 		st.Own = s.own.lease

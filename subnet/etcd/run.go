@@ -239,7 +239,7 @@ func (r *runner) become(self subnet.Self) {
 	if sameAddresses(self, was) {
 		return
 	}
-	r.session.asking = asking{}
+	r.session.asking = r.session.asking.on(podSubnet)
 	if r.client == nil {
 		return
 	}

@@ -25,7 +25,7 @@ func (s *session) second(own entry, now time.Time) bool {
 
 // silent tells whether the holder of a lease was asked and has let the time for an answer pass.
 func (s *session) silent(e entry, now time.Time) bool {
-	asked := s.asking.claim(now)
+	asked := s.asking.on(identity).claim(now)
 	return asked.Expired && e.record.Modified < asked.Revision
 }
 

@@ -25,6 +25,8 @@ type session struct {
 
 	own      holding
 	asking   asking
+	low      int64               // lowest revision below seen that a read has shown since the last list; 0: none
+	snapshot int64               // highest revision of a snapshot that etcd was restored from and our pod subnet was lost by (restored.go); 0: none
 	told     int64               // revision of the last answer that this node has moved
 	retained map[string]retained // peers that a loss of data took out of etcd
 	lost     bool                // data was lost and the configuration may have to be put back
@@ -79,8 +81,10 @@ const (
 type step struct {
 	verb     verb
 	lease    subnet.Lease
-	record   subnet.Record // as it stands: to write over or to delete
-	reserved bool          // lease is to hang on no etcd lease
+	record   subnet.Record   // as it stands: to write over or to delete
+	others   []subnet.Record // whose holders are to be asked; with write and create: to be deleted with it
+	note     string          // for the operator, if it succeeds
+	reserved bool            // lease is to hang on no etcd lease
 	conflict string
 	question question
 	err      error     // what stands in the way, until something changes
@@ -143,6 +147,9 @@ func (s *session) join(now time.Time) step {
 	}
 	d, err := subnet.Decide(s.network, s.self, set, s.claim(now))
 	if err != nil {
+		if s.inUse() { // no other will do
+			return s.resume(s.savedLease(), now)
+		}
 		if errors.Is(err, subnet.ErrFull) {
 			err = fmt.Errorf("%w; if a node is gone, delete its key with 'etcdctl del %s/%sKEY'; else widen the range with 'podlaned config set'", err, s.prefix, subnets)
 		}
@@ -153,7 +160,7 @@ func (s *session) join(now time.Time) step {
 	case subnet.Refuse:
 		return step{verb: wait, question: refused, conflict: d.Warning, err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
 	case subnet.Ask:
-		asked := s.asking
+		asked := s.asking.on(identity)
 		if asked.revision == 0 {
 			return step{verb: ask}
 		}

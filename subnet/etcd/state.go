@@ -58,6 +58,8 @@ type State struct {
 	Conflict string       // who else has our pod subnet; the pods keep running on it, new ones should not be attached
 	Err      error        // what is wrong with etcd just now
 	Files    []string     // why a file with the CA, the certificate or the password cannot be read again
+
+	configRevision int64 // of the configuration in etcd; 0: there is none
 }
 
 // Saved is what a node keeps over restarts, as plain values that can be written as JSON.
@@ -67,6 +69,8 @@ type Saved struct {
 	Own      string          `json:"own"`              // the last part of the own lease's key
 	Expiry   time.Time       `json:"expiry"`           // of the own lease; zero: a reservation
 	Leases   []SavedLease    `json:"leases,omitempty"` // the whole set, the own lease included
+
+	ConfigRevision int64 `json:"configRevision,omitempty"` // at which the configuration was written; 0: not known
 }
 
 // SavedLease is a lease as it stood in etcd.
@@ -74,17 +78,20 @@ type SavedLease struct {
 	Key   string          `json:"key"` // the last part of it
 	Value json.RawMessage `json:"value"`
 	Lost  bool            `json:"lost,omitempty"` // it was kept though etcd had lost it
+
+	Created  int64 `json:"created,omitempty"`  // revision at which the key was created; 0: not known
+	Modified int64 `json:"modified,omitempty"` // revision at which it was last written
 }
 
 // Save returns what of a state is worth keeping; it means something once the own lease is taken.
 func (s State) Save() Saved {
-	saved := Saved{Config: s.Config, Revision: s.Set.Revision, Expiry: s.Expiry}
+	saved := Saved{Config: s.Config, Revision: s.Set.Revision, Expiry: s.Expiry, ConfigRevision: s.configRevision}
 	if !s.Own.Pair().IsZero() {
 		saved.Own = s.Own.Pair().Key()
 	}
 	for _, r := range s.Set.Records {
 		lost := s.Retained > 0 && r.Modified == 0
-		saved.Leases = append(saved.Leases, SavedLease{Key: r.Pair().Key(), Value: r.Value(), Lost: lost})
+		saved.Leases = append(saved.Leases, SavedLease{Key: r.Pair().Key(), Value: r.Value(), Lost: lost, Created: r.Created, Modified: r.Modified})
 	}
 	return saved
 }

@@ -1,0 +1,417 @@
+package etcd
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// oneSubnet is a network in which a node has no choice.
+const (
+	oneSubnet     = `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.4.0"}`
+	oneSubnetDual = `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.4.0",
+		"EnableIPv6":true,"IPv6Network":"fd00:5::/48","IPv6SubnetMin":"fd00:5:0:4::","IPv6SubnetMax":"fd00:5:0:4::"}`
+	theSubnet = "10.5.4.0-24"
+	ghost     = 9 // the node that had the pod subnet when the snapshot was made
+)
+
+// restored is an etcd that goes back to a snapshot in which a node's pod subnet is that of others.
+type restored struct {
+	etcd   *server
+	backup string
+	n      *node
+	before State
+}
+
+// newRestored makes the snapshot and lets a node get the pod subnet after it. keys are the leases in the snapshot.
+func newRestored(t *testing.T, config string, opts Options, keys map[string]string) *restored {
+	t.Helper()
+	r := &restored{etcd: startEtcd(t), backup: filepath.Join(t.TempDir(), "backup")}
+	r.etcd.put("config", config)
+	for key, value := range keys {
+		r.etcd.put(subnets+key, value)
+	}
+	dir := r.etcd.dir
+	r.etcd.stop()
+	if err := os.CopyFS(r.backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	r.etcd.start(dir)
+	for key := range keys {
+		r.etcd.delete(subnets + key)
+	}
+	r.n = run(t, r.etcd.open(t), opts)
+	r.before = r.n.held(t)
+	return r
+}
+
+// ghostLease is the lease of a podlaned that is gone.
+func ghostLease(t *testing.T, number int, key string) string {
+	t.Helper()
+	network, _, err := subnet.ParseNetwork([]byte(oneSubnetDual))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := subnet.ParseKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(self(number).Lease(network, pair, subnet.Lease{}).Value())
+}
+
+func ghostOnly(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{theSubnet: ghostLease(t, ghost, theSubnet)}
+}
+
+// restore brings the snapshot back.
+func (r *restored) restore() {
+	r.etcd.stop()
+	r.etcd.start(r.backup)
+}
+
+// takenBack waits until the node has its lease again.
+func (r *restored) takenBack(t *testing.T, n *node) State {
+	t.Helper()
+	s := n.wait(t, "the lease again", func(s State) bool {
+		own, _ := s.Set.Find(s.Own.Pair())
+		return held(s) && own.Lease == r.before.Own && s.Losses > 0
+	})
+	if keys := r.etcd.keys(subnets); len(keys) != 1 || keys[r.before.Own.Pair().Key()].value != string(r.before.Own.Value()) {
+		t.Errorf("in etcd %v", keys)
+	}
+	eventually(t, "no claim", func() bool { return len(r.etcd.keys(claims)) == 0 })
+	return s
+}
+
+// staysLost watches for some times the time for an answer that the node does not take its pod subnet back.
+func (r *restored) staysLost(t *testing.T, n *node, words string) {
+	t.Helper()
+	n.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, words) && s.Losses > 0 })
+	before := r.etcd.keys(subnets)
+	for until := time.Now().Add(4 * quick(1).AnswerTime); time.Now().Before(until); {
+		if s := n.next(t); s.Conflict == "" || s.Held || s.Own != r.before.Own {
+			t.Fatalf("conflict %q, held %v, own %v", s.Conflict, s.Held, s.Own)
+		}
+	}
+	for key, was := range before {
+		if now := r.etcd.keys(subnets)[key]; now.value != was.value {
+			t.Errorf("%s is now %s, and was %s", key, now.value, was.value)
+		}
+	}
+}
+
+func TestPodSubnetOfAGoneNodeInARestoredSnapshotIsTakenBack(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
+	r.restore()
+	began := time.Now()
+	r.n.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, "n9") && s.Own == r.before.Own })
+	s := r.takenBack(t, r.n)
+	if took := time.Since(began); took < quick(1).AnswerTime {
+		t.Errorf("after %v: the holder was not given %v to answer", took, quick(1).AnswerTime)
+	}
+	if want := "pod subnet 10.5.4.0/24 was taken back from node n9 (id id-9), which did not answer: etcd was restored"; !strings.Contains(strings.Join(s.Warnings, " "), want) {
+		t.Errorf("warnings %q do not say %q", s.Warnings, want)
+	}
+	if s.Expiry.IsZero() || s.Expiry.Before(time.Now().Add(50*time.Minute)) {
+		t.Errorf("the lease lasts until %v", s.Expiry)
+	}
+}
+
+func TestPodSubnetIsTakenBackBySavedState(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
+	saved := r.before.Save()
+	r.n.stop(t)
+	r.restore()
+	opts := quick(1)
+	opts.Saved, opts.Self.Previous, opts.Self.InUse = &saved, r.before.Own.Pair(), true
+	r.takenBack(t, run(t, r.etcd.open(t), opts))
+}
+
+// Each half belongs to another node, under another key.
+func TestHalvesOfGoneNodesInARestoredSnapshotAreTakenBack(t *testing.T) {
+	t.Parallel()
+	const v6 = "0.0.0.0-0&fd00:5:0:4::-64"
+	r := newRestored(t, oneSubnetDual, quick(1), map[string]string{theSubnet: ghostLease(t, ghost, theSubnet), v6: ghostLease(t, 8, v6)})
+	r.restore()
+	r.takenBack(t, r.n)
+}
+
+// An older podlaned knows nothing of the question. It answers each claim that has a mark of its own by writing its lease.
+func TestLiveHolderOfARestoredSnapshotKeepsThePodSubnet(t *testing.T) {
+	t.Parallel()
+	opts := quick(1)
+	opts.AnswerTime = 5 * time.Second
+	r := newRestored(t, oneSubnet, opts, ghostOnly(t))
+	r.restore()
+	eventually(t, "a claim that the holder answers", func() bool {
+		for _, k := range r.etcd.keys(claims) {
+			if c, err := parseClaim([]byte(k.value)); err == nil && c.lease == "" && self(ghost).Concerns(c.from) {
+				return true
+			}
+		}
+		return false
+	})
+	r.etcd.put(subnets+theSubnet, ghostLease(t, ghost, theSubnet))
+	r.n.wait(t, "the answer", func(s State) bool { own, _ := s.Set.Find(s.Own.Pair()); return own.Modified > own.Created })
+	eventually(t, "no claim any more", func() bool { return len(r.etcd.keys(claims)) == 0 })
+	r.staysLost(t, r.n, "n9")
+}
+
+func TestLivePodlanedAnswersForItsPodSubnet(t *testing.T) {
+	t.Parallel()
+	opts := quick(1)
+	opts.AnswerTime = 20 * time.Second
+	r := newRestored(t, oneSubnet, opts, ghostOnly(t))
+	r.restore()
+	holder := run(t, r.etcd.open(t), quick(ghost))
+	holder.held(t)
+	r.staysLost(t, r.n, "n9")
+	holder.held(t)
+}
+
+func TestLeaseOfFlannelIsNeverTakenBack(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t, oneSubnet, quick(1), map[string]string{
+		theSubnet: `{"PublicIP":"192.168.9.9","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:99"}}`,
+	})
+	r.restore()
+	r.staysLost(t, r.n, "flannel")
+}
+
+// The holder's lease ends while it is asked, and a newcomer is faster than we.
+func TestNewcomerWithThePodSubnetKeepsIt(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
+	r.restore()
+	eventually(t, "a question", func() bool { return len(r.etcd.keys(claims)) > 0 })
+	key := DefaultPrefix + "/" + subnets + theSubnet
+	_, err := r.etcd.client().Txn(t.Context()).Then(clientv3.OpPut(key, ghostLease(t, 5, theSubnet))).Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.staysLost(t, r.n, "n5")
+}
+
+// Whatever was written after the restore, and before we saw it: the revisions alone do not tell.
+func TestPodSubnetIsNotTakenBackInDoubt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		dir   func(*restored) string
+		write func(*server)
+		words string
+	}{
+		"the revision is beyond what was seen": {
+			func(r *restored) string { return r.backup },
+			func(etcd *server) {
+				for range 20 {
+					etcd.put("other", "x")
+				}
+			}, "n9",
+		},
+		"the store is empty, and a newcomer has joined": {
+			func(*restored) string { return t.TempDir() },
+			func(etcd *server) { etcd.put(subnets+theSubnet, ghostLease(t, 5, theSubnet)) }, "n5",
+		},
+		"a node that knew nothing of us wrote its key again before": {
+			func(r *restored) string { return r.backup },
+			func(etcd *server) {
+				etcd.put(subnets+"10.5.7.0-24", ghostLease(t, 7, "10.5.7.0-24"))
+				etcd.put(subnets+theSubnet, ghostLease(t, 5, theSubnet))
+			}, "n5",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
+			r.etcd.put(subnets+"10.5.7.0-24", ghostLease(t, 7, "10.5.7.0-24")) // a peer that the snapshot does not know
+			r.n.wait(t, "the peer", func(s State) bool { return len(s.Set.Records) == 2 })
+			r.etcd.stop()
+			public := r.etcd.url
+			r.etcd.url = freeURL(t, "http")
+			dir := c.dir(r)
+			r.etcd.start(dir)
+			c.write(r.etcd)
+			r.etcd.stop()
+			r.etcd.url = public
+			r.etcd.start(dir)
+			r.staysLost(t, r.n, c.words)
+		})
+	}
+}
+
+// Two nodes had it, one after the other, and both believe that they have it still. One is faster.
+func TestOneOfTwoClaimantsTakesThePodSubnetBack(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
+	saved := r.before.Save()
+	r.n.stop(t)
+	r.etcd.delete(subnets + theSubnet)
+	second := run(t, r.etcd.open(t), quick(2))
+	other := second.held(t).Save()
+	second.stop(t)
+	r.restore()
+	var running []*node
+	for i, kept := range []*Saved{&saved, &other} {
+		opts := quick(i + 1)
+		opts.Saved, opts.Self.Previous, opts.Self.InUse = kept, r.before.Own.Pair(), true
+		running = append(running, run(t, r.etcd.open(t), opts))
+	}
+	eventually(t, "one holds the lease", func() bool {
+		v := r.etcd.keys(subnets)[theSubnet].value
+		return !strings.Contains(v, "id-9") && v != ""
+	})
+	winner, loser := running[0], running[1]
+	if strings.Contains(r.etcd.keys(subnets)[theSubnet].value, "id-2") {
+		winner, loser = loser, winner
+	}
+	s := winner.held(t)
+	r.before.Own = loser.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, winner.name) }).Own
+	r.staysLost(t, loser, winner.name)
+	if now := winner.held(t); now.Own != s.Own {
+		t.Errorf("the winner has %v, before %v", now.Own, s.Own)
+	}
+}
+
+// The holder was cut off from etcd while it was asked. Its pods run. The node that took the pod subnet back does not even
+// run when it returns.
+func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	etcd.put("config", oneSubnet)
+	holder := run(t, etcd.open(t), quick(ghost))
+	holders := holder.held(t)
+	saved := holders.Save()
+	r := &restored{etcd: etcd, backup: filepath.Join(t.TempDir(), "backup")}
+	dir := etcd.dir
+	holder.stop(t) // it is cut off: its pods run, and it knows what it knew
+	etcd.stop()
+	if err := os.CopyFS(r.backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	etcd.start(dir)
+	for range 10 {
+		etcd.put("other", "x")
+	}
+	etcd.delete(subnets + theSubnet)
+	r.n = run(t, etcd.open(t), quick(1))
+	r.before = r.n.held(t)
+	r.restore()
+	r.takenBack(t, r.n)
+	r.n.stop(t)
+	opts := quick(ghost)
+	saved.Revision += 100 // it has seen others write elsewhere
+	opts.Saved, opts.Self.Previous, opts.Self.InUse = &saved, holders.Own.Pair(), true
+	r.before = holders
+	r.staysLost(t, run(t, etcd.open(t), opts), "n1")
+}
+
+// What a list tells of the snapshot.
+func TestWhichRevisionsCanBeOfTheSnapshot(t *testing.T) {
+	pair := func(key string) subnet.Pair {
+		p, err := subnet.ParseKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	type revisions map[string][2]int64 // created, modified
+	list := func(config int64, keys revisions) *mirror {
+		m := newMirror(100)
+		m.config.revision = config
+		for key, r := range keys {
+			m.entries[key] = entry{pair: pair(key), record: subnet.Record{Created: r[0], Modified: r[1]}}
+		}
+		return m
+	}
+	const own, peer = "10.5.1.0-24", "10.5.2.0-24"
+	before := revisions{own: {40, 50}, peer: {20, 30}}
+	for name, c := range map[string]struct {
+		config int64
+		keys   revisions
+		want   int64
+	}{
+		"the peer as it was":                   {0, revisions{peer: {20, 30}, own: {10, 11}}, 70},
+		"the configuration as it was":          {2, revisions{own: {10, 11}}, 70},
+		"nothing as it was":                    {3, revisions{own: {10, 11}}, 0},
+		"an empty store":                       {0, revisions{}, 0},
+		"the peer was written since":           {2, revisions{peer: {20, 60}}, 59},
+		"the peer's key was created since":     {2, revisions{peer: {61, 61}}, 60},
+		"the peer's key may be created since":  {2, revisions{peer: {12, 12}}, 11},
+		"the own key was written since":        {2, revisions{own: {40, 55}, peer: {20, 30}}, 54},
+		"the own key was created since":        {2, revisions{own: {41, 41}, peer: {20, 30}}, 40},
+		"the peer as it was before it changed": {2, revisions{peer: {20, 25}}, 70},
+	} {
+		s := newSession(Options{Self: self(1)})
+		s.mirror = list(2, before)
+		s.own.lease.IPv4.Subnet = pair(own).IPv4
+		if got := s.snapshotOf(list(c.config, c.keys), 70); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+		saved := Saved{Own: own, ConfigRevision: 2}
+		for key, r := range before {
+			saved.Leases = append(saved.Leases, SavedLease{Key: key, Created: r[0], Modified: r[1]})
+		}
+		s = newSession(Options{Self: self(1), Saved: &saved})
+		if got := s.snapshotOf(list(c.config, c.keys), 70); got != c.want {
+			t.Errorf("%s, by the saved state: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// Only what was ours by a lease that lasts is taken back.
+func TestOnlyAPodSubnetThatWasOursIsTakenBack(t *testing.T) {
+	network, _, err := subnet.ParseNetwork([]byte(oneSubnet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.4.0/24")}
+	mine, others := self(1).Lease(network, pair, subnet.Lease{}), self(ghost).Lease(network, pair, subnet.Lease{})
+	now := time.Now()
+	for name, c := range map[string]struct {
+		before subnet.Lease
+		expiry time.Time
+		want   bool
+	}{
+		"ours":             {mine, now.Add(time.Hour), true},
+		"it has run out":   {mine, now.Add(-time.Second), false},
+		"it was another's": {others, now.Add(time.Hour), false},
+	} {
+		list := func(revision int64, l subnet.Lease) *mirror {
+			m := newMirror(revision)
+			m.config = configValue{[]byte(oneSubnet), 2}
+			m.entries[pair.Key()] = entry{pair: pair, record: subnet.Record{Lease: l, Created: revision, Modified: revision}}
+			m.order = []string{pair.Key()}
+			return m
+		}
+		s := newSession(Options{Self: self(1)})
+		s.network = network
+		s.mirror, s.seen = list(80, c.before), 80
+		s.own = holding{lease: mine, tried: mine, established: true, modified: 80, expiry: c.expiry}
+		s.replace(list(20, others), false, now, time.Minute)
+		st := s.next(now)
+		if got := st.verb == ask; got != c.want || st.conflict == "" {
+			t.Errorf("%s: asks %v, conflict %q", name, got, st.conflict)
+		}
+		// By the saved state.
+		saved := Saved{Config: []byte(oneSubnet), Revision: 80, Own: pair.Key(), Expiry: c.expiry, ConfigRevision: 2,
+			Leases: []SavedLease{{Key: pair.Key(), Value: c.before.Value(), Created: 80, Modified: 80}}}
+		opts := Options{Self: self(1), Saved: &saved}
+		opts.Self.InUse = true
+		opts.Self.Previous = pair
+		s = newSession(opts)
+		s.replace(list(20, others), false, now, time.Minute)
+		if st := s.next(now); (st.verb == ask) != c.want || st.conflict == "" {
+			t.Errorf("%s, by the saved state: verb %v, conflict %q, %v", name, st.verb, st.conflict, st.err)
+		}
+	}
+}
