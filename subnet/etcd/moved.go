@@ -36,11 +36,12 @@ func (s *session) leaseless() subnet.Lease {
 	}
 }
 
-// mustTell reports whether another node asks about an address that our lease has and this node has left.
+// mustTell reports whether another node asks about an address that our lease has and this node has left. A clone that asks is
+// also told, by our lease, that we live.
 func (s *session) mustTell() bool {
 	now := s.leaseless()
 	for _, c := range s.mirror.claims {
-		if c.lease != "" || c.modified <= s.told || s.self.Concerns(c.from) {
+		if c.lease != "" || c.modified <= s.told || c.modified == s.asking.revision {
 			continue
 		}
 		for _, f := range subnet.Families {

@@ -204,3 +204,45 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 		}
 	}
 }
+
+// Which questions a node answers that is elsewhere than its lease says.
+func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
+	network, _, err := subnet.ParseNetwork([]byte(dualConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.9.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:9::/64")}
+	lease := self(1).Lease(network, pair, subnet.Lease{})
+	here := self(1)
+	here.PublicIP = netip.MustParseAddr("192.168.55.5") // and still at its IPv6 address
+	clone := self(1)
+	clone.Node.Name, clone.PublicIPv6 = "clone", netip.Addr{}
+	for name, c := range map[string]struct {
+		from     subnet.Self
+		revision int64
+		lease    string
+		want     bool
+	}{
+		"another node has the address":  {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "", true},
+		"a clone has the address":       {clone, 21, "", true},
+		"it was answered":               {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 20, "", false},
+		"another node's other address":  {self(2), 21, "", false},
+		"an address that is ours still": {subnet.Self{Node: self(2).Node, PublicIPv6: lease.IPv6.PublicIP}, 21, "", false},
+		"an address that is ours now":   {subnet.Self{Node: self(2).Node, PublicIP: here.PublicIP}, 21, "", false},
+		"our own question":              {self(1), 30, "", false},
+		"an answer, and not a question": {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "10.5.8.0-24", false},
+		"a question without an address": {subnet.Self{Node: self(2).Node}, 21, "", false},
+	} {
+		question, err := parseClaim(movedValue(c.from, c.lease))
+		if err != nil {
+			t.Fatal(err)
+		}
+		question.modified = c.revision
+		s := newSession(Options{Self: here})
+		s.mirror, s.own.lease, s.told, s.asking.revision = newMirror(30), lease, 20, 30
+		s.mirror.claims["x"] = question
+		if got := s.mustTell(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
