@@ -123,12 +123,12 @@ func TestLeaseThatIsTooLargeTakesNoPeerAway(t *testing.T) {
 	n := dualStack(t)
 	self, peer := record(8, pair("10.5.200.0/24")).Lease, record(9, pair("10.5.9.0/24"))
 	for _, key := range []Pair{pair("10.0.0.0/8"), pair("10.5.0.0/16"), pair("10.5.0.0/17"), pair("10.5.1.0/24", "fd00:5::/48")} {
-		peers, skipped := Screen(n, self, []Record{record(1, key), peer})
+		peers, skipped := Screen(n, nil, self, []Record{record(1, key), peer})
 		if len(peers) != 1 || peers[0] != peer.Lease || len(skipped) != 1 || skipped[0].Key != key.Key() {
 			t.Errorf("%s: peers %v, skipped %q", key, peers, skipped)
 		}
 	}
-	_, skipped := Screen(n, self, []Record{record(1, pair("10.5.0.0/17"))})
+	_, skipped := Screen(n, nil, self, []Record{record(1, pair("10.5.0.0/17"))})
 	if want := "pod subnet 10.5.0.0/17 is too large for the pod network 10.5.0.0/16: /18 is the largest"; skipped[0].Reason != want {
 		t.Errorf("%q, want %q", skipped[0].Reason, want)
 	}
