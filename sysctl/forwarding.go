@@ -95,11 +95,14 @@ func Advice(underlay string) string {
 
 // unlessForbidden passes over that a setting could only be read.
 func unlessForbidden(err error) error {
-	if errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) {
+	if Forbidden(err) {
 		return nil
 	}
 	return err
 }
+
+// Forbidden reports whether a setting could not be written because /proc/sys is read-only, as in a container.
+func Forbidden(err error) bool { return errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) }
 
 // EnableIPv6 lets an interface have IPv6 addresses, which net.ipv6.conf.default.disable_ipv6 keeps new ones from. It works
 // in the network namespace of the thread that calls it.
