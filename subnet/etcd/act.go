@@ -29,6 +29,7 @@ func (r *runner) act(ctx context.Context) error {
 			r.dirty = true
 		}
 		if r.last.verb == wait {
+			r.owed = nil
 			if r.settle(ctx) {
 				continue
 			}
@@ -36,11 +37,11 @@ func (r *runner) act(ctx context.Context) error {
 		}
 		if !r.mayWrite() {
 			r.last.at = r.writeAt
-			return nil
+			return r.owed
 		}
-		if err := r.execute(ctx, r.last); err != nil {
+		if r.owed = r.execute(ctx, r.last); r.owed != nil {
 			r.unsure = r.last.lease // it may have been done all the same
-			return err
+			return r.owed
 		}
 		r.answered()
 		if r.feed == nil && r.listAt.IsZero() { // no watch tells what came of it

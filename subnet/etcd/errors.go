@@ -55,8 +55,14 @@ func (s *Store) explain(doing string, err error) error {
 
 func (s *Store) reword(doing string, err error) error {
 	err = spoken{err}
+	if errors.Is(err, rpctypes.ErrPermissionDenied) {
+		return fmt.Errorf("%s: %w to %s at %s: etcdserver: %w", doing, ErrDenied, s.asker(), s.endpoints, ErrPermission)
+	}
+	if why := alarm(err); why != nil {
+		return fmt.Errorf("etcd at %s: %s: %w: %w", s.endpoints, doing, why, err)
+	}
 	for _, denial := range []error{
-		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrRoleNotFound,
+		rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrRoleNotFound,
 	} {
 		if errors.Is(err, denial) {
 			return fmt.Errorf("%s: %w to %s at %s: %w", doing, ErrDenied, s.asker(), s.endpoints, err)

@@ -46,7 +46,7 @@ func (r *runner) state() State {
 	if s.own.established {
 		st.Own = s.own.lease
 	}
-	if st.Held && !s.own.reserved {
+	if s.own.established && !s.own.reserved {
 		st.Expiry = s.own.expiry
 	}
 	return st

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -71,6 +72,7 @@ type runner struct {
 	failures int       // in a row
 
 	unsure   subnet.Lease // it was written without an answer
+	owed     error        // why the write that is due has failed; nil: none is due, or it was not tried yet
 	last     step         // the last decision
 	seen     time.Time
 	lists    int
@@ -91,6 +93,9 @@ func (r *runner) pass(ctx context.Context) error {
 	if changed {
 		r.retryAt = time.Now()
 		return r.err
+	}
+	if r.owed != nil && !errors.Is(r.owed, errInvalidLease) {
+		r.adopt(ctx)
 	}
 	if err != nil {
 		r.failures++
@@ -156,13 +161,11 @@ func (r *runner) work(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.act(ctx); err != nil {
-		return err
+	err := r.act(ctx)
+	if due(r.renewAt) && !silent(err) { // an etcd that refuses a write may still renew what we hold
+		err = cmp.Or(err, r.renew(ctx))
 	}
-	if due(r.renewAt) {
-		return r.renew(ctx)
-	}
-	return nil
+	return err
 }
 
 // relist makes everything be listed again, at once but not more than once a second.

@@ -44,7 +44,9 @@ func (r *runner) granted(id int64, asked time.Time, seconds int64) {
 	ttl := time.Duration(seconds) * time.Second
 	r.ttl, r.expiry = id, asked.Add(ttl)
 	r.renewAt = asked.Add(jitter(ttl / 3))
-	r.session.own.expiry = r.expiry
+	if e, present := r.session.mirrored(); present && e.record.TTLID == id {
+		r.session.own.expiry = r.expiry
+	}
 	r.dirty = true
 }
 

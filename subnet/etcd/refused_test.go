@@ -1,0 +1,208 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// refusal is a way in which an etcd answers reads and refuses writes.
+type refusal struct {
+	err   error
+	begin func(*testing.T, *server) (end func())
+}
+
+var refusals = map[string]refusal{
+	"space alarm":        {ErrNoSpace, raise(etcdserverpb.AlarmType_NOSPACE)},
+	"corrupt member":     {ErrCorrupt, raise(etcdserverpb.AlarmType_CORRUPT)},
+	"role may read only": {ErrPermission, restrict},
+}
+
+// raise makes etcd raise an alarm, and end disarm it.
+func raise(alarm etcdserverpb.AlarmType) func(*testing.T, *server) func() {
+	return func(t *testing.T, etcd *server) (end func()) {
+		t.Helper()
+		c := rootOf(t, etcd)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		status, err := c.Status(ctx, etcd.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func(action etcdserverpb.AlarmRequest_AlarmAction) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			request := &etcdserverpb.AlarmRequest{Action: action, MemberID: status.Header.MemberId, Alarm: alarm}
+			if _, err := etcdserverpb.NewMaintenanceClient(c.ActiveConnection()).Alarm(ctx, request); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(etcdserverpb.AlarmRequest_ACTIVATE)
+		return func() { set(etcdserverpb.AlarmRequest_DEACTIVATE) }
+	}
+}
+
+// restrict takes the right to write from the user that nodes have, and end gives it back. It needs startWithUser.
+func restrict(t *testing.T, etcd *server) (end func()) {
+	t.Helper()
+	root := rootOf(t, etcd)
+	grant := func(kind clientv3.PermissionType) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := root.RoleGrantPermission(ctx, "node", DefaultPrefix+"/", clientv3.GetPrefixRangeEnd(DefaultPrefix+"/"), kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant(clientv3.PermissionType(clientv3.PermRead))
+	return func() { grant(clientv3.PermissionType(clientv3.PermReadWrite)) }
+}
+
+func rootOf(t *testing.T, etcd *server) *clientv3.Client {
+	t.Helper()
+	root, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.url}, Username: "root", Password: "secret", Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return root
+}
+
+// startWithUser starts an etcd in which nodes are the user "node", who may read and write below the prefix.
+func startWithUser(t *testing.T) (*server, Config) {
+	t.Helper()
+	etcd := startEtcd(t)
+	etcd.put("config", ipv4Config)
+	c, ctx := etcd.client(), t.Context()
+	do := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"root", "node"} {
+		do(c.RoleAdd(ctx, name))
+		do(c.UserAdd(ctx, name, "secret"))
+		do(c.UserGrantRole(ctx, name, name))
+	}
+	do(c.RoleGrantPermission(ctx, "node", DefaultPrefix+"/", clientv3.GetPrefixRangeEnd(DefaultPrefix+"/"), clientv3.PermissionType(clientv3.PermReadWrite)))
+	do(c.AuthEnable(ctx))
+	return etcd, Config{Endpoints: []string{etcd.url}, Username: "node", Password: "secret"}
+}
+
+// A node starts while etcd refuses writes. It runs on its lease and the fresh list of its peers, reports the refusal, and
+// writes its lease as soon as it can. The state may have been lost, or the node may have been given another address.
+func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
+	moved := func(o *Options) { o.Self.PublicIP = netip.MustParseAddr("192.168.9.9") }
+	rebooted := func(o *Options) { o.Self.InUse = false }
+	for name, r := range refusals {
+		variants := map[string]func(*Options){
+			"with its state":    rebooted,
+			"without its state": func(o *Options) { o.Saved, o.Self.Previous, o.Self.InUse = nil, subnet.Pair{}, false },
+		}
+		if r.err == ErrPermission { //nolint:errorlint // the value of the table
+			variants["with its pods"] = func(*Options) {}
+			variants["at another address"] = moved
+			variants["at another address after a reboot"] = func(o *Options) { moved(o); rebooted(o) }
+			variants["with another version"] = func(o *Options) { o.Self.Node.Version = "v2" }
+		}
+		for know, change := range variants {
+			t.Run(name+", "+know, func(t *testing.T) {
+				t.Parallel()
+				etcd, cfg := startWithUser(t)
+				first := run(t, openStore(t, cfg), quick(1))
+				before := first.held(t)
+				first.stop(t)
+				peer := run(t, openStore(t, cfg), quick(2)).held(t)
+				end := r.begin(t, etcd)
+				opts := restarted(before, true)
+				change(&opts)
+				began := time.Now()
+				n := run(t, openStore(t, cfg), opts)
+				s := n.wait(t, "lease and refusal", func(s State) bool { return s.Own.Pair() == before.Own.Pair() && s.Err != nil })
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if _, known := s.Set.Find(peer.Own.Pair()); !known || s.Set.Revision < peer.Set.Revision {
+					t.Errorf("the set is not the fresh one: %v at %d", s.Set.Records, s.Set.Revision)
+				}
+				if left := time.Until(s.Expiry); !errors.Is(s.Err, r.err) || s.Conflict != "" || left < 50*time.Minute || left > time.Hour {
+					t.Errorf("err %v, conflict %q, expiry in %v", s.Err, s.Conflict, left)
+				}
+				end()
+				after := n.held(t)
+				if after.Own.Pair() != before.Own.Pair() || after.Own.IPv4.PublicIP != opts.Self.PublicIP || after.Own.Node != opts.Self.Node {
+					t.Errorf("own %+v, before %+v", after.Own, before.Own)
+				}
+			})
+		}
+	}
+}
+
+// A node without a lease cannot join then, and says why. A missing permission is for the operator to give, so the node
+// ends; an alarm passes.
+func TestNewNodeWhileEtcdRefusesWrites(t *testing.T) {
+	for name, r := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd, cfg := startWithUser(t)
+			end := r.begin(t, etcd)
+			n := run(t, openStore(t, cfg), quick(1))
+			if r.err == ErrPermission { //nolint:errorlint // the value of the table
+				n.fails(t, ErrDenied)
+				return
+			}
+			s := n.wait(t, "refusal", func(s State) bool { return errors.Is(s.Err, r.err) })
+			if s.Own != (subnet.Lease{}) {
+				t.Errorf("own %v", s.Own)
+			}
+			end()
+			n.held(t)
+		})
+	}
+}
+
+// The address of a running node changes while etcd refuses writes. The error lasts until the write has succeeded, whatever
+// reads succeed meanwhile, and the etcd lease is renewed.
+func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
+	for name, r := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd, cfg := startWithUser(t)
+			opts := quick(1)
+			opts.TTL = 15 * time.Second
+			selves := make(chan subnet.Self, 1)
+			opts.Changes = selves
+			n := run(t, openStore(t, cfg), opts)
+			before := n.held(t)
+			end := r.begin(t, etcd)
+			moved := opts.Self
+			moved.PublicIP = netip.MustParseAddr("192.168.9.9")
+			selves <- moved
+			n.wait(t, "refusal", func(s State) bool { return errors.Is(s.Err, r.err) })
+			renewed := func(s State) bool { return s.Expiry.After(before.Expiry.Add(time.Second)) }
+			for i := range 100 {
+				s := n.next(t)
+				if i > 3 && (renewed(s) || r.err == ErrPermission) { //nolint:errorlint // the value of the table
+					break // etcd 3.7 renews a lease only for those who may write its keys
+				}
+				if !errors.Is(s.Err, r.err) || s.Own.IPv4.PublicIP != opts.Self.PublicIP {
+					t.Fatalf("the write is owed: err %v, own %+v", s.Err, s.Own)
+				}
+			}
+			end()
+			if after := n.held(t); after.Own.IPv4.PublicIP != moved.PublicIP || after.Losses != 0 || !renewed(after) {
+				t.Errorf("own %+v, %d losses, expiry %v", after.Own, after.Losses, after.Expiry)
+			}
+		})
+	}
+}
