@@ -99,7 +99,12 @@ func (r *runner) execute(ctx context.Context, st step) error {
 	case tell:
 		return r.tell(ctx)
 	case putConfig:
-		return r.putConfig(ctx)
+		err := r.putConfig(ctx)
+		if err != nil && !silent(err) {
+			r.session.restoring.refused(err, time.Now())
+			return nil
+		}
+		return err
 	case wait:
 	}
 	return nil

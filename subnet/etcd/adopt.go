@@ -47,7 +47,7 @@ func (s *session) adoptable(now time.Time) (own holding, ttl int64, found bool) 
 	if s.mirror == nil || s.config == nil || s.own.lease != (subnet.Lease{}) || s.check != nil && s.check(s.network) != nil {
 		return own, 0, false
 	}
-	saved, valid := s.savedLease(now)
+	saved, valid := s.validSavedLease(now)
 	lease, found := saved, valid
 	if d, err := subnet.Decide(s.network, s.self, s.mirror.set(), subnet.Claim{}); err == nil && d.Verdict == subnet.TakeOver && d.Record.Node != (subnet.Node{}) {
 		lease, found = d.Record.Lease, true
@@ -76,8 +76,8 @@ func (s *session) adoptable(now time.Time) (own holding, ttl int64, found bool) 
 	return own, e.record.TTLID, true
 }
 
-// savedLease returns the saved lease of this node if it has not run out.
-func (s *session) savedLease(now time.Time) (l subnet.Lease, valid bool) {
+// validSavedLease returns the saved lease of this node if it has not run out.
+func (s *session) validSavedLease(now time.Time) (l subnet.Lease, valid bool) {
 	if s.saved == nil || !s.saved.Expiry.IsZero() && !now.Before(s.saved.Expiry) {
 		return l, false
 	}

@@ -31,6 +31,11 @@ func (s *session) replace(m *mirror, forked bool, now time.Time, grace time.Dura
 	} else if s.mirror == nil && s.saved != nil {
 		s.retain(s.saved.lost(), now.Add(grace))
 	}
+	if s.mirror == nil {
+		s.listed = now
+	} else if m.config.revision == 0 && s.restoring.source == fromWatch {
+		s.restoring = restoring{source: fromList}
+	}
 	s.mirror, s.seen = m, m.revision
 	s.readConfig()
 	s.prune(now)

@@ -28,6 +28,7 @@ type mirror struct {
 	order    []string         // the keys of entries, sorted
 	claims   map[string]claim // by the last part of their key
 	config   configValue
+	deleted  configValue       // what config was before it was deleted
 	strange  int               // keys under subnets/ that are not leases
 	skips    map[string]string // the first subnet.MaxSkips of them, as shown: why
 	partial  bool              // there were keys that are not kept here
@@ -118,8 +119,8 @@ func show(key string) string {
 // remove takes out a key that was deleted at a revision, unless it has been written since.
 func (m *mirror) remove(name string, revision int64) {
 	if name == configName {
-		if revision > m.config.revision {
-			m.config = configValue{}
+		if m.config.revision != 0 && revision > m.config.revision {
+			m.config, m.deleted = configValue{}, m.config
 		}
 	} else if key, ok := strings.CutPrefix(name, claims); ok {
 		if revision > m.claims[key].modified {

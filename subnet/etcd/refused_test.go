@@ -20,7 +20,7 @@ type refusal struct {
 	begin func(*testing.T, *server) (end func())
 }
 
-var refusals = map[string]refusal{
+var waysToRefuse = map[string]refusal{
 	"space alarm":        {ErrNoSpace, raise(etcdserverpb.AlarmType_NOSPACE)},
 	"corrupt member":     {ErrCorrupt, raise(etcdserverpb.AlarmType_CORRUPT)},
 	"role may read only": {ErrPermission, restrict},
@@ -96,7 +96,7 @@ func startWithUser(t *testing.T) (*server, Config) {
 	}
 	do(c.RoleGrantPermission(ctx, "node", DefaultPrefix+"/", clientv3.GetPrefixRangeEnd(DefaultPrefix+"/"), clientv3.PermissionType(clientv3.PermReadWrite)))
 	do(c.AuthEnable(ctx))
-	return etcd, Config{Endpoints: []string{etcd.url}, Username: "node", Password: "secret"}
+	return etcd, Config{Endpoints: []string{etcd.url}, Username: "node", PasswordFile: passwordFile(t, "secret")}
 }
 
 // A node starts while etcd refuses writes. It runs on its lease and the fresh list of its peers, reports the refusal, and
@@ -104,7 +104,7 @@ func startWithUser(t *testing.T) (*server, Config) {
 func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
 	moved := func(o *Options) { o.Self.PublicIP = netip.MustParseAddr("192.168.9.9") }
 	rebooted := func(o *Options) { o.Self.InUse = false }
-	for name, r := range refusals {
+	for name, r := range waysToRefuse {
 		variants := map[string]func(*Options){
 			"with its state":    rebooted,
 			"without its state": func(o *Options) { o.Saved, o.Self.Previous, o.Self.InUse = nil, subnet.Pair{}, false },
@@ -151,7 +151,7 @@ func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
 // A node without a lease cannot join then, and says why. A missing permission is for the operator to give, so the node
 // ends; an alarm passes.
 func TestNewNodeWhileEtcdRefusesWrites(t *testing.T) {
-	for name, r := range refusals {
+	for name, r := range waysToRefuse {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			etcd, cfg := startWithUser(t)
@@ -174,7 +174,7 @@ func TestNewNodeWhileEtcdRefusesWrites(t *testing.T) {
 // The address of a running node changes while etcd refuses writes. The error lasts until the write has succeeded, whatever
 // reads succeed meanwhile, and the etcd lease is renewed.
 func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
-	for name, r := range refusals {
+	for name, r := range waysToRefuse {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			etcd, cfg := startWithUser(t)

@@ -41,7 +41,7 @@ func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) erro
 
 // hopeless tells whether an error ends Run. What is wrong with etcd ends only a node that has nothing to go on with.
 func (r *runner) hopeless(err error) bool {
-	if err == nil || r.session.own.established {
+	if err == nil || r.session.own.established || errors.Is(err, ErrNoConfig) && !r.session.configBy(time.Now()).IsZero() {
 		return false
 	}
 	var u useless
@@ -103,6 +103,9 @@ func (r *runner) pass(ctx context.Context) error {
 		return err
 	}
 	r.failures, r.retryAt = 0, time.Time{}
+	if r.session.own.established {
+		return cmp.Or(r.last.err, r.session.restoring.err)
+	}
 	return r.last.err
 }
 
@@ -274,7 +277,7 @@ func (r *runner) answered() { r.seen, r.dirty = time.Now(), true }
 // wakeAt is when something is due.
 func (r *runner) wakeAt() time.Time {
 	at := time.Now().Add(time.Hour)
-	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt(), r.hearing.deafAt()}
+	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt(), r.session.restoring.at, r.hearing.deafAt()}
 	if !r.retryAt.IsZero() {
 		dues = []time.Time{r.retryAt}
 	}

@@ -34,6 +34,9 @@ type session struct {
 	note     string              // Decide's warning
 	saved    *Saved
 	check    func(subnet.Network) error
+
+	restoring restoring // of a configuration that etcd has lost
+	listed    time.Time // the first time
 }
 
 // holding is the own lease as it was last written or adopted.
@@ -106,32 +109,36 @@ func (s *session) next(now time.Time) step {
 	switch {
 	case s.mirror == nil:
 		return step{verb: wait}
-	case s.lost && s.mirror.config.revision == 0 && s.config != nil:
+	case s.restoresConfig(now):
 		return step{verb: putConfig}
 	case s.config == nil:
-		return step{verb: wait, err: s.badSince}
+		return step{verb: wait, err: s.badSince, at: s.configBy(now)}
 	case s.own.lease == subnet.Lease{}:
 		return s.join(now)
 	}
 	return s.keep(now)
 }
 
-// readConfig takes over the mirror's configuration where it is valid; else the last valid one stays in use.
+// readConfig takes over the mirror's configuration where it is valid; else the last valid one stays in use. One that is
+// deleted already counts too: it is newer than what was in use before.
 func (s *session) readConfig() {
 	s.badSince = nil
 	defer func() { s.mirror.judgeBy(s.network) }()
-	raw := s.mirror.config.raw
+	newest := s.mirror.newestConfig()
+	if newest.revision != 0 {
+		n, warnings, err := subnet.ParseNetwork(newest.raw)
+		if err != nil {
+			s.badSince = fmt.Errorf("%w: %w", ErrConfig, err)
+		} else {
+			s.config, s.network, s.warnings = slices.Clone(newest.raw), n, warnings
+		}
+		s.restoring.source = fromWatch
+	}
 	if s.mirror.config.revision == 0 {
 		s.badSince = ErrNoConfig
 		return
 	}
-	s.lost = false // it is back
-	n, warnings, err := subnet.ParseNetwork(raw)
-	if err != nil {
-		s.badSince = fmt.Errorf("%w: %w", ErrConfig, err)
-		return
-	}
-	s.config, s.network, s.warnings = slices.Clone(raw), n, warnings
+	s.lost, s.restoring = false, restoring{source: fromWatch} // it is back
 }
 
 // join decides how a node without a lease gets one.
@@ -218,7 +225,11 @@ func (s *session) problems() []string {
 	if s.note != "" {
 		ps = append(ps, s.note)
 	}
-	if s.badSince != nil && s.config != nil {
+	switch {
+	case s.restoring.err != nil: // which is an error of etcd's
+	case !s.restoring.at.IsZero():
+		ps = append(ps, "the network configuration is missing from etcd: restoring it")
+	case s.badSince != nil && s.config != nil:
 		ps = append(ps, fmt.Sprintf("%v; the last valid one stays in use", s.badSince))
 	}
 	if l := s.own.lease; s.own.established && !s.network.Fits(l.Pair()) {

@@ -156,10 +156,10 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 		r.progress(resp.Header.Revision)
 		return
 	}
-	config := r.session.mirror.config.revision
+	config, deleted := r.session.mirror.config.revision, r.session.mirror.deleted.revision
 	r.session.absorb(r.store.prefix, resp, now, r.opts.Grace)
 	r.session.seen = max(r.session.seen, r.session.mirror.revision)
-	if r.session.mirror.config.revision != config {
+	if m := r.session.mirror; m.config.revision != config || m.deleted.revision != deleted {
 		r.session.readConfig()
 	}
 	r.answered()

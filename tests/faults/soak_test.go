@@ -42,5 +42,5 @@ func TestSoak(t *testing.T) {
 func soakFaults() []fault {
 	return slices.Concat(daemonFaults, identityFaults, nodeFileFaults, clockFaults,
 		entryFaults, tableFaults, deviceFaults, peerFaults, underlayFaults, keptFaults, firewallFaults,
-		etcdFaults, wipeFaults, compactionFaults, ownKeyFaults, bootFaults)
+		etcdFaults, wipeFaults, refusalFaults, compactionFaults, ownKeyFaults, bootFaults)
 }

@@ -1,0 +1,82 @@
+package etcd
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// The configuration alone can be deleted by mistake: no new node joins then. Whoever knows its newest revision puts it back,
+// if there is none by then. A node that followed the watch up to the deletion knows that revision. One that was away may
+// have missed a change, so it leaves time for the others; one that has only the saved configuration puts it back only after
+// a loss of data.
+
+// source is how this node knows a configuration that etcd no longer has. The zero value is what a start begins with.
+type source int
+
+const (
+	fromSaved source = iota // from before this start
+	fromList                // from etcd, but a list was the first to show that it is gone
+	fromWatch               // from etcd, with every change up to the deletion
+)
+
+// The time that a node leaves to those that know the configuration better. Each adds a part of restoreSpread, so that not
+// all nodes write in the same moment.
+const (
+	listPatience  = time.Second
+	savedPatience = 5 * time.Second
+	restoreSpread = 500 * time.Millisecond
+	restoreRetry  = 5 * time.Second // after a refusal
+	configWait    = savedPatience + 5*time.Second
+)
+
+// restoring is the way of a missing configuration back into etcd.
+type restoring struct {
+	source source
+	at     time.Time // when to write it; zero: nothing is to be done
+	err    error     // why etcd refused it
+}
+
+// restoresConfig reports whether the configuration is to be written now, and otherwise notes when.
+func (s *session) restoresConfig(now time.Time) bool {
+	if s.mirror.config.revision != 0 || s.config == nil || s.restoring.source == fromSaved && !s.lost {
+		s.restoring.at = time.Time{}
+		return false
+	}
+	if s.restoring.at.IsZero() {
+		patience := map[source]time.Duration{fromSaved: savedPatience, fromList: listPatience}[s.restoring.source]
+		s.restoring.at = now.Add(patience + rand.N(restoreSpread)) //nolint:gosec // no secret
+	}
+	return !now.Before(s.restoring.at)
+}
+
+// refused notes why etcd did not take the configuration. Everything else goes on meanwhile.
+func (r *restoring) refused(err error, now time.Time) {
+	r.at = now.Add(restoreRetry)
+	r.err = fmt.Errorf("the network configuration is missing from etcd and this node cannot restore it: %w", err)
+}
+
+// configBy returns how long a node that knows no configuration waits for the holders of leases to restore it; zero: it does
+// not wait.
+func (s *session) configBy(now time.Time) time.Time {
+	by := s.listed.Add(configWait)
+	if s.config != nil || s.mirror == nil || s.mirror.config.revision != 0 || !now.Before(by) {
+		return time.Time{}
+	}
+	for _, e := range s.mirror.entries {
+		if e.record.Node != (subnet.Node{}) {
+			return by
+		}
+	}
+	return time.Time{}
+}
+
+// newestConfig returns the last configuration that etcd was seen to have. revision 0: none was seen.
+func (m *mirror) newestConfig() configValue {
+	if m.config.revision != 0 {
+		return m.config
+	}
+	return m.deleted
+}
