@@ -106,6 +106,7 @@ func (l *loop) running() bool { return l.backend != nil }
 
 // run passes until ctx ends.
 func (l *loop) run(ctx context.Context, states <-chan etcd.State, wake <-chan struct{}) error {
+	defer l.troubles.close()
 	defer l.saveState(true)
 	for {
 		began := time.Now()
@@ -131,6 +132,7 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 	for {
 		l.board.beat()
 		select {
+		case <-l.troubles.settle():
 		case <-ctx.Done():
 			return false
 		case s := <-states:

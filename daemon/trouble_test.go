@@ -5,15 +5,23 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 )
 
-func TestTroubleIsSaidOnceAndItsEndOnce(t *testing.T) {
-	var out strings.Builder
+// clocked is troubles with a clock that only pass moves, and their log.
+func clocked() (tr *troubles, out *strings.Builder, pass func(time.Duration)) {
+	out = &strings.Builder{}
 	log := logrus.New()
-	log.SetOutput(&out)
-	tr := newTroubles(log)
+	log.SetOutput(out)
+	tr, now := newTroubles(log), noon
+	tr.now = func() time.Time { return now }
+	return tr, out, func(d time.Duration) { now = now.Add(d) }
+}
+
+func TestTroubleIsSaidOnceAndItsEndOnce(t *testing.T) {
+	tr, out, pass := clocked()
 	for range 3 {
 		if tr.check("etcd", errors.New("no answer")) {
 			t.Error("an error is no trouble")
@@ -30,23 +38,93 @@ func TestTroubleIsSaidOnceAndItsEndOnce(t *testing.T) {
 			t.Error("no error is trouble")
 		}
 	}
+	pass(calm)
+	tr.settle()
 	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
 		t.Errorf("want each trouble and each end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
 	}
 }
 
 func TestSeveralProblemsOfOneKind(t *testing.T) {
-	var out strings.Builder
-	log := logrus.New()
-	log.SetOutput(&out)
-	tr := newTroubles(log)
+	tr, out, pass := clocked()
 	tr.setAll("other firewalls", []string{"a drops", "b drops"})
 	tr.setAll("other firewalls", []string{"b drops", "c drops"})
 	if got := tr.list(); !slices.Equal(got, []string{"other firewalls: b drops", "other firewalls: c drops"}) {
 		t.Errorf("list: %q", got)
 	}
 	tr.setAll("other firewalls", nil)
+	pass(calm)
+	tr.settle()
 	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
 		t.Errorf("want each text and the end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
+	}
+}
+
+// Opposite states that alternate are one problem in the log. The list shows the truth at every moment.
+func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
+	tr, out, pass := clocked()
+	for range 100 {
+		tr.set("etcd", "write refused")
+		tr.setAll("kernel", []string{"a", "b"})
+		pass(calm / 6)
+		tr.set("etcd", "")
+		tr.setAll("kernel", []string{"b"})
+		if got := tr.list(); !slices.Equal(got, []string{"kernel: b"}) || tr.get("etcd") != "" {
+			t.Fatalf("list: %q", got)
+		}
+		pass(calm / 6)
+	}
+	tr.setAll("kernel", nil)
+	if got := strings.Count(out.String(), "\n"); got != 3 {
+		t.Errorf("%d lines while it comes and goes, want three:\n%s", got, out)
+	}
+	pass(calm)
+	if tr.settle() != nil {
+		t.Error("an end is due and is not logged")
+	}
+	for _, want := range []string{"etcd: recovered; it was: write refused", "kernel: recovered; it was: b"} {
+		if got := strings.Count(out.String(), want); got != 1 {
+			t.Errorf("%d times %q, want once:\n%s", got, want, out)
+		}
+	}
+	tr.set("etcd", "write refused")
+	if got := strings.Count(out.String(), "\n"); got != 6 {
+		t.Errorf("it comes again after its end: %d lines, want six:\n%s", got, out)
+	}
+	tr.set("etcd", "")
+	if tr.settle() == nil {
+		t.Error("nobody waits for the end")
+	}
+	tr.close()
+	if got := strings.Count(out.String(), "\n"); got != 7 {
+		t.Errorf("the daemon ends: %d lines, want seven:\n%s", got, out)
+	}
+}
+
+func TestSpell(t *testing.T) {
+	type look struct {
+		after time.Duration
+		texts string // one letter each
+		news  string
+		over  time.Duration // after this look; 0: it is there
+	}
+	for name, looks := range map[string][]look{
+		"it stays":                       {{0, "a", "a", 0}, {calm, "a", "", 0}, {2 * calm, "a", "", 0}},
+		"it ends":                        {{0, "a", "a", 0}, {time.Second, "", "", calm}},
+		"it is away for less than calm":  {{0, "a", "a", 0}, {calm, "", "", calm}, {calm - 1, "a", "", 0}, {1, "", "", calm}},
+		"its end is looked at again":     {{0, "a", "a", 0}, {time.Second, "", "", calm}, {time.Second, "", "", calm - time.Second}},
+		"another text comes":             {{0, "a", "a", 0}, {time.Second, "ab", "b", 0}, {time.Second, "b", "", 0}, {time.Second, "ab", "", 0}},
+		"a text comes again after a day": {{0, "ab", "ab", 0}, {time.Second, "b", "", 0}, {24 * time.Hour, "ab", "a", 0}},
+	} {
+		var s spell
+		now := noon
+		for i, l := range looks {
+			now = now.Add(l.after)
+			news := strings.Join(s.see(strings.Split(l.texts, "")[:len(l.texts)], now), "")
+			over := s.overAt()
+			if news != l.news || over.IsZero() != (l.over == 0) || l.over != 0 && over.Sub(now) != l.over {
+				t.Errorf("%s: look %d: news %q, over in %v; want %q, %v", name, i, news, over.Sub(now), l.news, l.over)
+			}
+		}
 	}
 }
