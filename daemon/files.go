@@ -9,6 +9,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
+// otherCNI is the kind of problem that another CNI configuration comes before ours.
+const otherCNI = "other CNI"
+
 // announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
 func (l *loop) announce() bool {
 	file := subnet.NodeFile{
@@ -30,7 +33,7 @@ func (l *loop) announce() bool {
 	if !l.troubles.check("cni-conf", confined(err)) {
 		return false
 	}
-	l.troubles.check("other CNI", firstConf(l.config.cniConf))
+	l.troubles.check(otherCNI, firstConf(l.config.cniConf))
 	return true
 }
 
@@ -67,9 +70,33 @@ func (l *loop) saveState(now bool) {
 	}
 	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
 	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
-	if l.unsaved {
-		l.saveAt = time.Now().Add(maxRetry)
+}
+
+// retryFiles writes the files that are due, without going over the kernel: the state that has changed, and what could not be
+// written before, or stood behind another file.
+func (l *loop) retryFiles() {
+	if l.unannounced() {
+		l.announced = l.announce()
+		l.announceAt = time.Now().Add(minRetry)
 	}
+	l.saveState(false)
+}
+
+// unannounced reports whether the node file, or what depends on it, is to be written and is not in use.
+func (l *loop) unannounced() bool {
+	return !l.verified.IsZero() && (!l.announced || l.troubles.get(otherCNI) != "")
+}
+
+// files returns a channel that delivers when retryFiles has something to do; nil: it has nothing to do.
+func (l *loop) files() <-chan time.Time {
+	in := l.saveIn()
+	if l.unannounced() {
+		in = max(time.Until(l.announceAt), minPass)
+	}
+	if in == 0 {
+		return nil
+	}
+	return time.After(in)
 }
 
 // saveIn is in how long the saved state is to be written, so that a crash does not find it stale; 0: it is written.

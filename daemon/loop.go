@@ -57,9 +57,10 @@ type loop struct {
 	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
 	underlayNotes []string
 
-	saved   savedState // as read at the start
-	saveAt  time.Time  // when it may be written again
-	unsaved bool       // the state has changed since
+	saved      savedState // as read at the start
+	saveAt     time.Time  // when it may be written again
+	unsaved    bool       // the state has changed since
+	announceAt time.Time  // when files for others that could not be written are tried again
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
@@ -133,6 +134,9 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 		l.board.beat()
 		select {
 		case <-l.troubles.settle():
+		case <-l.files():
+			l.retryFiles()
+			l.publish()
 		case <-ctx.Done():
 			return false
 		case s := <-states:
@@ -188,7 +192,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.saveIn(), l.expiresIn(), l.podsIn()} {
+	for _, sooner := range []time.Duration{l.retry, again, l.expiresIn(), l.podsIn()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}

@@ -498,3 +498,57 @@ func TestSilentEtcdCountsAsAway(t *testing.T) {
 		t.Errorf("after %v: own %v, %d peers", took, l.state.Own, len(l.peers))
 	}
 }
+
+// Files that could not be written are tried again each second, without a pass over the kernel, and the troubles go with them.
+func TestFilesAreWrittenSoonAfterTheyCanBe(t *testing.T) {
+	l, _ := bench(t)
+	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
+	blocked := []string{l.config.stateDir, l.config.runDir, filepath.Dir(l.config.cniConf)}
+	for _, dir := range blocked {
+		if err := os.WriteFile(dir, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.take(peerState(t, l, 2))
+	l.backend, l.verified = still{}, time.Now()
+	l.announced = l.announce()
+	l.saveState(false)
+	if got := l.troubles.list(); len(got) != 2 || l.announced {
+		t.Fatalf("troubles %q, announced %v", got, l.announced)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan bool, 1)
+	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
+	for _, dir := range blocked {
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := filepath.Join(filepath.Dir(l.config.cniConf), "05-other.conflist")
+	await := func(what string, so func() bool) {
+		t.Helper()
+		deadline := time.After(2 * time.Second)
+		for !so() {
+			select {
+			case <-l.board.news:
+			case <-deadline:
+				t.Fatalf("not within 2 s: %s; problems %q", what, l.board.get().Problems)
+			}
+		}
+	}
+	await("all files are written", func() bool { s := l.board.get(); return s.NodeFile && len(s.Problems) == 0 })
+	cancel()
+	<-ended
+	if err := os.WriteFile(first, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.announced = l.announce()
+	ctx, cancel = context.WithCancel(t.Context())
+	defer func() { cancel(); <-ended }()
+	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
+	await("the other file is seen", func() bool { return len(l.board.get().Problems) == 1 })
+	if err := os.Remove(first); err != nil {
+		t.Fatal(err)
+	}
+	await("the other file is gone", func() bool { return len(l.board.get().Problems) == 0 })
+}

@@ -88,9 +88,8 @@ func onDisks(t *testing.T, n *lab.Node, do func(disk) error) {
 	}
 }
 
-// recovery bounds how long a podlaned whose files could not be written takes until they are, once they can be: passes that
-// failed are made again after 30 s at most, and the state is saved every 10 s at most.
-const recovery = 42 * second
+// recovery bounds how long a podlaned whose files could not be written takes until they are, once they can be.
+const recovery = 2 * second
 
 // Disks are full, or read-only, while podlaned runs: a new peer is programmed all the same, the trouble is said once, and
 // over when the disk has room again.
