@@ -40,6 +40,9 @@ func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 		w.node.quiet(rules)
 	}
 	w.node.apply(dual)
+	if got := w.node.sh("nft list set inet podlane vxlan_astray4; nft list set inet podlane vxlan_astray6"); strings.Contains(got, "elements") {
+		t.Errorf("the peers have changed, and the kernel remembers\n%s", got)
+	}
 	if got := strings.Join(w.node.Advice(), "\n"); strings.Contains(got, nowhereAt[subnet.IPv6]) {
 		t.Errorf("it is no peer any more:\n%s", got)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/nftables"
 
@@ -42,10 +41,6 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
 	}
-	if w.strays == nil {
-		w.strays = strayMemory{}
-	}
-	w.strays.see(did.have, time.Now())
 	all := findings{notes: w.strays.notes(r)}
 	all.add(w.judged.findings)
 	all.add(trouble)

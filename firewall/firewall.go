@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
@@ -40,6 +41,10 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.strays == nil {
+		w.strays = strayMemory{}
+	}
+	w.strays.see(have, time.Now())
 	did, err := want.apply(ctx, have)
 	w.judgeOthers(did, r)
 	w.tellDrift(did.ops, r)

@@ -43,8 +43,25 @@ func planTable(have snapshot, want table) plan {
 			p.steps = append(p.steps, changeElements(s, missing, extra)...)
 		}
 	}
+	if len(frame) == 0 && len(p.ops) > 0 {
+		p.steps = append(p.steps, forget(have, want)...)
+	}
 	p.ops = append(frame, p.ops...)
 	return p
+}
+
+// forget empties the learned sets when anything else is written: what they hold may be of a peer that has left. It is no op
+// of its own, for nothing of it is wanted or missed.
+func forget(have snapshot, want table) (steps []step) {
+	for _, s := range want.sets {
+		if h, _ := have.set(s.name); s.learned && len(h.elements) > 0 {
+			steps = append(steps, func(c *nftables.Conn) error {
+				c.FlushSet(s.nft())
+				return nil
+			})
+		}
+	}
+	return steps
 }
 
 // objects is all that a table consists of, by the objects of the ops that would make it from nothing.
