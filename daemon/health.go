@@ -32,7 +32,7 @@ func (s status) judge(now time.Time) []check {
 	held := func(name string, fault string) check { return check{name, fault == "", fault} }
 	checks := []check{
 		held("underlay", s.Underlay.Trouble),
-		held("lease", s.Lease.fault(now)),
+		held("lease", s.leaseFault(now)),
 		held("etcd", s.Etcd.fault(now)),
 		held("kernel", s.kernelFault(now)),
 		held("node-file", s.nodeFileFault()),
@@ -61,12 +61,16 @@ func allHold(checks []check) bool {
 	return !slices.ContainsFunc(checks, func(c check) bool { return !c.OK })
 }
 
-// fault returns why the lease is not held in etcd, or nothing.
-func (l leaseStatus) fault(now time.Time) string {
-	if invalid := l.invalid(now); invalid != "" || l.Held {
+// leaseFault returns why the lease is not held in etcd, or nothing. In a conflict it is not restored: the check for that says
+// what happens. Before etcd has answered nobody knows whether the lease is missing.
+func (s status) leaseFault(now time.Time) string {
+	switch invalid := s.Lease.invalid(now); {
+	case invalid != "" || s.Lease.Held || s.Lease.Conflict != "":
 		return invalid
+	case s.Etcd.Seen.IsZero():
+		return join(s.Lease.Subnet) + " is the saved one; etcd has not confirmed it yet"
 	}
-	return join(l.Subnet) + " is missing from etcd; restoring it"
+	return join(s.Lease.Subnet) + " is missing from etcd; restoring it"
 }
 
 // invalid returns why the node has no pod subnet to use, or nothing. A lease that only the saved state has is valid.

@@ -26,6 +26,7 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 		{"passes hang", "kernel", "the last verified pass was 1m31s ago", func(s *status) { s.Verified = noon.Add(-91 * time.Second) }},
 		{"no node file", "node-file", "not written", func(s *status) { s.NodeFile = false }},
 		{"conflict", "conflict", "n7 has it", func(s *status) { s.Lease.Conflict = "n7 has it" }},
+		{"the own key is another node's", "conflict", "n7 has it", func(s *status) { s.Lease.Held, s.Lease.Conflict = false, "n7 has it" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := wellStatus()
@@ -65,6 +66,15 @@ func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 		if !slices.Equal(failing(s), c.failing) {
 			t.Errorf("%s: %q fail, want %q", name, failing(s), c.failing)
 		}
+	}
+}
+
+// Whether the lease is missing from etcd is known only once etcd has answered.
+func TestSavedLeaseIsNotCalledMissing(t *testing.T) {
+	s := wellStatus()
+	s.Lease.Held, s.Etcd.Seen = false, time.Time{}
+	if got := s.leaseFault(noon); !strings.Contains(got, "is the saved one; etcd has not confirmed it yet") {
+		t.Errorf("%q", got)
 	}
 }
 
