@@ -1,6 +1,7 @@
 package input
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,8 +70,8 @@ func TestEtcdIsSilentAtTheStart(t *testing.T) {
 	}
 }
 
-// enableAuth makes etcd ask for passwords: root's is "secret", and stranger, whose is "secret" too, may see nothing. The
-// client it returns is root's.
+// enableAuth makes etcd ask for passwords: root's is "secret"; stranger, whose is "secret" too, may see nothing, and
+// reader may read. The client it returns is root's.
 func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
 	t.Helper()
 	ctx, c := t.Context(), l.Etcd.Client
@@ -80,11 +81,15 @@ func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
 			t.Fatal(err)
 		}
 	}
-	do(c.RoleAdd(ctx, "root"))
-	for _, user := range []string{"root", "stranger"} {
+	for _, role := range []string{"root", "reader"} {
+		do(c.RoleAdd(ctx, role))
+	}
+	for _, user := range []string{"root", "stranger", "reader"} {
 		do(c.UserAdd(ctx, user, "secret"))
 	}
 	do(c.UserGrantRole(ctx, "root", "root"))
+	do(c.UserGrantRole(ctx, "reader", "reader"))
+	do(c.RoleGrantPermission(ctx, "reader", lab.DefaultPrefix+"/", clientv3.GetPrefixRangeEnd(lab.DefaultPrefix+"/"), clientv3.PermissionType(clientv3.PermRead)))
 	do(c.AuthEnable(ctx))
 	return rootClient(t, l, "secret")
 }
@@ -107,6 +112,8 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		{"wrong password", "root", "guess", `etcd denies access to user "root" at http://198.18.0.1:2379: ...authentication failed, invalid user ID or password`},
 		{"unknown user", "nobody", "secret", `etcd denies access to user "nobody" at http://198.18.0.1:2379: ...authentication failed`},
 		{"no permission", "stranger", "secret", `etcd denies access to user "stranger" at http://198.18.0.1:2379: ...permission denied`},
+		{"no permission to write", "reader", "secret", `etcd denies access to user "reader" at http://198.18.0.1:2379: ...permission denied` +
+			"...`etcdctl role grant-permission ROLE --prefix=true readwrite /podlane/network/`"},
 		{"no user", "", "", `etcd denies access to a client without a user at http://198.18.0.1:2379: ...user name is empty...see the settings etcd-username and etcd-password-file`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -115,7 +122,9 @@ func TestEtcdDeniesAccess(t *testing.T) {
 				args = nil
 			}
 			run(t, n, nil, args...).says(t, exitError, c.want)
-			run(t, n, nil, append([]string{"config", "get"}, args...)...).says(t, exitError, c.want)
+			if c.user != "reader" {
+				run(t, n, nil, append([]string{"config", "get"}, args...)...).says(t, exitError, c.want)
+			}
 			untouched(t, l, n, "")
 			keys, err := root.Get(t.Context(), lab.DefaultPrefix, clientv3.WithPrefix())
 			if err != nil || len(keys.Kvs) != 1 {
@@ -131,6 +140,7 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		t.Fatalf("with the right password: %v", err)
 	}
 	changePassword(t, l, n, root, password)
+	startAsReader(t, n, write(t, "reader", "secret\n"))
 }
 
 // changePassword changes root's password, in etcd and in a node's file. The node needs no signal.
@@ -152,6 +162,32 @@ func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client
 		t.Fatal(err)
 	}
 	await(t, n, "ready with the new password", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
+}
+
+// startAsReader starts a node that holds a lease as a user who may not write. It runs on its lease, also if its state was lost.
+func startAsReader(t *testing.T, n *lab.Node, password string) {
+	t.Helper()
+	if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
+		t.Fatalf("stop: %d, %v", code, err)
+	}
+	for _, lost := range []string{"", n.StateDir()} {
+		if lost != "" {
+			if err := errors.Join(n.Kill(), os.RemoveAll(lost), os.Remove(n.NodeFile())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := n.Launch(t.Context(), "--etcd-username=reader", "--etcd-password-file", password); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		await(t, n, "the node file, and the refusal", func(s status) bool {
+			_, err := os.Stat(n.NodeFile())
+			return err == nil && !s.Ready && s.problem(`etcd denies access to user "reader"...grant-permission ROLE --prefix=true readwrite /podlane/network/`)
+		})
+		if took := time.Since(begun); took > soon {
+			t.Errorf("it took %v", took)
+		}
+	}
 }
 
 func TestCertificatesThatDoNotMatch(t *testing.T) {
