@@ -139,9 +139,25 @@ func (n *Node) Ready(ctx context.Context) error {
 		if _, err := os.Stat(n.NodeFile()); err != nil {
 			return false, "no node file yet"
 		}
-		status, err := n.Run(ctx, "podlaned", "status")
-		return err == nil, status
+		status, text := n.status(ctx)
+		return status.Ready, text
 	})
+}
+
+// nodeStatus is what the lab reads of podlaned's status.
+type nodeStatus struct {
+	Ready bool
+	Peers []struct{ State string }
+}
+
+// status asks podlaned for its status, and returns it as text too. A status with problems counts: the lab shows what comes
+// of them.
+func (n *Node) status(ctx context.Context) (s nodeStatus, text string) {
+	text, err := n.Run(ctx, "sh", "-c", "podlaned status --json || :")
+	if err != nil || json.Unmarshal([]byte(text), &s) != nil {
+		return nodeStatus{}, text
+	}
+	return s, text
 }
 
 // hasPeers waits until podlaned has programmed so many peers, no more and no less.
@@ -150,11 +166,7 @@ func (n *Node) hasPeers(ctx context.Context, want int) error {
 		return nil
 	}
 	return n.await(ctx, fmt.Sprintf("at %d peers", want), func(ctx context.Context) (bool, string) {
-		text, err := n.Run(ctx, "podlaned", "status", "--json")
-		var status struct{ Peers []struct{ State string } }
-		if err != nil || json.Unmarshal([]byte(text), &status) != nil {
-			return false, text
-		}
+		status, text := n.status(ctx)
 		programmed := 0
 		for _, p := range status.Peers {
 			if p.State == "programmed" {
