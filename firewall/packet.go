@@ -80,8 +80,8 @@ func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 		pods = device{name: r.PodInterfaces[0], index: index(r.PodInterfaces[0])}
 	}
 	for _, f := range subnet.Families {
-		own, others := r.Subnet.Half(f), r.Network.Range(f).Prefix
-		if !own.IsValid() || !others.IsValid() {
+		own := r.Subnet.Half(f)
+		if !own.IsValid() {
 			continue
 		}
 		overlay := device{}
@@ -90,10 +90,12 @@ func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 		}
 		for _, state := range []uint32{stateNew, stateEstablished} {
 			p := packet{traffic: podsTraffic, family: f, ethertype: ethertypes[f], state: state, proto: unix.IPPROTO_TCP}
-			from, to := p, p
-			from.what, from.network, from.in, from.out = "packets from pods to other nodes", ipHeader(f, own, others, p.proto), pods, overlay
-			to.what, to.network, to.in, to.out = "packets from other nodes to pods", ipHeader(f, others, own, p.proto), overlay, pods
-			all = append(all, from, to)
+			for _, others := range r.podPrefixes(f) {
+				from, to := p, p
+				from.what, from.network, from.in, from.out = "packets from pods to other nodes", ipHeader(f, own, others, p.proto), pods, overlay
+				to.what, to.network, to.in, to.out = "packets from other nodes to pods", ipHeader(f, others, own, p.proto), overlay, pods
+				all = append(all, from, to)
+			}
 		}
 	}
 	return all

@@ -138,12 +138,12 @@ func TestAdviceOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh(`nft add table inet firewalld; nft add table ip site; nft add chain ip site transit '{ type filter hook forward priority 0; policy drop; }'`)
 	n.apply(around())
-	advice := n.Advice()
-	got := strings.Join(advice, "\n")
-	if strings.Contains(got, "10.0.0.0/8") || !strings.Contains(got, "--add-source=10.10.0.0/15") {
-		t.Errorf("advice:\n%s", got)
+	problems := n.Problems()
+	got := strings.Join(append(n.Advice(), problems...), "\n")
+	if strings.Contains(got, "10.0.0.0/8") || !strings.Contains(got, "--add-source=10.10.0.0/15") || len(problems) == 0 {
+		t.Fatalf("advice and problems:\n%s", got)
 	}
-	_, commands, _ := strings.Cut(advice[len(advice)-1], "run: ")
+	_, commands, _ := strings.Cut(problems[len(problems)-1], "run: ")
 	n.sh(commands)
 	if got := n.sh("nft list chain ip site transit"); !strings.Contains(got, "ip daddr 10.10.0.0-10.99.255.255 accept") {
 		t.Errorf("%s gives\n%s", commands, got)

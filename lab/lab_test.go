@@ -202,11 +202,11 @@ func TestPodlanedThatIgnoresSIGTERM(t *testing.T) {
 	}
 }
 
-// fakeBin is a folder with a podlaned that runs a script, and for which every other command is fine.
+// fakeBin is a folder with a podlaned that runs a script and is always ready. Every other command succeeds.
 func fakeBin(t *testing.T, script string) string {
 	t.Helper()
 	bin := etcdOnly(t)
-	text := "#!/bin/bash\n[ \"$1\" = run ] || exit 0\n" + script + "\n"
+	text := "#!/bin/bash\n[ \"$1\" = status ] && echo '{\"ready\":true}'\n[ \"$1\" = run ] || exit 0\n" + script + "\n"
 	if err := os.WriteFile(filepath.Join(bin, "podlaned"), []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
