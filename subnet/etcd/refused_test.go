@@ -206,3 +206,19 @@ func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
 		})
 	}
 }
+
+// The refusal comes while a node runs, which owes no write: the renewal is refused, and that is reported until it succeeds.
+func TestRenewalIsRefused(t *testing.T) {
+	t.Parallel()
+	etcd, cfg := startWithUser(t)
+	opts := quick(1)
+	opts.TTL = 6 * time.Second
+	n := run(t, openStore(t, cfg), opts)
+	before := n.held(t)
+	end := restrict(t, etcd)
+	n.wait(t, "refusal", func(s State) bool { return s.Own == before.Own && errors.Is(s.Err, ErrPermission) })
+	end()
+	if after := n.held(t); after.Own != before.Own {
+		t.Errorf("own %v, before %v", after.Own, before.Own)
+	}
+}
