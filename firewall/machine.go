@@ -85,9 +85,7 @@ func (m *machine) run(kind string, e object) match {
 	case "target":
 		m.xtTarget(e)
 	case "counter", "log", "notrack", "last", "flow_offload", "dup":
-	case "dynset":
-		return some
-	default: // limit, quota, and what loads into a register: socket, hash, numgen, exthdr and the like
+	default: // limit, quota, a set that packets add to, and what loads into a register: socket, hash, numgen, exthdr and the like
 		m.forget()
 		return untold
 	}
@@ -96,6 +94,7 @@ func (m *machine) run(kind string, e object) match {
 
 // forget marks all registers as untold, after an expression that may have loaded anything.
 func (m *machine) forget() {
+	m.known = [len(m.known)]byte{}
 	for i := range m.untold {
 		m.untold[i] = true
 	}
@@ -189,14 +188,16 @@ func (m *machine) verdict(list []byte) {
 	}
 }
 
+// bitwise masks and inverts bits. Bits that a mask clears are known. Shifts are untold.
 func (m *machine) bitwise(e object) {
 	n := int(e.number(unix.NFTA_BITWISE_LEN))
-	const op = 6 // NFTA_BITWISE_OP; 0 is mask and xor
 	mask, _ := find(e.data(unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
 	xor, _ := find(e.data(unix.NFTA_BITWISE_XOR), unix.NFTA_DATA_VALUE)
-	b := m.load(e.number(unix.NFTA_BITWISE_SREG), n)
-	out := unknown(n)
-	if out.untold = b.untold || e.number(op) != 0 || len(mask) != n || len(xor) != n; !out.untold || b.untold && len(mask) == n && len(xor) == n {
+	const op, maskAndXor = 6, 0 // NFTA_BITWISE_OP
+	b, out := m.load(e.number(unix.NFTA_BITWISE_SREG), n), unknown(n)
+	out.untold = true
+	if e.number(op) == maskAndXor && len(mask) == n && len(xor) == n {
+		out.untold = b.untold
 		for i := range n {
 			out.value[i], out.known[i] = b.value[i]&mask[i]^xor[i], b.known[i]|^mask[i]
 		}

@@ -174,6 +174,8 @@ func TestCannotTell(t *testing.T) {
 		"an accept by mark":                 {strict + "nft add rule inet site transit meta mark 7 accept", "cannot tell whether chain inet site transit drops packets from pods"},
 		"an accept of ports":                {strict + "nft add rule inet site transit tcp dport 80 accept", "cannot tell whether chain inet site transit drops packets from pods"},
 		"an accept by a port of the bridge": {frames + "nft add rule bridge site f 'iifname \"veth*\"' accept", "cannot tell whether chain bridge site f drops pods' IPv4 packets on cni0"},
+		"a set that packets add to":         {transit + "nft add set inet site s '{ type ipv4_addr; size 9; flags dynamic; }'; nft add rule inet site transit ip daddr 10.0.0.0/8 update @s '{ ip saddr limit rate over 9/second }' drop", "cannot tell whether chain inet site transit drops"},
+		"a register loaded twice":           {transit + "nft add rule inet site transit ip saddr 10.0.0.0/8 jhash ip saddr mod 2 == 0 drop", "cannot tell whether chain inet site transit drops"},
 		"a random choice":                   {transit + "nft add rule inet site transit numgen random mod 2 == 0 drop", "cannot tell whether chain inet site transit drops"},
 		"legacy":                            {"iptables-legacy -A INPUT -p udp --dport 8472 -m limit --limit 10/second -j ACCEPT; iptables-legacy -P INPUT DROP", "cannot tell whether iptables-legacy's chain INPUT drops VXLAN from 198.18.0.2"},
 	} {
