@@ -74,7 +74,7 @@ func parseLink(l netlink.Link, hasPorts bool) Interface {
 	virtual := loopback || kind == "dummy" || kind == "vrf" || kind == "bridge" && !hasPorts
 	i := Interface{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, MTU: a.MTU,
-		Up: up, NoCarrier: up && !virtual && a.RawFlags&unix.IFF_RUNNING == 0,
+		Up: up, NoCarrier: up && !virtual && a.RawFlags&unix.IFF_LOWER_UP == 0,
 		Loopback: loopback, Virtual: virtual,
 	}
 	if v, ok := l.(*netlink.Vxlan); ok && i.ours() {

@@ -96,7 +96,7 @@ func TestVirtualInterfaces(t *testing.T) {
 		{&netlink.Bridge{LinkAttrs: up}, false, true, false},
 		{&netlink.Bridge{LinkAttrs: up}, true, false, true},
 		{&netlink.Device{LinkAttrs: netlink.LinkAttrs{RawFlags: unix.IFF_UP | unix.IFF_LOOPBACK}}, false, true, false},
-		{&netlink.Device{LinkAttrs: netlink.LinkAttrs{RawFlags: unix.IFF_UP | unix.IFF_RUNNING}}, false, false, false},
+		{&netlink.Device{LinkAttrs: netlink.LinkAttrs{RawFlags: unix.IFF_UP | unix.IFF_LOWER_UP}}, false, false, false},
 		{&netlink.Device{}, false, false, false},
 		{&netlink.Bond{LinkAttrs: up}, true, false, true},
 		{&netlink.Wireguard{LinkAttrs: up}, false, false, true},

@@ -12,20 +12,21 @@ import (
 )
 
 // The underlay was chosen by the default route, and stays when that leads elsewhere, or nowhere: the peers send to the
-// addresses that they know. These run on the standard cluster, and lose nothing.
+// addresses that they know.
 var keptFaults = []fault{
 	{"a second interface gets the default routes", func(t *testing.T, b *bed) {
 		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+
 			"to move it, start podlaned with --iface=eth1: a restart alone does not move it",
-			"ip route replace default via 203.0.113.77 dev eth1", "ip -6 route replace default via fd99::77 dev eth1")
+			second4, second6)
 	}},
 	{"a second interface gets the default route of IPv4", func(t *testing.T, b *bed) {
-		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 ", "ip route replace default via 203.0.113.77 dev eth1")
+		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 ", second4)
 	}},
 	{"the default routes are gone and the addresses are deprecated", func(t *testing.T, b *bed) {
 		b.expectKept(t, "no default route leads to a usable interface: the underlay stays eth0 ", "ip route del default", "ip -6 route del default",
 			"ip address change HOST4/16 dev eth0 preferred_lft 0", "ip address change HOST6/64 dev eth0 preferred_lft 0")
 	}},
+	{"the cable is pulled while the default routes lead elsewhere", expectKeptUnplugged},
 }
 
 // expectKept changes the routes of the first node beside a second interface, and expects of it that it stays where it is and
@@ -33,9 +34,7 @@ var keptFaults = []fault{
 func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
 	t.Helper()
 	n, words := b.Nodes[0], b.wordsOf(t)
-	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
-	inSandbox(t, "ip link set n1b up")
-	b.do(t, words, "ip link set eth1 up", "ip address add 203.0.113.76/24 dev eth1", "ip address add fd99::76/64 dev eth1 nodad")
+	b.addSecond(t, words)
 	traffic := b.flood(t)
 	expectNote := func(when string) {
 		took := cluster.AwaitStatus(t, n, soon, "ready with a note "+when, func(s cluster.Status) bool {
@@ -71,7 +70,47 @@ func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
 	b.do(t, words, "ip link del podlane.1", "ip link del podlane-v6.1")
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	expectNote("with its saved state alone")
+	b.removeSecond(t, words)
+}
+
+// expectKeptUnplugged pulls the cable of the first node, whose default routes lead to a second interface. It does not move
+// there: the peers would be lost for good when the cable is plugged in again.
+func expectKeptUnplugged(t *testing.T, b *bed) {
+	n, words := b.Nodes[0], b.wordsOf(t)
+	b.addSecond(t, words)
+	b.do(t, words, second4, second6)
+	whole, cut := b.floodAround(t, peers)
+	cluster.Check(t, n.Unplug())
+	cluster.AwaitStatus(t, n, soon, "a problem names the link", func(s cluster.Status) bool {
+		return slices.ContainsFunc(s.Problems, func(text string) bool {
+			return strings.HasPrefix(text, "underlay link: interface eth0 has no carrier: ")
+		})
+	})
+	cluster.Check(t, n.Plug())
+	cluster.AwaitStatus(t, n, soon, "ready without a problem", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
+	cluster.ExpectKernel(t, n, b.kernels[0])
+	cut.ExpectGap(t, soon)
+	whole.ExpectNothingLost(t)
+	b.removeSecond(t, words)
+}
+
+// addSecond gives the first node a second interface, whose link leads to no peer.
+func (b *bed) addSecond(t *testing.T, words *strings.Replacer) {
+	t.Helper()
+	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
+	inSandbox(t, "ip link set n1b up")
+	b.do(t, words, "ip link set eth1 up", "ip address add 203.0.113.76/24 dev eth1", "ip address add fd99::76/64 dev eth1 nodad")
+}
+
+const (
+	second4 = "ip route replace default via 203.0.113.77 dev eth1"
+	second6 = "ip -6 route replace default via fd99::77 dev eth1"
+)
+
+func (b *bed) removeSecond(t *testing.T, words *strings.Replacer) {
+	t.Helper()
 	inSandbox(t, "ip link del n1b")
 	b.do(t, words, "ip address change HOST4/16 dev eth0 preferred_lft forever", "ip address change HOST6/64 dev eth0 preferred_lft forever", default4, default6)
+	n := b.Nodes[0]
 	cluster.AwaitStatus(t, n, soon, "no note is left", func(s cluster.Status) bool { return s.Ready && len(s.Notes) == 0 })
 }

@@ -149,7 +149,8 @@ func start(t *testing.T, n *lab.Node, args ...string) {
 	}
 }
 
-// expectPods expects of a new pod on each of two nodes that it has an MTU, and that a packet of that size reaches the other.
+// expectPods expects of a new pod on each of two nodes that it has an MTU, and that a packet of that size
+// reaches the other, soon after its node has heard of the new peer.
 func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 	t.Helper()
 	if err := l.AddPods(t.Context(), 1); err != nil {
@@ -161,7 +162,7 @@ func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 			t.Errorf("%v, %s; want an MTU of %d", err, out, mtu)
 		}
 		size := fmt.Sprint(mtu - 28) // what the IP and ICMP headers leave
-		if out, err := p.Run(t.Context(), "ping", "-c1", "-W5", "-Mdo", "-s"+size, pods[1-i].Addrs[0].String()); err != nil {
+		if out, err := p.Run(t.Context(), "ping", "-c1", "-w10", "-i0.1", "-Mdo", "-s"+size, pods[1-i].Addrs[0].String()); err != nil {
 			t.Errorf("from %s: %v: %s", p.Name, err, out)
 		}
 	}
