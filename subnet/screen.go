@@ -168,10 +168,10 @@ func faultBeside(n Network, links []netip.Prefix, self, l Lease) string {
 			continue
 		case !n.Range(f).On():
 			continue // a family we do not carry: nothing of it is programmed
+		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet) && Contains(n.Range(f).Prefix, e.Subnet):
+			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
 		case n.Range(f).unusable(e.Subnet) != "":
 			return n.Range(f).unusable(e.Subnet)
-		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet):
-			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == self.Node.ID:
 			return "it is an earlier lease of this node's own"
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP:

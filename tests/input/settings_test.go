@@ -75,7 +75,7 @@ func TestSettingsThatCannotBeUsed(t *testing.T) {
 		{"endpoints mixed", []string{"--etcd-endpoints=http://198.18.0.1:2379,https://198.18.0.2:2379"}, "one with TLS, one without"},
 		{"no endpoint", []string{"--etcd-endpoints="}, "no endpoint given"},
 		{"no password file", []string{"--etcd-username=podlane", "--etcd-password-file=/run/none"}, "etcd: read password: open /run/none: no such file"},
-		{"empty password", []string{"--etcd-username=podlane", "--etcd-password-file=/dev/null"}, "user name and password come together: one of them is missing"},
+		{"empty password", []string{"--etcd-username=podlane", "--etcd-password-file=/dev/null"}, "password file /dev/null is empty"},
 		{"no CA file", []string{secure, "--etcd-cafile=/run/none.pem"}, "etcd: read CA: open /run/none.pem: no such file"},
 		{"CA that is none", []string{secure, "--etcd-cafile=" + ca}, "ca.pem holds no certificate in PEM form"},
 		{"no certificate file", []string{secure, "--etcd-certfile=/run/none.pem", "--etcd-keyfile=/run/none.key"}, "certificate /run/none.pem with key /run/none.key: open /run/none.pem: no such file"},

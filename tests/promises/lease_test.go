@@ -92,9 +92,9 @@ func TestUnderlayChanges(t *testing.T) {
 	cluster.AwaitPeers(t, l, within5, 1)
 	n, pods := l.Nodes[0], l.Pods()
 	own := cluster.SubnetText(t, n)
-	cluster.Run(t, n.Place, "ip link set eth0 mtu 1200")
+	cluster.Run(t, n.Place, "ip link set eth0 mtu 600")
 	small := cluster.AwaitStatus(t, n, within5, "too small an MTU is named", func(s cluster.Status) bool {
-		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "MTU of 1200")
+		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "MTU of 600")
 	})
 	cluster.Run(t, n.Place, "ip link set eth0 mtu 1500")
 	again := cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready })
