@@ -35,6 +35,7 @@ type mirror struct {
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
 	asked    contest
 	network  subnet.Network // says which keys a node can use; the zero Network: not known yet
+	chosenBy subnet.Network // the last network that had the own pod subnet: network does not have it any more if it was changed
 }
 
 // contest is the last answer of rival. Between two questions about the own lease come the changes of all nodes.
@@ -192,18 +193,26 @@ func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 }
 
 // rivals reports whether an entry keeps the node of a pair from that pair. A node that joins and a node that holds a lease
-// must agree on it. A pair that the network does not hand out any more is as it was: every key counts.
+// must agree on it. A pair that the network does not hand out any more keeps what it had: a key that did not count when the
+// pair was chosen does not count now, unless nodes can use it now. Every key counts if nothing tells how the pair was chosen.
 func (m *mirror) rivals(e entry, p subnet.Pair) bool {
 	if e.pair == p || !e.pair.Overlaps(p) {
 		return false
 	}
-	return !m.network.Fits(p) || m.network.Blocks(e.pair, e.fault == "").Overlaps(p)
+	blockedBy := func(n subnet.Network) bool { return n.Blocks(e.pair, e.fault == "").Overlaps(p) }
+	switch {
+	case m.network.Fits(p):
+		return blockedBy(m.network)
+	case m.chosenBy.Fits(p):
+		return blockedBy(m.network) || blockedBy(m.chosenBy)
+	}
+	return true
 }
 
-// judgeBy takes over the network configuration.
-func (m *mirror) judgeBy(n subnet.Network) {
-	if m.network != n {
-		m.network, m.asked.known = n, false
+// judgeBy takes over the network configuration, and the one that the own pod subnet was chosen by.
+func (m *mirror) judgeBy(n, chosenBy subnet.Network) {
+	if m.network != n || m.chosenBy != chosenBy {
+		m.network, m.chosenBy, m.asked.known = n, chosenBy, false
 	}
 }
 

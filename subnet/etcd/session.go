@@ -20,6 +20,7 @@ type session struct {
 
 	config   []byte // the last valid one: of the mirror where it has one, else what was known before
 	network  subnet.Network
+	chosenBy subnet.Network // the last one that had the own pod subnet
 	warnings []string
 	badSince error // why the configuration in etcd is not the one in use
 
@@ -123,7 +124,7 @@ func (s *session) next(now time.Time) step {
 // deleted already counts too: it is newer than what was in use before.
 func (s *session) readConfig() {
 	s.badSince = nil
-	defer func() { s.mirror.judgeBy(s.network) }()
+	defer s.judge()
 	newest := s.mirror.newestConfig()
 	if newest.revision != 0 {
 		n, warnings, err := subnet.ParseNetwork(newest.raw)
@@ -139,6 +140,14 @@ func (s *session) readConfig() {
 		return
 	}
 	s.lost, s.restoring = false, restoring{source: fromWatch} // it is back
+}
+
+// judge tells the mirror by which networks it finds the rivals of our lease.
+func (s *session) judge() {
+	if own := s.own.lease; own == (subnet.Lease{}) || s.network.Fits(own.Pair()) {
+		s.chosenBy = s.network
+	}
+	s.mirror.judgeBy(s.network, s.chosenBy)
 }
 
 // join decides how a node without a lease gets one.

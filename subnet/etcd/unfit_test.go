@@ -103,3 +103,35 @@ func TestFullNetworkSaysWhatFillsIt(t *testing.T) {
 		}
 	}
 }
+
+// The keys are older than the leases, and then the network configuration is changed so that it would hand out other pod
+// subnets. Running nodes keep theirs.
+func TestUnfitKeysWhenTheConfigurationChanges(t *testing.T) {
+	for name, config := range map[string]string{
+		"SubnetLen": `{"Network":"10.5.0.0/16","SubnetLen":25}`,
+		"SubnetMin": `{"Network":"10.5.0.0/16","SubnetMin":"10.5.255.0"}`,
+		"Network":   `{"Network":"10.6.0.0/16"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd := startEtcd(t)
+			etcd.put("config", ipv4Config)
+			for key, value := range junk {
+				etcd.put(subnets+key, value)
+			}
+			running := twoNodes(t, etcd, len(junk))
+			before := running[0].held(t)
+			etcd.put("config", config)
+			changed := running[0].wait(t, "the new configuration", func(s State) bool { return string(s.Config) == config })
+			s := running[0].wait(t, "a check", func(s State) bool { return s.Seen.After(changed.Seen.Add(quick(0).CheckEvery)) })
+			if !held(s) || s.Own != before.Own {
+				t.Errorf("held %v, conflict %q, own %v, before %v", s.Held, s.Conflict, s.Own, before.Own)
+			}
+			etcd.delete(subnets + s.Own.Pair().Key())
+			running[0].wait(t, "the lease again", func(now State) bool {
+				r, _ := now.Set.Find(s.Own.Pair())
+				return held(now) && r.Created > s.Set.Revision
+			})
+		})
+	}
+}
