@@ -108,7 +108,7 @@ func (s Saved) Set() subnet.Set {
 			}
 			continue
 		}
-		set.Records = append(set.Records, subnet.Record{Lease: l})
+		set.Records = append(set.Records, subnet.Record{Lease: l, Created: saved.Created})
 	}
 	return set
 }
