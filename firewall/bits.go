@@ -12,6 +12,7 @@ import (
 type bits struct {
 	value, known []byte
 	untold       bool // podlaned cannot evaluate where they come from
+	blank        bool // they have a part of which no bit is known, like a port or a mark
 }
 
 func exactly(b []byte) bits { return bits{value: b, known: bytes.Repeat([]byte{0xff}, len(b))} }

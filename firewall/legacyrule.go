@@ -156,7 +156,11 @@ func (l *legacyRule) condition(option string) match {
 		return l.stateIn(l.next())
 	case "--dst-type":
 		return when(slices.Contains(strings.Split(l.next(), ","), map[bool]string{true: "LOCAL", false: "UNICAST"}[l.local]))
-	case "--mark":
+	case "--mark", "--tcp-option":
+		l.next()
+		return some
+	case "--tcp-flags":
+		l.next()
 		l.next()
 		return some
 	}

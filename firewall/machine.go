@@ -32,6 +32,7 @@ type machine struct {
 	registers [64]byte
 	known     [64]byte
 	untold    [16]bool // by register of 4 bytes
+	blank     [16]bool // by register of 4 bytes, as in bits
 	effect
 }
 
@@ -121,7 +122,7 @@ func (m *machine) load(register uint32, n int) bits {
 	}
 	b := bits{value: m.registers[from : from+n], known: m.known[from : from+n]}
 	for i := from / 4; i < (from+n+3)/4; i++ {
-		b.untold = b.untold || m.untold[i]
+		b.untold, b.blank = b.untold || m.untold[i], b.blank || m.blank[i]
 	}
 	return b
 }
@@ -134,8 +135,9 @@ func (m *machine) store(register uint32, b bits) {
 		m.forget()
 		return
 	}
+	blank := b.blank || isZero(b.known)
 	for i := from; i < end; i++ {
-		m.registers[i], m.known[i], m.untold[i/4] = 0, 0xff, b.untold
+		m.registers[i], m.known[i], m.untold[i/4], m.blank[i/4] = 0, 0xff, b.untold, blank
 	}
 	copy(m.registers[from:], b.value)
 	copy(m.known[from:], b.known)
@@ -197,7 +199,7 @@ func (m *machine) bitwise(e object) {
 	b, out := m.load(e.number(unix.NFTA_BITWISE_SREG), n), unknown(n)
 	out.untold = true
 	if e.number(op) == maskAndXor && len(mask) == n && len(xor) == n {
-		out.untold = b.untold
+		out.untold, out.blank = b.untold, b.blank
 		for i := range n {
 			out.value[i], out.known[i] = b.value[i]&mask[i]^xor[i], b.known[i]|^mask[i]
 		}
@@ -205,7 +207,8 @@ func (m *machine) bitwise(e object) {
 	m.store(e.number(unix.NFTA_BITWISE_DREG), out)
 }
 
-// lookup finds a register's bytes in a set or a map. Bits that are not known are tried in three patterns.
+// lookup finds a register's bytes in a set or a map. Bits that are not known are tried in three patterns. These tell enough of
+// a range of addresses, but not that a set has none of all ports.
 func (m *machine) lookup(e object) match {
 	set := e.text(unix.NFTA_LOOKUP_SET)
 	n, err := m.sets.keyLength(set)
@@ -225,7 +228,7 @@ func (m *machine) lookup(e object) match {
 		}
 	}
 	found := when(results[0])
-	if results[0] != results[1] || results[0] != results[2] || key.untold {
+	if results[0] != results[1] || results[0] != results[2] || key.untold || key.blank && !results[0] {
 		found = key.open()
 	}
 	if e.number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {

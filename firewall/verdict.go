@@ -179,7 +179,11 @@ func (w *walker) matched(e effect, depth int) fate {
 		}
 		return o
 	case unclear:
-		return dontKnow(e.rule)
+		o := dontKnow(e.rule)
+		if e.match == some { // as with a drop of some, that is no matter of podlane
+			o.doubt = ""
+		}
+		return o
 	}
 	return fate{carryOn: true}
 }

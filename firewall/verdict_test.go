@@ -2,7 +2,10 @@ package firewall
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // ruleSet is chains by name.
@@ -62,6 +65,27 @@ func TestFateOfPackets(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s: %+v", name, got, c.want, o)
+		}
+	}
+}
+
+// A rule of an older iptables about TCP's flags is about some packets only: nobody knows a packet's flags beforehand.
+func TestOldMatchOfTCPFlags(t *testing.T) {
+	anyPort := []byte{0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff} // of the source, of the destination
+	for name, c := range map[string]struct {
+		proto byte
+		rest  []byte // option, mask of the flags, flags, inverted
+		want  match
+	}{
+		"all of TCP":          {unix.IPPROTO_TCP, []byte{0, 0, 0, 0}, always},
+		"no flag at all":      {unix.IPPROTO_TCP, []byte{0, 0x3f, 0, 0}, some},
+		"an option":           {unix.IPPROTO_TCP, []byte{2, 0, 0, 0}, some},
+		"flags, any protocol": {0, []byte{0, 0x3f, 0, 0}, some},
+		"flags, of UDP":       {unix.IPPROTO_UDP, []byte{0, 0x3f, 0, 0}, never},
+	} {
+		m := machine{packet: packet{proto: c.proto}}
+		if got := m.xtPorts("tcp", append(slices.Clone(anyPort), c.rest...)); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }

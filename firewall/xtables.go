@@ -83,15 +83,15 @@ func xtConntrack(info []byte, state uint32) match {
 	return when((mask&xtState(state, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
 }
 
-// xtPorts reads struct xt_udp and struct xt_tcp: two ranges of ports, and which of them are inverted. Of TCP's flags and
-// options it knows nothing.
+// xtPorts reads struct xt_udp and struct xt_tcp: two ranges of ports, and which of them are inverted. TCP's flags and
+// options are those of some packets.
 func (m *machine) xtPorts(name string, info []byte) match {
 	number := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
 	result, inverted := m.protocolIs(unix.IPPROTO_UDP), info[8]
 	if name == "tcp" {
 		result, inverted = m.protocolIs(unix.IPPROTO_TCP), info[11]
-		if result == some && !isZero(info[8:11]) {
-			result = untold
+		if !isZero(info[8:11]) {
+			result = result.and(some)
 		}
 	}
 	for i, s := range []side{source, destination} {
