@@ -26,7 +26,7 @@ var firewallFaults = []fault{
 	}},
 	{"iptables' FORWARD ends in a REJECT of everything", func(t *testing.T, b *bed) {
 		b.expectTalk(t, "iptables -A FORWARD -i lo -j ACCEPT", "iptables -A FORWARD -j REJECT --reject-with icmp-host-prohibited", "ip6tables -A FORWARD -j REJECT")
-		b.expectTalk(t, "iptables -S FORWARD | sed -n '/--comment podlane/s/^-A/iptables -D/p' | sh -e")
+		b.expectTalk(t, slices.Repeat([]string{"iptables -D FORWARD 2"}, 8)...) // the accepts behind that of lo
 		b.expectTalk(t, "iptables -F FORWARD", "iptables -N LAST", "iptables -A LAST -p 89 -j RETURN", "iptables -A LAST -j DROP", "iptables -A FORWARD -j LAST")
 		b.expectTalk(t, "nft flush ruleset")
 	}},
