@@ -3,7 +3,6 @@ package subnet
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -43,7 +42,10 @@ func (r Range) unusable(p netip.Prefix) string {
 
 // blocking returns what a node that joins must stay clear of.
 func (s Set) blocking(n Network) []Pair {
-	pairs := slices.Clone(s.Lost)
+	var pairs []Pair
+	for _, p := range s.Lost {
+		pairs = append(pairs, n.Blocks(p, true))
+	}
 	for _, p := range s.Blocked {
 		pairs = append(pairs, n.Blocks(p, false))
 	}
@@ -94,7 +96,9 @@ func (s Set) fills(n Network) string {
 		}
 	}
 	for _, p := range s.Lost {
-		lost.keys = append(lost.keys, p.Key())
+		if n.Blocks(p, true) != (Pair{}) {
+			lost.keys = append(lost.keys, p.Key())
+		}
 	}
 	var texts []string
 	for _, g := range []group{leases, unfit, junk, lost} {

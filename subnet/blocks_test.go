@@ -14,7 +14,7 @@ func TestKeyThatNoNodeCanUseBlocksNobody(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16"}`)
 	for _, key := range unfitKeys {
 		junk, lease := Set{Blocked: []Pair{pair(key)}}, Set{Records: []Record{record(2, pair(key))}}
-		for name, set := range map[string]Set{"junk": junk, "lease": lease} {
+		for name, set := range map[string]Set{"junk": junk, "lease": lease, "lost lease": {Lost: []Pair{pair(key)}}} {
 			self := me
 			for _, self.Previous = range []Pair{{}, pair("10.5.77.0/24")} {
 				d, err := Decide(n, self, set, notAsked)
