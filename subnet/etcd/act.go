@@ -190,6 +190,9 @@ func (s *session) learn(name string, found []*mvccpb.KeyValue, revision int64) {
 	}
 	if name == configName {
 		s.readConfig()
+		if len(found) == 0 && s.restoring.source == fromWatch {
+			s.restoring.source = fromList // it may have been changed before it was deleted
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type source int
 
 const (
 	fromSaved source = iota // from before this start
-	fromList                // from etcd, but a list was the first to show that it is gone
+	fromList                // from etcd, but a list or another read was the first to show that it is gone
 	fromWatch               // from etcd, with every change up to the deletion
 )
 

@@ -89,6 +89,20 @@ func TestNodeMayNotRestoreTheConfiguration(t *testing.T) {
 	n.held(t)
 }
 
+// A read that shows that the configuration is gone does not show whether it was changed before. The watch does, and brings
+// that to other nodes already.
+func TestReadThatShowsADeletedConfiguration(t *testing.T) {
+	now := time.Now()
+	s := newSession(Options{Self: self(1)})
+	m := newMirror(5)
+	m.put(configName, &mvccpb.KeyValue{Value: []byte(ipv4Config), ModRevision: 5})
+	s.replace(m, false, now, time.Minute)
+	s.learn(configName, nil, 9)
+	if s.restoresConfig(now); s.restoring.at.Before(now.Add(listPatience)) {
+		t.Errorf("it is restored after %v, want at least %v", s.restoring.at.Sub(now), listPatience)
+	}
+}
+
 func TestWhenTheConfigurationIsRestored(t *testing.T) {
 	now := time.Now()
 	kv := func(value string, revision int64) *mvccpb.KeyValue {
