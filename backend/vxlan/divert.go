@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,10 +13,10 @@ import (
 // A routing rule of another program may lead packets to pods past the main table, where our routes are. Which packets
 // these are is judged here, as the kernel would for a packet without a mark:
 //
-//	source         the pod network, or any other address of this node
+//	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
 //
-// The pod network is a source of the node's own packets too: by its addresses on the bridge and on our device, and
+// The node's own packets have addresses of pods too: by its addresses on the bridge and on our device, and
 // because the firewall's reverse-path check looks up the way back as for a packet of the node itself.
 
 // traffic is packets to pods with a common source.
@@ -68,23 +69,24 @@ type suspect struct {
 	to map[netip.Prefix]bool
 }
 
-// suspects returns the rules that are asked about packets to pods before a rule leads these to the main table, and
-// whether a rule leads all of them there. It is pure.
+// suspects returns the rules that are asked about packets to pods before a rule leads all of these to the main table, and
+// whether a rule leads those of pods there. It is pure.
 func suspects(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []suspect, led bool) {
 	var mains []rule
-	everything := traffic{from: network, by: []string{"lo", "*"}}
+	everybody := []string{"lo", "*"}
+	anywhere := netip.PrefixFrom(network.Addr(), 0).Masked()
 	jump := uint32(0)
 	for _, r := range rules {
-		if led {
-			break
-		}
-		_, always := r.match(everything, network)
+		_, ofPods := r.match(traffic{network, everybody}, network)
+		_, all := r.match(traffic{anywhere, everybody}, network)
 		switch {
 		case r.priority < jump: // a goto passes over it
-		case r.action == actionGoto && always:
+		case r.action == actionGoto && all:
 			jump = r.target
 		case r.leadsToMain(network):
-			led = always
+			if led = led || ofPods; all {
+				return list, led
+			}
 			mains = append(mains, r)
 		case r.leadsAway():
 			if to := r.victims(mains, network, sources, pods); len(to) > 0 {
@@ -135,34 +137,29 @@ func (p *pass) findRules(f *findings) {
 
 // sources returns the traffic that rules are judged by.
 func (p *pass) sources() []traffic {
-	pods := traffic{from: p.network, by: []string{"lo", p.name}}
+	by := []string{"lo", p.name}
 	for link := range p.podLinks() {
-		pods.by = append(pods.by, p.linkName(link))
+		by = append(by, p.linkName(link))
 	}
 	for _, r := range p.want.routes {
 		if r.link != ownDevice { // peers' pods come directly
-			pods.by = append(pods.by, p.underlay.Name)
+			by = append(by, p.underlay.Name)
 			break
 		}
 	}
-	all := []traffic{pods}
+	var all []traffic
+	pods := p.podPrefixes()
+	for _, from := range pods {
+		all = append(all, traffic{from, by})
+	}
 	for _, a := range p.others {
-		if host := hostPrefix(a.addr.Addr()); addressFamily(a.addr.Addr()) == socketFamily[p.family] && !covers(p.network, host) {
+		host := hostPrefix(a.addr.Addr())
+		isPod := slices.ContainsFunc(pods, func(q netip.Prefix) bool { return covers(q, host) })
+		if addressFamily(host.Addr()) == socketFamily[p.family] && !isPod {
 			all = append(all, traffic{host, []string{"lo"}})
 		}
 	}
 	return all
-}
-
-// podLinks returns the indexes of the interfaces that lead to this node's pods.
-func (p *pass) podLinks() map[int]bool {
-	links := map[int]bool{}
-	for _, a := range p.others {
-		if p.subnet.Contains(a.addr.Addr()) {
-			links[a.link] = true
-		}
-	}
-	return links
 }
 
 // destinations returns the peers' pod subnets, and our own if pods are attached.
@@ -224,7 +221,11 @@ func (p *pass) remedy(first, r rule) string {
 	if first.priority == 0 {
 		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[p.family], r)
 	}
-	return fmt.Sprintf("add a rule before it: %s rule add pref %d to %s lookup main", ipCommand[p.family], first.priority-1, p.network)
+	var commands []string
+	for _, pods := range p.podPrefixes() {
+		commands = append(commands, fmt.Sprintf("%s rule add pref %d to %s lookup main", ipCommand[p.family], first.priority-1, pods))
+	}
+	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
 // leadsRight reports whether a route of another table leads packets to a pod subnet the same way as the main table does.

@@ -26,6 +26,27 @@ func (p *pass) elsewhere(q netip.Prefix) bool {
 	return slices.ContainsFunc(p.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !covers(p.subnet, q)
 }
 
+// podPrefixes returns the addresses of the family's pods.
+func (p *pass) podPrefixes() (all []netip.Prefix) {
+	for _, i := range p.pods {
+		if subnet.FamilyOf(i.First) == p.family {
+			all = append(all, i.Prefixes()...)
+		}
+	}
+	return all
+}
+
+// podLinks returns the indexes of the interfaces that lead to this node's pods.
+func (p *pass) podLinks() map[int]bool {
+	links := map[int]bool{}
+	for _, a := range p.others {
+		if p.subnet.Contains(a.addr.Addr()) {
+			links[a.link] = true
+		}
+	}
+	return links
+}
+
 func covers(p, q netip.Prefix) bool { return p.Bits() <= q.Bits() && p.Contains(q.Addr()) }
 
 // victim is the peer's route that a prefix takes traffic from: all of it or, with a longer prefix, a part. The metric is

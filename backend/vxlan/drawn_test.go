@@ -72,6 +72,8 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 		"rule after the operator's remedy": {"ip rule add pref 90 from 198.18.0.1 to 10.5.0.0/16 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
 		"rule after half a remedy":         {"ip rule add pref 90 from 198.18.0.1 to 10.5.2.0/23 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
 		"rule that a goto passes over":     {"ip rule add pref 90 goto 32766\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
+		"rule after one for pods alone":    {"ip rule add pref 90 from 10.5.0.0/16 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
+		"rule after main, half of pods":    {"ip rule add pref 90 from 10.5.0.0/17 lookup main\nip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all to 10.5.0.0/16 lookup 9")},
 		"rule of a user":                   {"ip rule add pref 100 uidrange 1000-1000 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
 		"rule of a VRF":                    {"ip rule add pref 1000 l3mdev", "rule pref 1000 from all l3mdev may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
 		"rule of a bound socket":           {"ip rule add pref 100 oif u0 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
@@ -132,6 +134,44 @@ func remedy(sentence string) string {
 	_, after, _ := strings.Cut(sentence, " it: ")
 	first, _, _ := strings.Cut(after, "\n")
 	return first
+}
+
+// With the underlay in the pod network, a rule is judged by the addresses that pods have, and what the operator is told to add
+// leads nobody else's packets past it.
+func TestRulesAroundTheUnderlay(t *testing.T) {
+	const config = `{"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.5.0.0","SubnetMax":"10.6.255.0","Backend":{"Type":"vxlan"%s}}`
+	n := network(t, config, "")
+	d := newNode(t, n)
+	d.run("ip addr add 10.240.0.1/16 dev u0")
+	u := d.underlay()
+	u.Addrs = append(u.Addrs, netip.MustParsePrefix("10.240.0.1/16"))
+	b, err := New(n, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.backend = b
+	d.run("ip route add default via 10.240.0.9 table 9")
+	d.run("ip rule add pref 100 from 10.250.0.0/16 lookup 9") // neither a pod's nor the node's
+	d.apply(named(4))
+	if got := found(d.look(named(4))); got != "" {
+		t.Errorf("a rule for other hosts: %s", got)
+	}
+	d.run("ip rule add pref 200 from 10.240.0.1 lookup 9")
+	want := "! rule pref 200 from 10.240.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 10.240.0.9 dev u0 proto boot, takes traffic to pods before the main " +
+		"table; add a rule before it: ip rule add pref 199 to 10.5.0.0/16 lookup main && ip rule add pref 199 to 10.6.0.0/16 lookup main"
+	got := found(d.look(named(4)))
+	if got != want {
+		t.Fatalf("found\n%s\nwant\n%s", got, want)
+	}
+	for command := range strings.SplitSeq(remedy(got), " && ") {
+		d.run(command)
+	}
+	if got := found(d.look(named(4))); got != "" {
+		t.Errorf("after the remedy: %s", got)
+	}
+	if way := d.run("ip route get 10.9.9.9 from 10.240.0.1"); !strings.Contains(way, "table 9") {
+		t.Errorf("the operator's rule no longer holds for other hosts: %s", way)
+	}
 }
 
 func TestTrafficIsDrawnFromADirectRoute(t *testing.T) {
