@@ -19,7 +19,7 @@ func (w *Firewall) Advice() []string { return slices.Clone(w.findings.notes) }
 func acceptIn(c heldChain, r Rules) (commands []string) {
 	words := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}
 	for _, f := range subnet.Families {
-		if c.family != nftables.TableFamilyINet && c.family != iptables[f].family {
+		if c.family != nftables.TableFamilyINet && c.family != nftables.TableFamilyNetdev && c.family != iptables[f].family {
 			continue
 		}
 		for _, pods := range r.pods(f) {

@@ -100,7 +100,7 @@ func (s socket) judge(r Rules, packets []packet) (rulings []ruling, err error) {
 			packets = withBridges(packets, r)
 		}
 		for _, p := range packets {
-			if !reaches(p, c, r) {
+			if !reaches(p, c) {
 				continue
 			}
 			ruled := ruling{chain: c, packet: p, fate: others.fate(c, p)}
@@ -122,21 +122,39 @@ func evaluated(c heldChain, tables []heldTable) bool {
 }
 
 // reaches reports whether the packets reach a base chain.
-func reaches(p packet, c heldChain, r Rules) bool {
+func reaches(p packet, c heldChain) bool {
 	switch c.family {
 	case nftables.TableFamilyBridge:
 		return p.traffic == bridged && slices.Contains(hooks[bridged], c.base.hook)
 	case nftables.TableFamilyNetdev:
-		return p.traffic == tunnelIn && c.base.hook == *nftables.ChainHookIngress && slices.Contains(c.devices, r.Underlay)
+		return p.passes(c, netdevHook(c))
 	case nftables.TableFamilyINet:
 		if c.base.hook == inetIngress {
-			return p.traffic == tunnelIn && slices.Contains(c.devices, r.Underlay)
+			return p.passes(c, inetIngress)
 		}
 	case iptables[p.family].family:
 	default:
 		return false
 	}
 	return p.traffic != bridged && slices.Contains(hooks[p.traffic], c.base.hook)
+}
+
+// netdevHook is the hook of a chain of interfaces in the numbers of inet, as far as the evaluation tells hooks apart. netdev's
+// own numbers are those of other hooks there.
+func netdevHook(c heldChain) nftables.ChainHook {
+	if c.base.hook == *nftables.ChainHookIngress {
+		return inetIngress
+	}
+	return *nftables.ChainHookPostrouting // on the way out
+}
+
+// passes reports whether packets pass an interface that a chain is attached to, as they come or as they go.
+func (p packet) passes(c heldChain, hook nftables.ChainHook) bool {
+	at := p.in
+	if hook != inetIngress {
+		at = p.out
+	}
+	return p.traffic != bridged && at.name != "" && slices.Contains(c.devices, at.name)
 }
 
 // withBridges adds the packets that pods send over bridges.
@@ -167,7 +185,7 @@ func isBridge(name string) bool {
 func (o *otherRules) fate(c heldChain, p packet) fate {
 	at := place{c.family, c.base.hook, c.base.priority}
 	if c.family == nftables.TableFamilyNetdev {
-		at.hook = inetIngress // netdev's own numbers are those of other hooks
+		at.hook = netdevHook(c)
 	}
 	sets := tableOf{o, c.family, c.table}
 	w := walker{effects: func(chain string) (all []effect, ok bool) {

@@ -26,6 +26,10 @@ const (
 	frames   = "nft add table bridge site; nft add chain bridge site f '{ type filter hook forward priority 0; policy drop; }'; "
 )
 
+func onInterface(hook string) string {
+	return "nft add table netdev site; nft add chain netdev site c '{ type filter hook " + hook + " priority 0; }'; "
+}
+
 // What other programs' rules drop for certain is a problem, and its commands fix it.
 func TestProvenDrops(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
@@ -68,6 +72,12 @@ func TestProvenDrops(t *testing.T) {
 		"raw, before any state":      {"iptables-nft -t raw -A PREROUTING -p udp --dport 8472 -j DROP", "chain ip raw PREROUTING drops VXLAN from"},
 		"output whose policy drops":  {outgoing, "chain inet site out drops VXLAN to 198.18.0.2"},
 		"of an interface":            {"nft add table netdev site; nft add chain netdev site in '{ type filter hook ingress device eth0 priority 0; }'; nft add rule netdev site in udp dport 8472 drop", "chain netdev site in drops VXLAN from 198.18.0.2"},
+
+		"of the bridge's interface": {onInterface("ingress device cni0") + "nft add rule netdev site c drop", "chain netdev site c drops packets from pods to other nodes (rule handle"},
+		"of the overlay's":          {onInterface("ingress device podlane.1") + "nft add rule netdev site c meta protocol ip drop", "chain netdev site c drops packets from other nodes to pods (rule handle"},
+		"on the way out":            {onInterface("egress device eth0") + "nft add rule netdev site c udp dport 8472 drop", "chain netdev site c drops VXLAN to 198.18.0.2"},
+		"on the way to the overlay": {onInterface("egress device podlane.1") + "nft add rule netdev site c ip daddr 10.5.0.0/16 drop", "chain netdev site c drops packets from pods to other nodes (rule handle"},
+		"inet, of the bridge's":     {site + "nft add chain inet site c '{ type filter hook ingress device cni0 priority 0; policy drop; }'", "chain inet site c drops packets from pods to other nodes (its policy)"},
 
 		"a bridge's forward":        {frames, "chain bridge site f drops pods' IPv4 packets on cni0, pods' ARP packets on cni0, pods' IPv6 packets on cni0, pods' neighbour discovery on cni0 (its policy); to let them through, run: nft insert rule bridge site f ip saddr 10.5.0.0/16 accept && nft insert rule bridge site f ip daddr 10.5.0.0/16 accept && nft insert rule bridge site f ether type arp accept && nft"},
 		"a bridge's ARP":            {frames + "nft add rule bridge site f ether type ip accept; nft add rule bridge site f ether type ip6 accept", "chain bridge site f drops pods' ARP packets on cni0"},
