@@ -37,7 +37,7 @@ func adviseLegacy(r Rules, f subnet.Family) string {
 	for _, rule := range legacyRules(r.podPrefixes(f)) {
 		commands = append(commands, iptables[f].legacy+" -I"+strings.TrimPrefix(rule, "-A"))
 	}
-	return say(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed, or podlaned lacks CAP_NET_RAW, which it needs: if its FORWARD policy is DROP", iptables[f].legacy), commands)
+	return say(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed, or podlaned lacks CAP_NET_RAW, which it needs: if its FORWARD drops everything, by its policy or by a rule", iptables[f].legacy), commands)
 }
 
 func say(state string, commands []string) string {
