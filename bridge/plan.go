@@ -31,7 +31,11 @@ type snapshot struct {
 }
 
 func (s snapshot) bridge(name string) (device, bool) {
-	i := slices.IndexFunc(s.bridges, func(d device) bool { return d.name == name })
+	return s.find(func(d device) bool { return d.name == name })
+}
+
+func (s snapshot) find(is func(device) bool) (device, bool) {
+	i := slices.IndexFunc(s.bridges, is)
 	if i < 0 {
 		return device{}, false
 	}
@@ -66,7 +70,12 @@ type fix struct {
 func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now []Bridge, fixes []fix) {
 	loose := slices.DeleteFunc(have.loose(), func(name string) bool { return slices.Contains(others, name) })
 	for _, b := range known {
-		d, exists := have.bridge(b.Name)
+		d, exists := have.find(func(d device) bool { return d.index == b.Index })
+		if exists {
+			b.Name = d.name // it may have been renamed
+		} else {
+			d, exists = have.bridge(b.Name)
+		}
 		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and maybe made again for the next pod
 			if b.Used {
 				b.Cut = append(slices.Clone(b.Cut), loose...)

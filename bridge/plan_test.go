@@ -43,6 +43,8 @@ func TestNext(t *testing.T) {
 	}
 	again := dev(true, v4+" "+v6)
 	again.index = 9
+	renamed := dev(true, "")
+	renamed.name = "br0"
 	off := dev(true, v4)
 	off.noIPv6 = true
 	pod := []port{{name: "veth1", master: 7, veth: true}}
@@ -74,6 +76,8 @@ func TestNext(t *testing.T) {
 		"deleted before":             {[]Bridge{cut}, snapshot{ports: loose}, "[{cni0 0 [] false [veth1] [10.5.1.2]}]", "[]"},
 		"made again for another pod": {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] false [veth1] [10.5.1.2]}]", "[]"},
 		"deleted and made again":     {[]Bridge{whole}, snapshot{bridges: []device{again}, ports: loose}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] false [veth1] []}]", "[]"},
+		"renamed and flushed":        {[]Bridge{whole}, snapshot{bridges: []device{renamed}, ports: pod}, strings.Replace(fmt.Sprint([]Bridge{whole}), "cni0", "br0", 1), "[br0 fe80::1/64 10.5.1.1/24 fd00:5:0:1::1/64]"},
+		"renamed and made again":     {[]Bridge{whole}, snapshot{bridges: []device{renamed, again}, ports: pod}, strings.Replace(strings.TrimSuffix(fmt.Sprint([]Bridge{whole}), "]"), "cni0", "br0", 1) + " {cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] false [] []}]", "[br0 fe80::1/64 10.5.1.1/24 fd00:5:0:1::1/64]"},
 		"the last pod is gone":       {[]Bridge{cut}, snapshot{}, "[]", "[]"},
 		"the pod is attached again":  {[]Bridge{cut}, snapshot{bridges: []device{again}, ports: []port{{name: "veth1", master: 9, veth: true}}}, "[{cni0 9 [10.5.1.1/24 fd00:5:0:1::1/64] true [] []}]", "[]"},
 	} {
