@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -32,7 +31,8 @@ func (c config) reservationDir() (string, error) {
 }
 
 // readReservations returns the attachments that host-local holds an address for, one for each address. What can be read
-// is returned along with an error about what cannot.
+// is returned along with an error about what cannot. One that names no container is that of an ADD which is about to write
+// it: those that a crash left were freed before.
 func readReservations(dir string) (all []types.GCAttachment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,15 +48,13 @@ func readReservations(dir string) (all []types.GCAttachment, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		a, ok := parseReservation(data)
-		if err == nil && !ok {
-			err = fmt.Errorf("%s names no container: remove it to free the address", path)
-		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		all = append(all, a)
+		if a, ok := parseReservation(data); ok {
+			all = append(all, a)
+		}
 	}
 	return all, errors.Join(errs...)
 }

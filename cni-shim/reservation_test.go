@@ -44,8 +44,8 @@ func TestReadReservationsOfAFolder(t *testing.T) {
 	if !reflect.DeepEqual(got, []types.GCAttachment{one, one}) {
 		t.Errorf("got %+v", got)
 	}
-	if err == nil || !strings.Contains(err.Error(), "10.5.34.9 names no container") {
-		t.Errorf("a broken reservation: %v", err)
+	if err != nil {
+		t.Errorf("a reservation that is being written: %v", err)
 	}
 	if got, err := readReservations(filepath.Join(dir, "none")); got != nil || err != nil {
 		t.Errorf("no folder: %v, %v", got, err)
