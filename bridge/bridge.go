@@ -136,7 +136,7 @@ func (k *Keeper) problems(own subnet.Pair) (list []string) {
 		if more := len(names) - maxNamed; more > 0 {
 			names = append(names[:maxNamed:maxNamed], fmt.Sprintf("%d more", more))
 		}
-		list = append(list, fmt.Sprintf("the bridge %s was deleted, which cut off these pods: %s; restart them: only that attaches them again",
+		list = append(list, fmt.Sprintf("the bridge %s was deleted, which cut off these pods: %s; restart them to attach them again",
 			b.Name, strings.Join(names, ", ")))
 	}
 	return list

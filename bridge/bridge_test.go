@@ -174,7 +174,7 @@ func TestDeletedBridge(t *testing.T) {
 	n.restore(false, "")
 	n.run("ip link delete cni0")
 	const cut = "the bridge cni0 was deleted, which cut off these pods: "
-	n.expect(cut + "10.5.1.2 and fd00:5:0:1::2 (container aaaa), 10.5.1.3 (container bbbb); restart them: only that attaches them again")
+	n.expect(cut + "10.5.1.2 and fd00:5:0:1::2 (container aaaa), 10.5.1.3 (container bbbb); restart them to attach them again")
 	if names := n.keeper.Names(); len(names) != 1 || names[0] != "cni0" {
 		t.Errorf("the firewall does not guard the bridge: %v", names)
 	}
@@ -189,11 +189,11 @@ func TestDeletedBridge(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(n.keeper.reserved, "podlane", "fd00:5:0:1::2")); err != nil {
 		t.Fatal(err)
 	}
-	n.expect(cut + "10.5.1.3 (container bbbb); restart them: only that attaches them again")
+	n.expect(cut + "10.5.1.3 (container bbbb); restart them to attach them again")
 	if err := os.RemoveAll(n.keeper.reserved); err != nil {
 		t.Fatal(err)
 	}
-	n.expect(cut + "the pod behind veth3; restart them: only that attaches them again")
+	n.expect(cut + "the pod behind veth3; restart them to attach them again")
 	n.run("ip link delete veth3")
 	n.expect()
 	n.run("ip address flush dev cni0")

@@ -81,7 +81,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.StringVar(&c.stateDir, "state-dir", "/var/lib/podlane", "`folder` of the state saved for a start without etcd")
 	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` once pods can be attached")
 	c.cniBin = list{defaultTo, "/usr/lib/cni", "/usr/libexec/cni"}
-	f.Var(&c.cniBin, "cni-bin", "comma-separated `folders` of CNI plugins; the CNI configuration list names podlane-gate if it is beside podlane-cni there")
+	f.Var(&c.cniBin, "cni-bin", "comma-separated `folders` of CNI plugins; the CNI configuration list names podlane-gate if each of them that has podlane-cni has it too")
 	c.ipMasq = true
 	f.Var(boolean{&c.ipMasq}, "ip-masq", "masquerade what leaves the pod network")
 	f.Var(boolean{&c.bridgeNetfilter}, "bridge-netfilter", "let the firewall see what pods of this node send each other, as kube-proxy needs it; readiness says where that cannot be")

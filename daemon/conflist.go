@@ -48,7 +48,7 @@ func gateMissing(folders []string) string {
 	const harm = "; without it a pod with the address of an earlier pod may be unreachable for up to 45 seconds"
 	used := slices.DeleteFunc(slices.Clone(folders), func(folder string) bool { return !hasPlugin(folder, shimPlugin) })
 	if len(used) == 0 {
-		return fmt.Sprintf("the CNI configuration does not name %s: %s is in none of %s%s; give --cni-bin the folder in which the container runtime looks for CNI plugins",
+		return fmt.Sprintf("the CNI configuration does not name %s: %s is in none of %s%s; set --cni-bin to the folder in which the container runtime looks for CNI plugins",
 			gatePlugin, shimPlugin, strings.Join(folders, ", "), harm)
 	}
 	for _, folder := range used {

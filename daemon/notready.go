@@ -17,7 +17,7 @@ func (l *loop) notReady(now time.Time) string {
 	case l.state.Conflict != "":
 		return l.state.Conflict
 	case !l.state.Expiry.IsZero() && !now.Before(l.state.Expiry):
-		return fmt.Sprintf("the lease of %s ran out at %s: another node may take the pod subnet; see why podlaned cannot renew it",
+		return fmt.Sprintf("the lease of %s ran out at %s: another node may claim the pod subnet; `podlaned status` prints why podlaned cannot renew it",
 			l.state.Own.Pair(), l.state.Expiry.UTC().Format(time.DateTime+" UTC"))
 	case trouble != "":
 		return "this node's part of the overlay is incomplete: " + trouble

@@ -125,7 +125,7 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 			p.ops = append(p.ops, backend.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
 		}
 	}
-	return p, listing, fmt.Errorf("verify %s %s: others change it at the same time", iptables[f].legacy, forwardChain)
+	return p, listing, fmt.Errorf("verify %s %s: another program changes it at the same time", iptables[f].legacy, forwardChain)
 }
 
 var legacyVerbs = map[string]string{"-I": "add", "-D": "delete"}

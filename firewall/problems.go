@@ -79,7 +79,7 @@ func shortened(list []string) string {
 func (s suspect) problem(r Rules) string {
 	why := ""
 	if s.newOnly {
-		why = fmt.Sprintf("; VXLAN is not tracked as a connection, so a rule that accepts UDP port %d in ctstate NEW has to say NEW,UNTRACKED", r.Network.VXLAN.Port)
+		why = fmt.Sprintf("; VXLAN is not tracked as a connection, so a rule that accepts UDP port %d in ctstate NEW must have NEW,UNTRACKED", r.Network.VXLAN.Port)
 	}
 	return fmt.Sprintf("%s drops %s (%s)%s; to let them through, run: %s", s.chain, shortened(s.what), shortened(s.by), why, s.commands(r))
 }

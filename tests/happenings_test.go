@@ -8,17 +8,17 @@ var happenings = []happening{
 	},
 	{
 		"a member of etcd fails; or all of etcd is away, slow, or cut off",
-		"no packet is lost. Another member is asked; the node keeps its pod subnet for the lease's time (a day); pods are attached all the time (`/readyz/attach`), and `/readyz` and `podlaned status` say what is wrong",
+		"no packet is lost. Another member is asked; the node keeps its pod subnet for the lease's time (a day); pods are attached all the time (`/readyz/attach`), and `/readyz` and `podlaned status` report the problem",
 		[]string{"tests/faults.TestEtcd", "tests/faults.TestBoot"},
 	},
 	{
 		"a member of etcd cannot serve, such as a learner while a member is replaced",
-		"the call goes to the next member at once; a node is ready in under 2 s. A learner that is the only member is named",
+		"the call goes to the next member at once; a node is ready in under 2 s. If the only member is a learner, the error names it",
 		[]string{"subnet/etcd.TestLearnerBesideAVoter", "subnet/etcd.TestMemberThatRefusesBesideOneThatServes", "subnet/etcd.TestLearnerAloneIsNamed", "tests/input.TestLearnerAmongTheEndpoints"},
 	},
 	{
 		"etcd answers reads and refuses writes (no space, a corrupt member, a user that may only read), and podlaned starts or the node boots",
-		"the node runs on its own lease, from etcd or from its saved state, with the newest peers. Pods are attached. `/readyz` is false until the write succeeds; it names the refusal and the command that ends it",
+		"the node runs on its own lease, from etcd or from its saved state, with the newest peers. Pods are attached. `/readyz` is 503 until the write succeeds; it names the refusal and the command that ends it",
 		[]string{"tests/faults.TestEtcdRefusesWrites", "subnet/etcd.TestNodeStartsWhileEtcdRefusesWrites", "tests/input.TestEtcdDeniesAccess"},
 	},
 	{
@@ -38,12 +38,12 @@ var happenings = []happening{
 	},
 	{
 		"etcd is restored from a backup in which a node's pod subnet belongs to a node that no longer exists",
-		"the node asks for 10 s whether the other one is alive, then takes its pod subnet back. If the other answers, or podlaned cannot tell that the lease is from the backup, both keep their pods and `podlaned status` names the conflict",
+		"the node waits 10 s for an answer of the other one, then takes its pod subnet back. If the other answers, or podlaned cannot tell whether the lease is from the backup, both keep their pods and `podlaned status` names the conflict",
 		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestLivePodlanedAnswersForItsPodSubnet", "subnet/etcd.TestHolderThatWasCutOffFindsTheConflict"},
 	},
 	{
 		"the network configuration alone is deleted while nodes run",
-		"it is restored within 2 s as it was last, and new nodes join. A node that may not write it says so",
+		"its last version is restored within 2 s, and new nodes join. A node that may not write it reports this",
 		[]string{"tests/faults.TestEtcdRefusesWrites", "subnet/etcd.TestDeletedConfigurationIsRestored", "subnet/etcd.TestNodeMayNotRestoreTheConfiguration"},
 	},
 	{
@@ -53,12 +53,12 @@ var happenings = []happening{
 	},
 	{
 		"another program sets the pods' bridge down, removes its addresses, or turns forwarding off on it or on the underlay",
-		"it is restored within 1 s and counted; the firewall keeps guarding the bridge. A deleted bridge is a problem that names its pods",
+		"it is restored within 1 s and counted; the firewall still filters the bridge's packets. If the bridge is deleted, a problem names its pods",
 		[]string{"tests/faults.TestBridge"},
 	},
 	{
 		"another program's routing rule leads packets past podlane's routes",
-		"`podlaned status` names the rule, gives the command that fixes it and keeps the rule, and ends with 1",
+		"`podlaned status` exits with 1. It names the rule and the command that fixes it; the rule can stay",
 		[]string{"tests/faults.TestBridge", "backend/vxlan.TestTrafficIsDrawnAway"},
 	},
 	{
@@ -72,8 +72,8 @@ var happenings = []happening{
 		[]string{"tests/faults.TestUnderlay"},
 	},
 	{
-		"a VPN or a second interface takes the default route, or no default route is left",
-		"the node stays on the address that its peers know, also over restarts and boots. No packet is lost, and `podlaned status` has a note",
+		"a VPN or a second interface gets the default route, or no default route is left",
+		"the node keeps the address that its peers know, also after a restart or a reboot. No packet is lost, and `podlaned status` has a note",
 		[]string{"tests/faults.TestUnderlay"},
 	},
 	{
@@ -83,7 +83,7 @@ var happenings = []happening{
 	},
 	{
 		"the node's own lease is deleted, or runs out while it is cut off",
-		"it is taken again, and peers reach the pods again within 2 s. While it has run out no new pod is attached, and the CNI plugin says why",
+		"it is claimed again, and peers reach the pods again within 2 s. Until then, if it has run out, no new pod is attached, and the CNI plugin returns the reason",
 		[]string{"tests/faults.TestOwnKey", "tests/faults.TestLeaseRunsOut"},
 	},
 	{
@@ -118,12 +118,12 @@ var happenings = []happening{
 	},
 	{
 		"a key in etcd covers pod subnets and no node can use it",
-		"nodes join beside it and keep their leases and peers; `podlaned status` names it",
+		"nodes still join and keep their leases and peers; `podlaned status` names the key",
 		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestKeysThatNoNodeCanUseDisturbNobody"},
 	},
 	{
 		"a lease has an address that no node can have, or pod subnets on the underlay",
-		"it is skipped, and `podlaned status` says why; no other peer is affected",
+		"it is skipped, and `podlaned status` shows the reason; no other peer is affected",
 		[]string{"tests/input.TestLeaseThatCannotBeProgrammed", "tests/promises.TestPeersAreCheckedAgainWhenTheUnderlayChanges"},
 	},
 	{
@@ -138,17 +138,17 @@ var happenings = []happening{
 	},
 	{
 		"iptables' FORWARD chain rejects everything at its end (RHEL's iptables-services)",
-		"the pods talk again within 1 s; an operator's earlier drop still holds",
+		"pods reach each other again within 1 s; an operator's earlier drop still applies",
 		[]string{"tests/faults.TestFirewall", "tests/faults.TestFirewallThatTellsNothing"},
 	},
 	{
 		"rules of another program drop pods' packets or VXLAN",
-		"within 1 s `podlaned status` ends with 1 and gives the commands that fix it; a rule that podlane cannot evaluate is a note",
+		"within 1 s `podlaned status` exits with 1 and gives the commands that fix it; a rule that podlane cannot evaluate is a note",
 		[]string{"tests/faults.TestOtherFirewalls"},
 	},
 	{
-		"a peer's VXLAN arrives by another interface than the way back",
-		"it is dropped and counted, and a note names peer and interface",
+		"a peer's VXLAN arrives on another interface than this node answers on",
+		"it is dropped and counted, and a note names the peer and the interface",
 		[]string{"tests/faults.TestOtherFirewalls"},
 	},
 	{

@@ -80,7 +80,7 @@ var otherFirewalls = []otherFirewall{
 	{"nft add table inet site; nft add chain inet site f '{ type filter hook forward priority 0; }'; nft add chain inet site g; nft add rule inet site g drop; nft add rule inet site f goto g", "chain inet site f drops packets from pods"},
 	{"nft add table bridge site; nft add chain bridge site f '{ type filter hook input priority 0; policy drop; }'", "chain bridge site f drops pods' IPv4 packets on cni0"},
 	{"iptables -A INPUT -p udp --dport 8472 -j REJECT", "chain ip filter INPUT drops VXLAN from 198.18.1.2"},
-	{"iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp -j ACCEPT; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables -A INPUT -j REJECT", "has to say NEW,UNTRACKED"},
+	{"iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp -j ACCEPT; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables -A INPUT -j REJECT", "must have NEW,UNTRACKED"},
 }
 
 // What other programs drop for certain is a problem, whose commands fix it.
