@@ -10,12 +10,12 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Advice returns what other firewalls on this node may drop, each with the commands that allow it: rules that podlaned
-// cannot evaluate, firewalld and ufw if their chains were not found, and iptables-legacy if its program is absent or may
-// not be run. It also names the peers whose VXLAN arrives by a wrong interface. It is as of the last Apply.
+// Advice returns what other firewalls on this node may drop, as of the last Apply, each with the commands that allow it. It
+// covers rules that podlaned cannot evaluate, firewalld and ufw if their chains were not found, and iptables-legacy if its
+// program is absent or may not be run. It also names the peers whose VXLAN arrives on a wrong interface.
 func (w *Firewall) Advice() []string { return slices.Clone(w.findings.notes) }
 
-// acceptIn returns the commands that let pods' packets through a chain.
+// acceptIn returns the commands that accept pods' packets in a chain.
 func acceptIn(c heldChain, r Rules) (commands []string) {
 	words := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}
 	for _, f := range subnet.Families {

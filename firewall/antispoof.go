@@ -68,8 +68,8 @@ func antispoof(r Rules) table {
 	return table{chains: append([]chain{c, judged}, toPods...)}
 }
 
-// betweenPods leads to the chain verdict what has both addresses in the intervals. More than one interval takes a chain for
-// the destination, because one rule for each two would be too many.
+// betweenPods returns the rules that send packets between addresses of the intervals to the chain verdict. If there is more
+// than one interval, the destination is checked in a chain of its own, because one rule for each pair would be too many.
 func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []rule, more []chain) {
 	if len(pods) == 1 {
 		return []rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bits are bytes of which some bits are known.
+// bits holds bytes. Some of their bits are known.
 type bits struct {
 	value, known []byte
-	untold       bool // podlaned cannot evaluate where they come from
+	unsupported  bool // podlaned cannot evaluate where they come from
 	blank        bool // they have a part of which no bit is known, like a port or a mark
 }
 
@@ -19,10 +19,10 @@ func exactly(b []byte) bits { return bits{value: b, known: bytes.Repeat([]byte{0
 
 func unknown(n int) bits { return bits{value: make([]byte, n), known: make([]byte, n)} }
 
-// cut returns a part of them. What lies beyond their end is unknown.
+// cut returns a part of them. Bits beyond their end are unknown.
 func (b bits) cut(from, n int) bits {
 	part := unknown(n)
-	part.untold = b.untold
+	part.unsupported = b.unsupported
 	if from < len(b.value) {
 		copy(part.value, b.value[from:])
 		copy(part.known, b.known[from:])
@@ -30,7 +30,7 @@ func (b bits) cut(from, n int) bits {
 	return part
 }
 
-// fill returns the bytes with each unknown bit taken from a pattern.
+// fill returns the bytes, with a pattern in place of the unknown bits.
 func (b bits) fill(pattern byte) []byte {
 	all := make([]byte, len(b.value))
 	for i := range all {
@@ -44,7 +44,7 @@ func inPrefix(p netip.Prefix) bits {
 	return bits{value: p.Masked().Addr().AsSlice(), known: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// compare compares with a value as numbers of big-endian bytes, as the kernel does.
+// compare compares them with a value as big-endian numbers, as the kernel does.
 func (b bits) compare(op uint32, value []byte) match {
 	low, high := b.fill(0), b.fill(0xff)
 	switch op {
@@ -76,18 +76,18 @@ func (b bits) compare(op uint32, value []byte) match {
 		}
 		return m
 	}
-	return untold
+	return unsupported
 }
 
-// open returns what a comparison with unknown bits yields.
+// open returns the result of a comparison with unknown bits.
 func (b bits) open() match {
-	if b.untold {
-		return untold
+	if b.unsupported {
+		return unsupported
 	}
 	return some
 }
 
-// between returns the match of which is known that it is one or the other.
+// between returns the match if the result is one of two values.
 func (b bits) between(yes, no bool) match {
 	switch {
 	case yes:

@@ -7,7 +7,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The conditions that rules of iptables write out, for the packets of a description.
+// The conditions of iptables rules, evaluated for the packets of a description.
 
 // protocolIs compares the transport protocol; 0 is any.
 func (p packet) protocolIs(proto byte) match {
@@ -60,7 +60,7 @@ func (p packet) addressIs(s side, prefix netip.Prefix) match {
 	return have.compare(0, want.value)
 }
 
-// nameIs compares the name of an interface; one that ends with + is a beginning.
+// nameIs compares the name of an interface with a pattern. A pattern that ends with + matches a prefix.
 func (d device) nameIs(pattern string) match {
 	beginning, wild := strings.CutSuffix(pattern, "+")
 	switch {

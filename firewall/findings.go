@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// judged is what the evaluation of nftables yielded, and what it was of: it is not repeated while neither has changed.
+// judged holds the result of the evaluation of nftables, and its input. It is not repeated while the input is the same.
 type judged struct {
 	done       bool
 	generation uint32
@@ -19,13 +19,13 @@ type judged struct {
 	legacy [len(subnet.Families)]judgedLegacy
 }
 
-// judgedLegacy is what the evaluation of iptables-legacy yielded, and of which listing.
+// judgedLegacy holds the result of the evaluation of iptables-legacy, and the listing that was evaluated.
 type judgedLegacy struct {
 	listing string
 	findings
 }
 
-// judgeOthers evaluates what is in the kernel after an Apply.
+// judgeOthers evaluates the rules of other programs after an Apply.
 func (w *Firewall) judgeOthers(did outcome, r Rules) {
 	var trouble findings
 	if !w.judged.rules.equal(r) {
@@ -41,7 +41,7 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 			trouble.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
 	}
-	all := findings{notes: w.strays.notes(r)}
+	all := findings{notes: w.wrongArrivals.notes(r)}
 	all.add(w.judged.findings)
 	all.add(trouble)
 	for _, f := range subnet.Families {
@@ -56,7 +56,7 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 	w.findings = all
 }
 
-// unjudged is what to tell of firewalld and ufw if there are none of the chains that could be evaluated.
+// unjudged returns notes about firewalld and ufw if none of their chains could be evaluated.
 func unjudged(rulings []ruling, have snapshot, rules Rules) (notes []string) {
 	ruled := func(of func(heldChain) bool) bool {
 		return slices.ContainsFunc(rulings, func(r ruling) bool { return of(r.chain) })
@@ -71,9 +71,9 @@ func unjudged(rulings []ruling, have snapshot, rules Rules) (notes []string) {
 	return notes
 }
 
-// legacyFindings evaluates what iptables-legacy printed of its filter table.
+// legacyFindings evaluates the filter table that iptables-legacy printed.
 func legacyFindings(listing string, r Rules, f subnet.Family) findings {
-	var s sorted
+	var s chainFindings
 	if listing == "" {
 		return findings{}
 	}
@@ -91,16 +91,16 @@ func legacyFindings(listing string, r Rules, f subnet.Family) findings {
 			tracked.state = stateNew
 			ifNew = t.verdict(h.chain, tracked, h.hook)
 		}
-		like := suspect{chain: iptables[f].legacy + "'s chain " + h.chain, traffic: p.traffic, fix: legacyFixes(r, p, ifNew)}
+		like := chainFinding{chain: iptables[f].legacy + "'s chain " + h.chain, traffic: p.traffic, fix: legacyFixes(r, p, ifNew)}
 		if ufw {
-			like.author = "ufw"
+			like.manager = "ufw"
 		}
-		s.take(like, p, verdict, ifNew)
+		s.add(like, p, verdict, ifNew)
 	}
 	return s.findings(r)
 }
 
-// legacyHooks are the chains of the filter table that packets pass.
+// legacyHooks holds the chains of the filter table that packets pass.
 var legacyHooks = map[traffic]struct {
 	chain string
 	hook  nftables.ChainHook
@@ -110,7 +110,7 @@ var legacyHooks = map[traffic]struct {
 	tunnelOut:   {"OUTPUT", *nftables.ChainHookOutput},
 }
 
-// legacyFixes returns the commands that let packets through.
+// legacyFixes returns the commands that accept packets.
 func legacyFixes(r Rules, p packet, ifNew fate) (commands []string) {
 	if p.traffic == podsTraffic {
 		for _, rule := range legacyRules(r.podPrefixes(p.family)) {

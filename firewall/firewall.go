@@ -23,9 +23,9 @@ type Firewall struct {
 	foreign []string          // and in others' chains, by the objects of their ops
 	dropped map[string]uint64 // as the kernel had counted then
 
-	findings findings // about other programs' rules, of the last Apply that could read them
-	judged   judged   // what they are of
-	strays   strayMemory
+	findings      findings // about other programs' rules, from the last Apply that could read them
+	judged        judged   // the input of that evaluation
+	wrongArrivals wrongArrivals
 }
 
 // Apply makes the node's own table, and the accepts in iptables' FORWARD if it would drop pods' packets, equal to r, and
@@ -41,10 +41,10 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.strays == nil {
-		w.strays = strayMemory{}
+	if w.wrongArrivals == nil {
+		w.wrongArrivals = wrongArrivals{}
 	}
-	w.strays.see(have, time.Now())
+	w.wrongArrivals.see(have, time.Now())
 	did, err := want.apply(ctx, have)
 	w.judgeOthers(did, r)
 	w.tellDrift(did.ops, r)

@@ -45,8 +45,8 @@ func forwardRules(pods []netip.Prefix) (rules []rule) {
 }
 
 // planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. They are added if the chain would
-// drop the pods' packets and they are absent, or come too late. Where they stand otherwise is left to whoever else edits
-// the chain. Rules of ours that are there twice or are not wanted go. It is a pure function.
+// drop the pods' packets and they are absent or come too late. Otherwise their position is left to other programs. Our
+// duplicate and unwanted rules are deleted. It is a pure function.
 func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) plan {
 	var p plan
 	fam := iptables[f].family
@@ -55,7 +55,7 @@ func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) pla
 		return p
 	}
 	rules := have.in(fam, filter, forwardChain)
-	spot := have.spot(c, rules, pods)
+	point := have.insertPoint(c, rules, pods)
 	at := "rule " + family(fam) + " " + filter + " " + forwardChain + " "
 	n := &nftables.Chain{Name: forwardChain, Table: &nftables.Table{Name: filter, Family: fam}}
 	missing := slices.Clone(want)
@@ -65,7 +65,7 @@ func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) pla
 			continue
 		}
 		i := slices.IndexFunc(missing, func(r rule) bool { return r.sameButComment(h) })
-		if i >= 0 && spot.inTime(pos) {
+		if i >= 0 && point.inTime(pos) {
 			p.stands = append(p.stands, at+missing[i].String())
 			missing = slices.Delete(missing, i, i+1)
 			continue
@@ -75,17 +75,17 @@ func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) pla
 			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.handle})
 		})
 	}
-	if spot.needed {
+	if point.needed {
 		for _, r := range missing {
 			p.ops = append(p.ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
-			p.steps = append(p.steps, insertAt(spot.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()}))
+			p.steps = append(p.steps, insertAt(point.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()}))
 		}
 	}
 	p.steps = append(p.steps, deletes...) // last: another rule may be inserted before one of them
 	return p
 }
 
-// insertAt puts a rule before the one at an index of the chain's rules, or at the end.
+// insertAt inserts a rule before the one at an index of the chain's rules, or at the end.
 func insertAt(at int, rules []heldRule, r *nftables.Rule) step {
 	return func(conn *nftables.Conn) error {
 		switch {

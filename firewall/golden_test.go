@@ -17,14 +17,14 @@ const golden = `table inet podlane {
 		elements = { 2001:db8::2 }
 	}
 
-	set vxlan_astray4 {
+	set vxlan_wrong_iface4 {
 		type ipv4_addr . ifname
 		size 64
 		flags dynamic,timeout
 		timeout 10s
 	}
 
-	set vxlan_astray6 {
+	set vxlan_wrong_iface6 {
 		type ipv6_addr . ifname
 		size 64
 		flags dynamic,timeout
@@ -47,13 +47,13 @@ const golden = `table inet podlane {
 
 	chain vxlan_prerouting {
 		type filter hook prerouting priority raw; policy accept;
-		meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_astray
-		meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_astray
+		meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_wrong_iface
+		meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_wrong_iface
 	}
 
-	chain vxlan_astray {
-		ip saddr @peers4 update @vxlan_astray4 { ip saddr . iifname }
-		ip6 saddr @peers6 update @vxlan_astray6 { ip6 saddr . iifname }
+	chain vxlan_wrong_iface {
+		ip saddr @peers4 update @vxlan_wrong_iface4 { ip saddr . iifname }
+		ip6 saddr @peers6 update @vxlan_wrong_iface6 { ip6 saddr . iifname }
 		counter drop comment "vxlan_from_a_wrong_interface"
 	}
 
@@ -119,7 +119,7 @@ const goldenOps = `add table inet podlane
 add chain inet podlane antispoof { type filter hook prerouting priority -310; policy accept; }
 add chain inet podlane pod_source
 add chain inet podlane vxlan_prerouting { type filter hook prerouting priority -300; policy accept; }
-add chain inet podlane vxlan_astray
+add chain inet podlane vxlan_wrong_iface
 add chain inet podlane vxlan_input { type filter hook input priority -10; policy accept; }
 add chain inet podlane vxlan_to_node
 add chain inet podlane vxlan_forward { type filter hook forward priority -10; policy accept; }
@@ -133,8 +133,8 @@ add chain inet podlane postrouting { type nat hook postrouting priority 100; pol
 add set inet podlane pod_interfaces { type ifname; }
 add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
-add set inet podlane vxlan_astray4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
-add set inet podlane vxlan_astray6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
+add set inet podlane vxlan_wrong_iface4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
+add set inet podlane vxlan_wrong_iface6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
 add rule inet podlane antispoof meta nfproto ipv4 iifname @pod_interfaces goto pod_source
 add rule inet podlane antispoof ip saddr 10.5.34.0/24 goto pod_source
 add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
@@ -142,11 +142,11 @@ add rule inet podlane antispoof ip6 saddr != :: ip6 saddr != fe80::/10 iifname @
 add rule inet podlane antispoof ip6 saddr fd00:5:0:22::/64 goto pod_source
 add rule inet podlane antispoof ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
 add rule inet podlane pod_source fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_astray
-add rule inet podlane vxlan_prerouting meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_astray
-add rule inet podlane vxlan_astray ip saddr @peers4 update @vxlan_astray4 { ip saddr . iifname }
-add rule inet podlane vxlan_astray ip6 saddr @peers6 update @vxlan_astray6 { ip6 saddr . iifname }
-add rule inet podlane vxlan_astray counter drop comment "vxlan_from_a_wrong_interface"
+add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_wrong_iface
+add rule inet podlane vxlan_prerouting meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_wrong_iface
+add rule inet podlane vxlan_wrong_iface ip saddr @peers4 update @vxlan_wrong_iface4 { ip saddr . iifname }
+add rule inet podlane vxlan_wrong_iface ip6 saddr @peers6 update @vxlan_wrong_iface6 { ip6 saddr . iifname }
+add rule inet podlane vxlan_wrong_iface counter drop comment "vxlan_from_a_wrong_interface"
 add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
 add rule inet podlane vxlan_to_node jump vxlan_from_pods
 add rule inet podlane vxlan_to_node ip saddr @peers4 ip daddr != 10.5.0.0/16 accept

@@ -12,14 +12,14 @@ import (
 // statusDNAT is IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h: the destination was translated.
 const statusDNAT = 1 << 5
 
-// bridgedAnswers are the rules for pods that a port of their own node, or a Service, led to another pod of this node. The
-// other pod would answer over the bridge, past connection tracking, and the first would not know the answer's source:
+// bridgedAnswers returns the rules for a pod that a port of its own node, or a Service, leads to another pod of this node.
+// The other pod would answer over the bridge, past connection tracking, and the first would not know the answer's source:
 //
 //	pod A -> node:8080 -> (translated) pod B
 //	pod B -> pod A, over the bridge: A waits for an answer of node:8080
 //
-// With the node's address as the source, the answer comes back to the node, which translates it. This is only for a
-// kernel without the module br_netfilter: pod B does not see who asked.
+// With the node's address as the source, the answer comes back to the node, which translates it. This is only for a kernel
+// without the module br_netfilter: pod B does not see the client's address.
 func bridgedAnswers(r Rules) (rules []rule) {
 	for _, f := range subnet.Families {
 		if own := r.Subnet.Half(f); r.BridgeHidden && own.IsValid() {

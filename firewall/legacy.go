@@ -60,27 +60,27 @@ func legacyRules(pods []netip.Prefix) (rules []string) {
 // arguments of the program, one command each. It is a pure function.
 func planLegacy(listing string, want []string, pods []packet) (changes [][]string, stands []string) {
 	t := readLegacyTable(listing)
-	spot := t.spot(pods)
+	point := t.insertPoint(pods)
 	missing := slices.Clone(want)
-	before := 0 // rules that stay, before the spot
+	before := 0 // rules that remain, before that point
 	for pos, r := range t.rules[forwardChain] {
 		line := "-A " + forwardChain + " " + r
 		i := slices.Index(missing, line)
 		switch ours := isMarked(r); {
-		case ours && i >= 0 && spot.inTime(pos):
+		case ours && i >= 0 && point.inTime(pos):
 			stands = append(stands, line)
 			missing = slices.Delete(missing, i, i+1)
-		case ours && slices.Contains(stands, line) && !spot.inTime(pos):
-			// Deleting it by its words would delete the one that counts. It has no effect.
+		case ours && slices.Contains(stands, line) && !point.inTime(pos):
+			// Deleting it by its text would delete the effective one. This one has no effect.
 		case ours:
 			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
 			continue
 		}
-		if pos < spot.at {
+		if pos < point.at {
 			before++
 		}
 	}
-	if !spot.needed {
+	if !point.needed {
 		return changes, stands
 	}
 	for i, line := range missing {
@@ -96,8 +96,8 @@ func planLegacy(listing string, want []string, pods []packet) (changes [][]strin
 // isMarked reports whether a rule is ours.
 func isMarked(rule string) bool { return strings.Contains(rule, " --comment "+mark+" ") }
 
-// applyLegacy does planLegacy if there is a table and a program, and returns what it did, what stands, and what the
-// program printed last. Without a program that it may run Advice has the command.
+// applyLegacy applies planLegacy if there is a table and a program. It returns its ops, the accepts in the chain, and the
+// last listing. If it may not run the program, Advice has the command.
 func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Family) (p plan, listing string, err error) {
 	if !legacyLoaded(f) {
 		return p, "", nil
@@ -130,7 +130,7 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 
 var legacyVerbs = map[string]string{"-I": "add", "-D": "delete"}
 
-// legacyWords is the rule that a change is about, without the number of its place.
+// legacyWords returns the rule of a change, without the number of its position.
 func legacyWords(args []string) string {
 	words := slices.Clone(args[1:])
 	if _, err := strconv.Atoi(words[1]); err == nil {

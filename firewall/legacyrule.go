@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// legacyTable is what `iptables-legacy -S` prints: the chains of the filter table with their rules.
+// legacyTable holds the output of `iptables-legacy -S`: the chains of the filter table with their rules.
 type legacyTable struct {
 	policies map[string]string
 	rules    map[string][]string // by chain, without "-A chain"
@@ -45,13 +45,13 @@ func (t legacyTable) effects(chain string, p packet, hook nftables.ChainHook) (a
 	return all, ok
 }
 
-// verdict returns what becomes of the packets in a chain of the table that has a policy.
+// verdict returns the fate of the packets in a chain of the table that has a policy.
 func (t legacyTable) verdict(chain string, p packet, hook nftables.ChainHook) fate {
 	w := walker{effects: func(c string) ([]effect, bool) { return t.effects(c, p, hook) }}
 	return w.base(chain, t.policies[chain] == "DROP")
 }
 
-// splitWords splits a rule at its spaces. A word in double quotes may have some, with quotes behind a backslash.
+// splitWords splits a rule at its spaces. A word in double quotes may contain spaces, and quotes after a backslash.
 func splitWords(s string) (words []string) {
 	var word strings.Builder
 	quoted, begun := false, false
@@ -79,7 +79,7 @@ func splitWords(s string) (words []string) {
 	return words
 }
 
-// legacyRule reads one rule word by word.
+// legacyRule is one rule that is read word by word.
 type legacyRule struct {
 	machine
 	words []string
@@ -94,7 +94,7 @@ func (l *legacyRule) next() string {
 	return w
 }
 
-// read evaluates the conditions up to the target, whose own options are of no interest.
+// read evaluates the conditions up to the target. The target's own options do not matter.
 func (l *legacyRule) read(t legacyTable) {
 	for len(l.words) > 0 {
 		option := l.next()
@@ -128,11 +128,11 @@ func (l *legacyRule) target(option, name string, t legacyTable) {
 	}
 	l.does, l.to = jumpTo, name
 	if option == "-g" {
-		l.does = goAndStay
+		l.does = gotoChain
 	}
 }
 
-// condition evaluates an option with its value. One that is not known may have any number of values.
+// condition evaluates an option with its value. An unsupported option may have any number of values.
 func (l *legacyRule) condition(option string) match {
 	in, out := l.devices()
 	switch option {
@@ -167,13 +167,13 @@ func (l *legacyRule) condition(option string) match {
 	for len(l.words) > 0 && !strings.HasPrefix(l.words[0], "-") && l.words[0] != "!" {
 		l.next()
 	}
-	return untold
+	return unsupported
 }
 
 func (l *legacyRule) address(s side) match {
 	p, err := netip.ParsePrefix(l.next())
 	if err != nil {
-		return untold
+		return unsupported
 	}
 	return l.addressIs(s, p)
 }
@@ -186,7 +186,7 @@ func (l *legacyRule) protocol(name string) match {
 	}
 	n, err := strconv.ParseUint(name, 10, 8)
 	if err != nil {
-		return untold
+		return unsupported
 	}
 	return l.protocolIs(byte(n))
 }
@@ -202,7 +202,7 @@ func (l *legacyRule) ports(s side, list string) match {
 		from, errLow := strconv.ParseUint(low, 10, 16)
 		to, errHigh := strconv.ParseUint(high, 10, 16)
 		if errLow != nil || errHigh != nil {
-			return untold
+			return unsupported
 		}
 		ranges = append(ranges, portRange{uint16(from), uint16(to)})
 	}

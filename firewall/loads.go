@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meta loads what the kernel knows of a packet. What a rule writes (a mark, a priority) is not followed: marks are
-// unknown in any case.
+// meta loads what the kernel knows about a packet. Values that a rule writes (a mark, a priority) are ignored: marks are
+// always unknown.
 func (m *machine) meta(e object) {
 	if _, writes := find(e.attrs, unix.NFTA_META_SREG); writes {
 		return
@@ -46,14 +46,14 @@ func (m *machine) meta(e object) {
 		m.store(register, exactly([]byte{m.proto}))
 	case expr.MetaKeyPRANDOM, expr.MetaKeyCGROUP, expr.MetaKeySKUID, expr.MetaKeySKGID:
 		b := unknown(4)
-		b.untold = true
+		b.unsupported = true
 		m.store(register, b)
 	default: // a mark, a length, a time, a type of interface
 		m.store(register, unknown(16))
 	}
 }
 
-// devices returns the interfaces that a packet has at this hook.
+// devices returns the interfaces of a packet at this hook.
 func (m *machine) devices() (in, out device) {
 	in, out = m.in, m.out
 	switch m.hook {
@@ -81,7 +81,7 @@ func (d device) indexBits() bits {
 	return exactly(binary.NativeEndian.AppendUint32(nil, d.index))
 }
 
-// bridgeName is the bridge that the interface of one side belongs to, except at hooks where there is no such side.
+// bridgeName returns the bridge of the interface of one side, except at hooks that have no such side.
 func (m *machine) bridgeName(without ...nftables.ChainHook) bits {
 	if slices.Contains(without, m.hook) {
 		return exactly([]byte(ifname("")))
@@ -108,12 +108,12 @@ func (m *machine) payload(e object) {
 		m.store(register, m.part(m.transport, from, n))
 	default:
 		b := unknown(n)
-		b.untold = true
+		b.unsupported = true
 		m.store(register, b)
 	}
 }
 
-// ct loads what connection tracking knows. For a packet without a connection there is a state and nothing else: the rule
+// ct loads what connection tracking knows. A packet without a connection has only a state: a rule that reads anything else
 // does not match.
 func (m *machine) ct(e object) match {
 	if _, writes := find(e.attrs, unix.NFTA_CT_SREG); writes {
@@ -129,7 +129,7 @@ func (m *machine) ct(e object) match {
 	case state == stateUntracked || state == stateInvalid:
 		return never
 	case key == expr.CtKeySTATUS:
-		const translated = 1<<4 | 1<<5 // IPS_SRC_NAT, IPS_DST_NAT: pods speak to each other without NAT
+		const translated = 1<<4 | 1<<5 // IPS_SRC_NAT, IPS_DST_NAT: pods reach each other without NAT
 		m.store(register, bits{value: make([]byte, 4), known: binary.NativeEndian.AppendUint32(nil, translated)})
 	default:
 		m.store(register, unknown(16))
@@ -137,7 +137,7 @@ func (m *machine) ct(e object) match {
 	return always
 }
 
-// fib loads the kind of the destination. What the routes say of the source depends on them.
+// fib loads the type of the destination. The result for the source depends on the routes: it is unsupported.
 func (m *machine) fib(e object) {
 	const destinationOnly = unix.NFTA_FIB_F_DADDR
 	register, flags := e.number(unix.NFTA_FIB_DREG), e.number(unix.NFTA_FIB_FLAGS)
@@ -148,7 +148,7 @@ func (m *machine) fib(e object) {
 	m.store(register, exactly(binary.NativeEndian.AppendUint32(nil, uint32(m.kindOfDestination()))))
 }
 
-// kindOfDestination is what the node's routes say of the destination.
+// kindOfDestination returns the destination's type by the node's routes.
 func (p packet) kindOfDestination() addrType {
 	if p.local {
 		return local

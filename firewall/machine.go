@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is the base chain at which a packet is looked at.
+// place is the base chain that a packet is evaluated for.
 type place struct {
 	family   nftables.TableFamily
 	hook     nftables.ChainHook
@@ -19,20 +19,20 @@ type place struct {
 type tableReader interface {
 	// keyLength returns the length of a set's keys in bytes.
 	keyLength(set string) (int, error)
-	// element looks a key up in a set. The data is that of a map, as the kernel gave it.
+	// element looks up a key in a set. data is the map's value, as the kernel returned it.
 	element(set string, key []byte) (data []byte, found bool, err error)
 }
 
-// machine evaluates the expressions of one rule, as the kernel does: they load parts of the packet into registers, and
-// compare these. It never guesses: what it does not know is untold.
+// machine evaluates the expressions of one rule, as the kernel does: they load parts of the packet into registers and
+// compare these. It never guesses: a value that it cannot evaluate is unsupported.
 type machine struct {
 	packet
 	place
-	sets      tableReader
-	registers [64]byte
-	known     [64]byte
-	untold    [16]bool // by register of 4 bytes
-	blank     [16]bool // by register of 4 bytes, as in bits
+	sets        tableReader
+	registers   [64]byte
+	known       [64]byte
+	unsupported [16]bool // by register of 4 bytes
+	blank       [16]bool // by register of 4 bytes, as in bits
 	effect
 }
 
@@ -50,12 +50,12 @@ func effectOf(r heldRule, p packet, at place, sets tableReader, name string) eff
 	return m.effect
 }
 
-// withoutCondition are the expressions that match everything.
+// withoutCondition holds the expressions that match everything.
 var withoutCondition = map[string]bool{
 	"counter": true, "log": true, "immediate": true, "reject": true, "target": true, "notrack": true, "last": true, "flow_offload": true,
 }
 
-// run evaluates one expression. Verdicts go to the effect.
+// run evaluates one expression. It records verdicts in the effect.
 func (m *machine) run(kind string, e object) match {
 	switch kind {
 	case "meta":
@@ -86,22 +86,22 @@ func (m *machine) run(kind string, e object) match {
 	case "target":
 		m.xtTarget(e)
 	case "counter", "log", "notrack", "last", "flow_offload", "dup":
-	default: // limit, quota, a set that packets add to, and what loads into a register: socket, hash, numgen, exthdr and the like
+	default: // limit, quota, a dynamic set, and expressions that load a register: socket, hash, numgen, exthdr and others
 		m.forget()
-		return untold
+		return unsupported
 	}
 	return always
 }
 
-// forget marks all registers as untold, after an expression that may have loaded anything.
+// forget marks all registers as unsupported, after an unsupported expression that may have loaded them.
 func (m *machine) forget() {
 	m.known = [len(m.known)]byte{}
-	for i := range m.untold {
-		m.untold[i] = true
+	for i := range m.unsupported {
+		m.unsupported[i] = true
 	}
 }
 
-// slot returns where a register begins: 1 to 4 have 16 bytes, 8 to 23 have 4.
+// slot returns the offset of a register: 1 to 4 have 16 bytes, 8 to 23 have 4.
 func slot(register uint32) (offset int, ok bool) {
 	switch {
 	case register >= unix.NFT_REG_1 && register <= unix.NFT_REG_4:
@@ -112,17 +112,17 @@ func slot(register uint32) (offset int, ok bool) {
 	return 0, false
 }
 
-// load returns the first bytes of a register, and of those after it.
+// load returns n bytes, from the start of a register on.
 func (m *machine) load(register uint32, n int) bits {
 	from, ok := slot(register)
 	if !ok || from+n > len(m.registers) {
 		b := unknown(n)
-		b.untold = true
+		b.unsupported = true
 		return b
 	}
 	b := bits{value: m.registers[from : from+n], known: m.known[from : from+n]}
 	for i := from / 4; i < (from+n+3)/4; i++ {
-		b.untold, b.blank = b.untold || m.untold[i], b.blank || m.blank[i]
+		b.unsupported, b.blank = b.unsupported || m.unsupported[i], b.blank || m.blank[i]
 	}
 	return b
 }
@@ -137,7 +137,7 @@ func (m *machine) store(register uint32, b bits) {
 	}
 	blank := b.blank || isZero(b.known)
 	for i := from; i < end; i++ {
-		m.registers[i], m.known[i], m.untold[i/4], m.blank[i/4] = 0, 0xff, b.untold, blank
+		m.registers[i], m.known[i], m.unsupported[i/4], m.blank[i/4] = 0, 0xff, b.unsupported, blank
 	}
 	copy(m.registers[from:], b.value)
 	copy(m.known[from:], b.known)
@@ -184,22 +184,22 @@ func (m *machine) verdict(list []byte) {
 	case unix.NFT_JUMP:
 		m.does = jumpTo
 	case unix.NFT_GOTO:
-		m.does = goAndStay
+		m.does = gotoChain
 	case unix.NFT_RETURN:
 		m.does = returnBack
 	}
 }
 
-// bitwise masks and inverts bits. Bits that a mask clears are known. Shifts are untold.
+// bitwise masks and inverts bits. Bits that a mask clears become known. Shifts are unsupported.
 func (m *machine) bitwise(e object) {
 	n := int(e.number(unix.NFTA_BITWISE_LEN))
 	mask, _ := find(e.data(unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
 	xor, _ := find(e.data(unix.NFTA_BITWISE_XOR), unix.NFTA_DATA_VALUE)
 	const op, maskAndXor = 6, 0 // NFTA_BITWISE_OP
 	b, out := m.load(e.number(unix.NFTA_BITWISE_SREG), n), unknown(n)
-	out.untold = true
+	out.unsupported = true
 	if e.number(op) == maskAndXor && len(mask) == n && len(xor) == n {
-		out.untold, out.blank = b.untold, b.blank
+		out.unsupported, out.blank = b.unsupported, b.blank
 		for i := range n {
 			out.value[i], out.known[i] = b.value[i]&mask[i]^xor[i], b.known[i]|^mask[i]
 		}
@@ -215,7 +215,7 @@ func (m *machine) lookup(e object) match {
 	if err != nil {
 		m.forget()
 		m.does = unclear
-		return untold
+		return unsupported
 	}
 	key := m.load(e.number(unix.NFTA_LOOKUP_SREG), n)
 	var results [3]bool
@@ -224,11 +224,11 @@ func (m *machine) lookup(e object) match {
 		if datas[i], results[i], err = m.sets.element(set, key.fill(pattern)); err != nil {
 			m.forget()
 			m.does = unclear
-			return untold
+			return unsupported
 		}
 	}
 	found := when(results[0])
-	if results[0] != results[1] || results[0] != results[2] || key.untold || key.blank && !results[0] {
+	if results[0] != results[1] || results[0] != results[2] || key.unsupported || key.blank && !results[0] {
 		found = key.open()
 	}
 	if e.number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
@@ -240,7 +240,7 @@ func (m *machine) lookup(e object) match {
 	return found
 }
 
-// mapped takes over what a map holds for a key: a verdict, or the bytes of a register.
+// mapped applies the map's value for a key: a verdict, or the bytes of a register.
 func (m *machine) mapped(register uint32, found match, datas [3][]byte) {
 	same := bytes.Equal(datas[0], datas[1]) && bytes.Equal(datas[0], datas[2])
 	verdict, isVerdict := find(datas[0], unix.NFTA_DATA_VERDICT)

@@ -100,10 +100,10 @@ func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	return part{text + p.Masked().String(), exprs}
 }
 
-// inside matches an address of the packet in an interval.
+// inside matches if an address of the packet is in an interval.
 func inside(s side, i subnet.Interval) part { return compare(s, expr.CmpOpEq, i) }
 
-// outside matches an address of the packet in none of the intervals.
+// outside matches if an address of the packet is in none of the intervals.
 func outside(s side, intervals []subnet.Interval) part {
 	var parts []part
 	for _, i := range intervals {

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ruling is what a base chain of another program does with packets that podlane needs.
+// ruling is the effect of another program's base chain on packets that podlane needs.
 type ruling struct {
 	chain  heldChain
 	packet packet
 	fate
-	ifNew fate // the same, if connection tracking saw the packets and called them new
+	ifNew fate // the fate if connection tracking tracked the packets and their state were new
 }
 
-// otherRules reads the rules and the sets of others as the evaluation needs them. Each is read once.
+// otherRules reads the rules and the sets of other programs when the evaluation needs them. It reads each once.
 type otherRules struct {
 	socket
 	err   error // the first one
@@ -47,8 +47,7 @@ type foundElement struct {
 	found bool
 }
 
-// judge evaluates the chains of other programs for the packets that Rules need. It fails if somebody changes them all the
-// time.
+// judge evaluates the chains of other programs for the packets that Rules need. It fails if they change all the time.
 func judge(r Rules) (rulings []ruling, generation uint32, err error) {
 	s, err := open(nil)
 	if err != nil {
@@ -73,7 +72,7 @@ func judge(r Rules) (rulings []ruling, generation uint32, err error) {
 	return nil, 0, fmt.Errorf("evaluate the rules of other programs: they change faster than they can be read")
 }
 
-// indexOf returns the number of an interface; 0 if there is none of that name.
+// indexOf returns the index of an interface; 0 if there is none of that name.
 func indexOf(name string) uint32 {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
@@ -170,7 +169,7 @@ func withBridges(packets []packet, r Rules) []packet {
 	return packets
 }
 
-// isBridge asks the driver of an interface for its name.
+// isBridge reports whether an interface is a bridge. It asks the kernel for the driver's name.
 func isBridge(name string) bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -218,7 +217,7 @@ func (o *otherRules) chain(k chainKey) ([]heldRule, error) {
 	return rules, nil
 }
 
-// tableOf is one table of others.
+// tableOf is one table of another program.
 type tableOf struct {
 	*otherRules
 	family nftables.TableFamily
@@ -238,7 +237,7 @@ func (t tableOf) keyLength(set string) (int, error) {
 	return t.keys[k], nil
 }
 
-// element asks the kernel for one key, so that a large set costs no more than a small one.
+// element reads one key from the kernel, so that a large set costs no more than a small one.
 func (t tableOf) element(set string, key []byte) (data []byte, found bool, err error) {
 	k := elementKey{setKey{t.family, t.table, set}, string(key)}
 	if e, ok := t.otherRules.found[k]; ok {
@@ -264,7 +263,7 @@ func (t tableOf) element(set string, key []byte) (data []byte, found bool, err e
 	return e.data, e.found, nil
 }
 
-// elementList is the list of one key, as a request has it.
+// elementList returns the list of one key for a request.
 func elementList(key []byte) (netlink.Attribute, error) {
 	var err error
 	nest := func(kind uint16, inner netlink.Attribute) netlink.Attribute {

@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// packet describes packets that podlane needs to get through. The rules of other programs are evaluated for it. Only
-// what all these packets have in common is known.
+// packet describes packets that other programs must not drop. Their rules are evaluated for it. Only what all these packets
+// have in common is known.
 type packet struct {
 	traffic   traffic
 	what      string // in an operator's words
@@ -37,7 +37,7 @@ const (
 	bridged                    // frames of the bridge that the pods of this node are attached to
 )
 
-// hooks are where the kernel shows packets to chains of IP, or of bridges.
+// hooks holds the hooks that each kind of packets passes, of IP or of bridges.
 var hooks = map[traffic][]nftables.ChainHook{
 	podsTraffic: {*nftables.ChainHookPrerouting, *nftables.ChainHookForward, *nftables.ChainHookPostrouting},
 	tunnelIn:    {*nftables.ChainHookPrerouting, *nftables.ChainHookInput},
@@ -51,11 +51,11 @@ var hooks = map[traffic][]nftables.ChainHook{
 // inetIngress is the hook of an interface in the family inet (NF_INET_INGRESS).
 const inetIngress nftables.ChainHook = 5
 
-// device is an interface that a packet comes from or goes to. The zero value is an unknown one.
+// device is an interface that a packet comes from or goes to. The zero value is an unknown interface.
 type device struct {
 	name  string
 	index uint32 // 0: not known
-	none  bool   // there is no interface: a packet that the node itself sends comes from none
+	none  bool   // there is no interface: a packet that the node itself sends has no input interface
 }
 
 // The states of connection tracking in nft's numbers (enum nft_ct_state and ip_conntrack_info).
@@ -66,14 +66,14 @@ const (
 	stateUntracked   = 64
 )
 
-// packetsOf returns the packets that Rules need to get through. index finds an interface's number by its name.
+// packetsOf returns the packets that Rules need accepted. index returns an interface's index by its name.
 func packetsOf(r Rules, index func(name string) uint32) (all []packet) {
 	all = append(podPackets(r, index), tunnelPackets(r, index)...)
 	return all
 }
 
-// podPackets returns the packets of TCP of both directions, of new and of established connections. Rules that accept no
-// TCP, but ping, cut pods off.
+// podPackets returns TCP packets of both directions, of new and of established connections. TCP matters: rules that accept
+// only ping still cut off pods.
 func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 	pods := device{}
 	if len(r.PodInterfaces) == 1 {
@@ -101,7 +101,7 @@ func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 	return all
 }
 
-// maxProbedPeers bounds for how many peers the rules are evaluated.
+// maxProbedPeers bounds the number of peers that the rules are evaluated for.
 const maxProbedPeers = 16
 
 // tunnelPackets returns VXLAN of the first peers of each family, in and out.
@@ -133,7 +133,7 @@ func tunnelPackets(r Rules, index func(name string) uint32) (all []packet) {
 	return all
 }
 
-// bridgePackets returns the frames of pods on a bridge: from pods and to them, and what finds out the address of a link.
+// bridgePackets returns the frames of pods on a bridge: from pods, to pods, and those of ARP and neighbour discovery.
 func bridgePackets(r Rules, bridge string) (all []packet) {
 	for _, f := range subnet.Families {
 		own := r.Subnet.Half(f)
@@ -156,10 +156,11 @@ func bridgePackets(r Rules, bridge string) (all []packet) {
 	return all
 }
 
-// part returns a part of a header. Of tunnels, whose packets are all alike, what is not known is no matter of some of them.
+// part returns a part of a header. Tunnel packets are all alike: an unknown bit does not divide them into those that match
+// and those that do not.
 func (p packet) part(header bits, from, n int) bits {
 	b := header.cut(from, n)
-	b.untold = (p.traffic == tunnelIn || p.traffic == tunnelOut) && slices.ContainsFunc(b.known, func(k byte) bool { return k != 0xff })
+	b.unsupported = (p.traffic == tunnelIn || p.traffic == tunnelOut) && slices.ContainsFunc(b.known, func(k byte) bool { return k != 0xff })
 	return b
 }
 
@@ -167,9 +168,9 @@ var nfprotos = [...]byte{subnet.IPv4: unix.NFPROTO_IPV4, subnet.IPv6: unix.NFPRO
 
 var ethertypes = [...]uint16{subnet.IPv4: unix.ETH_P_IP, subnet.IPv6: unix.ETH_P_IPV6}
 
-// stateAt returns what "ct state" is at a hook. Connection tracking looks at packets in prerouting and output, at
-// priority -200. podlane exempts its VXLAN at priority -300, in chains that were made before or after others of that
-// priority.
+// stateAt returns the value of "ct state" at a hook. Connection tracking handles packets in prerouting and output, at
+// priority -200. podlane exempts its VXLAN at priority -300. Other chains of that priority may run before or after
+// podlane's.
 func (p packet) stateAt(h nftables.ChainHook, priority nftables.ChainPriority) (state uint32, known bool) {
 	first := h == *nftables.ChainHookPrerouting || h == *nftables.ChainHookOutput
 	switch {
@@ -184,7 +185,7 @@ func (p packet) stateAt(h nftables.ChainHook, priority nftables.ChainPriority) (
 	return p.state, true
 }
 
-// ipHeader is an IP header without options (RFC 791 section 3.1, RFC 8200 section 3).
+// ipHeader returns an IP header without options (RFC 791 section 3.1, RFC 8200 section 3).
 func ipHeader(f subnet.Family, from, to netip.Prefix, proto byte) bits {
 	h := unknown([...]int{subnet.IPv4: 20, subnet.IPv6: 40}[f])
 	set := func(at int, b bits) {
@@ -206,7 +207,7 @@ func ipHeader(f subnet.Family, from, to netip.Prefix, proto byte) bits {
 	return h
 }
 
-// vxlanHeader is the UDP header and the VXLAN header (RFC 7348 section 5). The source port is any.
+// vxlanHeader returns the UDP header and the VXLAN header (RFC 7348 section 5). The source port is unknown.
 func vxlanHeader(x subnet.VXLAN) bits {
 	h := unknown(16)
 	binary.BigEndian.PutUint16(h.value[2:], x.Port)

@@ -50,11 +50,11 @@ func planTable(have snapshot, want table) plan {
 	return p
 }
 
-// forget empties the learned sets when anything else is written: what they hold may be of a peer that has left. It is no op
-// of its own, for nothing of it is wanted or missed.
+// forget empties the dynamic sets when anything else is written: their elements may be of a peer that is gone. It is not
+// reported as an op, because these elements are not part of the wanted table.
 func forget(have snapshot, want table) (steps []step) {
 	for _, s := range want.sets {
-		if h, _ := have.set(s.name); s.learned && len(h.elements) > 0 {
+		if h, _ := have.set(s.name); s.dynamic && len(h.elements) > 0 {
 			steps = append(steps, func(c *nftables.Conn) error {
 				c.FlushSet(s.nft())
 				return nil

@@ -11,24 +11,24 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Problems returns what rules of other programs drop for certain of the packets that podlane needs, each with the command
-// that fixes it. It is as of the last Apply.
+// Problems returns the rules of other programs that certainly drop packets that podlane needs, as of the last Apply. Each
+// has the commands that fix it.
 func (w *Firewall) Problems() []string { return slices.Clone(w.findings.problems) }
 
-// findings are what is to be told of other programs' rules.
+// findings holds problems and notes about other programs' rules.
 type findings struct{ problems, notes []string }
 
 func (f *findings) add(o findings) {
 	f.problems, f.notes = append(f.problems, o.problems...), append(f.notes, o.notes...)
 }
 
-// author is a program that makes its rules from a configuration of its own, in which podlane's needs have to be allowed.
-type author struct {
+// ruleManager is a program that makes its rules from its own configuration. podlane's packets must be allowed there.
+type ruleManager struct {
 	name     string
 	commands func(Rules) []string
 }
 
-var authors = []author{{"firewalld", firewalldCommands}, {"ufw", ufwCommands}}
+var ruleManagers = []ruleManager{{"firewalld", firewalldCommands}, {"ufw", ufwCommands}}
 
 func firewalldCommands(r Rules) []string {
 	commands := []string{fmt.Sprintf("firewall-cmd --permanent --add-port=%d/udp", r.Network.VXLAN.Port)}
@@ -46,18 +46,18 @@ func ufwCommands(r Rules) []string {
 	return commands
 }
 
-// suspect is a chain with what becomes in it of the packets that podlane needs, so far as they do not all pass.
-type suspect struct {
+// chainFinding is a chain that drops, or may drop, packets that podlane needs.
+type chainFinding struct {
 	chain   string // in an operator's words
-	author  string // the program that made it, if it is one of authors
+	manager string // the program that made the chain, if it is one of ruleManagers
 	traffic traffic
 	what    []string // the packets
 	by      []string // the rules that drop them
 	newOnly bool     // VXLAN would pass if it were in the state "new"
-	fix     []string // commands, unless the author has its own
+	fix     []string // commands, if the manager has none of its own
 }
 
-func (s *suspect) add(what, by string) {
+func (s *chainFinding) add(what, by string) {
 	if !slices.Contains(s.what, what) {
 		s.what = append(s.what, what)
 	}
@@ -66,7 +66,7 @@ func (s *suspect) add(what, by string) {
 	}
 }
 
-// shortened joins the first words of a list.
+// shortened joins the first items of a list.
 func shortened(list []string) string {
 	const most = 4
 	if more := len(list) - most; more > 0 {
@@ -75,8 +75,8 @@ func shortened(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// problem says what is dropped for certain.
-func (s suspect) problem(r Rules) string {
+// problem returns the text for packets that are certainly dropped.
+func (s chainFinding) problem(r Rules) string {
 	why := ""
 	if s.newOnly {
 		why = fmt.Sprintf("; VXLAN is not tracked as a connection, so a rule that accepts UDP port %d in ctstate NEW must have NEW,UNTRACKED", r.Network.VXLAN.Port)
@@ -84,25 +84,25 @@ func (s suspect) problem(r Rules) string {
 	return fmt.Sprintf("%s drops %s (%s)%s; to let them through, run: %s", s.chain, shortened(s.what), shortened(s.by), why, s.commands(r))
 }
 
-// note says what may be dropped.
-func (s suspect) note(r Rules) string {
+// note returns the text for packets that may be dropped.
+func (s chainFinding) note(r Rules) string {
 	return fmt.Sprintf("cannot tell whether %s drops %s (%s); if it does, run: %s", s.chain, shortened(s.what), shortened(s.by), s.commands(r))
 }
 
-func (s suspect) commands(r Rules) string {
-	for _, a := range authors {
-		if a.name == s.author {
+func (s chainFinding) commands(r Rules) string {
+	for _, a := range ruleManagers {
+		if a.name == s.manager {
 			return strings.Join(a.commands(r), " && ")
 		}
 	}
 	return strings.Join(s.fix, " && ")
 }
 
-// sorted is the suspects that drop for certain and those that may, in the order in which they were found.
-type sorted struct{ certain, possible []*suspect }
+// chainFindings holds the chains that certainly drop packets and those that may, in the order in which they were found.
+type chainFindings struct{ certain, possible []*chainFinding }
 
-// take adds what becomes of packets in a chain.
-func (s *sorted) take(like suspect, p packet, f fate, ifNew fate) {
+// add adds the fate of packets in a chain.
+func (s *chainFindings) add(like chainFinding, p packet, f fate, ifNew fate) {
 	list, by := &s.possible, f.doubt
 	switch {
 	case f.dropped():
@@ -112,7 +112,7 @@ func (s *sorted) take(like suspect, p packet, f fate, ifNew fate) {
 	case f.rest == dropIt:
 		by = f.by
 	}
-	at := slices.IndexFunc(*list, func(o *suspect) bool { return o.chain == like.chain && o.traffic == like.traffic })
+	at := slices.IndexFunc(*list, func(o *chainFinding) bool { return o.chain == like.chain && o.traffic == like.traffic })
 	if at < 0 {
 		at = len(*list)
 		*list = append(*list, &like)
@@ -127,41 +127,41 @@ func (s *sorted) take(like suspect, p packet, f fate, ifNew fate) {
 	}
 }
 
-// findings puts them in words.
-func (s sorted) findings(r Rules) (f findings) {
+// findings returns their texts.
+func (s chainFindings) findings(r Rules) (f findings) {
 	for _, c := range s.certain {
 		f.problems = append(f.problems, c.problem(r))
 	}
 	for _, c := range s.possible {
-		if !slices.ContainsFunc(s.certain, func(o *suspect) bool { return o.chain == c.chain && o.traffic == c.traffic }) {
+		if !slices.ContainsFunc(s.certain, func(o *chainFinding) bool { return o.chain == c.chain && o.traffic == c.traffic }) {
 			f.notes = append(f.notes, c.note(r))
 		}
 	}
 	return f
 }
 
-// findingsOf puts the rulings on nftables' chains in words.
+// findingsOf returns the texts for the rulings on nftables' chains.
 func findingsOf(rulings []ruling, have snapshot, rules Rules) findings {
-	var s sorted
+	var s chainFindings
 	ufw := hasUfw(have)
 	for _, r := range rulings {
 		c := r.chain
-		like := suspect{
+		like := chainFinding{
 			chain:   fmt.Sprintf("chain %s %s %s", family(c.family), c.table, c.name),
 			traffic: r.packet.traffic, fix: fixes(r, rules),
 		}
 		switch {
 		case c.table == "firewalld":
-			like.author = "firewalld"
+			like.manager = "firewalld"
 		case ufw && isIptablesFilter(c):
-			like.author = "ufw"
+			like.manager = "ufw"
 		}
-		s.take(like, r.packet, r.fate, r.ifNew)
+		s.add(like, r.packet, r.fate, r.ifNew)
 	}
 	return s.findings(rules)
 }
 
-// fixes returns the commands that let the packets of a ruling through its chain.
+// fixes returns the commands that accept the packets of a ruling in its chain.
 func fixes(r ruling, rules Rules) []string {
 	c := r.chain
 	insert := fmt.Sprintf("nft insert rule %s %s %s ", family(c.family), c.table, c.name)
@@ -178,7 +178,7 @@ func fixes(r ruling, rules Rules) []string {
 	return []string{fmt.Sprintf("%s%sudp dport %d accept", insert, state, rules.Network.VXLAN.Port)}
 }
 
-// bridgeFixes need no module of the kernel beside that of the chain.
+// bridgeFixes returns such commands for a bridge chain. They need no kernel module but that of the chain.
 func bridgeFixes(insert string, p packet, r Rules) (commands []string) {
 	switch {
 	case p.ethertype == unix.ETH_P_ARP:

@@ -28,7 +28,7 @@ type Rules struct {
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
 
-	// What Problems needs to know of this node, beside the above. Any of it may be missing.
+	// What Problems also needs to know about this node. Each may be missing.
 	Underlay string                       // the interface that carries the tunnels
 	Overlay  [len(subnet.Families)]string // the overlay's devices
 	Addrs    []netip.Addr                 // this node's public addresses

@@ -12,8 +12,8 @@ import (
 )
 
 func (s set) String() string {
-	if s.learned {
-		return fmt.Sprintf("set inet %s %s { type %s; size %d; flags dynamic,timeout; timeout %ds; }", Name, s.name, s.datatype.Name, maxLearned, learnedFor/time.Second)
+	if s.dynamic {
+		return fmt.Sprintf("set inet %s %s { type %s; size %d; flags dynamic,timeout; timeout %ds; }", Name, s.name, s.datatype.Name, dynamicSize, dynamicTimeout/time.Second)
 	}
 	return "set inet " + Name + " " + s.name + " { type " + s.datatype.Name + "; }"
 }
@@ -45,24 +45,24 @@ func ifname(name string) element {
 	return element(key[:])
 }
 
-// A learned set is bounded: forged packets cannot fill the memory.
+// A dynamic set is bounded, so that forged packets cannot fill the memory.
 const (
-	maxLearned = 64
-	learnedFor = 10 * time.Second
+	dynamicSize    = 64
+	dynamicTimeout = 10 * time.Second
 )
 
 // sameFrame compares all of a set but its elements.
 func (s set) sameFrame(h heldSet) bool {
 	frame := heldSet{}
-	if s.learned {
-		frame = heldSet{flags: unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT, size: maxLearned, timeout: learnedFor}
+	if s.dynamic {
+		frame = heldSet{flags: unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT, size: dynamicSize, timeout: dynamicTimeout}
 	}
 	return h.flags == frame.flags && h.size == frame.size && h.timeout == frame.timeout && h.keyType == s.datatype.GetNFTMagic() && h.keyLen == s.datatype.Bytes && !h.foreign
 }
 
 // compare tells which elements the kernel's set lacks, and which it has beyond the wanted ones.
 func (s set) compare(have snapshot) (missing, extra []element) {
-	if s.learned {
+	if s.dynamic {
 		return nil, nil
 	}
 	h, _ := have.set(s.name)
@@ -100,8 +100,8 @@ func (s set) nft() *nftables.Set {
 	if s.datatype.Name == nftables.TypeIFName.Name {
 		n.KeyByteOrder = binaryutil.NativeEndian // told to nft, which else prints no name
 	}
-	if s.learned {
-		n.Dynamic, n.HasTimeout, n.Timeout, n.Size = true, true, learnedFor, maxLearned
+	if s.dynamic {
+		n.Dynamic, n.HasTimeout, n.Timeout, n.Size = true, true, dynamicTimeout, dynamicSize
 	}
 	return n
 }

@@ -39,13 +39,13 @@ type rule struct {
 	comment string
 }
 
-// set is a set of addresses of one family, or of interfaces' names. Its elements enter and leave singly, without a
-// rewrite of the rest. The elements of a learned set are added by packets, and are forgotten after a time.
+// set is a set of addresses of one family, or of interfaces' names. Its elements enter and leave singly, without a rewrite
+// of the rest. Packets add the elements of a dynamic set, and each is removed after a time.
 type set struct {
 	name     string
 	datatype nftables.SetDatatype
 	elements []element
-	learned  bool
+	dynamic  bool
 }
 
 // Where the chains that drop are hooked in: before the filters of others, and before all that has the priority raw.

@@ -1,13 +1,13 @@
 package firewall
 
-// match is how far a rule's conditions hold for the packets of a description.
+// match is whether a rule's conditions match the packets of a description.
 type match int
 
 const (
 	never match = iota
 	always
-	some   // for some of them: it depends on what the description leaves open, like a port or a mark
-	untold // podlaned cannot evaluate the condition
+	some        // for some of them: it depends on what the description does not fix, such as a port or a mark
+	unsupported // podlaned cannot evaluate the condition
 )
 
 // and combines two conditions.
@@ -33,7 +33,7 @@ func (m match) not() match {
 	return m
 }
 
-// when turns a known condition into a match.
+// when returns the match of a known condition.
 func when(holds bool) match {
 	if holds {
 		return always
@@ -50,8 +50,8 @@ const (
 	dropIt
 	returnBack
 	jumpTo
-	goAndStay // nft's goto: the chain returns to where this one was called
-	unclear   // podlaned does not know what it does
+	gotoChain // nft's goto: the chain returns to where this one was called
+	unclear   // podlaned cannot evaluate its effect
 )
 
 // effect is what one rule does with the packets of a description.
@@ -63,21 +63,21 @@ type effect struct {
 	bare  bool   // it has no condition
 }
 
-// fate is what may become of the packets.
+// fate is what can happen to the packets.
 type fate struct {
 	accept, drop, returns, carryOn bool
-	rest                           action // what becomes of those that no rule for only some of them applies to
-	by                             string // the rule that drops the rest, or else the first that drops some
-	doubt                          string // the first rule that drops or returns if a condition holds that podlaned cannot evaluate
+	rest                           action // what happens to those that match no rule for only some of them
+	by                             string // the rule that drops the rest; else the first that drops some
+	doubt                          string // the first rule that drops or returns under an unsupported condition
 }
 
-// dropped reports whether all the packets are dropped for certain.
+// dropped reports whether all the packets are certainly dropped.
 func (o fate) dropped() bool { return o.drop && !o.accept }
 
-// open reports whether podlaned cannot tell what becomes of them.
+// open reports whether podlaned cannot tell what happens to them.
 func (o fate) open() bool { return o.drop && o.accept && (o.rest == dropIt || o.doubt != "") }
 
-// then adds what comes after, for the packets that carry on.
+// then adds the fate of the packets that continue with the next rule.
 func (o *fate) then(next fate) {
 	if o.by == "" || o.rest == carryOn && next.rest == dropIt {
 		o.by = next.by
@@ -104,7 +104,7 @@ type walker struct {
 	budget  int
 }
 
-// base returns what becomes of the packets in a base chain, at the end of which its policy decides.
+// base returns the fate of the packets in a base chain. At its end its policy decides.
 func (w *walker) base(name string, policyDrops bool) fate {
 	w.budget = maxBudget
 	o := w.chain(name, 0)
@@ -118,7 +118,7 @@ func (w *walker) base(name string, policyDrops bool) fate {
 	return o
 }
 
-// chain returns what becomes of the packets in a chain. At its end they carry on.
+// chain returns the fate of the packets in a chain. At its end they continue after the jump.
 func (w *walker) chain(name string, depth int) fate {
 	effects, ok := w.effects(name)
 	if w.budget -= len(effects); !ok || w.budget < 0 || depth > maxDepth {
@@ -143,14 +143,14 @@ func dontKnow(why string) fate {
 	return fate{accept: true, drop: true, carryOn: true, doubt: why}
 }
 
-// effect returns what becomes of the packets at one rule.
+// effect returns the fate of the packets at one rule.
 func (w *walker) effect(e effect, depth int) fate {
 	if e.match == never {
 		return fate{carryOn: true}
 	}
 	o := w.matched(e, depth)
 	if e.match != always {
-		if e.match == untold && (o.drop || o.returns) && o.doubt == "" {
+		if e.match == unsupported && (o.drop || o.returns) && o.doubt == "" {
 			o.doubt = e.rule
 		}
 		o.carryOn, o.rest = true, carryOn
@@ -158,7 +158,7 @@ func (w *walker) effect(e effect, depth int) fate {
 	return o
 }
 
-// matched returns what becomes of the packets that a rule applies to.
+// matched returns the fate of the packets that match a rule.
 func (w *walker) matched(e effect, depth int) fate {
 	switch e.does {
 	case acceptIt:
@@ -169,7 +169,7 @@ func (w *walker) matched(e effect, depth int) fate {
 		return fate{returns: true, rest: returnBack}
 	case jumpTo:
 		return w.chain(e.to, depth+1)
-	case goAndStay:
+	case gotoChain:
 		o := w.chain(e.to, depth+1)
 		if o.carryOn {
 			o.returns, o.carryOn = true, false

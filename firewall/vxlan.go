@@ -26,7 +26,7 @@ import (
 // The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only there
 // no destination NAT can make VXLAN of ours out of something else any more.
 //
-// For a peer that calls on a wrong interface, the chain vxlan_astray remembers both before it drops, for a note.
+// If a peer's packet arrives on a wrong interface, the chain vxlan_wrong_iface records both before it drops, for a note.
 //
 // A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
 // the filters of others, which then have nothing of this to count or to log.
@@ -44,21 +44,21 @@ func vxlanGuard(r Rules) table {
 		return table{chains: []chain{input, toNode, forward, fromPods}}
 	}
 	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	astray := chain{name: "vxlan_astray"}
+	wrongInterface := chain{name: "vxlan_wrong_iface"}
 	var sets []set
 	for _, f := range subnet.Families {
 		reverse := [...]part{subnet.IPv4: noWayBack(), subnet.IPv6: noRoute()}[f]
-		arriving.rules = append(arriving.rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(astray.name)))
+		arriving.rules = append(arriving.rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(wrongInterface.name)))
 		s := peers(r, f)
 		sets = append(sets, s)
-		astray.rules = append(astray.rules, newRule(ofFamily(f), addressIn(source, f, s), learn(f)))
+		wrongInterface.rules = append(wrongInterface.rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
 		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
 	}
-	astray.rules = append(astray.rules, newDrop("vxlan_from_a_wrong_interface"))
+	wrongInterface.rules = append(wrongInterface.rules, newDrop("vxlan_from_a_wrong_interface"))
 	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
 	return table{
-		chains: []chain{arriving, astray, input, toNode, forward, fromPods},
-		sets:   append(sets, strays(subnet.IPv4), strays(subnet.IPv6)),
+		chains: []chain{arriving, wrongInterface, input, toNode, forward, fromPods},
+		sets:   append(sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6)),
 	}
 }
 

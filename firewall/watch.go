@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// othersDelay is how long after a change of another program's rules Watch kicks, so that a series of changes is one.
+// othersDelay is how long Watch waits after a change of another program's rules, so that a series of changes is one kick.
 const othersDelay = 500 * time.Millisecond
 
 // Watch calls kick once when it begins to listen, and then whenever somebody, this process included, has changed the
@@ -56,7 +56,7 @@ func Watch(ctx context.Context, kick func()) error {
 	}
 }
 
-// lateKick kicks some time after it was asked to, once for all that asked in between.
+// lateKick calls kick after othersDelay, once for all requests in between.
 type lateKick struct {
 	timer   *time.Timer
 	pending atomic.Bool
@@ -80,7 +80,7 @@ func (l *lateKick) kick() {
 
 func (l *lateKick) stop() { l.timer.Stop() }
 
-// urgency is how soon Apply has to look at what an event is about.
+// urgency is how soon an event needs an Apply.
 type urgency int
 
 const (
@@ -89,8 +89,8 @@ const (
 	atOnce
 )
 
-// concern returns the urgency of the most urgent event: at once for a table that Apply edits, later for what it evaluates.
-// Of every kind of object but the end of a transaction, the first attribute is the name of its table.
+// concern returns the highest urgency of the events: at once for a table that Apply edits, later for one that it evaluates.
+// The first attribute of every event but the end of a transaction is the name of its table.
 func concern(events []netlink.Message) (most urgency) {
 	for _, e := range events {
 		if len(e.Data) < 4 || e.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {

@@ -54,7 +54,7 @@ func (m *machine) xtMatch(e object) match {
 	case name == "multiport" && revision == 1 && len(info) >= 48:
 		return m.xtMultiport(info)
 	}
-	return untold
+	return unsupported
 }
 
 // The untracked state is another bit in either match.
@@ -77,7 +77,7 @@ func xtConntrack(info []byte, state uint32) match {
 	flags, inverted := binary.NativeEndian.Uint16(info[146:]), binary.NativeEndian.Uint16(info[148:])
 	const alias = 1 << 13 // written as "-m state"
 	if flags&^alias != onlyState {
-		return untold
+		return unsupported
 	}
 	mask := uint32(binary.NativeEndian.Uint16(info[150:]))
 	return when((mask&xtState(state, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
@@ -116,7 +116,7 @@ func (m *machine) xtMultiport(info []byte) match {
 		}
 		ranges = append(ranges, r)
 	}
-	result := untold
+	result := unsupported
 	switch info[0] {
 	case 0:
 		result = m.portInAny(source, ranges)

@@ -83,11 +83,11 @@ var otherFirewalls = []otherFirewall{
 	{"iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp -j ACCEPT; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables -A INPUT -j REJECT", "must have NEW,UNTRACKED"},
 }
 
-// What other programs drop for certain is a problem, whose commands fix it.
+// If a rule of another program certainly drops packets, the problem's commands fix it.
 func TestOtherFirewalls(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} }}, 1)}
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
-	b.expectStray(t)
+	b.expectWrongInterface(t)
 	for _, o := range otherFirewalls {
 		b.expectProblem(t, o)
 		sh(t, b.Nodes[0], "nft delete table inet site 2>/dev/null || true; nft delete table bridge site 2>/dev/null || true; iptables -F INPUT; true")
@@ -98,15 +98,15 @@ func TestOtherFirewalls(t *testing.T) {
 	})
 }
 
-// expectStray has the way back to a peer lead by another interface for a while.
-func (b *bed) expectStray(t *testing.T) {
+// expectWrongInterface leads the way back to a peer by another interface for a while.
+func (b *bed) expectWrongInterface(t *testing.T) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()
 	sh(t, n, "ip link add second type bridge; ip link set second up; ip route add 198.18.1.2/32 dev second")
 	cluster.Until(t, soon, n.Name+" names the peer and the interface", func() (bool, string) {
 		_, _ = pods[1].Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.2", pods[0].Addrs[0].String())
 		s, err := cluster.StatusOf(cluster.Within(t), n)
-		return err == nil && strings.Contains(strings.Join(s.Notes, "\n"), "VXLAN from peer 198.18.1.2 arrives by eth0, by which this node does not answer it"), fmt.Sprint(s.Notes, err)
+		return err == nil && strings.Contains(strings.Join(s.Notes, "\n"), "VXLAN from peer 198.18.1.2 arrives on eth0, but this node answers that peer on another interface"), fmt.Sprint(s.Notes, err)
 	})
 	sh(t, n, "ip link delete second")
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // The accepts go directly before what drops everything, and stand nowhere else. @ is the program.
-var spots = map[string]struct{ script, want string }{
+var insertPoints = map[string]struct{ script, want string }{
 	"RHEL's": {"@ -A FORWARD -j REJECT --reject-with icmp-host-prohibited", `-P FORWARD ACCEPT
 -A FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
 -A FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
@@ -79,7 +79,7 @@ var spots = map[string]struct{ script, want string }{
 
 func TestAcceptsGoBeforeTheDrop(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
-		for name, c := range spots {
+		for name, c := range insertPoints {
 			t.Run(program+" "+name, func(t *testing.T) {
 				n := newNode(t, "node")
 				n.sh(links + strings.ReplaceAll(c.script, "@ ", program+" "))

@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// A note names the peer whose VXLAN arrives by a wrong interface, and that interface. What is no peer gets none.
+// A note names a peer whose VXLAN arrives on a wrong interface, and that interface. Other hosts get no note.
 func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 	w := newOverlayWires(t)
 	rules := podsUnknown
@@ -23,8 +23,8 @@ func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 		note   string
 	}{
 		{w.pod, strangerAt[subnet.IPv4], nodeAt[subnet.IPv4], ""},
-		{w.pod, peerAt[subnet.IPv4], nodeAt[subnet.IPv4], "VXLAN from peer 198.18.0.2 arrives by pod0, by which this node does not answer it, and is dropped (vxlan_from_a_wrong_interface); to answer it there, run: ip route replace 198.18.0.2 dev pod0 (with"},
-		{w.outside, nowhereAt[subnet.IPv6], nodeAt[subnet.IPv6], "VXLAN from peer 2001:db8:7::7 arrives by eth0"},
+		{w.pod, peerAt[subnet.IPv4], nodeAt[subnet.IPv4], "VXLAN from peer 198.18.0.2 arrives on pod0, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); to answer it there, run: ip route replace 198.18.0.2 dev pod0 (add"},
+		{w.outside, nowhereAt[subnet.IPv6], nodeAt[subnet.IPv6], "VXLAN from peer 2001:db8:7::7 arrives on eth0"},
 	} {
 		w.in(t)
 		send := c.from.sends(c.as, to8472(c.to), vxlan(1))
@@ -40,7 +40,7 @@ func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 		w.node.quiet(rules)
 	}
 	w.node.apply(dual)
-	if got := w.node.sh("nft list set inet podlane vxlan_astray4; nft list set inet podlane vxlan_astray6"); strings.Contains(got, "elements") {
+	if got := w.node.sh("nft list set inet podlane vxlan_wrong_iface4; nft list set inet podlane vxlan_wrong_iface6"); strings.Contains(got, "elements") {
 		t.Errorf("the peers have changed, and the kernel remembers\n%s", got)
 	}
 	if got := strings.Join(w.node.Advice(), "\n"); strings.Contains(got, nowhereAt[subnet.IPv6]) {
@@ -48,12 +48,12 @@ func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and what is not remembered is dropped all the same.
+// The set is bounded. A packet that it has no room for is dropped too.
 func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 	w := newOverlayWires(t)
 	rules := podsUnknown
 	rules.Peers = nil
-	for i := range byte(2 * maxLearned) {
+	for i := range byte(2 * dynamicSize) {
 		rules.Peers = append(rules.Peers, netip.AddrFrom4([4]byte{198, 18, 0, 100 + i}))
 	}
 	w.node.apply(rules)
@@ -63,12 +63,12 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 	}
 	within(t, "they are not dropped", func() bool {
 		w.node.apply(rules)
-		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*maxLearned
+		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*dynamicSize
 	})
-	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_astray4"), "pod0"); got != maxLearned {
-		t.Errorf("%d are remembered, want %d", got, maxLearned)
+	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_wrong_iface4"), "pod0"); got != dynamicSize {
+		t.Errorf("%d are remembered, want %d", got, dynamicSize)
 	}
-	if got := w.node.Advice(); len(got) != maxStrayNotes+1 || got[maxStrayNotes] != "VXLAN from 56 more peers arrives by a wrong interface" {
+	if got := w.node.Advice(); len(got) != maxWrongArrivalNotes+1 || got[maxWrongArrivalNotes] != "VXLAN from 56 more peers arrives on a wrong interface" {
 		t.Errorf("notes:\n%s", strings.Join(got, "\n"))
 	}
 	if got := w.ours[subnet.IPv4]() - before; got != 0 {
@@ -77,29 +77,29 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 	w.node.quiet(rules)
 }
 
-func TestStraysAreForgotten(t *testing.T) {
+func TestWrongArrivalsAreForgotten(t *testing.T) {
 	key := func(addr, name string) element {
 		a := netip.MustParseAddr(addr)
 		return element(a.AsSlice()) + ifname(name)
 	}
-	m, now := strayMemory{}, time.Now()
-	m.see(snapshot{sets: []heldSet{{name: "vxlan_astray4", elements: []element{key("198.18.0.2", "eth1"), "x"}}, {name: "vxlan_astray6", elements: []element{key("2001:db8::2", "cni0")}}}}, now)
-	m.see(snapshot{}, now.Add(strayFor))
-	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives by eth1") {
+	m, now := wrongArrivals{}, time.Now()
+	m.see(snapshot{sets: []heldSet{{name: "vxlan_wrong_iface4", elements: []element{key("198.18.0.2", "eth1"), "x"}}, {name: "vxlan_wrong_iface6", elements: []element{key("2001:db8::2", "cni0")}}}}, now)
+	m.see(snapshot{}, now.Add(wrongArrivalNoteFor))
+	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives on eth1") {
 		t.Errorf("notes: %q", got)
 	}
-	m.see(snapshot{}, now.Add(strayFor+1))
+	m.see(snapshot{}, now.Add(wrongArrivalNoteFor+1))
 	if len(m) > 0 {
 		t.Errorf("left: %v", m)
 	}
 }
 
-// The table of an earlier podlaned, which remembers nothing, becomes this one in one step.
+// The table of an earlier podlaned, which has no such set, is replaced in one step.
 func TestUpgradeToRemembering(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
-	n.sh(`nft flush chain inet podlane vxlan_prerouting; nft delete chain inet podlane vxlan_astray
-nft delete set inet podlane vxlan_astray4; nft delete set inet podlane vxlan_astray6
+	n.sh(`nft flush chain inet podlane vxlan_prerouting; nft delete chain inet podlane vxlan_wrong_iface
+nft delete set inet podlane vxlan_wrong_iface4; nft delete set inet podlane vxlan_wrong_iface6
 nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment vxlan_from_a_wrong_interface`)
 	n.Firewall = Firewall{}
 	if ops := words(n.apply(dual)); strings.Contains(ops, "drift") {

@@ -11,15 +11,15 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// spot is where the accepts for pods belong in a FORWARD chain.
-type spot struct {
+// insertPoint is the position of the accepts for pods in a FORWARD chain.
+type insertPoint struct {
 	needed bool // without them the chain drops pods' packets
 	at     int  // before the rule of this index
 	final  bool // that rule drops everything: accepts after it come too late
 }
 
 // inTime reports whether an accept at an index has an effect.
-func (s spot) inTime(at int) bool { return !s.final || at < s.at }
+func (s insertPoint) inTime(at int) bool { return !s.final || at < s.at }
 
 // forwardedPackets returns the packets that the accepts are for: from the pods of this node to anywhere, and from
 // anywhere to them.
@@ -43,11 +43,12 @@ func forwardedPackets(r Rules, f subnet.Family) (all []packet) {
 	return all
 }
 
-// findSpot returns where the accepts belong: directly before the first rule without a condition that ends in a drop, so
-// that what its author has put before it holds. If there is none and the policy drops, it is after the last rule that
-// drops some of the packets, or at the top. Rules of ours do not count. walk makes a walker for packets.
-func findSpot(pods []packet, policyDrops bool, walk func(packet) *walker, ours func(index int) bool) spot {
-	s := spot{needed: policyDrops && len(pods) > 0}
+// findInsertPoint returns the position of the accepts: directly before the first rule without a condition that ends in a
+// drop, so that the operator's rules before it still apply. If there is no such rule and the policy drops, they go after
+// the last rule that drops some of the packets, or to the top. Our own rules do not count. walk returns a walker for
+// packets.
+func findInsertPoint(pods []packet, policyDrops bool, walk func(packet) *walker, ours func(index int) bool) insertPoint {
+	s := insertPoint{needed: policyDrops && len(pods) > 0}
 	after := 0
 	for _, p := range pods {
 		w := walk(p)
@@ -60,7 +61,7 @@ func findSpot(pods []packet, policyDrops bool, walk func(packet) *walker, ours f
 			o := w.effect(e, 0)
 			if e.bare && (o.rest == dropIt || o.rest == returnBack && policyDrops) {
 				if !s.final || i < s.at {
-					s = spot{needed: true, at: i, final: true}
+					s = insertPoint{needed: true, at: i, final: true}
 				}
 				break
 			}
@@ -78,8 +79,8 @@ func findSpot(pods []packet, policyDrops bool, walk func(packet) *walker, ours f
 	return s
 }
 
-// spot returns where the accepts belong in iptables-nft's FORWARD.
-func (s snapshot) spot(c heldChain, rules []heldRule, pods []packet) spot {
+// insertPoint returns the position of the accepts in iptables-nft's FORWARD.
+func (s snapshot) insertPoint(c heldChain, rules []heldRule, pods []packet) insertPoint {
 	at := place{c.family, c.base.hook, c.base.priority}
 	walk := func(p packet) *walker {
 		return &walker{effects: func(chain string) (all []effect, ok bool) {
@@ -89,18 +90,18 @@ func (s snapshot) spot(c heldChain, rules []heldRule, pods []packet) spot {
 			return all, s.followed[chainKey{c.family, c.table, chain}]
 		}}
 	}
-	return findSpot(pods, c.base.policy == nftables.ChainPolicyDrop, walk, func(i int) bool { return rules[i].comment() == mark })
+	return findInsertPoint(pods, c.base.policy == nftables.ChainPolicyDrop, walk, func(i int) bool { return rules[i].comment() == mark })
 }
 
-// spot returns where the accepts belong in iptables-legacy's FORWARD.
-func (t legacyTable) spot(pods []packet) spot {
+// insertPoint returns the position of the accepts in iptables-legacy's FORWARD.
+func (t legacyTable) insertPoint(pods []packet) insertPoint {
 	walk := func(p packet) *walker {
 		return &walker{effects: func(chain string) ([]effect, bool) { return t.effects(chain, p, *nftables.ChainHookForward) }}
 	}
-	return findSpot(pods, t.policies[forwardChain] == "DROP", walk, func(i int) bool { return isMarked(t.rules[forwardChain][i]) })
+	return findInsertPoint(pods, t.policies[forwardChain] == "DROP", walk, func(i int) bool { return isMarked(t.rules[forwardChain][i]) })
 }
 
-// unread has no sets: iptables has none.
+// unread is a tableReader without sets: iptables has none.
 type unread struct{}
 
 var errUnread = errors.New("not read")
@@ -108,10 +109,10 @@ var errUnread = errors.New("not read")
 func (unread) keyLength(string) (int, error)                { return 0, errUnread }
 func (unread) element(string, []byte) ([]byte, bool, error) { return nil, false, errUnread }
 
-// maxFollowed bounds how many chains of iptables-nft are read to find where the accepts belong.
+// maxFollowed bounds how many chains of iptables-nft are read to find the position of the accepts.
 const maxFollowed = 64
 
-// follow reads the rules of a chain, and of those that it leads to without a condition.
+// follow reads the rules of a chain, and of the chains that it jumps to without a condition.
 func (s socket) follow(shot *snapshot, first chainKey) error {
 	if shot.followed == nil {
 		shot.followed = map[chainKey]bool{}
@@ -130,7 +131,7 @@ func (s socket) follow(shot *snapshot, first chainKey) error {
 		shot.followed[k] = true
 		shot.rules = append(shot.rules, rules...)
 		for _, r := range rules {
-			if e := effectOf(r, packet{}, place{family: k.family}, unread{}, ""); e.bare && (e.does == jumpTo || e.does == goAndStay) {
+			if e := effectOf(r, packet{}, place{family: k.family}, unread{}, ""); e.bare && (e.does == jumpTo || e.does == gotoChain) {
 				todo = append(todo, chainKey{k.family, k.table, e.to})
 			}
 		}

@@ -1,0 +1,80 @@
+package firewall
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// wrongInterfaceSet returns the set of the peers whose VXLAN is dropped because it arrived on a wrong interface, each with
+// that interface. Only packets with a peer's address are recorded, so other hosts cannot fill the set.
+func wrongInterfaceSet(f subnet.Family) set {
+	return [...]set{
+		subnet.IPv4: {name: "vxlan_wrong_iface4", datatype: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFName), dynamic: true},
+		subnet.IPv6: {name: "vxlan_wrong_iface6", datatype: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFName), dynamic: true},
+	}[f]
+}
+
+// recordArrival adds a packet's source and interface to wrongInterfaceSet. The key is in consecutive registers.
+func recordArrival(f subnet.Family) part {
+	second := [...]uint32{subnet.IPv4: unix.NFT_REG32_01, subnet.IPv6: unix.NFT_REG_2}[f]
+	into := wrongInterfaceSet(f).name
+	return part{"update @" + into + " { " + addressWords(source, f) + ". iifname }", []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: source.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: second},
+		&expr.Dynset{SrcRegKey: register, SetName: into, Operation: unix.NFT_DYNSET_OP_UPDATE},
+	}}
+}
+
+// wrongArrival is a peer and the wrong interface on which its VXLAN arrives.
+type wrongArrival struct {
+	peer netip.Addr
+	by   string
+}
+
+// wrongArrivals holds the time when each was last seen. The kernel removes them sooner, so that the table soon matches
+// again.
+type wrongArrivals map[wrongArrival]time.Time
+
+// wrongArrivalNoteFor is how long a note is shown after the last such packet.
+const wrongArrivalNoteFor = time.Minute
+
+// see records the kernel's elements, and removes those that were last seen too long ago.
+func (m wrongArrivals) see(have snapshot, now time.Time) {
+	for _, f := range subnet.Families {
+		h, _ := have.set(wrongInterfaceSet(f).name)
+		for _, e := range h.elements {
+			if n := f.Bits() / 8; len(e) >= n {
+				peer, _ := netip.AddrFromSlice([]byte(e[:n]))
+				m[wrongArrival{peer, text([]byte(e[n:]))}] = now
+			}
+		}
+	}
+	maps.DeleteFunc(m, func(_ wrongArrival, seen time.Time) bool { return now.Sub(seen) > wrongArrivalNoteFor })
+}
+
+// maxWrongArrivalNotes bounds how many peers are named.
+const maxWrongArrivalNotes = 8
+
+// notes returns a note for each such peer.
+func (m wrongArrivals) notes(r Rules) (notes []string) {
+	for s := range m {
+		if !slices.Contains(r.Peers, s.peer) || slices.Contains(r.PodInterfaces, s.by) || slices.Contains(r.Overlay[:], s.by) {
+			continue // it is not a peer any more, or a pod forged the packet
+		}
+		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", s.peer, s.by))
+	}
+	slices.Sort(notes)
+	if more := len(notes) - maxWrongArrivalNotes; more > 0 {
+		notes = append(notes[:maxWrongArrivalNotes:maxWrongArrivalNotes], fmt.Sprintf("VXLAN from %d more peers arrives on a wrong interface", more))
+	}
+	return notes
+}
