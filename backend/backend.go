@@ -29,10 +29,10 @@ type Report struct {
 	Failed  []Failure     // what could not be written
 	Skipped []subnet.Skip // peers that are not programmed, and why
 	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words
-	// Problems are sentences about what other programs have in the kernel that stops traffic, each with the command that
+	// Problems are sentences about other programs' entries in the kernel that stop traffic, each with the command that
 	// fixes it. At most MaxNotes.
 	Problems []string
-	Notes    []string // what others have in the kernel that harms traffic though all of ours stands; at most MaxNotes
+	Notes    []string // sentences about other programs' entries that may harm traffic; at most MaxNotes
 }
 
 // MaxNotes bounds a Report's Notes, and its Problems. If there are more, the last one says how many.

@@ -1,6 +1,6 @@
-// Package bridge keeps the bridge of the node's pods usable. The bridge is the CNI plugin's, which makes it for the first
-// pod and does not look at it again until the next. While pods are attached, this package restores the bridge's addresses
-// and its up state. It also lets connection tracking see what the bridge forwards between its ports.
+// Package bridge keeps the bridge of the node's pods usable. The CNI plugin makes the bridge for the first pod and checks
+// it only when it attaches the next one. While pods are attached, this package restores the bridge's addresses and its up
+// state. It also makes connection tracking see the packets that the bridge forwards between its ports.
 package bridge
 
 import (
@@ -14,39 +14,39 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Bridge is what is remembered of one bridge of the node's pods. It is saved, so that a restart does not forget it.
+// Bridge holds what is known about one bridge of the node's pods. It is saved for the next start.
 type Bridge struct {
 	Name  string
 	Index int            // of the interface; 0: it was deleted
-	Addrs []netip.Prefix `json:",omitempty"` // those of the pod subnets, and link-local ones
+	Addrs []netip.Prefix `json:",omitempty"` // its addresses of the pod subnets, and link-local ones
 	Used  bool           // pods were attached at the last look
-	// Cut are the host's interfaces of the pods that were attached when the bridge was deleted, as far as they exist.
+	// Cut holds the host's interfaces of the pods that lost the bridge, as long as these interfaces exist.
 	Cut []string `json:",omitempty"`
-	// Pods are the names of these pods: the addresses and the containers.
+	// Pods holds the names of these pods: their addresses and containers.
 	Pods []string `json:",omitempty"`
 }
 
-// Equal reports whether two values say the same.
+// Equal reports whether two values are equal.
 func (b Bridge) Equal(o Bridge) bool {
 	return b.Name == o.Name && b.Index == o.Index && b.Used == o.Used && slices.Equal(b.Addrs, o.Addrs) && slices.Equal(b.Cut, o.Cut) && slices.Equal(b.Pods, o.Pods)
 }
 
-// Keeper remembers the bridges of the node's pods. The zero value is ready. It is for one goroutine at a time.
+// Keeper records the bridges of the node's pods. The zero value is ready. It is for one goroutine at a time.
 type Keeper struct {
 	known    []Bridge
-	loose    []string        // veth interfaces without a bridge before one was deleted: another program's
-	shown    map[string]bool // bridges whose traffic connection tracking saw at the last look, by name
-	hidden   bool            // there is one whose traffic it does not see
+	loose    []string        // veth interfaces that had no bridge before one was deleted: another program's
+	shown    map[string]bool // bridges whose traffic connection tracking saw in the last round, by name
+	hidden   bool            // it does not see the traffic of some bridge
 	reserved string          // host-local's folder; empty: the default
 }
 
-// New returns a Keeper that remembers saved bridges.
+// New returns a Keeper that knows saved bridges.
 func New(saved []Bridge) *Keeper { return &Keeper{known: saved} }
 
-// Known returns what is remembered, for the next start.
+// Known returns the known bridges, for the next start.
 func (k *Keeper) Known() []Bridge { return slices.Clone(k.known) }
 
-// Names returns the names of the remembered bridges, also of those that are currently without an address or deleted.
+// Names returns the names of the known bridges, including those that currently have no address or were deleted.
 func (k *Keeper) Names() []string {
 	names := make([]string, len(k.known))
 	for i, b := range k.known {
@@ -55,21 +55,21 @@ func (k *Keeper) Names() []string {
 	return names
 }
 
-// Hidden reports whether connection tracking does not see what pods of this node send each other.
+// Hidden reports whether connection tracking does not see the packets between pods of this node.
 func (k *Keeper) Hidden() bool { return k.hidden }
 
 // Cut reports whether pods exist whose bridge was deleted.
 func (k *Keeper) Cut() bool { return len(k.cut()) > 0 }
 
-// Report is what Restore wrote and found.
+// Report holds the changes and the problems of one Restore.
 type Report struct {
 	Ops      []backend.Op
 	Problems []string // what only the operator can repair
 }
 
-// Restore reads the kernel, learns which bridges have an address of the node's pod subnets, and restores those that have
-// lost something while pods are attached. netfilter says that the kernel module br_netfilter is loaded. It works in the
-// network namespace of the thread that calls it.
+// Restore reads the kernel, records the bridges that have an address of the node's pod subnets, and restores each that has
+// lost something while pods are attached. netfilter reports whether the kernel module br_netfilter is loaded. It works in
+// the network namespace of the thread that calls it.
 func (k *Keeper) Restore(own subnet.Pair, netfilter bool) (r Report, err error) {
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -107,7 +107,7 @@ func (k *Keeper) cut() (all []string) {
 	return all
 }
 
-// name remembers the names of the pods of bridges that were deleted since the last look.
+// name records the names of the pods of bridges that were deleted since the last round.
 func (k *Keeper) name(before []Bridge, own subnet.Pair) {
 	for i, b := range k.known {
 		was := slices.IndexFunc(before, func(o Bridge) bool { return o.Name == b.Name })
@@ -120,7 +120,7 @@ func (k *Keeper) name(before []Bridge, own subnet.Pair) {
 // maxNamed bounds how many pods a problem names.
 const maxNamed = 10
 
-// problems names the pods that have lost their bridge. Nothing here can attach them again.
+// problems names the pods that have lost their bridge. podlaned cannot attach them again.
 func (k *Keeper) problems(own subnet.Pair) (list []string) {
 	for _, b := range k.known {
 		if len(b.Cut) == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// device is a bridge as the kernel has it.
+// device is a bridge in the kernel.
 type device struct {
 	name   string
 	index  int
@@ -24,7 +24,7 @@ type port struct {
 	veth   bool // whose other end is in another network namespace
 }
 
-// snapshot is what was read.
+// snapshot holds what was read from the kernel.
 type snapshot struct {
 	bridges []device
 	ports   []port
@@ -42,12 +42,12 @@ func (s snapshot) find(is func(device) bool) (device, bool) {
 	return s.bridges[i], true
 }
 
-// attached reports whether a bridge has ports: pods, as far as anybody can tell.
+// attached reports whether a bridge has ports. They count as pods.
 func (s snapshot) attached(index int) bool {
 	return slices.ContainsFunc(s.ports, func(p port) bool { return p.master == index })
 }
 
-// loose returns the veth interfaces that lead to another namespace and are no bridge's ports.
+// loose returns the veth interfaces that lead to another namespace and are not ports of a bridge.
 func (s snapshot) loose() (names []string) {
 	for _, p := range s.ports {
 		if p.veth && p.master == 0 {
@@ -57,16 +57,16 @@ func (s snapshot) loose() (names []string) {
 	return names
 }
 
-// fix is what a bridge lacks.
+// fix holds what a bridge lacks.
 type fix struct {
 	device device
-	ipv6   bool // IPv6 is to be allowed
+	ipv6   bool // IPv6 must be enabled
 	addrs  []netip.Prefix
 	up     bool
 }
 
-// next returns what is to be remembered after a look, and what is to be restored. others are the loose interfaces before
-// a bridge was deleted. It is pure.
+// next returns the known bridges after a round, and what to restore. others are the loose interfaces before a bridge was
+// deleted. It is pure.
 func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now []Bridge, fixes []fix) {
 	loose := slices.DeleteFunc(have.loose(), func(name string) bool { return slices.Contains(others, name) })
 	for _, b := range known {
@@ -76,7 +76,7 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 		} else {
 			d, exists = have.bridge(b.Name)
 		}
-		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and maybe made again for the next pod
+		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and perhaps created again for the next pod
 			if b.Used {
 				b.Cut = append(slices.Clone(b.Cut), loose...)
 			}
@@ -118,9 +118,9 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 
 func (f fix) any() bool { return f.ipv6 || f.up || len(f.addrs) > 0 }
 
-// lacks returns which addresses a bridge is to have, and what is to be done for it. Without ports it is to have what it
-// has: whoever removes a bridge begins with its addresses. A link-local address is restored if there is none: without one
-// the kernel asks for no IPv6 neighbour on behalf of others.
+// lacks returns the addresses that a bridge should have, and what it lacks. A bridge without ports lacks nothing: a program
+// that removes a bridge begins with its addresses. A link-local address is restored if there is none: without one the
+// kernel resolves no IPv6 neighbour for forwarded packets.
 func lacks(wanted []netip.Prefix, d device, attached bool, own subnet.Pair) (addrs []netip.Prefix, f fix) {
 	has := func(a netip.Prefix) bool {
 		return slices.ContainsFunc(d.addrs, func(b netip.Prefix) bool { return a.Addr() == b.Addr() })
@@ -147,8 +147,8 @@ func lacks(wanted []netip.Prefix, d device, attached bool, own subnet.Pair) (add
 	return addrs, f
 }
 
-// linkLocalFirst orders addresses by when they are to be added. The kernel looks for pods from the moment on that it has a
-// route to them, which another address brings, and asks from the link-local one. Without it, it tries again after a second.
+// linkLocalFirst orders addresses for adding, the link-local one first. Another address brings the route to the pods, and
+// the kernel then resolves them from the link-local address. Without that it tries again only after a second.
 func linkLocalFirst(a, b netip.Prefix) int {
 	switch {
 	case isLinkLocal(a) == isLinkLocal(b):
@@ -163,7 +163,7 @@ func hasOwn(addrs []netip.Prefix, own subnet.Pair) bool {
 	return slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return isOwn(a, own) })
 }
 
-// isOwn reports whether an address is of this node's pod subnets, apart from the first, which is the overlay device's.
+// isOwn reports whether an address is in this node's pod subnets and not the first one, which the overlay device has.
 func isOwn(a netip.Prefix, own subnet.Pair) bool {
 	half := own.Half(subnet.FamilyOf(a.Addr()))
 	return half.IsValid() && half.Contains(a.Addr()) && a.Addr() != half.Addr()

@@ -15,13 +15,13 @@ import (
 
 const (
 	kind = "bridge"
-	// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: counters are not wanted.
+	// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: omit the counters.
 	filterSkipStats = 1 << 3
 	devconfNoIPv6   = 27 // DEVCONF_DISABLE_IPV6 of linux/ipv6.h, counted from 1
-	maxReads        = 20 // of a dump that changes of the kernel's tables interrupt
+	maxReads        = 20 // of a dump that concurrent changes interrupt
 )
 
-// showAttr is the attribute that lets iptables and nftables see what one bridge forwards (linux/if_link.h).
+// showAttr is the attribute that makes iptables and nftables see the packets that one bridge forwards (linux/if_link.h).
 var showAttr = [...]uint16{subnet.IPv4: unix.IFLA_BR_NF_CALL_IPTABLES, subnet.IPv6: unix.IFLA_BR_NF_CALL_IP6TABLES}
 
 // read reads the bridges with their addresses, and the interfaces that may lead to pods.
@@ -48,7 +48,7 @@ func read(c *rtnl.Conn) (s snapshot, err error) {
 	return s, err
 }
 
-// dump reads until the kernel's tables did not change meanwhile.
+// dump repeats a read until no change interrupts it.
 func dump(c *rtnl.Conn, what string, request func(*rtnl.Batch), start func(), each func(rtnl.Message)) (err error) {
 	for range maxReads {
 		var b rtnl.Batch

@@ -11,19 +11,20 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// defaultReserved is where host-local keeps a folder for each network, with a file for each address that it has given
-// out: the file's first line is the container's ID.
+// defaultReserved is the folder in which host-local has a folder for each network, with a file for each address in use. The
+// file's first line is the container's ID.
 const defaultReserved = "/var/lib/cni/networks"
 
-// reservations names the containers that have an address of the node's pod subnets, sorted by address: "10.5.1.2 (container
-// 3f2a)". There are none if another plugin gives out the addresses, or podlaned cannot see the folder.
+// reservations returns the names of the containers that have an address of the node's pod subnets, sorted by address:
+// "10.5.1.2 (container 3f2a)". There are none if another plugin allocates the addresses, or podlaned cannot read the
+// folder.
 func reservations(folder string, own subnet.Pair) []string {
 	type pod struct {
 		container string
 		addrs     []netip.Addr
 	}
 	var pods []pod
-	files, _ := filepath.Glob(filepath.Join(cmp.Or(folder, defaultReserved), "*", "*")) // the pattern is right
+	files, _ := filepath.Glob(filepath.Join(cmp.Or(folder, defaultReserved), "*", "*")) // the pattern is valid
 	for _, file := range files {
 		a, err := netip.ParseAddr(filepath.Base(file))
 		if err != nil || !isOwn(netip.PrefixFrom(a, a.BitLen()), own) {

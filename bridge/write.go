@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/sysctl"
 )
 
-// write restores what a bridge lacks. The addresses come first: IPv6 is then used at once when the bridge is up.
+// write restores what a bridge lacks. The addresses come first, so that IPv6 works at once when the bridge is up.
 func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 	name := f.device.name
 	if f.ipv6 {
@@ -27,8 +27,8 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 	for _, a := range f.addrs {
 		op := backend.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
 		if f.ipv6 && isLinkLocal(a) {
-			// The kernel has just made it again, and does not use it for a second (duplicate address detection).
-			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it is not there
+			// The kernel has just created it again, and does not use it for a second (duplicate address detection).
+			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it does not exist
 		}
 		if err := send(c, func(b *rtnl.Batch) { address(b, unix.RTM_NEWADDR, putFlags, f.device.index, a) }); err != nil {
 			return ops, fmt.Errorf("%s: %w; run this on the node: ip address add %s dev %s", op, err, a, name)
@@ -45,10 +45,10 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 	return ops, nil
 }
 
-// show lets iptables and nftables, and with them connection tracking, see what the bridges forward. The answer of a pod
-// to another one of its node, to which a port of the node led, is not translated back otherwise. It is the bridge's own
-// setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. It has an effect only with the kernel module
-// br_netfilter, which netfilter says is loaded. Without it, or if the kernel refuses, hidden is set.
+// show makes iptables and nftables, and with them connection tracking, see the packets that the bridges forward. Otherwise
+// the answer of a pod to another pod of its node, if a port of the node led to it, is not translated back. It is the
+// bridge's own setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. It needs the kernel module
+// br_netfilter; netfilter reports whether that is loaded. Without it, or if the kernel refuses, show sets hidden.
 func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []backend.Op) {
 	shown := map[string]bool{}
 	k.hidden = false
@@ -68,7 +68,7 @@ func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bo
 			what := [...]string{subnet.IPv4: "nf_call_iptables", subnet.IPv6: "nf_call_ip6tables"}[f]
 			op := backend.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.shown[d.name]}
 			if err := send(c, func(b *rtnl.Batch) { link(b, d.index, 0); showBridge(b, f) }); err != nil {
-				k.hidden = true // and the firewall masquerades instead
+				k.hidden = true // the firewall then masquerades instead
 				continue
 			}
 			ops = append(ops, op)
@@ -121,7 +121,7 @@ func address(b *rtnl.Batch, request, flags uint16, index int, p netip.Prefix) {
 	}
 }
 
-// broadcast is the last address of a prefix.
+// broadcast returns the last address of a prefix.
 func broadcast(p netip.Prefix) netip.Addr {
 	a := p.Addr().As4()
 	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])|(1<<(32-p.Bits())-1))

@@ -50,8 +50,8 @@ func add(args *skel.CmdArgs) error {
 	return delegate(t.plugin, args.Path, t.conf)
 }
 
-// freeEmpty frees the addresses that a crash left to nobody, if there are any: all of them may be taken that way. What it
-// cannot free is no reason to refuse a pod for which host-local still has an address.
+// freeEmpty frees the addresses whose reservations a crash left empty: they may block every address. An error does not
+// refuse the pod, because host-local may still have a free address.
 func (t task) freeEmpty() {
 	if t.ipamType != hostLocal {
 		return

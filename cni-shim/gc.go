@@ -12,8 +12,9 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// gc frees the addresses of attachments that are not valid any more, by the delegate's own DEL: bridge and host-local
-// 1.9.1 do nothing for a GC. It also frees those that a crash left to nobody. All are tried; then the delegate gets the GC, as the spec demands (section 2).
+// gc frees the addresses of attachments that are not valid any more, by the delegate's own DEL: bridge and host-local 1.9.1
+// do nothing for a GC. It also frees those that a crash left without an owner. All are tried; then the delegate gets the
+// GC, as the spec demands (section 2).
 func gc(args *skel.CmdArgs) error {
 	t, err := prepare(args.StdinData, lastNode)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A crash of the node leaves reservations whose name reached the disk and whose content did not: empty, or all zero bytes.
-// host-local never gives out such an address again, and no DEL frees it, because it names no container. host-local creates
-// and writes a reservation under its lock, so one that names no container while we hold the lock belongs to nobody.
+// A crash of the node can leave reservation files whose content did not reach the disk: empty, or all zero bytes.
+// host-local never allocates such an address again, and no DEL frees it, because the file names no container. host-local
+// creates and writes a reservation under its lock. So a file that names no container while we hold the lock has no owner.
 
 // freeUnowned removes the reservations that name no container from host-local's folder.
 func freeUnowned(dir string) error {
@@ -44,11 +44,11 @@ func freeUnowned(dir string) error {
 	return errors.Join(errs...)
 }
 
-// namesNobody reports whether a reservation holds nothing but what no container's ID has: white space and zero bytes.
+// namesNobody reports whether a reservation has only white space and zero bytes, which no container's ID has.
 func namesNobody(data []byte) bool { return len(bytes.Trim(data, "\x00 \t\r\n")) == 0 }
 
-// hasEmpty reports whether a reservation in host-local's folder is empty. It reads no file and takes no lock: an ADD has
-// the time for that. host-local may be about to write the file.
+// hasEmpty reports whether a reservation in host-local's folder is empty. It reads no file and takes no lock, so that it
+// costs an ADD little. host-local may be about to write the file.
 func hasEmpty(dir string) (empty bool) {
 	_ = eachReservation(dir, func(_ string, size int64) { empty = empty || size == 0 }) // the delegate reads the folder too
 	return empty
@@ -65,7 +65,7 @@ func eachReservation(dir string, do func(name string, size int64)) error {
 	fd := int(folder.Fd())
 	for _, name := range names {
 		if _, err := netip.ParseAddr(name); err != nil {
-			continue // the lock, or the last address that was given out
+			continue // the lock, or the file with the last allocated address
 		}
 		var info unix.Stat_t
 		if unix.Fstatat(fd, name, &info, unix.AT_SYMLINK_NOFOLLOW) == nil && info.Mode&unix.S_IFMT == unix.S_IFREG {

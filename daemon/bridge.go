@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// podInterfaces returns the interfaces that lead to the node's pods. A bridge that was one stays one while it is without
-// its address: the firewall guards what comes from it.
+// podInterfaces returns the interfaces that lead to the node's pods. A known bridge counts even while it has lost its
+// address: the firewall checks the packets from it.
 func (l *loop) podInterfaces(ifaces []underlay.Interface) []string {
 	l.podsDue = true
 	names := append(bridges(ifaces, l.state.Own.Pair()), l.pods.Names()...)
@@ -21,8 +21,8 @@ func (l *loop) podInterfaces(ifaces []underlay.Interface) []string {
 	return slices.Compact(names)
 }
 
-// bridges is the interfaces that lead to the node's pods: those with an address of a pod subnet that is not the
-// overlay's own, which is the subnet's first.
+// bridges returns the interfaces that lead to the node's pods: those with an address of a pod subnet other than the first,
+// which the overlay device has.
 func bridges(ifaces []underlay.Interface, own subnet.Pair) (names []string) {
 	for _, i := range ifaces {
 		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
@@ -35,7 +35,7 @@ func bridges(ifaces []underlay.Interface, own subnet.Pair) (names []string) {
 	return names
 }
 
-// restoreBridges restores the bridges of the node's pods, after each look at the interfaces.
+// restoreBridges restores the bridges of the node's pods, each time that the interfaces were read.
 func (l *loop) restoreBridges() {
 	if !l.podsDue {
 		return
@@ -52,11 +52,11 @@ func (l *loop) restoreBridges() {
 	}
 }
 
-// cutEvery is how often the pods are looked at whose bridge was deleted. The kernel announces their end, but so it does for
-// every other pod, and podlaned does not wake for that.
+// cutEvery is how often podlaned checks the pods that lost their bridge. The kernel announces their end, but it does so for
+// every pod, and podlaned ignores that.
 const cutEvery = 5 * time.Second
 
-// podsIn returns in how long such pods are to be looked at; 0: there are none.
+// podsIn returns the time until the next check of such pods; 0: there are none.
 func (l *loop) podsIn() time.Duration {
 	if l.pods.Cut() {
 		return cutEvery
@@ -64,8 +64,8 @@ func (l *loop) podsIn() time.Duration {
 	return 0
 }
 
-// savedBridges returns what is known of the bridges from before this start. A reboot takes the bridges away, and the node
-// file with them.
+// savedBridges returns the bridges that were known before this start. A reboot removes the bridges, and the node file with
+// them.
 func savedBridges(s savedState, self subnet.Self) []bridge.Bridge {
 	if !self.InUse {
 		return nil

@@ -78,8 +78,8 @@ func httpPort(address string) uint16 {
 	return uint16(n)
 }
 
-// checkPublic returns an error if peers can never send to a public address. newBackend does the checks that need the network
-// and the underlay.
+// checkPublic returns an error if peers can never send to a public address. newBackend makes the checks that need the
+// network and the underlay.
 func checkPublic(name string, f subnet.Family, a addr) error {
 	switch {
 	case !a.IsValid():

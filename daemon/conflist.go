@@ -17,8 +17,8 @@ const (
 	gatePlugin = "podlane-gate"
 )
 
-// conflist returns the CNI configuration list for this node: the shipped one, with the node file's path if that is not the
-// usual one, and without podlane-gate if that is not installed.
+// conflist returns the CNI configuration list for this node. It is the shipped one, with the node file's path if that
+// differs from the default, and without podlane-gate if that is not installed.
 func conflist(runDir string, gate bool) ([]byte, error) {
 	file := filepath.Join(runDir, nodeFile)
 	usual := file == "/run/podlane/"+nodeFile
@@ -41,9 +41,9 @@ func conflist(runDir string, gate bool) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// gateMissing returns why the CNI configuration list must not name podlane-gate, or nothing. A runtime looks for plugins in
-// one of the folders, and podlaned does not know in which: so podlane-gate has to be in each that has podlane-cni. Naming
-// a plugin that is not installed would fail every ADD.
+// gateMissing returns why the CNI configuration list must not name podlane-gate, or nothing. podlaned does not know in
+// which of the folders the runtime looks for plugins. So podlane-gate must be in each that has podlane-cni: if the list
+// names a plugin that is not installed, every ADD fails.
 func gateMissing(folders []string) string {
 	const harm = "; without it a pod with the address of an earlier pod may be unreachable for up to 45 seconds"
 	used := slices.DeleteFunc(slices.Clone(folders), func(folder string) bool { return !hasPlugin(folder, shimPlugin) })
@@ -60,7 +60,7 @@ func gateMissing(folders []string) string {
 	return ""
 }
 
-// hasPlugin reports whether a folder has a plugin of a name.
+// hasPlugin reports whether a folder has a plugin of this name.
 func hasPlugin(folder, name string) bool {
 	info, err := os.Stat(filepath.Join(folder, name))
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0

@@ -209,8 +209,8 @@ func openStore(c config, observe func(call string, took time.Duration, err error
 	})
 }
 
-// newBackend is the backend that the network configuration asks for. The error says why this node, with its public
-// addresses on this interface, cannot be in the network.
+// newBackend returns the backend of the network configuration. It fails if this node, with its public addresses on this
+// interface, cannot be in the network.
 func newBackend(network subnet.Network, iface underlay.Interface, self subnet.Self) (*vxlan.Backend, error) {
 	if err := underlay.Overlap(iface, network); err != nil {
 		return nil, err

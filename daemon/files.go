@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// otherCNI is the kind of problem that another CNI configuration comes before ours.
+// otherCNI is the kind of problem for another CNI configuration that comes before ours.
 const otherCNI = "other CNI"
 
 // announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
@@ -65,15 +65,15 @@ func (l *loop) saveState(now bool) {
 		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
 		Local: l.saved.Local, Bridges: l.pods.Known(),
 	}
-	if !l.verified.IsZero() { // a reload that asks for a useless underlay is rolled back to the one before
+	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = knownOf(l.self, l.network, l.iface).local
 	}
 	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
 	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
 }
 
-// retryFiles writes the files that are due, without going over the kernel: the state that has changed, and what could not be
-// written before, or stood behind another file.
+// retryFiles writes the files that are due, without a pass over the kernel: the changed state, and files that could not be
+// written before or that another file preceded.
 func (l *loop) retryFiles() {
 	if l.unannounced() {
 		l.announced = l.announce()
@@ -82,12 +82,12 @@ func (l *loop) retryFiles() {
 	l.saveState(false)
 }
 
-// unannounced reports whether the node file, or what depends on it, is to be written and is not in use.
+// unannounced reports whether the node file, or a file that depends on it, is due and not yet in use.
 func (l *loop) unannounced() bool {
 	return !l.verified.IsZero() && (!l.announced || l.troubles.get(otherCNI) != "")
 }
 
-// files returns a channel that delivers when retryFiles has something to do; nil: it has nothing to do.
+// files returns a channel that delivers when retryFiles has a file to write; nil: it has none.
 func (l *loop) files() <-chan time.Time {
 	in := l.saveIn()
 	if l.unannounced() {

@@ -44,8 +44,8 @@ func (s status) judge(now time.Time) []check {
 	return checks
 }
 
-// judgeAttach returns the checks of /readyz/attach: whether this node can attach pods. They hold for as long as the node's
-// lease is valid, whether etcd holds it or the saved state has it. Neither the store nor a peer makes one of them false.
+// judgeAttach returns the checks of /readyz/attach: whether this node can attach pods. They hold as long as the node's
+// lease is valid, in etcd or in the saved state. They depend on neither etcd nor a peer.
 func (s status) judgeAttach(now time.Time) []check {
 	held := func(name string, fault string) check { return check{name, fault == "", fault} }
 	return []check{
@@ -61,8 +61,8 @@ func allHold(checks []check) bool {
 	return !slices.ContainsFunc(checks, func(c check) bool { return !c.OK })
 }
 
-// leaseFault returns why the lease is not held in etcd, or nothing. In a conflict it is not restored: the check for that says
-// what happens. Before etcd has answered nobody knows whether the lease is missing.
+// leaseFault returns why the lease is not held in etcd, or nothing. In a conflict it is not restored, and another check
+// reports that. Before etcd has answered, it is unknown whether the lease is missing.
 func (s status) leaseFault(now time.Time) string {
 	switch invalid := s.Lease.invalid(now); {
 	case invalid != "" || s.Lease.Held || s.Lease.Conflict != "":
@@ -73,7 +73,7 @@ func (s status) leaseFault(now time.Time) string {
 	return join(s.Lease.Subnet) + " is missing from etcd; restoring it"
 }
 
-// invalid returns why the node has no pod subnet to use, or nothing. A lease that only the saved state has is valid.
+// invalid returns why the node has no pod subnet to use, or nothing. A lease that exists only in the saved state is valid.
 func (l leaseStatus) invalid(now time.Time) string {
 	switch {
 	case len(l.Subnet) == 0:
@@ -116,7 +116,7 @@ func (s status) nodeFileFault() string {
 }
 
 // answerChecks answers /readyz and /readyz/attach: 200 if every check holds, 503 with the list of checks if one does not.
-// With ?verbose the list always comes.
+// With ?verbose it always sends the list.
 func answerChecks(checks []check, w http.ResponseWriter, r *http.Request) {
 	ready := allHold(checks)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -30,22 +30,22 @@ type loop struct {
 	self    subnet.Self
 	backend backend.Backend
 
-	state   etcd.State // the newest
-	network subnet.Network
-	peers   []subnet.Lease        // of state, screened
-	listed  []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
-	skips   skips                 // what of state is not among the peers
-	unfit   skips                 // what of the peers the backend does not program
-	odd     map[string]peerStatus // the peers that do not stand, by their key
-	refused bool                  // it refuses something
-	seen    map[string]bool       // warnings already logged
-	bridges []string              // the interfaces that lead to the node's pods
-	pods    *bridge.Keeper        // remembers those of them that are bridges
-	podsDue bool                  // the interfaces were read again, and the pods' bridges were not yet
-	follow  underlay.Follower
-	paths   underlay.Paths
-	home    []netip.Addr // the addresses of the underlay before the start, if no interface had them then: it returns to them
-	lookAt  time.Time    // when to look at the node's interfaces again: news of leases alone say nothing of them; zero: at once
+	state         etcd.State // the newest
+	network       subnet.Network
+	peers         []subnet.Lease        // of state, screened
+	listed        []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
+	skips         skips                 // what of state is not among the peers
+	unfit         skips                 // what of the peers the backend does not program
+	odd           map[string]peerStatus // the peers that do not stand, by their key
+	refused       bool                  // it refuses something
+	seen          map[string]bool       // warnings already logged
+	bridges       []string              // the interfaces that lead to the node's pods
+	pods          *bridge.Keeper        // records those of them that are bridges
+	podsDue       bool                  // the interfaces were read again, and the pods' bridges were not yet checked
+	follow        underlay.Follower
+	paths         underlay.Paths
+	previousAddrs []netip.Addr // the underlay's addresses before the start, if no interface had them then: the underlay returns to them
+	lookAt        time.Time    // when to read the node's interfaces again: a change of leases alone does not need it; zero: at once
 
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
@@ -60,13 +60,13 @@ type loop struct {
 	saved      savedState // as read at the start
 	saveAt     time.Time  // when it may be written again
 	unsaved    bool       // the state has changed since
-	announceAt time.Time  // when files for others that could not be written are tried again
+	announceAt time.Time  // when to try again to write the files for other programs
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, iface: iface, self: self, saved: saved, home: saved.known().local, seen: map[string]bool{},
+		daemon: d, iface: iface, self: self, saved: saved, previousAddrs: saved.known().local, seen: map[string]bool{},
 		skips: skips{log: d.log}, unfit: skips{log: d.log}, pods: bridge.New(savedBridges(saved, self)),
 	}
 }
@@ -133,7 +133,7 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 	for {
 		l.board.beat()
 		select {
-		case <-l.troubles.settle():
+		case <-l.troubles.logRecovered():
 		case <-l.files():
 			l.retryFiles()
 			l.publish()
@@ -180,7 +180,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 		return 0, err
 	}
 	if good {
-		l.unsaved = l.unsaved || l.verified.IsZero() && l.state.Held // the underlay is worth keeping from now on
+		l.unsaved = l.unsaved || l.verified.IsZero() && l.state.Held // the underlay is verified: save it
 		l.verified = time.Now()
 	}
 	l.metrics.observePass(time.Since(began), good)

@@ -53,6 +53,6 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
 	l.iface, l.backend, l.self = now, b, self
 	l.screen()
-	l.unsaved = l.unsaved || l.state.Held // a restart is to keep this underlay
+	l.unsaved = l.unsaved || l.state.Held // a restart must keep this underlay
 	return true, 0
 }

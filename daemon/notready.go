@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// notReady returns why no pod may be attached now, for the node file, or nothing. It is what /readyz/attach answers, as far
-// as podlaned can write it down. The text does not change while the reason lasts.
+// notReady returns why no pod may be attached now, for the node file, or nothing. It matches /readyz/attach, as far as
+// podlaned can write the file. The text does not change while the reason lasts.
 func (l *loop) notReady(now time.Time) string {
 	trouble := l.kernelTrouble()
 	switch {
@@ -30,7 +30,8 @@ func (l *loop) kernelTrouble() string {
 	return cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall"))
 }
 
-// expiresIn returns when the lease runs out, which is a reason to write the node file; 0: never, or it has already.
+// expiresIn returns the time until the lease runs out, because the node file must then be written; 0: never, or it already
+// has.
 func (l *loop) expiresIn() time.Duration {
 	if l.state.Expiry.IsZero() || !time.Now().Before(l.state.Expiry) {
 		return 0
@@ -38,13 +39,13 @@ func (l *loop) expiresIn() time.Duration {
 	return max(time.Until(l.state.Expiry), minPass)
 }
 
-// refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have taken the
-// pod subnet. The pods that are attached go on.
+// refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have claimed
+// the pod subnet. Attached pods are not affected.
 func (l *loop) refusePods() {
 	path := filepath.Join(l.config.runDir, nodeFile)
 	file, err := subnet.ReadNodeFile(path)
 	if err != nil || file.NotReady != "" {
-		return // without a good file no pod is attached
+		return // without a valid file no pod is attached
 	}
 	file.NotReady = "podlaned has started and has no valid lease of this node; `podlaned status` prints why"
 	l.troubles.check("node file", confined(l.write(path, file.Marshal())))

@@ -44,7 +44,7 @@ func (l *loop) programSettings() (good bool) {
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
 		if sysctl.Forbidden(err) && !l.pods.Hidden() {
-			err = nil // the pods' bridges have a setting of their own, which netlink writes
+			err = nil // the pods' bridges have their own setting, which netlink writes
 		}
 		l.troubles.check(bridgeNetfilter, err)
 		set = append(set, more...)

@@ -52,7 +52,7 @@ func (c *config) usable() error {
 		return err
 	}
 	defer store.Close()
-	saved, _ := loadState(c.stateDir, c.etcdPrefix) // the start that follows shows its error
+	saved, _ := loadState(c.stateDir, c.etcdPrefix) // the next start reports its error
 	_, err = firstUnderlay(*c, saved, &underlay.Paths{})
 	return err
 }

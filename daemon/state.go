@@ -25,10 +25,10 @@ const stateName = "state.json"
 type savedState struct {
 	etcd.Saved
 	Prefix string       // of the keys in etcd
-	Until  expiry       // the own lease's time, by better clocks
-	Direct bool         // direct routing was in use here, which need not be what Config says
-	Local  []netip.Addr `json:",omitempty"` // of the underlay, by which the node is reached; see known
-	// Bridges are those of the node's pods.
+	Until  expiry       // the end of the own lease, by more reliable clocks
+	Direct bool         // direct routing was in use here, which may differ from Config
+	Local  []netip.Addr `json:",omitempty"` // the underlay's addresses by which the node is reached; see known
+	// Bridges holds the bridges of the node's pods.
 	Bridges []bridge.Bridge `json:",omitempty"`
 }
 

@@ -36,7 +36,7 @@ func (l *loop) take(s etcd.State) (work bool) {
 	return true
 }
 
-// screen finds which leases of the state are peers, as seen from this underlay.
+// screen finds which leases of the state are peers on this underlay.
 func (l *loop) screen() {
 	var clashing []subnet.Skip
 	set := l.state.Set

@@ -10,21 +10,20 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// troubles holds the current problems by kind. It is what status shows. It logs a problem once when it comes and once when
-// its kind is over, however often it is seen in between, and however often it comes and goes: see spell. Several goroutines
-// may use it.
+// troubles holds the current problems by kind, which status shows. It logs a problem once when it appears and once when its
+// kind is over, however often it is set, comes and goes in between: see episode. Several goroutines may use it.
 type troubles struct {
-	log    logrus.FieldLogger
-	now    func() time.Time
-	mu     sync.Mutex
-	spells map[string]*spell // by kind
+	log      logrus.FieldLogger
+	now      func() time.Time
+	mu       sync.Mutex
+	episodes map[string]*episode // by kind
 }
 
 func newTroubles(log logrus.FieldLogger) *troubles {
-	return &troubles{log: log, now: time.Now, spells: map[string]*spell{}}
+	return &troubles{log: log, now: time.Now, episodes: map[string]*episode{}}
 }
 
-// set sets a kind of problem to one text, or to none when text is empty. While a kind lasts, a changed text is not logged.
+// set sets a kind of problem to one text, or to none if text is empty. While a kind lasts, a changed text is not logged.
 func (t *troubles) set(kind, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -37,7 +36,7 @@ func (t *troubles) set(kind, text string) {
 	}
 }
 
-// setAll sets a kind of problem to several texts, or to none. Each text is logged when it comes.
+// setAll sets a kind of problem to several texts, or to none. Each text is logged when it appears.
 func (t *troubles) setAll(kind string, texts []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,15 +46,15 @@ func (t *troubles) setAll(kind string, texts []string) {
 	}
 }
 
-// see notes what a kind of problem is now. It reports whether the kind was not there before, and which of its texts are news.
-// The caller holds mu.
+// see records the current texts of a kind of problem. It reports whether the kind is new, and returns its new texts. The
+// caller holds mu.
 func (t *troubles) see(kind string, texts []string) (first bool, news []string) {
 	now := t.now()
 	t.end(now)
-	s := t.spells[kind]
+	s := t.episodes[kind]
 	if first = s == nil && len(texts) > 0; first {
-		s = &spell{}
-		t.spells[kind] = s
+		s = &episode{}
+		t.episodes[kind] = s
 	}
 	if s != nil {
 		news = s.see(texts, now)
@@ -63,25 +62,26 @@ func (t *troubles) see(kind string, texts []string) (first bool, news []string) 
 	return first, news
 }
 
-// end logs the kinds that are over at a time, and forgets them. The caller holds mu.
+// end logs the kinds that are over at a time, and removes them. The caller holds mu.
 func (t *troubles) end(now time.Time) {
-	for _, kind := range slices.Sorted(maps.Keys(t.spells)) {
-		s := t.spells[kind]
+	for _, kind := range slices.Sorted(maps.Keys(t.episodes)) {
+		s := t.episodes[kind]
 		if at := s.overAt(); !at.IsZero() && !now.Before(at) {
-			delete(t.spells, kind)
+			delete(t.episodes, kind)
 			t.log.Infof("%s: recovered; it was: %s", kind, strings.Join(s.last, "; "))
 		}
 	}
 }
 
-// settle logs the ends that are due, and returns a channel that delivers when the next one is; nil: none is near.
-func (t *troubles) settle() <-chan time.Time {
+// logRecovered logs the ends that are due, and returns a channel that delivers when the next one is due; nil: there is
+// none.
+func (t *troubles) logRecovered() <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	t.end(now)
 	var next time.Time
-	for _, s := range t.spells {
+	for _, s := range t.episodes {
 		if at := s.overAt(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -92,11 +92,12 @@ func (t *troubles) settle() <-chan time.Time {
 	return time.After(next.Sub(now))
 }
 
-// close logs the end of every problem that is away. It is for the end of the daemon, which waits for no calm.
+// close logs the end of every problem that is away. The daemon calls it when it ends, because it does not wait for
+// recoveryTime then.
 func (t *troubles) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.end(t.now().Add(calm))
+	t.end(t.now().Add(recoveryTime))
 }
 
 // check sets a kind of problem to an error, and reports whether there is none.
@@ -113,7 +114,7 @@ func (t *troubles) check(kind string, err error) bool {
 func (t *troubles) get(kind string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.spells[kind]; s != nil {
+	if s := t.episodes[kind]; s != nil {
 		return strings.Join(s.current, "; ")
 	}
 	return ""
@@ -124,8 +125,8 @@ func (t *troubles) list() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []string
-	for _, kind := range slices.Sorted(maps.Keys(t.spells)) {
-		for _, text := range t.spells[kind].current {
+	for _, kind := range slices.Sorted(maps.Keys(t.episodes)) {
+		for _, text := range t.episodes[kind].current {
 			list = append(list, kind+": "+text)
 		}
 	}

@@ -38,8 +38,8 @@ func TestTroubleIsSaidOnceAndItsEndOnce(t *testing.T) {
 			t.Error("no error is trouble")
 		}
 	}
-	pass(calm)
-	tr.settle()
+	pass(recoveryTime)
+	tr.logRecovered()
 	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
 		t.Errorf("want each trouble and each end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
 	}
@@ -53,8 +53,8 @@ func TestSeveralProblemsOfOneKind(t *testing.T) {
 		t.Errorf("list: %q", got)
 	}
 	tr.setAll("other firewalls", nil)
-	pass(calm)
-	tr.settle()
+	pass(recoveryTime)
+	tr.logRecovered()
 	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
 		t.Errorf("want each text and the end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
 	}
@@ -66,20 +66,20 @@ func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 	for range 100 {
 		tr.set("etcd", "write refused")
 		tr.setAll("kernel", []string{"a", "b"})
-		pass(calm / 6)
+		pass(recoveryTime / 6)
 		tr.set("etcd", "")
 		tr.setAll("kernel", []string{"b"})
 		if got := tr.list(); !slices.Equal(got, []string{"kernel: b"}) || tr.get("etcd") != "" {
 			t.Fatalf("list: %q", got)
 		}
-		pass(calm / 6)
+		pass(recoveryTime / 6)
 	}
 	tr.setAll("kernel", nil)
 	if got := strings.Count(out.String(), "\n"); got != 3 {
 		t.Errorf("%d lines while it comes and goes, want three:\n%s", got, out)
 	}
-	pass(calm)
-	if tr.settle() != nil {
+	pass(recoveryTime)
+	if tr.logRecovered() != nil {
 		t.Error("an end is due and is not logged")
 	}
 	for _, want := range []string{"etcd: recovered; it was: write refused", "kernel: recovered; it was: b"} {
@@ -92,7 +92,7 @@ func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 		t.Errorf("it comes again after its end: %d lines, want six:\n%s", got, out)
 	}
 	tr.set("etcd", "")
-	if tr.settle() == nil {
+	if tr.logRecovered() == nil {
 		t.Error("nobody waits for the end")
 	}
 	tr.close()
@@ -109,14 +109,14 @@ func TestSpell(t *testing.T) {
 		over  time.Duration // after this look; 0: it is there
 	}
 	for name, looks := range map[string][]look{
-		"it stays":                       {{0, "a", "a", 0}, {calm, "a", "", 0}, {2 * calm, "a", "", 0}},
-		"it ends":                        {{0, "a", "a", 0}, {time.Second, "", "", calm}},
-		"it is away for less than calm":  {{0, "a", "a", 0}, {calm, "", "", calm}, {calm - 1, "a", "", 0}, {1, "", "", calm}},
-		"its end is looked at again":     {{0, "a", "a", 0}, {time.Second, "", "", calm}, {time.Second, "", "", calm - time.Second}},
-		"another text comes":             {{0, "a", "a", 0}, {time.Second, "ab", "b", 0}, {time.Second, "b", "", 0}, {time.Second, "ab", "", 0}},
-		"a text comes again after a day": {{0, "ab", "ab", 0}, {time.Second, "b", "", 0}, {24 * time.Hour, "ab", "a", 0}},
+		"it stays":                              {{0, "a", "a", 0}, {recoveryTime, "a", "", 0}, {2 * recoveryTime, "a", "", 0}},
+		"it ends":                               {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}},
+		"it is away for less than recoveryTime": {{0, "a", "a", 0}, {recoveryTime, "", "", recoveryTime}, {recoveryTime - 1, "a", "", 0}, {1, "", "", recoveryTime}},
+		"its end is looked at again":            {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}, {time.Second, "", "", recoveryTime - time.Second}},
+		"another text comes":                    {{0, "a", "a", 0}, {time.Second, "ab", "b", 0}, {time.Second, "b", "", 0}, {time.Second, "ab", "", 0}},
+		"a text comes again after a day":        {{0, "ab", "ab", 0}, {time.Second, "b", "", 0}, {24 * time.Hour, "ab", "a", 0}},
 	} {
-		var s spell
+		var s episode
 		now := noon
 		for i, l := range looks {
 			now = now.Add(l.after)

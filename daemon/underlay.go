@@ -9,13 +9,13 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// known is the addresses by which the other nodes know this one.
+// known holds the addresses by which the other nodes know this one.
 type known struct {
-	public []netip.Addr // those of its lease
-	local  []netip.Addr // those of its interface, in the families of the overlay: others than public behind NAT
+	public []netip.Addr // the addresses in its lease
+	local  []netip.Addr // the addresses of its interface, in the families of the overlay: behind NAT they differ from public
 }
 
-// knownOf returns what the other nodes know of a node on an underlay.
+// knownOf returns the addresses by which the other nodes know a node on an underlay.
 func knownOf(self subnet.Self, network subnet.Network, iface underlay.Interface) known {
 	k := known{public: []netip.Addr{self.PublicIP, self.PublicIPv6}}
 	for _, f := range subnet.Families {
@@ -26,7 +26,7 @@ func knownOf(self subnet.Self, network subnet.Network, iface underlay.Interface)
 	return k
 }
 
-// known returns what the other nodes knew when the state was saved.
+// known returns the addresses that the other nodes knew when the state was saved.
 func (s savedState) known() known {
 	own, _ := s.Lease()
 	k := known{public: []netip.Addr{own.IPv4.PublicIP, own.IPv6.PublicIP}, local: s.Local}
@@ -38,7 +38,7 @@ func (s savedState) known() known {
 	return k
 }
 
-// want returns the underlay that the operator asks for. Without a word of the operator the one stays that peers know.
+// want returns the underlay that the operator wants. Without the operator's settings, the underlay that peers know is kept.
 func (c config) want(k known) underlay.Want {
 	return underlay.Want{
 		Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr,
@@ -46,7 +46,7 @@ func (c config) want(k known) underlay.Want {
 	}
 }
 
-// firstUnderlay returns the underlay of a start. Its MTU is 0 if it cannot be known yet.
+// firstUnderlay returns the underlay of a start. Its MTU is 0 if it is not known yet.
 func firstUnderlay(c config, saved savedState, paths *underlay.Paths) (underlay.Interface, error) {
 	ifaces, err := underlay.Read()
 	if err != nil {
@@ -100,11 +100,11 @@ func publicIPs(network subnet.Network, leases ...subnet.Lease) (addrs []netip.Ad
 // nextUnderlay returns the underlay that the node should have now.
 func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, error) {
 	want := l.config.want(knownOf(l.self, l.network, l.iface))
-	if l.iface.HasAll(l.home) {
-		l.home = nil
+	if l.iface.HasAll(l.previousAddrs) {
+		l.previousAddrs = nil
 	}
-	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(l.home) }) {
-		want.Kept = l.home
+	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(l.previousAddrs) }) {
+		want.Kept = l.previousAddrs
 	}
 	i, err := underlay.Choose(ifaces, want, underlay.RouteTo)
 	if err != nil {
@@ -113,7 +113,7 @@ func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, er
 	return l.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers...) })
 }
 
-// describeUnderlay records what the status says of the underlay in use, as it was read now.
+// describeUnderlay records the problem and the notes about the underlay in use, as it was just read.
 func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interface) {
 	carrier := ""
 	if now.NoCarrier {

@@ -108,8 +108,8 @@ func TestUnderlayThatComesLate(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", c.what, l.iface.Name, err, c.want)
 		}
 	}
-	if l.home != nil {
-		t.Errorf("it still waits for %v", l.home)
+	if l.previousAddrs != nil {
+		t.Errorf("it still waits for %v", l.previousAddrs)
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify is what makes the kernel announce an interface's addresses when the interface goes up or its MAC address is set:
-// IPv4 by a gratuitous ARP request, IPv6 by an unsolicited neighbour advertisement that overrides (RFC 4861, section
-// 7.2.6). It stays on: an IPv6 address that is still tentative is announced when its duplicate address detection ends.
+// notify holds the settings that make the kernel announce an interface's addresses when the interface goes up or its MAC
+// address is set: IPv4 by a gratuitous ARP request, IPv6 by an unsolicited neighbour advertisement that overrides (RFC
+// 4861, section 7.2.6). They stay on: a tentative IPv6 address is announced when its duplicate address detection ends.
 var notify = []string{"ipv4/conf/%s/arp_notify", "ipv6/conf/%s/ndisc_notify"}
 
 // announceAll announces the addresses of interfaces, and warns about those that it cannot announce.
@@ -30,8 +30,8 @@ func announceAll(ifNames []string, containerID string) {
 // an entry for up to 45 seconds and then first asks the old MAC address. It corrects the entry at once, whatever its age,
 // if the new owner announces itself.
 //
-// Setting the MAC address that the interface has already makes the kernel send. A packet socket would do the same, but its
-// close waits for an RCU grace period: 8 to 24 ms, longer than all else of an ADD.
+// Setting the MAC address that the interface already has makes the kernel send. A packet socket would do the same, but its
+// close waits for an RCU grace period of 8 to 24 ms. That is longer than the rest of an ADD.
 func announce(ifName string) error {
 	request, err := unix.NewIfreq(ifName)
 	if err != nil {
@@ -62,7 +62,7 @@ func announce(ifName string) error {
 	return errors.Join(errs...)
 }
 
-// turnOn turns on a setting of the kernel, if the kernel has it: without IPv6 there is none of IPv6.
+// turnOn turns on a setting of the kernel, if the kernel has it. Without IPv6 it has none of IPv6's.
 func turnOn(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,6 +1,6 @@
 // Program podlane-gate is podlane's chained CNI plugin (spec 1.1.0 and back to 0.3.0), the last of the configuration list.
-// It does on a node what has to happen after the pod's interface is complete: at ADD it announces the pod's addresses from
-// inside the pod. The other commands have nothing to do, so they need neither podlaned, a result nor a network namespace.
+// It runs after the pod's interface is complete: at ADD it announces the pod's addresses from inside the pod. The other
+// commands do nothing, so they need no podlaned, no result and no network namespace.
 //
 //	runtime --> podlane-cni (becomes bridge) --result--> portmap --result--> podlane-gate --the same result--> runtime
 //
@@ -36,13 +36,14 @@ func run() int {
 	return 1
 }
 
-// nothing is a command that this plugin has no part in.
+// nothing is a command for which this plugin does nothing.
 func nothing(*skel.CmdArgs) error { return nil }
 
 // add announces the pod's addresses and returns the result of the plugins before it.
 //
 // A failed announcement is a warning on standard error, which the runtime logs: the pod works, and a node or pod that has
-// the neighbour entry of an earlier pod corrects it by itself within a minute. A call that is not about a pod is an error.
+// the neighbour entry of an earlier pod corrects it by itself within a minute. A call without a pod's result or network
+// namespace is an error.
 func add(args *skel.CmdArgs) error {
 	result, version, err := previous(args.StdinData)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside runs do in the network namespace that a path names. Its thread never leaves the namespace: it ends with the
-// goroutine, so that nothing else runs in the pod.
+// inside runs do in the network namespace at a path. Its thread never leaves the namespace: it ends with the goroutine, so
+// that nothing else runs in the pod.
 func inside(path string, do func()) error {
 	namespace, err := os.Open(path)
 	if err != nil {
@@ -32,8 +32,8 @@ func inside(path string, do func()) error {
 	return nil
 }
 
-// unreachable is not code 3, unknown container: after that one a runtime may omit the DEL, and the delegate has already
-// reserved an address.
+// unreachable returns an error that is not code 3 (unknown container). After code 3 a runtime may omit the DEL, and the
+// delegate has already reserved an address.
 func unreachable(err error) error {
 	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("network namespace of CNI_NETNS: %v", err), "")
 }

@@ -27,9 +27,9 @@ type overlay struct {
 	reason string      // why none can be
 }
 
-// lookAtOverlay reads the node file, which refuses pods for the reasons of podlaned's /readyz/attach. It is there from the first verified pass after a boot until the next boot, whether
-// podlaned runs or not: what tells the CNI plugin whether a pod can be attached tells it here too. Only where none can be is
-// podlaned asked why.
+// lookAtOverlay reads the node file, which refuses pods for the reasons of podlaned's /readyz/attach. It exists from the
+// first verified pass after a boot until the next boot, whether podlaned runs or not: the CNI plugin reads the same file.
+// If no pod can be attached, lookAtOverlay asks podlaned for the reason.
 func lookAtOverlay(ctx context.Context, runDir string) overlay {
 	file, err := subnet.ReadNodeFile(filepath.Join(runDir, nodeFile))
 	switch {
@@ -43,8 +43,8 @@ func lookAtOverlay(ctx context.Context, runDir string) overlay {
 	return overlay{reason: askWhy(ctx, filepath.Join(runDir, socketName))}
 }
 
-// askWhy asks podlaned on its local socket which of its checks do not hold: those of /readyz, for there is no lease yet, and
-// they say why.
+// askWhy returns the checks of /readyz that fail, from podlaned's local socket. There is no lease yet, and these checks
+// give the reason.
 func askWhy(ctx context.Context, socket string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -150,8 +150,7 @@ type nodeStatus struct {
 	Peers []struct{ State string }
 }
 
-// status asks podlaned for its status, and returns it as text too. A status with problems counts: the lab shows what comes
-// of them.
+// status returns podlaned's status, also as text. A status with problems is no error: the lab shows their effects.
 func (n *Node) status(ctx context.Context) (s nodeStatus, text string) {
 	text, err := n.Run(ctx, "sh", "-c", "podlaned status --json || :")
 	if err != nil || json.Unmarshal([]byte(text), &s) != nil {

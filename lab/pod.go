@@ -42,7 +42,7 @@ type pods struct {
 }
 
 // AddPod makes a namespace and attaches it to a node: CNI ADD of podlane-cni (which becomes bridge with host-local),
-// portmap and podlane-gate. After an error nothing of it is left.
+// portmap and podlane-gate. After an error it leaves nothing.
 func (l *Lab) AddPod(ctx context.Context, n *Node, name string, ports ...Port) (*Pod, error) {
 	place, err := makePlace(name, l.options.Bin, nil)
 	if err != nil {

@@ -24,14 +24,15 @@ var keys = [...]string{
 	subnet.IPv6: "net/ipv6/conf/all/forwarding",
 }
 
-// EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not
-// written, so that a read-only /proc/sys with the right values does. Of IPv4 the interfaces by which pods' packets come are
-// looked at too, the underlay and those that lead to pods: where /proc/sys is read-only, their own settings do. It works in
-// the network namespace of the thread that calls it. The ops are what was written.
+// EnableForwarding makes the node forward packets of the families that are asked for. What is already so is not written, so
+// that a read-only /proc/sys with the right values does. For IPv4 it also checks the interfaces on which pods' packets
+// arrive: the underlay and those that lead to pods. If /proc/sys is read-only, their own settings suffice. It works in the
+// network namespace of the thread that calls it. The ops are the writes.
 //
-// A node that forwards IPv6 ignores router advertisements if accept_ra is 1, the kernel's default. On the underlay
-// interface it is then set to 2, so that the node keeps its addresses and routes: before forwarding is turned on, and at
-// every later call, because an interface that is made again has the default again. 0 stays: the operator wants none.
+// A node that forwards IPv6 ignores router advertisements if accept_ra is 1, the kernel's default. EnableForwarding sets it
+// to 2 on the underlay interface, so that the node keeps its addresses and routes. It does so before it turns on
+// forwarding, and at every later call, because an interface that is created again has the default. It leaves 0: the
+// operator wants none.
 func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backend.Op, err error) {
 	if v4 {
 		done, fault := enable(subnet.IPv4)
@@ -58,7 +59,7 @@ func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backen
 }
 
 // announceRouter makes the node a router on the interfaces that lead to pods. net.ipv6.conf.all.forwarding alone decides
-// whether IPv6 is forwarded. With an interface's own setting off, the node says there that it is no router, and takes
+// whether IPv6 is forwarded. If an interface's own setting is off, the node does not act as a router there, and accepts
 // router advertisements from pods.
 func announceRouter(pods []string) (ops []backend.Op, err error) {
 	for _, name := range pods {
@@ -79,8 +80,8 @@ func announceRouter(pods []string) (ops []backend.Op, err error) {
 	return ops, nil
 }
 
-// Advice says that the kernel ignores router advertisements on the underlay interface, because the node forwards IPv6 and
-// EnableForwarding may not write to /proc/sys. It is empty if that is not so, or if accept_ra is 0.
+// Advice returns a note if the kernel ignores router advertisements on the underlay interface, because the node forwards
+// IPv6 and EnableForwarding may not write to /proc/sys. It is empty otherwise, and if accept_ra is 0.
 func Advice(underlay string) string {
 	forwards, err := is("net/ipv6/conf/"+underlay+"/forwarding", "1")
 	if err != nil || !forwards {

@@ -21,8 +21,8 @@ type Backend struct {
 	mtu      int
 	families [len(subnet.Families)]memory
 	looks    allowance
-	problems []string // that the last look found
-	notes    []string // and what may be one
+	problems []string // from the last look
+	notes    []string // and its notes
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -56,10 +56,10 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 // and 70 less where there is an IPv6 overlay.
 func (b *Backend) MTU() int { return b.mtu }
 
-// Apply makes the kernel's state what the leases say and reads it again. See backend.Backend. The families are apart:
-// what stops one does not stop the other. Where the family's overlay is off, what is left of it is removed. The Report's
-// Problems and Notes are those of the last look at what others have, which on a router with a million routes may be
-// minutes old.
+// Apply makes the kernel's state what the leases say and reads it again. See backend.Backend. The families are apart: what
+// stops one does not stop the other. Where the family's overlay is off, what is left of it is removed. The Report's
+// Problems and Notes are from the last read of other programs' entries. On a router with a million routes it may be minutes
+// old.
 func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (backend.Report, error) {
 	var report backend.Report
 	conn, err := rtnl.Dial()

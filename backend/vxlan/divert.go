@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A routing rule of another program may lead packets to pods past the main table, where our routes are. Which packets
-// these are is judged here, as the kernel would for a packet without a mark:
+// A routing rule of another program may lead packets to pods past the main table, where our routes are. This file finds
+// these packets, as the kernel would for a packet without a mark:
 //
 //	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
@@ -19,10 +19,10 @@ import (
 // The node's own packets have addresses of pods too: by its addresses on the bridge and on our device, and
 // because the firewall's reverse-path check looks up the way back as for a packet of the node itself.
 
-// traffic is packets to pods with a common source.
+// traffic is the packets to pods from one source.
 type traffic struct {
 	from netip.Prefix
-	by   []string // the interfaces that they may come by; lo: the node itself
+	by   []string // the interfaces that they may arrive on; lo: the node itself
 }
 
 // match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.
@@ -45,8 +45,7 @@ func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	return some, all
 }
 
-// within is the part of traffic and of a destination that a rule's selectors leave, as far as prefixes and one interface
-// can say it.
+// within returns the part of traffic and of a destination that a rule's prefixes and its input interface select.
 func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 	if r.not {
 		return t, to
@@ -63,15 +62,15 @@ func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 	return t, to
 }
 
-// suspect is a rule that leads packets past the main table, with the destinations of these packets.
-type suspect struct {
+// diversion is a rule that leads packets past the main table, with the destinations of these packets.
+type diversion struct {
 	rule
 	to map[netip.Prefix]bool
 }
 
-// suspects returns the rules that are asked about packets to pods before a rule leads all of these to the main table, and
+// diversions returns the rules that match packets to pods before a rule leads all of these to the main table. led reports
 // whether a rule leads those of pods there. It is pure.
-func suspects(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []suspect, led bool) {
+func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []diversion, led bool) {
 	var mains []rule
 	everybody := []string{"lo", "*"}
 	anywhere := netip.PrefixFrom(network.Addr(), 0).Masked()
@@ -80,7 +79,7 @@ func suspects(rules []rule, network netip.Prefix, sources []traffic, pods []neti
 		_, ofPods := r.match(traffic{network, everybody}, network)
 		_, all := r.match(traffic{anywhere, everybody}, network)
 		switch {
-		case r.priority < jump: // a goto passes over it
+		case r.priority < jump: // a goto skips it
 		case r.action == actionGoto && all:
 			jump = r.target
 		case r.leadsToMain(network):
@@ -89,17 +88,17 @@ func suspects(rules []rule, network netip.Prefix, sources []traffic, pods []neti
 			}
 			mains = append(mains, r)
 		case r.leadsAway():
-			if to := r.victims(mains, network, sources, pods); len(to) > 0 {
-				list = append(list, suspect{r, to})
+			if to := r.affected(mains, network, sources, pods); len(to) > 0 {
+				list = append(list, diversion{r, to})
 			}
 		}
 	}
 	return list, led
 }
 
-// victims returns the destinations, or the parts of them, whose packets a rule matches and no rule before it has led to
-// the main table.
-func (r rule) victims(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
+// affected returns the destinations, or parts of them, whose packets this rule matches and no rule before it leads to the
+// main table.
+func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
 	to := map[netip.Prefix]bool{}
 	for _, t := range sources {
 		if some, _ := r.match(t, network); !some {
@@ -118,14 +117,14 @@ func (r rule) victims(mains []rule, network netip.Prefix, sources []traffic, pod
 	return to
 }
 
-// findRules finds the rules that lead packets to pods elsewhere.
+// findRules finds the rules that divert packets to pods.
 func (p *pass) findRules(f *findings) {
 	var rules []rule
 	if err := eachRule(p.w.conn, p.family, func(r rule) { rules = append(rules, r) }); err != nil {
 		f.notes.cannot(fmt.Sprintf("which %s rules take traffic to peers", p.family), err)
 		return
 	}
-	list, led := suspects(rules, p.network, p.sources(), p.destinations())
+	list, led := diversions(rules, p.network, p.sources(), p.destinations())
 	p.judge(f, list)
 	if len(rules) > 0 && !led {
 		f.problems.add(func() string {
@@ -135,7 +134,7 @@ func (p *pass) findRules(f *findings) {
 	}
 }
 
-// sources returns the traffic that rules are judged by.
+// sources returns the traffic that rules are checked for.
 func (p *pass) sources() []traffic {
 	by := []string{"lo", p.name}
 	for link := range p.podLinks() {
@@ -174,9 +173,9 @@ func (p *pass) destinations() []netip.Prefix {
 	return pods
 }
 
-// judge reports the rules that divert packets: those that need no table for it, and those whose table leads elsewhere. A
-// table is read once, however many rules lead to it.
-func (p *pass) judge(f *findings, list []suspect) {
+// judge reports the rules that divert packets: those that need no table, and those whose table has another route. It reads
+// each table once.
+func (p *pass) judge(f *findings, list []diversion) {
 	known := map[uint32]table{}
 	type verdict struct {
 		rule
@@ -215,8 +214,8 @@ func (p *pass) judge(f *findings, list []suspect) {
 	}
 }
 
-// remedy is the command that leads packets to pods to the main table before a rule, or, if nothing can be before the first
-// of such rules, that removes it.
+// remedy returns the command for a rule. It adds a rule to the main table before the first such rule; if no priority is
+// left before that, it removes the rule.
 func (p *pass) remedy(first, r rule) string {
 	if first.priority == 0 {
 		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[p.family], r)
@@ -228,7 +227,7 @@ func (p *pass) remedy(first, r rule) string {
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// leadsRight reports whether a route of another table leads packets to a pod subnet the same way as the main table does.
+// leadsRight reports whether a route of another table leads packets to a pod subnet as the main table does.
 func (p *pass) leadsRight(r tableRoute, pods netip.Prefix) bool {
 	if p.subnet.Overlaps(pods) {
 		return p.podLinks()[r.route.link]
@@ -247,7 +246,7 @@ func (p *pass) leadsRight(r tableRoute, pods netip.Prefix) bool {
 	return false
 }
 
-// table is the routes of a routing table that packets to pods may take, by prefix.
+// table holds the routes of a routing table that packets to pods may use, by prefix.
 type table map[netip.Prefix]tableRoute
 
 func (p *pass) readTable(number uint32) (table, error) {
@@ -263,9 +262,9 @@ func (p *pass) readTable(number uint32) (table, error) {
 	return t, err
 }
 
-// diverts returns a route by which the packets that a rule leads to this table go elsewhere: the longest that holds a
-// whole destination, or one to a part of it.
-func (t table) diverts(s suspect, right func(r tableRoute, pods netip.Prefix) bool) (takes tableRoute, found bool) {
+// diverts returns a route of this table that leads a rule's packets elsewhere: the longest that contains a whole
+// destination, or one to a part of it.
+func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) bool) (takes tableRoute, found bool) {
 	elsewhere := func(r tableRoute, to netip.Prefix) bool {
 		return r.what != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.what != unix.RTN_UNICAST || !right(r, to))
 	}

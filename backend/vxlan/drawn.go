@@ -93,10 +93,10 @@ func (n *notes) cannot(see string, err error) {
 	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", see, err) })
 }
 
-// findings is what a look found.
+// findings holds the result of a look.
 type findings struct {
 	problems notes // packets do not arrive
-	notes    notes // packets go another way, on which they may arrive; or podlaned cannot tell
+	notes    notes // packets use another route and may arrive; or podlaned cannot tell
 }
 
 // find finds what draws traffic away.
@@ -125,8 +125,8 @@ func (p *pass) findAddrs(f *findings, peers []subnet.Lease) {
 	}
 }
 
-// findRoutes reads the main table. The first routes that take traffic are kept. The names of their interfaces are asked
-// for after the dump, since a socket gives one answer at a time. A route that drops packets is a problem; one that leads
+// findRoutes reads the main table. It records the first routes that take traffic. It reads the names of their interfaces
+// after the dump, because a socket serves one request at a time. A route that drops packets is a problem; one that leads
 // another way is a note.
 func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 	type taking struct {
@@ -160,7 +160,7 @@ func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 	f.notes.more += more
 }
 
-// drops reports whether a route throws its packets away.
+// drops reports whether a route drops its packets.
 func (r tableRoute) drops() bool {
 	return r.what == unix.RTN_BLACKHOLE || r.what == unix.RTN_UNREACHABLE || r.what == unix.RTN_PROHIBIT
 }

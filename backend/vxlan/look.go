@@ -36,8 +36,8 @@ func (a *allowance) ready(now time.Time) bool {
 
 func (a *allowance) spend(d time.Duration) { a.left -= d }
 
-// look finds what draws traffic away from the families whose passes succeeded. If there is no time for it, it returns
-// what it found last.
+// look finds other programs' entries that divert traffic, in the families whose passes succeeded. If it is not due, it
+// returns its last result.
 func (b *Backend) look(passes []*pass, peers []subnet.Lease) (problems, notes []string) {
 	start := time.Now()
 	if b.looks.ready(start) {

@@ -120,7 +120,7 @@ func TestLookThatFails(t *testing.T) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	var f findings
-	passes[0].judge(&f, []suspect{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
+	passes[0].judge(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
 	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

@@ -20,7 +20,7 @@ const maxRounds = 8
 // pass makes one family's state what it should be.
 type pass struct {
 	family   subnet.Family
-	name     string            // of the device that should stand; empty where the family is off
+	name     string            // of the wanted device; empty if the family is off
 	index    int               // of that device
 	network  netip.Prefix      // of the family's pods
 	pods     []subnet.Interval // the addresses of all pods, of both families

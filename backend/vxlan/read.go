@@ -72,8 +72,8 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 	return l, nil
 }
 
-// readAddrs reads a device's addresses, of both families, and returns those of the other interfaces. Loopback
-// addresses and IPv6's link-local ones are left out: no packet goes from them to pods of other nodes.
+// readAddrs reads a device's addresses, of both families, and returns those of the other interfaces. It omits loopback and
+// IPv6 link-local addresses: no packet goes from them to pods of other nodes.
 func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err error) {
 	err = dump(c, "addresses", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)

@@ -18,16 +18,16 @@ type rule struct {
 	src, dst netip.Prefix // not valid: all
 	iif      string       // the interface that packets come by; lo: the node's own packets
 	mark     mark
-	rare     bool // it asks for what most packets do not bear: a marked socket's interface
-	unsure   bool // it asks for what cannot be judged here: a user, a port, a type of service, a VRF
+	rare     bool // it matches few packets: those of sockets that are bound to an interface
+	unsure   bool // it has an unsupported condition: a user, a port, a type of service, a VRF
 	l3mdev   bool // its table is that of the packet's VRF
 	action   uint8
 	table    uint32
 	target   uint32 // of a goto, the priority
-	suppress int    // routes with prefixes no longer than this are passed over; -1: none
+	suppress int    // routes with prefixes no longer than this are ignored; -1: none
 }
 
-// mark is a firewall mark with its mask. The zero mark asks for none.
+// mark is a firewall mark with its mask. The zero mark matches all packets.
 type mark struct{ value, mask uint32 }
 
 // Actions and attributes of linux/fib_rules.h.
@@ -55,10 +55,10 @@ const (
 	fraOifname      = 17
 	fraPad          = 18
 	fraL3mdev       = 19
-	fraRuleProtocol = 21 // who made the rule
+	fraRuleProtocol = 21 // the program that made the rule
 )
 
-// parseRule reads RTM_NEWRULE. An attribute that is not known here may be a match: the rule is then unsure.
+// parseRule reads RTM_NEWRULE. An unknown attribute may be a condition: the rule is then unsure.
 func parseRule(m rtnl.Message, f subnet.Family) (r rule, ok bool) {
 	h, attrs, ok := m.Header(sizeofRule)
 	if !ok || m.Type != unix.RTM_NEWRULE || h[0] != socketFamily[f] {

@@ -94,15 +94,15 @@ func isOwn(l link) bool {
 	return ownName(subnet.IPv4, l.device.name) || ownName(subnet.IPv6, l.device.name)
 }
 
-// matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our
-// VNI and port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take
-// traffic from a peer. What comes and goes with each pod has only a link-local one. If the underlay is virtual, each
-// interface that is not a bridge's port may be on the path to a peer.
+// matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our VNI and
+// port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take traffic from a
+// peer. An interface of a pod has only a link-local one. If the underlay is virtual, each interface that is not a bridge's
+// port may be on the path to a peer.
 func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
-		off := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be that of the pods
+		off := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be the pods' bridge
 		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
 			f.underlay.Virtual && l.device.master == 0 || off)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
@@ -121,9 +121,9 @@ func (f filter) matters(m rtnl.Message) bool {
 	return false
 }
 
-// settingMatters reports whether a notification says that a setting was changed: of all interfaces, as net.ipv4.ip_forward
-// is, or forwarding or the reverse-path filter of one, which may lead to pods. A new interface, as each pod brings one, is
-// announced with all its settings at once; a change names one.
+// settingMatters reports whether a notification is about a changed setting: one of all interfaces, such as
+// net.ipv4.ip_forward, or forwarding or the reverse-path filter of one that may lead to pods. A new interface, such as a
+// pod's, is announced with all its settings at once; a change names one.
 func (f filter) settingMatters(m rtnl.Message) bool {
 	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, filled up
 	settings, ours := 0, false
