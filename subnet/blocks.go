@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Which keys keep a node from a pod subnet.
+// This file decides which keys keep a node from a pod subnet.
 //
-// A key of a possible pod subnet always does, also one whose value is not a lease: its owner may be about to repair it. A
-// key that no node can use does not: one of another length, or outside SubnetMin to SubnetMax, without a lease in it. A
-// lease of such a key can still be that of a running node: the configuration was changed after the node took it, and the
-// node keeps it until podlaned is restarted. So it blocks, unless it is outside the pod network or so large that no SubnetLen
-// of the pod network allows it: the peers program neither.
+// A key of a possible pod subnet always does, even if its value is not a lease: its owner may be about to repair it. A key
+// that no node can use does not: one of another length, or outside SubnetMin to SubnetMax, without a lease in it. If such a
+// key has a lease, a running node may use it: the configuration was changed after the node claimed it, and the node keeps
+// it until podlaned is restarted. So it blocks, unless it is outside the pod network or too large for any SubnetLen of the
+// pod network: the peers program neither.
 
-// Blocks returns the halves of a key that other nodes must stay clear of. lease: the key's value is a lease.
+// Blocks returns the halves of a key that other nodes must not use. lease reports whether the key's value is a lease.
 func (n Network) Blocks(p Pair, lease bool) Pair {
 	var blocking Pair
 	for _, f := range Families {
@@ -26,10 +26,10 @@ func (n Network) Blocks(p Pair, lease bool) Pair {
 	return blocking
 }
 
-// minSubnets is how many pod subnets a pod network has at least, as a number of bits. ParseNetwork refuses fewer.
+// minSubnets is the smallest number of pod subnets in a pod network, as a number of bits. ParseNetwork refuses fewer.
 const minSubnets = 2
 
-// unusable says why a prefix cannot be a pod subnet under any SubnetLen of the pod network; empty: it can.
+// unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network; empty: it can.
 func (r Range) unusable(p netip.Prefix) string {
 	switch {
 	case !Contains(r.Prefix, p):
@@ -40,7 +40,7 @@ func (r Range) unusable(p netip.Prefix) string {
 	return ""
 }
 
-// blocking returns what a node that joins must stay clear of.
+// blocking returns the prefixes that a joining node must not use.
 func (s Set) blocking(n Network) []Pair {
 	var pairs []Pair
 	for _, p := range s.Lost {
@@ -55,9 +55,9 @@ func (s Set) blocking(n Network) []Pair {
 	return pairs
 }
 
-// group is keys of one kind that fill the range.
+// group holds the keys of one kind that fill the range.
 type group struct {
-	one, many string // what they are
+	one, many string // the name of the kind
 	keys      []string
 }
 
@@ -76,7 +76,7 @@ func (g group) String() string {
 	return text
 }
 
-// fills says what fills the range, and names the first keys of each kind.
+// fills describes the keys that fill the range, and names the first ones of each kind.
 func (s Set) fills(n Network) string {
 	leases := group{one: "lease", many: "leases"}
 	unfit := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}

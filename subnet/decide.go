@@ -31,18 +31,18 @@ type Decision struct {
 type Claim struct {
 	Revision int64  // at which the claim was written; 0: not yet asked
 	Expired  bool   // the time for an answer has run out
-	Moved    []Pair // leases whose live holders have answered that they have other addresses now
+	Moved    []Pair // leases whose live holders have answered that they now have other addresses
 }
 
-// answered tells whether a record was written after the claim: only a live holder writes its key. One that has left the
-// address says so instead.
+// answered reports whether the holder of a record has answered the claim. Only a live holder writes its key after the
+// claim, or answers that it has left the address.
 func (c Claim) answered(r Record) bool {
 	return c.moved(r) || c.Revision > 0 && r.Modified > c.Revision
 }
 
 func (c Claim) moved(r Record) bool { return slices.Contains(c.Moved, r.Pair()) }
 
-// match returns the marks that a lease shares with this node. A public address that its holder has left does not count.
+// match returns the marks that a lease shares with this node. It ignores a public address that its holder has left.
 func (c Claim) match(self Self, r Record) match {
 	m := self.match(r.Lease)
 	m.address = m.address && !c.moved(r)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Interval is the addresses from First to Last, both included, of one family.
+// Interval holds the addresses from First to Last, both included, of one family.
 type Interval struct{ First, Last netip.Addr }
 
 // IntervalOf returns the addresses of a prefix.
@@ -21,7 +21,7 @@ func (i Interval) Overlaps(p netip.Prefix) bool {
 	return i.Contains(p.Masked().Addr()) || p.Contains(i.First)
 }
 
-// Prefixes returns the fewest prefixes that have the addresses of the interval, in order: at most two of each length.
+// Prefixes returns the fewest prefixes that cover the interval, in order: at most two of each length.
 func (i Interval) Prefixes() (ps []netip.Prefix) {
 	for at := i.First; at.IsValid() && !i.Last.Less(at); { // the address after the highest one is not valid
 		p := netip.PrefixFrom(at, at.BitLen())
@@ -38,7 +38,7 @@ func (i Interval) Prefixes() (ps []netip.Prefix) {
 	return ps
 }
 
-// String is the interval as a prefix if it is one, else as nft writes it: 10.10.0.0-10.99.255.255.
+// String returns the interval as a prefix if it is one, else as nft writes it: 10.10.0.0-10.99.255.255.
 func (i Interval) String() string {
 	if ps := i.Prefixes(); len(ps) == 1 {
 		return ps[0].String()

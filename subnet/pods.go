@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// Pods returns the addresses of all pod subnets that the range hands out, the whole last one included.
+// Pods returns the addresses of all pod subnets of the range, the whole last one included.
 func (r Range) Pods() Interval { return Interval{r.Min, last(netip.PrefixFrom(r.Max, r.SubnetLen))} }
 
-// handsOut reports whether all addresses of a prefix are in pod subnets that the range hands out.
+// handsOut reports whether all addresses of a prefix are in pod subnets of the range.
 func (r Range) handsOut(p netip.Prefix) bool {
 	pods := r.Pods()
 	return pods.Contains(p.Masked().Addr()) && pods.Contains(last(p))
 }
 
-// Pods returns the addresses that pods have, as the fewest intervals. In each family they are those of the pod network.
-// If the underlay is in the pod network too, they are only those of the pod subnets: of all that can be handed out, of our
-// own, and of the peers' that were handed out by another configuration. links are the underlay's prefixes.
+// Pods returns the addresses that pods have, as the fewest intervals. In each family they are those of the pod network. If
+// the underlay is in the pod network too, they are only those of pod subnets: all pod subnets of the range, our own, and
+// the peers' from another configuration. links are the underlay's prefixes.
 func (n Network) Pods(links []netip.Prefix, self Lease, peers []Lease) (pods []Interval) {
 	for _, f := range Families {
 		r := n.Range(f)
@@ -44,7 +44,7 @@ func (n Network) aroundUnderlay(f Family, links []netip.Prefix, self Lease, peer
 		slices.ContainsFunc(peers, func(l Lease) bool { return network.Contains(l.Endpoint(f).PublicIP) })
 }
 
-// CheckPublicIP returns why no node can have a public address, given the links of the underlay.
+// CheckPublicIP returns an error if no node can have this public address on the underlay's links.
 func (n Network) CheckPublicIP(links []netip.Prefix, a netip.Addr) error {
 	if !CanBeNode(a) {
 		return fmt.Errorf("public address %s cannot be the address of a node", a)
@@ -54,7 +54,7 @@ func (n Network) CheckPublicIP(links []netip.Prefix, a netip.Addr) error {
 	}
 	for _, link := range links {
 		switch {
-		case link.Bits() >= link.Addr().BitLen()-1: // all its addresses are those of hosts: RFC 3021, RFC 6164
+		case link.Bits() >= link.Addr().BitLen()-1: // all its addresses are host addresses: RFC 3021, RFC 6164
 		case a.Is4() && a == last(link):
 			return fmt.Errorf("public address %s is the broadcast address of the underlay %s", a, link.Masked())
 		case a == link.Masked().Addr():
@@ -64,5 +64,5 @@ func (n Network) CheckPublicIP(links []netip.Prefix, a netip.Addr) error {
 	return nil
 }
 
-// firstOf is what the first address of a link is: for IPv6 see RFC 4291 section 2.6.1.
+// firstOf describes the first address of a link; for IPv6 see RFC 4291 section 2.6.1.
 var firstOf = map[Family]string{IPv4: "network address", IPv6: "anycast address of all routers"}

@@ -20,8 +20,8 @@ type Skip struct {
 type Set struct {
 	Revision int64
 	Records  []Record // in the order of their keys
-	Blocked  []Pair   // pod subnets whose key is right and whose value is not: see Network.Blocks
-	Lost     []Pair   // pod subnets of leases that the store has lost, and that their nodes are expected to write again
+	Blocked  []Pair   // pod subnets whose key is valid and whose value is not a lease: see Network.Blocks
+	Lost     []Pair   // pod subnets of leases that the store has lost and whose nodes should write them again
 	Skipped  []Skip   // keys that are not leases, and values that cannot be read; the first MaxSkips of them
 	Junk     int      // how many there are
 }

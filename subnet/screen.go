@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a
-// peer's traffic or ours. Of two that clash the one created first stays. There is one exception: if a node comes back with
-// another address and leases other pod subnets, its newer lease stays. links are the underlay's addresses on this node, with
-// their prefixes. Peers and skips are in the order of the records; each skip has its reason. Our own lease (self) is among
-// neither.
+// Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a peer's
+// traffic or ours. If two clash, the older one is used. There is one exception: if a node returns with another address and
+// other pod subnets, its newer lease is used. links are the underlay's addresses on this node, with their prefixes. Peers
+// and skips are in the order of the records; each skip has its reason. Neither contains our own lease (self).
 func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
 	faults := faultsOf(n, links, self, records)
 	peers = slices.Grow(peers, len(records))
@@ -76,7 +75,7 @@ type screen struct {
 	records []Record
 	parents map[netip.Prefix]netip.Prefix // of the pod subnets of all records
 	taken   map[netip.Prefix]int          // by the pod subnet of an admitted lease
-	around  map[netip.Prefix]int          // by a pod subnet of any record that contains that of an admitted lease
+	around  map[netip.Prefix]int          // by a pod subnet of any record that contains an admitted lease's pod subnet
 	macs    map[familyMAC]int
 }
 
@@ -123,9 +122,9 @@ func (s *screen) admit(i int) {
 	}
 }
 
-// clash returns why a lease cannot be programmed beside those admitted before, or nothing. moved is the admitted leases
-// that it replaces, because they are older ones of the same node. A replaced lease still blocks its pod subnets: else a
-// lease that pretends to be of the same node could take them.
+// clash returns why a lease cannot be programmed together with those admitted before, or nothing. moved holds the admitted
+// leases that it replaces, because they are older ones of the same node. A replaced lease still blocks its pod subnets:
+// otherwise a forged lease of the same node could take them.
 func (s *screen) clash(i int) (moved []int, fault string) {
 	l := s.records[i].Lease
 	for _, f := range Families {
@@ -147,8 +146,9 @@ func (s *screen) clash(i int) (moved []int, fault string) {
 	return moved, ""
 }
 
-// sameNode reports whether two leases with one VTEP MAC are of one node. A MAC alone does not show it, because a clone has
-// it too. Their public address in one family does, or the node's id and name; flannel writes neither id nor name.
+// sameNode reports whether two leases with the same VTEP MAC are of one node. The MAC alone does not prove it, because a
+// clone has it too. The same public address in one family proves it, or the same id and name; flannel writes neither id nor
+// name.
 func sameNode(a, b Lease) bool {
 	if a.Node.ID != "" && b.Node.ID != "" {
 		return a.Node.ID == b.Node.ID && a.Node.Name == b.Node.Name

@@ -117,13 +117,13 @@ func publicIP(f Family, text string, needed bool) (netip.Addr, error) {
 }
 
 // CanBeNode reports whether a node can have the address on an underlay, so that tunnels can end at it. IPv6 link-local
-// addresses would need an interface beside them (RFC 4007 section 6); IPv4's need not.
+// addresses would also need an interface (RFC 4007 section 6); IPv4's do not.
 func CanBeNode(a netip.Addr) bool {
 	reserved := slices.ContainsFunc(reserved, func(p netip.Prefix) bool { return p.Contains(a) })
 	return !reserved && !a.Is4In6() && (a.IsGlobalUnicast() || a.Is4() && a.IsLinkLocalUnicast())
 }
 
-// reserved is the prefixes that netip counts as global unicast although no host has their addresses.
+// reserved holds the prefixes that netip counts as global unicast although no host can have their addresses.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),   // RFC 1122 section 3.2.1.3
 	netip.MustParsePrefix("240.0.0.0/4"), // RFC 1112 section 4

@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Want says which interface is to be the underlay. Its ways are tried in the order of the fields. If none is given, the
-// interface stays that has the Kept addresses; if there is none, it is that of the default route, IPv4's before IPv6's.
+// Want describes the interface that should be the underlay. Its fields are tried in their order. If none is set, the
+// interface with the Kept addresses is used; if there is none, that of the default route, IPv4's before IPv6's.
 type Want struct {
 	Ifaces   []string   // names, altnames, addresses or CIDRs, tried in order
 	Regex    string     // matches in a name or an address; in an altname if it matches no name and no address
@@ -23,8 +23,8 @@ type Want struct {
 	// the chosen one has they come first, so that a further one, a virtual address say, does not take their place.
 	Known []netip.Addr
 
-	// Kept is the addresses of the node at which the tunnels end. As long as an interface has them and is up, a default
-	// route that leads elsewhere does not move the underlay: peers send to these addresses, and may not reach others.
+	// Kept holds the addresses of the node at which the tunnels end. As long as an interface has them and is up, a changed
+	// default route does not move the underlay: peers send to these addresses, and may not reach others.
 	Kept []netip.Addr
 }
 
@@ -33,7 +33,8 @@ func (w Want) named() bool { return len(w.Ifaces) > 0 || w.Regex != "" || w.CanR
 
 // Choose finds the underlay interface. route is RouteTo, and Choose is otherwise a pure function. The interface chosen is
 // up and has an address that other nodes can use. The loopback interface is chosen only by its name or its address, which
-// may be a Kept one, and what podlane itself makes, podlane.* and cni0, only by its name. The error says what was looked for and what there is.
+// may be a Kept one. podlane.* and cni0, which podlane makes, are chosen only by name. The error names the wanted and the
+// existing interfaces.
 func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
 	c := chooser{ifaces, route}
 	var ways []func() (Interface, error)
@@ -71,7 +72,8 @@ type chooser struct {
 	route  func(netip.Addr) (int, error)
 }
 
-// named takes a name, an altname, an address or a CIDR. The kernel gives no two interfaces the same name or altname.
+// named returns the interface with a name, an altname, an address or a CIDR. The kernel gives no two interfaces the same
+// name or altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
 		if i, ok := c.holding(a); ok {

@@ -29,7 +29,7 @@ func defaultRoute(f subnet.Family) (int, error) {
 	return best.link, nil
 }
 
-// dumpRoutes returns what parse accepts of the unicast routes of a family in the main table.
+// dumpRoutes returns the unicast routes of a family in the main table that parse accepts.
 func dumpRoutes[T any](f subnet.Family, parse func(rtnl.Message) (T, bool)) (routes []T, err error) {
 	conn, err := rtnl.Dial()
 	if err != nil {

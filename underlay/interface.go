@@ -11,16 +11,16 @@ import (
 // Interface is a network interface of the node, as a value.
 type Interface struct {
 	Name       string
-	AltNames   []string // its further names (ip-link(8), altname)
+	AltNames   []string // its alternative names (ip-link(8), altname)
 	Index      int
 	MTU        int            // in bytes; 0: not known
 	Up         bool           // administratively
-	NoCarrier  bool           // it is up, and the link below it is not: a cable is unplugged
-	Loopback   bool           // the node itself is all it reaches
+	NoCarrier  bool           // it is up, but its link is down: a cable is unplugged
+	Loopback   bool           // it reaches only the node itself
 	Virtual    bool           // no packet leaves the node by it: loopback, dummy and VRF interfaces, bridges without ports
-	Addrs      []netip.Prefix // its addresses with the length of their link's prefix, the preferred first
-	Tunnel     netip.Addr     // of podlane's VXLAN device: the address at which its tunnels end; of others not valid
-	Deprecated []netip.Addr   // those of Addrs that are not for new connections (RFC 4862 section 5.5.4)
+	Addrs      []netip.Prefix // its addresses with the prefix length of their link, preferred ones first
+	Tunnel     netip.Addr     // the address at which the tunnels of podlane's VXLAN device end; not valid for other interfaces
+	Deprecated []netip.Addr   // the addresses of Addrs that new connections must not use (RFC 4862 section 5.5.4)
 }
 
 // Local is the interface's first address of the family that other nodes can use: not link-local. It is not valid where
@@ -42,8 +42,8 @@ func (i Interface) preferring(known []netip.Addr) Interface {
 	return i
 }
 
-// Same reports whether two values of an interface mean the same underlay. Link-local addresses, which come and go with the
-// link, do not matter to it. The order of the addresses matters only as far as it decides which one is the node's.
+// Same reports whether two values of an interface mean the same underlay. It ignores link-local addresses, which come and
+// go with the link. The order of the addresses matters only if it changes the node's address.
 func (i Interface) Same(j Interface) bool {
 	return i.Name == j.Name && i.Index == j.Index && i.MTU == j.MTU && slices.Equal(i.global(), j.global()) &&
 		i.Local(subnet.IPv4) == j.Local(subnet.IPv4) && i.Local(subnet.IPv6) == j.Local(subnet.IPv6)
@@ -56,7 +56,7 @@ func (i Interface) global() []netip.Prefix {
 	return all
 }
 
-// HasAll reports whether the interface has all of these addresses, of which there is at least one.
+// HasAll reports whether the interface has all of these addresses, and there is at least one.
 func (i Interface) HasAll(addrs []netip.Addr) bool {
 	return len(addrs) > 0 && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.has(a) })
 }

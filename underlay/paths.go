@@ -13,20 +13,19 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Paths finds the MTU of an underlay that is virtual: its address is on lo or a dummy interface, and routes lead the packets
-// to other nodes by other interfaces. The MTU is the smallest of those by which the paths to the peers leave. As long as no
-// peer is known, it is that of the interfaces by which routes lead to routers. From then on it only falls, until podlaned
-// starts again: else it would change whenever a peer comes or goes.
+// Paths finds the MTU of a virtual underlay: its address is on lo or a dummy interface, and packets to other nodes leave by
+// other interfaces. The MTU is the smallest on the paths to the peers. As long as no peer is known, it is the smallest on
+// the routes to routers. Later it only falls until podlaned restarts. Otherwise it would change with each peer that comes
+// or goes.
 //
 // The zero Paths is ready for use.
 type Paths struct {
 	mtu     int
-	toPeers bool // mtu is of paths to peers
+	toPeers bool // mtu is from paths to peers
 }
 
-// Measure returns the underlay with the MTU of its paths to peers with these addresses. If no path is known, that is the
-// interface's own, unless it has none that means anything, as lo: then it is 0. An interface that is not virtual is returned
-// as it is.
+// Measure returns the underlay with the MTU of its paths to the peers' addresses. If no path is known, it has the
+// interface's own MTU, or 0 for lo, whose MTU means nothing. An interface that is not virtual is returned unchanged.
 func (p *Paths) Measure(i Interface, ifaces []Interface, peers func() []netip.Addr) (Interface, error) {
 	if !i.Virtual {
 		*p = Paths{}
@@ -67,15 +66,15 @@ func (p *Paths) update(toPeers, toRouters int) int {
 	return p.mtu
 }
 
-// path is what a route says of the way to a node.
+// path is a route to a node.
 type path struct {
-	links    []int // indexes of the interfaces: several for several next hops
+	links    []int // indexes of the interfaces: one for each next hop
 	mtu      int   // the route's own MTU; 0: it has none
-	toRouter bool  // it leads to a router, or is a default route
+	toRouter bool  // it leads to a router, or it is a default route
 }
 
-// smallest returns the smallest MTU of the paths, given the MTUs of the interfaces by their indexes; 0 if there is none. A
-// path by an interface that is not among them does not count.
+// smallest returns the smallest MTU of the paths, given the MTUs of the interfaces by their indexes; 0 if there is none. It
+// ignores a path by an interface that is not among them.
 func smallest(paths []path, mtus map[int]int) int {
 	least := math.MaxInt
 	for _, p := range paths {
@@ -99,7 +98,7 @@ func smallest(paths []path, mtus map[int]int) int {
 // rtmFIBMatch asks for the route itself, with all its next hops (RTM_F_FIB_MATCH of linux/rtnetlink.h, Linux 4.15).
 const rtmFIBMatch = 0x2000
 
-// pathsTo asks the kernel for the routes to these addresses. Those that it has no route to are left out.
+// pathsTo returns the kernel's routes to these addresses. It omits addresses without a route.
 func pathsTo(addrs []netip.Addr) (all []path, err error) {
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -126,7 +125,7 @@ func pathsTo(addrs []netip.Addr) (all []path, err error) {
 	return all, nil
 }
 
-// pathsToRouters lists the routes of the main table that lead to routers, and the default routes.
+// pathsToRouters returns the routes of the main table that lead to routers, and the default routes.
 func pathsToRouters() (all []path, err error) {
 	for _, f := range subnet.Families {
 		paths, err := dumpRoutes(f, func(m rtnl.Message) (path, bool) {
@@ -172,8 +171,8 @@ func parsePath(m rtnl.Message) (p path, ok bool) {
 	return p, len(p.links) > 0
 }
 
-// nextHops returns the indexes of the interfaces of a route with several next hops: struct rtnexthop, each with its
-// attributes behind it.
+// nextHops returns the indexes of the interfaces of a route with several next hops: struct rtnexthop, each followed by its
+// attributes.
 func nextHops(data []byte) (links []int) {
 	for len(data) >= unix.SizeofRtNexthop {
 		length := int(binary.NativeEndian.Uint16(data))

@@ -27,10 +27,10 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 	return nil, err
 }
 
-// Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order.
-// Addresses on which another node cannot rely are left out: temporary ones (RFC 8981), and those that duplicate address
-// detection found on another machine too. Those that it still checks (tentative ones) come behind the others, and
-// deprecated ones (RFC 4862 section 5.5.4), which carry packets as before but may soon be removed, last.
+// Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order. It
+// omits addresses that another node cannot rely on: temporary ones (RFC 8981), and those that duplicate address detection
+// also found on another machine. Tentative ones, which it still checks, come after the others. Deprecated ones (RFC 4862
+// section 5.5.4) still carry packets but may soon be removed: they come last.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {
@@ -67,7 +67,7 @@ func Read() ([]Interface, error) {
 	return ifaces, nil
 }
 
-// parseLink returns an interface without its addresses. hasPorts: others are its ports.
+// parseLink returns an interface without its addresses. hasPorts reports whether other interfaces are its ports.
 func parseLink(l netlink.Link, hasPorts bool) Interface {
 	a, kind := l.Attrs(), l.Type()
 	up, loopback := a.RawFlags&unix.IFF_UP != 0, a.RawFlags&unix.IFF_LOOPBACK != 0
@@ -84,7 +84,7 @@ func parseLink(l netlink.Link, hasPorts bool) Interface {
 	return i
 }
 
-// rank is the place of an address among those of its interface: the lowest comes first.
+// rank returns the order of an address on its interface: the lowest comes first.
 func rank(a netlink.Addr) int {
 	switch {
 	case a.Flags&unix.IFA_F_DEPRECATED != 0:

@@ -96,8 +96,8 @@ func (r *runner) execute(ctx context.Context, st step) error {
 		return r.giveBack(ctx, st)
 	case ask:
 		return r.ask(ctx, st)
-	case tell:
-		return r.tell(ctx)
+	case announceMove:
+		return r.announceMove(ctx)
 	case putConfig:
 		err := r.putConfig(ctx)
 		if err != nil && !silent(err) {

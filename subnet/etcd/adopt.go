@@ -9,11 +9,11 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// A node that starts writes its lease before it uses it. etcd may answer reads and refuse that write: a role that may only
-// read, a raised alarm, a quorum that is lost meanwhile. The node then adopts its valid lease without the write: the one
-// that is listed, or else the saved one. The write is still owed, tried again and reported until it succeeds.
+// A node that starts writes its lease before it uses it. etcd may answer reads and refuse that write: the role may only
+// read, an alarm is raised, or the quorum was lost meanwhile. The node then adopts its valid lease without the write: the
+// listed one, or else the saved one. The write is tried again and its error is reported until it succeeds.
 
-// adopt makes a valid lease of this node its own after its write has failed. Without one the node goes on joining.
+// adopt uses a valid lease of this node after its write has failed. Without one the node continues to join.
 func (r *runner) adopt(ctx context.Context) {
 	own, ttl, found := r.session.adoptable(time.Now())
 	if !found || r.client == nil {
@@ -27,7 +27,7 @@ func (r *runner) adopt(ctx context.Context) {
 	r.session.own, r.dirty = own, true
 }
 
-// expiryOf returns when an etcd lease runs out; zero: it is gone, or etcd does not answer.
+// expiryOf returns when an etcd lease expires; zero: it is gone, or etcd does not answer.
 func (r *runner) expiryOf(ctx context.Context, ttl int64) time.Time {
 	if ttl == r.ttl {
 		return r.expiry
@@ -42,7 +42,7 @@ func (r *runner) expiryOf(ctx context.Context, ttl int64) time.Time {
 	return asked.Add(time.Duration(resp.TTL) * time.Second)
 }
 
-// adoptable returns the lease to adopt and the etcd lease of its key. It has no expiry if only etcd knows that.
+// adoptable returns the lease to adopt and the etcd lease of its key. The expiry is zero if only etcd knows it.
 func (s *session) adoptable(now time.Time) (own holding, ttl int64, found bool) {
 	if s.mirror == nil || s.config == nil || s.own.lease != (subnet.Lease{}) || s.check != nil && s.check(s.network) != nil {
 		return own, 0, false

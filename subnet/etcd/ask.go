@@ -9,7 +9,7 @@ import (
 
 // ask writes our claim, about our identity or about a pod subnet.
 func (r *runner) ask(ctx context.Context, st step) error {
-	r.takeBack(ctx) // a question about something else
+	r.takeBack(ctx) // it is a question about something else
 	about, questions := podSubnet, r.store.holderClaims(st.others)
 	if len(questions) == 0 {
 		self := r.session.self
@@ -22,7 +22,7 @@ func (r *runner) ask(ctx context.Context, st step) error {
 	return err
 }
 
-// claimText is a claim to be written.
+// claimText is a claim to write.
 type claimText struct {
 	key   string
 	value []byte

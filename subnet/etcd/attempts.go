@@ -16,13 +16,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A member of etcd may refuse what another member serves. gRPC sends each call to the next connected member, so a call that was
-// refused is made again, at once, until a member serves it. A write must not have been proposed to the cluster: made twice, it
-// could undo what another node wrote meanwhile. Errors that leave this open (a timeout, "server stopped") end a write.
+// A member of etcd may refuse a call that another member serves. gRPC sends each call to the next connected member, so a
+// refused call is made again at once until a member serves it. A write is made again only if it was not proposed to the
+// cluster: a second write could undo another node's write. If the error leaves this open (a timeout, "server stopped"), the
+// write ends.
 
 var errLearner = rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)
 
-// refusals are the errors of a member that proposed nothing.
+// refusals holds the errors of a member that proposed nothing.
 var refusals = []error{
 	errLearner,
 	rpctypes.ErrNoLeader,
@@ -30,14 +31,14 @@ var refusals = []error{
 	rpctypes.ErrNotCapable,      // it has only just started
 }
 
-// unproposed reports whether a member refused a call without proposing it. A server that does not know the call is a proxy, or
-// not an etcd.
+// unproposed reports whether a member refused a call without proposing it. A server that does not know the call is a proxy,
+// or not etcd.
 func unproposed(err error) bool {
 	return status.Code(err) == codes.Unimplemented ||
 		slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(rpctypes.Error(err), r) })
 }
 
-// reads reports whether a request writes nothing. It can be made again whatever a member answers.
+// reads reports whether a request only reads. Such a request can be made again after any answer.
 func reads(request any) bool {
 	switch r := request.(type) {
 	case *pb.RangeRequest, *pb.LeaseTimeToLiveRequest:
@@ -49,15 +50,15 @@ func reads(request any) bool {
 	return false
 }
 
-// unavailable reports whether a member answered that it cannot serve at the moment. A connection that broke is no answer.
+// unavailable reports whether a member answered that it cannot serve at the moment. A broken connection is not an answer.
 func unavailable(err error) bool {
 	var answer rpctypes.EtcdError
 	return errors.As(rpctypes.Error(err), &answer) && answer.Code() == codes.Unavailable
 }
 
-// attempts is what came of the attempts of one call.
+// attempts holds the results of the attempts of one call.
 type attempts struct {
-	members int              // how many endpoints there are
+	members int              // the number of endpoints
 	reads   bool             // the call writes nothing
 	refused map[string]error // by the address of the member
 	until   time.Time        // how long to wait for members that are not connected yet
@@ -76,7 +77,7 @@ func newAttempts(members int, reads bool) *attempts {
 // harmless reports whether a call that ended with err can be made again.
 func (a *attempts) harmless(err error) bool { return unproposed(err) || a.reads && unavailable(err) }
 
-// again reports whether to make the call again that ended with err at a member. If each connected member has refused, it first
+// again reports whether to repeat the call that ended with err at a member. If each connected member has refused, it first
 // waits for another one to connect.
 func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
 	if !a.harmless(err) {
@@ -108,8 +109,8 @@ func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
 	}
 }
 
-// conclude returns the error of a call whose last attempt ended with err. It names learners as such, unless another member
-// refused the call for another reason, which tells more.
+// conclude returns the error of a call whose last attempt ended with err. It names learners, unless another member refused
+// the call for another reason, which is more useful.
 func (a *attempts) conclude(err error) error {
 	if !a.harmless(err) {
 		return err

@@ -18,7 +18,7 @@ import (
 // claim is another node's question as it stands in etcd, or our own.
 type claim struct {
 	from     subnet.Lease // only what identifies a node
-	lease    string       // of an answer (moved.go): the last part of the key of the lease whose holder gives it
+	lease    string       // of an answer (moved.go): the last part of the lease key of the holder that answers
 	modified int64        // revision
 }
 
@@ -40,7 +40,7 @@ type claimJSON struct {
 
 func claimValue(self subnet.Self) []byte { return movedValue(self, "") }
 
-// movedValue is the value of an answer: where the holder of a lease is now.
+// movedValue returns the value of an answer: the current addresses of a lease's holder.
 func movedValue(self subnet.Self, lease string) []byte {
 	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6, lease})
 	if err != nil {
@@ -100,7 +100,7 @@ const (
 	podSubnet                // who has our pod subnet (restored.go)
 )
 
-// on returns the question if it is about a subject; else the zero one: that is not asked.
+// on returns the question if it is about the subject; otherwise the zero question.
 func (a asking) on(about subject) asking {
 	if a.about != about {
 		return asking{}

@@ -7,10 +7,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// clash is the oldest lease of another node with a public address that ours has changed to while we hold a lease. Two
-// nodes cannot share a tunnel address, so it is not written as long as that lease lives: as when we join, its holder is
-// asked, and one that is silent is gone and its address is recycled. A live one that has left the address says so (moved.go). flannel answers no questions, so that its leases
-// live until they are gone.
+// clash is the oldest lease of another node with a public address that ours has changed to while we hold a lease. Two nodes
+// cannot share a tunnel address, so it is not written as long as that lease lives: as when we join, its holder is asked,
+// and one that is silent is gone and its address is recycled. A live one that has left the address answers that (moved.go).
+// flannel answers no questions, so that its leases live until they are gone.
 func (s *session) clash(now time.Time) (other entry, found bool) {
 	moved := s.changed()
 	if samePublicIPs(moved, s.own.lease) {

@@ -91,7 +91,7 @@ func Open(cfg Config) (*Store, error) {
 	s.config = clientv3.Config{
 		Endpoints:            cfg.Endpoints,
 		Username:             cfg.Username,
-		Password:             cfg.PasswordFile, // never sent: password.intercept puts the file's content in its place
+		Password:             cfg.PasswordFile, // never sent: password.intercept replaces it with the file's content
 		DialTimeout:          s.timeout,
 		DialKeepAliveTime:    10 * time.Second, // gRPC's least
 		DialKeepAliveTimeout: 3 * time.Second,  // below the timeout of a call, which so is the last one to a dead member

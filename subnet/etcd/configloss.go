@@ -8,22 +8,22 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The configuration alone can be deleted by mistake: no new node joins then. Whoever knows its newest revision puts it back,
-// if there is none by then. A node that followed the watch up to the deletion knows that revision. One that was away may
-// have missed a change, so it leaves time for the others; one that has only the saved configuration puts it back only after
-// a loss of data.
+// The configuration alone can be deleted by mistake. Then no new node can join. A node that knows its newest revision
+// restores it, if no other node did before. A node that followed the watch up to the deletion knows that revision. A node
+// that was away may have missed a change, so it waits for the others. A node that has only the saved configuration restores
+// it only after a loss of data.
 
-// source is how this node knows a configuration that etcd no longer has. The zero value is what a start begins with.
+// source is how this node knows a configuration that etcd no longer has. A start begins with the zero value.
 type source int
 
 const (
 	fromSaved source = iota // from before this start
-	fromList                // from etcd, but a list or another read was the first to show that it is gone
+	fromList                // from etcd, but the deletion was first seen in a list or another read
 	fromWatch               // from etcd, with every change up to the deletion
 )
 
-// The time that a node leaves to those that know the configuration better. Each adds a part of restoreSpread, so that not
-// all nodes write in the same moment.
+// The time that a node waits for nodes that know the configuration better. Each adds a random part of restoreSpread, so
+// that not all nodes write at the same time.
 const (
 	listPatience  = time.Second
 	savedPatience = 5 * time.Second
@@ -32,14 +32,14 @@ const (
 	configWait    = savedPatience + 5*time.Second
 )
 
-// restoring is the way of a missing configuration back into etcd.
+// restoring is the state of restoring a missing configuration to etcd.
 type restoring struct {
 	source source
-	at     time.Time // when to write it; zero: nothing is to be done
+	at     time.Time // when to write it; zero: there is nothing to write
 	err    error     // why etcd refused it
 }
 
-// restoresConfig reports whether the configuration is to be written now, and otherwise notes when.
+// restoresConfig reports whether to write the configuration now. Otherwise it records when.
 func (s *session) restoresConfig(now time.Time) bool {
 	if s.mirror.config.revision != 0 || s.config == nil || s.restoring.source == fromSaved && !s.lost {
 		s.restoring.at = time.Time{}
@@ -52,14 +52,14 @@ func (s *session) restoresConfig(now time.Time) bool {
 	return !now.Before(s.restoring.at)
 }
 
-// refused notes why etcd did not take the configuration. Everything else goes on meanwhile.
+// refused records why etcd refused the configuration. Nothing else is affected.
 func (r *restoring) refused(err error, now time.Time) {
 	r.at = now.Add(restoreRetry)
 	r.err = fmt.Errorf("the network configuration is missing from etcd and this node cannot restore it: %w", err)
 }
 
-// configBy returns how long a node that knows no configuration waits for the holders of leases to restore it; zero: it does
-// not wait.
+// configBy returns until when a node that knows no configuration waits for the holders of leases to restore it; zero: it
+// does not wait.
 func (s *session) configBy(now time.Time) time.Time {
 	by := s.listed.Add(configWait)
 	if s.config != nil || s.mirror == nil || s.mirror.config.revision != 0 || !now.Before(by) {
@@ -73,7 +73,7 @@ func (s *session) configBy(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// newestConfig returns the last configuration that etcd was seen to have. revision 0: none was seen.
+// newestConfig returns the last configuration that was seen in etcd. revision 0: none was seen.
 func (m *mirror) newestConfig() configValue {
 	if m.config.revision != 0 {
 		return m.config

@@ -11,13 +11,13 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// window is how many bytes etcd may be ahead of us: a page of a list at once.
+// window is how many bytes etcd may send ahead of us: a page of a list at once.
 const window = 1 << 20
 
-// dialOptions make calls fail at once, with the reason, when no connection can be made: the etcd client would wait for
-// the deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
-// Members are dialled directly: a proxy of the environment is for the way out of the cluster, and gRPC would use it for http://
-// too.
+// dialOptions make calls fail at once, with the reason, when no connection can be made: the etcd client would wait for the
+// deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes. Members
+// are dialled directly: the environment's proxy is for destinations outside the cluster, and gRPC would also use it for
+// http://.
 func dialOptions(members int, connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
 	attempt := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		attempts := newAttempts(members, reads(req))
@@ -41,8 +41,8 @@ func dialOptions(members int, connected chan<- struct{}, observe func(string, ti
 		grpc.WithChainUnaryInterceptor(attempt),
 		grpc.WithChainStreamInterceptor(stream),
 		grpc.WithStatsHandler(connections{connected}),
-		// With windows of one size gRPC does not measure the line by pings, one for each answer: on a quiet node as many as
-		// there are answers.
+		// With windows of a fixed size gRPC does not measure the bandwidth with pings. Otherwise a quiet node sends a ping
+		// for each answer.
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
 		grpc.WithConnectParams(grpc.ConnectParams{

@@ -45,7 +45,7 @@ func (s spoken) Error() string { return status.Convert(s.error).Message() }
 
 func (s spoken) Unwrap() error { return s.error }
 
-// explain puts an error of the client in an operator's words, and adds what is wrong with the files that it may come from.
+// explain returns an error of the client in an operator's words, with the faults of the files that may cause it.
 func (s *Store) explain(doing string, err error) error {
 	if faults := s.files.faults(); len(faults) > 0 {
 		return fmt.Errorf("%w; %s", s.reword(doing, err), strings.Join(faults, "; "))

@@ -6,15 +6,15 @@ import (
 	"google.golang.org/grpc"
 )
 
-// files are the files that Config names: the CA, the certificate with its key, and the password. Each is read again for each use.
-// A file that cannot be used is a fault, and the content that was read before stays in use: another program may be replacing
-// the file.
+// files holds the files that Config names: the CA, the certificate with its key, and the password. Each is read again for
+// each use. If a file cannot be used, that is a fault, and the content that was read before stays in use: another program
+// may be replacing the file.
 type files []interface {
 	refresh()
 	fault() string
 }
 
-// open reads all files for the first time, and returns the options by which connections and calls use them.
+// open reads all files for the first time, and returns the options with which connections and calls use them.
 func (fs *files) open(cfg Config, secure bool) (options []grpc.DialOption, err error) {
 	identity, err := fs.credentials(cfg, secure)
 	if err != nil {
@@ -40,7 +40,7 @@ func (fs files) refresh() {
 	}
 }
 
-// faults returns what the last reads found wrong.
+// faults returns the faults of the last reads.
 func (fs files) faults() (faults []string) {
 	for _, f := range fs {
 		if text := f.fault(); text != "" {
@@ -59,13 +59,13 @@ type file[T any] struct {
 	err  error // of the last read
 }
 
-// openFile reads a file for the first time. Then an error is final.
+// openFile reads a file for the first time. An error is final then.
 func openFile[T any](load func() (T, error)) (*file[T], error) {
 	first, err := load()
 	return &file[T]{load: load, last: first}, err
 }
 
-// content reads the file again and returns the newest content that can be used.
+// content reads the file again and returns the newest usable content.
 func (f *file[T]) content() T {
 	newest, err := f.load()
 	f.mu.Lock()

@@ -20,13 +20,13 @@ import (
 // time. This way only true collisions cost a second try. It costs a read of what is new (catchUp) at the start, and no call
 // later: the watch brings our own key back, in the order of the revisions.
 //
-// A key that no node can use is no rival (subnet.Network.Blocks). All nodes judge that alike: by the network configuration,
-// and a key is created only if the configuration still is the one by which the node chose.
+// A key that no node can use is not a rival (subnet.Network.Blocks). All nodes decide that by the same network
+// configuration: a key is created only if the configuration is still the one by which the node chose.
 //
-// After a restore of etcd a node may take its pod subnet back from leases of the snapshot (restored.go). Under its own key it
-// writes over the other's lease, and the key stays as old as it is. Older keys that overlap it are deleted in the
-// transaction that creates its own. Both are compare-and-swaps, so that no lease is taken back that its holder has answered
-// for. A key that was created since overlaps none of the deleted ones, or is younger; one that overlaps only the other half of
+// After a restore of etcd a node may take its pod subnet back from leases of the snapshot (restored.go). Under its own key
+// it overwrites the other node's lease, and the key's age does not change. Older keys that overlap it are deleted in the
+// transaction that creates its own. Both are compare-and-swaps: a lease whose holder has answered is not taken back. A key
+// that was created since then overlaps none of the deleted ones, or is younger. One that overlaps only the other half of
 // ours is older, and wins.
 
 // keep decides how the own lease is held, given what stands under its key.
@@ -55,8 +55,8 @@ func (s *session) keep(now time.Time) step {
 		return step{verb: giveBack, lease: s.own.lease, record: stored(e)}
 	case s.outdated(e, now), s.mirror.unanswered(s.self, s.asking.revision, e.record.Modified):
 		return step{verb: write, lease: s.desired(now), record: stored(e), reserved: s.own.reserved, conflict: s.unmoved(now)}
-	case s.mustTell():
-		return step{verb: tell, conflict: s.unmoved(now)}
+	case s.mustAnnounceMove():
+		return step{verb: announceMove, conflict: s.unmoved(now)}
 	case !s.settled(e):
 		return step{verb: wait}
 	}

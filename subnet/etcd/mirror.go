@@ -28,14 +28,14 @@ type mirror struct {
 	order    []string         // the keys of entries, sorted
 	claims   map[string]claim // by the last part of their key
 	config   configValue
-	deleted  configValue       // what config was before it was deleted
+	deleted  configValue       // the value of config before it was deleted
 	strange  int               // keys under subnets/ that are not leases
 	skips    map[string]string // the first subnet.MaxSkips of them, as shown: why
 	partial  bool              // there were keys that are not kept here
 	gone     map[string]int64  // names that are known to be gone at a revision that the watch has not reached yet
 	asked    contest
-	network  subnet.Network // says which keys a node can use; the zero Network: not known yet
-	chosenBy subnet.Network // the last network that had the own pod subnet: network does not have it any more if it was changed
+	network  subnet.Network // decides which keys a node can use; the zero Network: not known yet
+	chosenBy subnet.Network // the last network that had the own pod subnet; network may have been changed since
 }
 
 // contest is the last answer of rival. Between two questions about the own lease come the changes of all nodes.
@@ -178,7 +178,8 @@ func (m *mirror) newest() (key string, modified int64) {
 	return key, modified
 }
 
-// rival is the oldest key that shares an address with a pair, is not the pair's own key, and keeps its node from the pair.
+// rival returns the oldest key that shares an address with a pair, is not the pair's own key, and keeps its node from the
+// pair.
 func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	if m.asked.known && m.asked.pair == p {
 		return m.asked.rival, m.asked.found
@@ -192,9 +193,9 @@ func (m *mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	return rival, found
 }
 
-// rivals reports whether an entry keeps the node of a pair from that pair. A node that joins and a node that holds a lease
-// must agree on it. A pair that the network does not hand out any more keeps what it had: a key that did not count when the
-// pair was chosen does not count now, unless nodes can use it now. Every key counts if nothing tells how the pair was chosen.
+// rivals reports whether an entry keeps the node of a pair from that pair. A joining node and a node that holds a lease
+// must agree on it. If the network no longer hands out the pair, a key counts if it counted when the pair was chosen, or if
+// nodes can use it now. Every key counts if the network of that time is not known.
 func (m *mirror) rivals(e entry, p subnet.Pair) bool {
 	if e.pair == p || !e.pair.Overlaps(p) {
 		return false
@@ -209,7 +210,7 @@ func (m *mirror) rivals(e entry, p subnet.Pair) bool {
 	return true
 }
 
-// judgeBy takes over the network configuration, and the one that the own pod subnet was chosen by.
+// judgeBy sets the network configuration, and the one that the own pod subnet was chosen by.
 func (m *mirror) judgeBy(n, chosenBy subnet.Network) {
 	if m.network != n || m.chosenBy != chosenBy {
 		m.network, m.chosenBy, m.asked.known = n, chosenBy, false

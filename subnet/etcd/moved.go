@@ -11,18 +11,18 @@ import (
 // Does the holder of a lease still have the address in it?
 //
 // A node whose address changes keeps the old one in its lease as long as another lease has the new one. If two nodes swap
-// their addresses, each waits for the other. So a live holder that is asked about an address that it has left answers that
-// it has moved: PREFIX/claims/moved-KEY says where the holder of the lease KEY is now. The asker then does not wait. A
-// lease that is only silent may be that of a node that is gone, and is waited for as always.
+// their addresses, each waits for the other. So a live holder answers a question about an address that it has left:
+// PREFIX/claims/moved-KEY has the current address of the holder of the lease KEY. The asking node then does not wait. If a
+// holder does not answer, it may be gone, and the node waits as always.
 //
 //	n1, lease 10.5.1.0-24 at A, is now at B          n2, lease 10.5.2.0-24 at B, is now at A
 //	claims/n1: who is at B?                    ->    claims/moved-10.5.2.0-24: I am at A
 //	its lease says B
 //
-// An answer counts only if it is younger than the question and than the holder's lease, so that a holder that has moved back
-// contradicts it by writing its lease. An older podlaned takes the answer for a question of the holder about its new
-// address, which it answers if it has that; and it does not give such answers, so that it is waited for. It cannot be a
-// machine's clone that answers for it: a clone has another lease, and so another KEY.
+// An answer counts only if it is younger than the question and than the holder's lease. A holder that has moved back
+// invalidates it by writing its lease. An older podlaned reads the answer as the holder's question about its new address,
+// and answers that if it has the address. It does not give such answers itself, so other nodes wait for it. A machine's
+// clone cannot answer for it: a clone has another lease, and so another KEY.
 
 // moved is the part of a claim's key before the key of the lease.
 const moved = "moved-"
@@ -36,12 +36,12 @@ func (s *session) leaseless() subnet.Lease {
 	}
 }
 
-// mustTell reports whether another node asks about an address that our lease has and this node has left. A clone that asks is
-// also told, by our lease, that we live.
-func (s *session) mustTell() bool {
+// mustAnnounceMove reports whether another node asks about an address that our lease has and this node has left. If a clone
+// asks, our lease also shows it that we are alive.
+func (s *session) mustAnnounceMove() bool {
 	now := s.leaseless()
 	for _, c := range s.mirror.claims {
-		if c.lease != "" || c.modified <= s.told || c.modified == s.asking.revision {
+		if c.lease != "" || c.modified <= s.moveAnnounced || c.modified == s.asking.revision {
 			continue
 		}
 		for _, f := range subnet.Families {
@@ -54,17 +54,17 @@ func (s *session) mustTell() bool {
 	return false
 }
 
-// tell answers such a question. The answer lasts as long as a question does.
-func (r *runner) tell(ctx context.Context) error {
+// announceMove answers such a question. The answer lasts as long as a question does.
+func (r *runner) announceMove(ctx context.Context) error {
 	key := r.session.own.key()
 	revision, _, err := r.putClaims(ctx, claimText{r.store.prefix + "/" + claims + moved + key, movedValue(r.session.self, key)})
 	if err == nil {
-		r.session.told = revision
+		r.session.moveAnnounced = revision
 	}
 	return err
 }
 
-// movedHolders returns the leases whose holders have answered our question that they have none of our addresses any more.
+// movedHolders returns the leases whose holders have answered that they no longer have any of our addresses.
 func (s *session) movedHolders() (pairs []subnet.Pair) {
 	asked := s.asking.on(identity)
 	if asked.revision == 0 {
@@ -82,10 +82,10 @@ func (s *session) movedHolders() (pairs []subnet.Pair) {
 	return pairs
 }
 
-// left reports whether the holder of a lease is one of them.
+// left reports whether the holder of a lease has answered so.
 func (s *session) left(e entry) bool { return slices.Contains(s.movedHolders(), e.pair) }
 
-// claim returns our question about our identity, as subnet.Decide sees it.
+// claim returns our question about our identity, for subnet.Decide.
 func (s *session) claim(now time.Time) subnet.Claim {
 	c := s.asking.on(identity).claim(now)
 	c.Moved = s.movedHolders()

@@ -239,9 +239,9 @@ func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
 		}
 		question.modified = c.revision
 		s := newSession(Options{Self: here})
-		s.mirror, s.own.lease, s.told, s.asking.revision = newMirror(30), lease, 20, 30
+		s.mirror, s.own.lease, s.moveAnnounced, s.asking.revision = newMirror(30), lease, 20, 30
 		s.mirror.claims["x"] = question
-		if got := s.mustTell(); got != c.want {
+		if got := s.mustAnnounceMove(); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

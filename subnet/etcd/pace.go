@@ -36,7 +36,7 @@ func (r *runner) mayWrite() bool {
 	}
 	gap := rewriteGap
 	switch {
-	case r.last.verb == putConfig, r.last.verb == ask, r.last.verb == tell: // another key than the own one
+	case r.last.verb == putConfig, r.last.verb == ask, r.last.verb == announceMove: // another key than the own one
 		return true
 	case !established && r.last.verb == giveBack:
 		r.returned++

@@ -13,13 +13,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// password is the user's password. The etcd client keeps the one that it was made with; here each call that asks for a token
-// gets the newest.
+// password is the user's password. The etcd client uses the one from its start; here each call that asks for a token gets
+// the newest.
 type password struct {
 	file *file[string]
 
 	mu       sync.Mutex
-	accepted string // by etcd, the last time
+	accepted string // the last one that etcd accepted
 }
 
 // password reads the password file. It returns nil without a user.
@@ -50,8 +50,8 @@ func (cfg Config) loadPassword() (string, error) {
 	return text, nil
 }
 
-// intercept puts the password into the calls that ask for a token. If etcd refuses the newest one, the one that it accepted
-// last is tried: the file may be changed a while before the user in etcd is.
+// intercept sets the password in the calls that ask for a token. If etcd refuses the newest one, it tries the one that etcd
+// accepted last: the file may be changed before the user in etcd is.
 func (p *password) intercept(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	ask, ok := req.(*pb.AuthenticateRequest)
 	if !ok {

@@ -6,7 +6,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// The reasons for which an etcd that answers reads refuses writes. Callers ask for them with errors.Is, to name the command
+// The reasons why an etcd that answers reads refuses writes. Callers check for them with errors.Is, to name the command
 // that ends the refusal.
 var (
 	ErrPermission = errors.New("permission denied") // the user's roles do not allow it; it is an ErrDenied too
@@ -14,7 +14,7 @@ var (
 	ErrCorrupt    = errors.New("it refuses writes because the data of a member is corrupt (alarm CORRUPT)")
 )
 
-// alarm returns which alarm of etcd makes it refuse writes, or nil.
+// alarm returns the alarm that makes etcd refuse writes, or nil.
 func alarm(err error) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrNoSpace):

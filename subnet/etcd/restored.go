@@ -11,38 +11,37 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Is our pod subnet still ours after etcd was restored from a snapshot?
+// Is our pod subnet still ours after a restore of etcd from a snapshot?
 //
-// In an old snapshot our pod subnet can belong to another node, which is gone: we took it when its lease had run out. Our
-// pods run on it, so we take it back. That must not hit a node that has it by right. So all of these must hold:
+// In an old snapshot our pod subnet can belong to another node that is gone: we claimed it when its lease had run out. Our
+// pods use it, so we take it back. We must not take it from a node that holds it now. So all of these must hold:
 //
 //   - We held the pod subnet, by a lease that has not run out, when the store's revision was last seen to be higher.
-//   - The key is of the snapshot: its revision is at most that of the store when we first saw it gone back, and lower than
-//     that of any write which is known to have come after the restore. A node that joins later has a younger key. Something
-//     that we knew is in the store as it was: it is no empty one.
+//   - The key is from the snapshot: its revision is at most that of the store when we first saw the lower revision, and
+//     lower than that of any known write after the restore. A node that joins later has a younger key. At least one key that
+//     we knew is unchanged in the store: the store was not empty.
 //   - The key has the lease of a podlaned. flannel answers no questions.
 //   - Its holder was asked by claim, and has not answered within Options.AnswerTime. We ask in the holder's own name: every
-//     podlaned, also an older one, answers a claim that has a mark of its own by writing the lease that it holds.
-//   - The key still is what it was then: it is written by compare-and-swap.
+//     podlaned, also an older one, answers a claim with its own mark by writing its lease.
+//   - The key has not changed since then: it is written by compare-and-swap.
 //
-// Else there is a conflict, as with any other node that has our pod subnet. A holder that is alive but cut off from etcd
-// keeps its pods. When it is back, it finds our lease under its key, and it has the conflict. Of two nodes that both take the
-// pod subnet for theirs, one is faster; the other finds a key younger than the snapshot.
+// Otherwise there is a conflict, as with any other node that has our pod subnet. A holder that is alive but cut off from
+// etcd keeps its pods. When it returns, it finds our lease under its key, and the conflict is there. If two nodes claim the
+// pod subnet, one is faster; the other finds a key younger than the snapshot.
 
-// maxUsurpers bounds how many leases are taken back at once; without a stranger's hand there are two, one for each half.
-const maxUsurpers = 8
+// maxReclaimed bounds how many leases are taken back at once. Normally there are at most two, one for each half.
+const maxReclaimed = 8
 
-// lower records a read that showed the store at a revision. It must be a linearizable one: a member that lags behind has
-// lost nothing.
+// lower records a read of the store's revision. It must be a linearizable read: a member that lags behind has lost nothing.
 func (s *session) lower(revision int64) {
 	if revision < s.seen && (s.low == 0 || revision < s.low) {
 		s.low = revision
 	}
 }
 
-// wentBack reports whether the store's revision is, or was since the last list, lower than one that we saw, and records to
-// which revision it went back. It is asked before the list m is taken over. forked: the store has another history, and
-// nobody can tell where ours ends.
+// wentBack reports whether the store's revision is, or was since the last list, lower than one that we saw, and records
+// that lower revision. It is called before the list m is used. forked: the store has another history, and it is unknown
+// where ours ends.
 func (s *session) wentBack(m *mirror, forked bool, now time.Time) (back bool) {
 	s.lower(m.revision)
 	revision := s.low
@@ -50,8 +49,8 @@ func (s *session) wentBack(m *mirror, forked bool, now time.Time) (back bool) {
 	if revision == 0 && !forked {
 		return false
 	}
-	s.asking, s.told = asking{}, 0 // their revisions are of the other history
-	_, open := s.usurpers()
+	s.asking, s.moveAnnounced = asking{}, 0 // their revisions are of the other history
+	_, open := s.reclaimable()
 	if revision != 0 && (open || s.hadPodSubnet(now)) {
 		s.snapshot = s.snapshotOf(m, revision)
 	} else {
@@ -60,7 +59,7 @@ func (s *session) wentBack(m *mirror, forked bool, now time.Time) (back bool) {
 	return revision != 0
 }
 
-// hadPodSubnet reports whether the own pod subnet was ours for sure by all that is known from before the list at hand.
+// hadPodSubnet reports whether the pod subnet was certainly ours before the current list.
 func (s *session) hadPodSubnet(now time.Time) bool {
 	if s.mirror != nil {
 		return s.held() && s.alive(now)
@@ -72,12 +71,11 @@ func (s *session) hadPodSubnet(now time.Time) bool {
 	return known && sameNode(l, s.leaseless()) && (s.saved.Expiry.IsZero() || now.Before(s.saved.Expiry))
 }
 
-// snapshotOf returns the highest revision, up to the given one, that the snapshot can have. 0: nothing that we knew is in
-// the store as it was, so that it may be an empty one that other nodes have written to.
+// snapshotOf returns the highest revision, up to the given one, that the snapshot can have. 0: no key that we knew is
+// unchanged in the store, so the store may have been empty until other nodes wrote to it.
 //
-// What we knew of a key shows whether a write came after the restore: in our history it did not happen. A key of another
-// node that was created earlier than the one we knew may be of the snapshot, or may be written again since. In doubt it was
-// written since.
+// A write came after the restore if it is not in our history of the key. A key of another node that was created earlier
+// than the one we knew may be from the snapshot, or may be written since. In doubt it counts as written since.
 func (s *session) snapshotOf(m *mirror, revision int64) int64 {
 	before := s.knowledge()
 	common := before.config != 0 && m.config.revision == before.config
@@ -99,7 +97,7 @@ func (s *session) snapshotOf(m *mirror, revision int64) int64 {
 	return revision
 }
 
-// knowledge is the revisions that are known from before the list at hand.
+// knowledge holds the revisions that were known before the current list.
 type knowledge struct {
 	config int64 // of the network configuration
 	keys   map[string]subnet.Record
@@ -123,8 +121,8 @@ func (s *session) knowledge() knowledge {
 	return h
 }
 
-// usurpers returns the leases that keep us from our pod subnet, if all of them may be taken back.
-func (s *session) usurpers() (others []subnet.Record, may bool) {
+// reclaimable returns the leases that keep us from our pod subnet. may reports whether all of them may be taken back.
+func (s *session) reclaimable() (others []subnet.Record, may bool) {
 	if s.mirror == nil || s.snapshot == 0 {
 		return nil, false
 	}
@@ -135,7 +133,7 @@ func (s *session) usurpers() (others []subnet.Record, may bool) {
 			continue
 		}
 		named := e.record.Node.ID != "" || e.record.Node.Name != ""
-		if e.fault != "" || !named || e.record.Modified > s.snapshot || len(others) == maxUsurpers {
+		if e.fault != "" || !named || e.record.Modified > s.snapshot || len(others) == maxReclaimed {
 			return nil, false
 		}
 		others = append(others, e.record)
@@ -143,10 +141,10 @@ func (s *session) usurpers() (others []subnet.Record, may bool) {
 	return others, len(others) > 0
 }
 
-// contend decides about our pod subnet while another node has it.
+// contend decides what to do about our pod subnet while another node has it.
 func (s *session) contend(other entry, now time.Time) step {
 	st := step{verb: wait, conflict: s.conflict(other)}
-	others, may := s.usurpers()
+	others, may := s.reclaimable()
 	if !may {
 		return st
 	}
@@ -157,13 +155,13 @@ func (s *session) contend(other entry, now time.Time) step {
 	case now.Before(asked.until):
 		st.question, st.at = awaited, asked.until
 	default:
-		s.regain(&st, others, now)
+		s.reclaim(&st, others, now)
 	}
 	return st
 }
 
-// regain makes a step take the pod subnet back from leases whose holders have not answered.
-func (s *session) regain(st *step, others []subnet.Record, now time.Time) {
+// reclaim changes a step to take the pod subnet back from leases whose holders have not answered.
+func (s *session) reclaim(st *step, others []subnet.Record, now time.Time) {
 	st.verb, st.lease, st.reserved = create, s.desired(now), s.own.reserved
 	var names []string
 	for _, r := range others {
@@ -188,8 +186,7 @@ func (s *Store) holderClaims(holders []subnet.Record) (texts []claimText) {
 	return texts
 }
 
-// displace adds to a write of the own key that the leases of others in its way are deleted, if they still are what we
-// know.
+// displace extends a write of the own key: it also deletes the other leases that overlap it, if they have not changed.
 func (s *Store) displace(others []subnet.Record, write clientv3.Op, conditions []clientv3.Cmp) (clientv3.Op, []clientv3.Cmp) {
 	if len(others) == 0 {
 		return write, conditions

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// restream is the stream of a watch, or of the renewal of a lease. If a member refuses it before it has answered anything, the
-// stream is opened on the next member, and what was sent is sent again. As for any stream of gRPC, one goroutine may send while
-// another receives.
+// restream is the stream of a watch, or of the renewal of a lease. If a member refuses it before its first answer, the
+// stream is opened on the next member, and the messages are sent again. As for any stream of gRPC, one goroutine may send
+// while another receives.
 type restream struct {
 	ctx      context.Context
 	open     func() (grpc.ClientStream, error)
@@ -21,7 +21,7 @@ type restream struct {
 	current  grpc.ClientStream
 	answered bool
 	closed   bool  // for sending
-	sent     []any // until it is answered
+	sent     []any // messages to send again; none after the first answer
 }
 
 func openRestream(ctx context.Context, members int, open func() (grpc.ClientStream, error)) (grpc.ClientStream, error) {
@@ -47,7 +47,7 @@ func (s *restream) RecvMsg(m any) error {
 			return err
 		}
 		if err == nil {
-			s.settle()
+			s.markServed()
 			return nil
 		}
 		at, _ := peer.FromContext(current.Context())
@@ -60,8 +60,8 @@ func (s *restream) RecvMsg(m any) error {
 	}
 }
 
-// settle records that a member serves the stream.
-func (s *restream) settle() {
+// markServed records that the member has answered.
+func (s *restream) markServed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answered, s.sent = true, nil
@@ -87,12 +87,13 @@ func (s *restream) reopen() error {
 	return nil
 }
 
-// SendMsg sends a message. While nothing was received, an error is for RecvMsg to return: the stream may be opened again.
+// SendMsg sends a message. Before the first answer RecvMsg returns the error instead, because the stream may be opened
+// again.
 func (s *restream) SendMsg(m any) error {
 	s.mu.Lock()
 	if s.answered {
 		s.mu.Unlock()
-		return s.current.SendMsg(m) // it stays the same from now on
+		return s.current.SendMsg(m) // it does not change any more
 	}
 	defer s.mu.Unlock()
 	s.sent = append(s.sent, m)
@@ -100,7 +101,7 @@ func (s *restream) SendMsg(m any) error {
 	return nil
 }
 
-// CloseSend ends the sending.
+// CloseSend closes the sending side.
 func (s *restream) CloseSend() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,7 +72,7 @@ type runner struct {
 	failures int       // in a row
 
 	unsure   subnet.Lease // it was written without an answer
-	owed     error        // why the write that is due has failed; nil: none is due, or it was not tried yet
+	owed     error        // why the due write failed; nil: none is due, or it was not tried yet
 	last     step         // the last decision
 	seen     time.Time
 	lists    int
@@ -165,7 +165,7 @@ func (r *runner) work(ctx context.Context) error {
 		}
 	}
 	err := r.act(ctx)
-	if due(r.renewAt) && !silent(err) { // an etcd that refuses a write may still renew what we hold
+	if due(r.renewAt) && !silent(err) { // an etcd that refuses a write may still renew our lease
 		err = cmp.Or(err, r.renew(ctx))
 	}
 	return err

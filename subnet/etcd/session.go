@@ -24,20 +24,20 @@ type session struct {
 	warnings []string
 	badSince error // why the configuration in etcd is not the one in use
 
-	own      holding
-	asking   asking
-	low      int64               // lowest revision below seen that a read has shown since the last list; 0: none
-	snapshot int64               // highest revision of a snapshot that etcd was restored from and our pod subnet was lost by (restored.go); 0: none
-	told     int64               // revision of the last answer that this node has moved
-	retained map[string]retained // peers that a loss of data took out of etcd
-	lost     bool                // data was lost and the configuration may have to be put back
-	losses   int                 // how often
-	note     string              // Decide's warning
-	saved    *Saved
-	check    func(subnet.Network) error
+	own           holding
+	asking        asking
+	low           int64               // lowest revision, below seen, that a read returned since the last list; 0: none
+	snapshot      int64               // highest revision of the restored snapshot that lacks our pod subnet (restored.go); 0: none
+	moveAnnounced int64               // revision of the last announceMove
+	retained      map[string]retained // peers that a loss of data took out of etcd
+	lost          bool                // data was lost and the configuration may have to be put back
+	losses        int                 // how often
+	note          string              // Decide's warning
+	saved         *Saved
+	check         func(subnet.Network) error
 
-	restoring restoring // of a configuration that etcd has lost
-	listed    time.Time // the first time
+	restoring restoring // of a lost configuration
+	listed    time.Time // time of the first list
 }
 
 // holding is the own lease as it was last written or adopted.
@@ -72,13 +72,13 @@ func newSession(o Options) session {
 type verb int
 
 const (
-	wait      verb = iota // nothing, until something changes
-	create                // create the key of lease
-	write                 // write lease over entry by compare-and-swap
-	giveBack              // delete the own key by compare-and-swap
-	ask                   // write a claim
-	tell                  // answer a claim: this node has moved
-	putConfig             // put the configuration back that etcd has lost
+	wait         verb = iota // nothing, until something changes
+	create                   // create the key of lease
+	write                    // write lease over entry by compare-and-swap
+	giveBack                 // delete the own key by compare-and-swap
+	ask                      // write a claim
+	announceMove             // answer a claim: this node has moved
+	putConfig                // restore the configuration that etcd has lost
 )
 
 // step is a verb with its object.
@@ -86,7 +86,7 @@ type step struct {
 	verb     verb
 	lease    subnet.Lease
 	record   subnet.Record   // as it stands: to write over or to delete
-	others   []subnet.Record // whose holders are to be asked; with write and create: to be deleted with it
+	others   []subnet.Record // leases whose holders to ask; with write and create: leases to delete
 	note     string          // for the operator, if it succeeds
 	reserved bool            // lease is to hang on no etcd lease
 	conflict string
@@ -120,8 +120,8 @@ func (s *session) next(now time.Time) step {
 	return s.keep(now)
 }
 
-// readConfig takes over the mirror's configuration where it is valid; else the last valid one stays in use. One that is
-// deleted already counts too: it is newer than what was in use before.
+// readConfig uses the mirror's configuration if it is valid; otherwise the last valid one stays in use. A deleted
+// configuration also counts: it is newer than the one in use.
 func (s *session) readConfig() {
 	s.badSince = nil
 	defer s.judge()
@@ -163,7 +163,7 @@ func (s *session) join(now time.Time) step {
 	}
 	d, err := subnet.Decide(s.network, s.self, set, s.claim(now))
 	if err != nil {
-		if s.inUse() { // no other will do
+		if s.inUse() { // only this one can be used
 			return s.resume(s.savedLease(), now)
 		}
 		if errors.Is(err, subnet.ErrFull) {
@@ -203,10 +203,10 @@ func (s *session) take(d subnet.Decision, now time.Time) step {
 	return step{verb: create, lease: lease}
 }
 
-// inUse reports whether our pods may run on a pod subnet that we still can have.
+// inUse reports whether our pods may run on a pod subnet that we can still hold.
 func (s *session) inUse() bool { return s.self.InUse && s.network.Fits(s.self.Previous) }
 
-// resume holds that pod subnet. old is a lease from which MACs are kept.
+// resume returns the step that holds that pod subnet. MACs are copied from the lease old.
 func (s *session) resume(old subnet.Lease, now time.Time) step {
 	s.own = holding{lease: s.self.Lease(s.network, s.self.Previous, old), established: true}
 	return s.keep(now)
@@ -235,7 +235,7 @@ func (s *session) problems() []string {
 		ps = append(ps, s.note)
 	}
 	switch {
-	case s.restoring.err != nil: // which is an error of etcd's
+	case s.restoring.err != nil: // it is reported as etcd's error
 	case !s.restoring.at.IsZero():
 		ps = append(ps, "the network configuration is missing from etcd: restoring it")
 	case s.badSince != nil && s.config != nil:

@@ -57,7 +57,7 @@ type State struct {
 	Losses   int          // how often etcd was seen to have lost data since then: one for each list or event that showed it
 	Conflict string       // who else has our pod subnet; the pods keep running on it, new ones should not be attached
 	Err      error        // what is wrong with etcd just now
-	Files    []string     // why a file with the CA, the certificate or the password cannot be read again
+	Files    []string     // faults of the files with the CA, the certificate or the password
 
 	configRevision int64 // of the configuration in etcd; 0: there is none
 }

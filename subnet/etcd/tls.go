@@ -11,14 +11,14 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// rotating are TLS credentials that take the CA and the certificate from their files at each handshake. Connections that exist
-// are not affected by a change. The handshake, with all its checks, is the standard library's.
+// rotating holds TLS credentials that read the CA and the certificate from their files at each handshake. A change does not
+// affect existing connections. The standard library does the handshake with all its checks.
 type rotating struct {
-	credentials.TransportCredentials // names the protocol; its handshakes are not used
+	credentials.TransportCredentials // for the protocol's name; its handshakes are not used
 	config                           func() *tls.Config
 }
 
-// ClientHandshake is called by gRPC for each connection.
+// ClientHandshake makes the handshake of a connection. gRPC calls it.
 func (r rotating) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return credentials.NewTLS(r.config()).ClientHandshake(ctx, authority, conn)
 }
@@ -26,8 +26,8 @@ func (r rotating) ClientHandshake(ctx context.Context, authority string, conn ne
 // Clone returns r: it has no state of its own.
 func (r rotating) Clone() credentials.TransportCredentials { return r }
 
-// credentials reads the files that cfg names for TLS, so that their faults are reported at the start. It returns nil for
-// endpoints without TLS.
+// credentials reads the TLS files of cfg, so that their faults are reported at the start. It returns nil for endpoints
+// without TLS.
 func (fs *files) credentials(cfg Config, secure bool) (credentials.TransportCredentials, error) {
 	given := cfg.CAFile + cfg.CertFile + cfg.KeyFile
 	switch {

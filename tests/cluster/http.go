@@ -21,7 +21,7 @@ func Get(t *testing.T, n *lab.Node, path string) (code int, body string) {
 	return code, body
 }
 
-// Ask is Get for any goroutine, also while podlaned does not run.
+// Ask is like Get, but any goroutine may call it, also while podlaned does not run.
 func Ask(ctx context.Context, n *lab.Node, path string) (code int, body string, err error) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
