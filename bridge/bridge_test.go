@@ -50,7 +50,7 @@ ip address add fd00:5:0:1::%[1]d/64 dev eth0 nodad`, i)); err != nil {
 	return p
 }
 
-// restore runs Restore and compares what it wrote with lines of text; those that repaired something end in "(drift)".
+// restore runs Restore and compares its ops with lines of text; those of repairs end in "(drift)".
 func (n *node) restore(netfilter bool, want string) Report {
 	n.Helper()
 	var r Report
@@ -72,7 +72,7 @@ func (n *node) restore(netfilter bool, want string) Report {
 	return r
 }
 
-// addresses is the bridge's addresses, without what the kernel adds to them.
+// addresses returns the bridge's addresses, without the kernel's additions.
 func (n *node) addresses() string {
 	n.Helper()
 	return n.run("ip -o address show dev cni0 | grep -v deprecated | sed 's/valid_lft.*//; s/^[0-9]*: //' | tr -s ' '")
@@ -111,7 +111,7 @@ func TestBridgeIsRestored(t *testing.T) {
 	}
 }
 
-// A restart of podlaned finds the bridge without anything.
+// The bridge lost everything before a restart of podlaned.
 func TestBridgeIsRestoredAfterARestart(t *testing.T) {
 	n := newNode(t)
 	n.pod(2)
@@ -124,7 +124,7 @@ func TestBridgeIsRestoredAfterARestart(t *testing.T) {
 	}
 }
 
-// linkLocal is the op that restores the link-local address which the kernel gave the bridge.
+// linkLocal returns the op that restores the bridge's link-local address.
 func linkLocal(k *Keeper) string {
 	for _, a := range k.known[0].Addrs {
 		if isLinkLocal(a) {
@@ -134,7 +134,7 @@ func linkLocal(k *Keeper) string {
 	return ""
 }
 
-// Whoever takes podlane's pods away may take their bridge away too.
+// A program that deletes podlane's pods may delete their bridge too.
 func TestBridgeWithoutPodsIsLeftAlone(t *testing.T) {
 	for _, command := range []string{"ip link set cni0 down", "ip address flush dev cni0", "ip link delete cni0"} {
 		t.Run(command, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestBridgeWithoutPodsIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Pods of a plugin that makes a link for each, without a bridge.
+// Pods of a plugin that makes a link for each pod, without a bridge.
 func TestPodsWithoutABridge(t *testing.T) {
 	n := newNode(t)
 	n.run("ip link delete cni0; ip link add veth9 type veth peer name veth8; ip address add 10.5.1.1/32 dev veth9; ip link set veth9 up")
@@ -179,7 +179,7 @@ func TestDeletedBridge(t *testing.T) {
 		t.Errorf("the firewall does not guard the bridge: %v", names)
 	}
 	n.keeper = &Keeper{known: n.keeper.Known(), reserved: n.keeper.reserved} // a restart
-	// A new pod brings the bridge back, and the first is restarted.
+	// A new pod creates the bridge again, and the first pod is restarted.
 	n.run("ip link add cni0 type bridge; ip link set cni0 up; ip address add 10.5.1.1/24 dev cni0; ip link delete veth2")
 	n.pod(4)
 	n.reserve("10.5.1.4", "dddd\r\neth0")
@@ -200,7 +200,7 @@ func TestDeletedBridge(t *testing.T) {
 	n.restore(false, linkLocal(n.keeper)+"add address 10.5.1.1/24 dev cni0 (drift)")
 }
 
-// reserve writes what host-local writes.
+// reserve writes reservation files as host-local does.
 func (n *node) reserve(name, text string) {
 	n.Helper()
 	folder := filepath.Join(n.keeper.reserved, "podlane")
@@ -219,8 +219,8 @@ func (n *node) expect(want ...string) {
 	}
 }
 
-// The firewall sees what the bridge forwards, whatever the setting for all bridges is.
-func TestBridgeShowsItsTraffic(t *testing.T) {
+// The firewall sees the packets that the bridge forwards, whatever the setting for all bridges is.
+func TestConnectionTrackingSeesBridgedPackets(t *testing.T) {
 	n := newNode(t)
 	n.run("sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0")
 	a := n.pod(2)

@@ -20,7 +20,7 @@ func prefixes(words string) (list []netip.Prefix) {
 	return list
 }
 
-// String is what is to be done, in a few words.
+// String returns the fix in a few words.
 func (f fix) String() string {
 	s := f.device.name
 	if f.ipv6 {

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/rtnl"
 )
 
-// FuzzRead reads what a kernel would never send.
+// FuzzRead reads messages that no kernel sends.
 func FuzzRead(f *testing.F) {
 	ifinfo := func(kind, flags byte) []byte {
 		return []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, flags, 0, 0, 0, 0, 0, 0, 0,
@@ -31,7 +31,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-func TestReadOfTheKernelsWords(t *testing.T) {
+func TestReadOfKernelMessages(t *testing.T) {
 	var s snapshot
 	body := []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, unix.IFF_UP, 0, 0, 0, 0, 0, 0, 0,
 		9, 0, unix.IFLA_IFNAME, 0, 'c', 'n', 'i', '0', 0, 0, 0, 0,

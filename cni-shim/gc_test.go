@@ -47,7 +47,7 @@ func TestGarbageThatCannotBeCollected(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), text) {
 		t.Errorf("got %v; want %q", err, text)
 	}
-	n.wantReserved("10.5.34.8") // the good one is gone all the same
+	n.wantReserved("10.5.34.8") // the valid one is deleted too
 }
 
 func FuzzValidAttachments(f *testing.F) {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // ours is where the built binaries are. /run is the sandbox's own and ends with it.
 const ours = "/run/podlane-cni"
 
-// built makes podlane-cni and podlane-gate, as they are shipped, and echo, a delegate.
+// built builds podlane-cni and podlane-gate, as they are shipped, and echo, a delegate.
 var built = sync.OnceValue(func() error {
 	for _, name := range []string{"bridge", "host-local", "portmap"} {
 		if _, err := os.Stat(filepath.Join("../bin/cni", name)); err != nil {

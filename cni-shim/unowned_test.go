@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// leave writes files into host-local's folder, as a crash leaves them.
+// leave writes files to host-local's folder, as a crash leaves them.
 func (n *node) leave(files map[string]string) {
 	n.t.Helper()
 	dir := filepath.Join(n.dataDir, n.list.Name)
@@ -29,13 +29,13 @@ func (n *node) leave(files map[string]string) {
 	}
 }
 
-// ofTheCrash is reservations that name no container, beside one that a container has and files that are none.
+// ofTheCrash holds reservations that name no container, one of a container, and other files.
 var ofTheCrash = map[string]string{
 	"10.5.34.7": "", "fd00:5:0:22::7": "", "10.5.34.9": "\x00\x00\x00\x00", "10.5.34.10": "\r\n", "10.5.34.11": " \t\n\x00",
 	"10.5.34.8": "pod-c\r\neth0", "last_reserved_ip.0": "", "last_reserved_ip.1": "", "notes": "",
 }
 
-func TestAddressesOfNobodyAreFreedByGC(t *testing.T) {
+func TestReservationsWithoutAnOwnerAreFreedByGC(t *testing.T) {
 	n := newNode(t, "1.1.0", dualNode, nil)
 	a := sandbox.Test(t, "pod-a")
 	n.add(n.pod(a))
@@ -52,8 +52,8 @@ func TestAddressesOfNobodyAreFreedByGC(t *testing.T) {
 	}
 }
 
-// Every address is taken by a file that a crash left empty.
-func TestAddressesOfNobodyAreFreedByADD(t *testing.T) {
+// Each address has a file that a crash left empty.
+func TestReservationsWithoutAnOwnerAreFreedByADD(t *testing.T) {
 	n := newNode(t, "1.0.0", dualNode, nil)
 	files := map[string]string{}
 	for i := range 256 {
@@ -62,14 +62,14 @@ func TestAddressesOfNobodyAreFreedByADD(t *testing.T) {
 	n.leave(files)
 	n.leave(ofTheCrash)
 	n.add(n.pod(sandbox.Test(t, "pod-a")))
-	n.wantReserved("10.5.34.2", "10.5.34.8", "fd00:5:0:22::2") // the one of pod-c stays
+	n.wantReserved("10.5.34.2", "10.5.34.8", "fd00:5:0:22::2") // that of pod-c remains
 }
 
-// A folder of its own is host-local's; other plugins' folders and networks are theirs.
-func TestWhereAddressesOfNobodyAreLookedFor(t *testing.T) {
+// Only host-local's own folder of this network is cleaned, not those of other plugins and networks.
+func TestOnlyHostLocalsFolderIsFreed(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf string
-		want bool // 10.5.34.7 of DIR/n stays
+		want bool // 10.5.34.7 of DIR/n remains
 	}{
 		"host-local":          {`{"name":"n","ipam":{"dataDir":"DIR"}}`, false},
 		"by the user":         {`{"name":"n","delegate":{"ipam":{"type":"host-local","dataDir":"DIR"}}}`, false},
@@ -97,7 +97,7 @@ func TestWhereAddressesOfNobodyAreLookedFor(t *testing.T) {
 }
 
 // While host-local has the lock it may be about to write the file.
-func TestAddressThatIsBeingGivenOut(t *testing.T) {
+func TestAddressThatIsBeingAllocated(t *testing.T) {
 	n := newNode(t, "1.0.0", ipv4Node, nil)
 	n.leave(map[string]string{"10.5.34.7": "", "lock": ""})
 	dir := filepath.Join(n.dataDir, n.list.Name)
@@ -154,7 +154,7 @@ func awaitWaiter(t *testing.T, file *os.File) {
 	}
 }
 
-// BenchmarkHasEmpty measures what an ADD pays on a node with 250 pods.
+// BenchmarkHasEmpty measures the cost for an ADD on a node with 250 pods.
 func BenchmarkHasEmpty(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 250 {

@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// The firewall guards what comes from the pods' bridge also while that has lost its address.
+// The firewall checks packets from the pods' bridge even while it has lost its address.
 func TestPodInterfaces(t *testing.T) {
 	l, _ := bench(t)
 	l.take(peerState(t, l))
@@ -34,7 +34,7 @@ func TestPodInterfaces(t *testing.T) {
 	}
 }
 
-// A reboot takes the bridges away. The node file, which is in /run, goes with them.
+// A reboot removes the bridges, and the node file, which is in /run.
 func TestSavedBridges(t *testing.T) {
 	s := savedState{Bridges: []bridge.Bridge{{Name: "cni0", Index: 7}}}
 	if got := savedBridges(s, subnet.Self{InUse: true}); len(got) != 1 {

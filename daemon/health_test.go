@@ -44,7 +44,7 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 	}
 }
 
-// Pods are attached while the store is away or refuses writes: only what the node itself lacks stops them.
+// Pods are attached while the store is away or refuses writes: only the node's own faults stop them.
 func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 	for name, c := range map[string]struct {
 		failing []string
@@ -69,8 +69,8 @@ func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 	}
 }
 
-// Whether the lease is missing from etcd is known only once etcd has answered.
-func TestSavedLeaseIsNotCalledMissing(t *testing.T) {
+// podlaned knows whether the lease is missing from etcd only after etcd has answered.
+func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Held, s.Etcd.Seen = false, time.Time{}
 	if got := s.leaseFault(noon); !strings.Contains(got, "is the saved one; etcd has not confirmed it yet") {

@@ -236,7 +236,7 @@ func TestAnnouncement(t *testing.T) {
 	}
 }
 
-// The CNI configuration list follows what is installed, and a note says so while podlane-gate is not.
+// The CNI configuration list names podlane-gate only while it is installed. Otherwise there is a note.
 func TestPodlaneGateIsInstalledLater(t *testing.T) {
 	l, _ := bench(t)
 	folder := t.TempDir()
@@ -274,7 +274,7 @@ func TestPodlaneGateIsInstalledLater(t *testing.T) {
 }
 
 // The node file refuses new pods for the reasons of /readyz/attach, with a text that stays the same while it lasts.
-func TestWhyNoPodMayBeAttached(t *testing.T) {
+func TestReasonsToRefusePods(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		change func(l *loop)
@@ -301,8 +301,8 @@ func TestWhyNoPodMayBeAttached(t *testing.T) {
 	}
 }
 
-// A podlaned that has no lease refuses pods in the node file of the run before, after the time in which etcd may answer.
-func TestNodeFileOfARunBefore(t *testing.T) {
+// A podlaned without a lease refuses pods in the node file of the earlier run, after it has waited for etcd.
+func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	l, out := bench(t)
 	path := filepath.Join(l.config.runDir, nodeFile)
 	l.refusePods()
@@ -339,7 +339,7 @@ func TestNodeFileOfARunBefore(t *testing.T) {
 	}
 }
 
-// A node runs on its saved lease, which then runs out: the store has no end of it to tell.
+// A node runs on its saved lease, which then runs out. The store sends no state for that.
 func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
 	l, _ := bench(t)
 	now := time.Now()
@@ -499,8 +499,8 @@ func TestSilentEtcdCountsAsAway(t *testing.T) {
 	}
 }
 
-// Files that could not be written are tried again each second, without a pass over the kernel, and the troubles go with them.
-func TestFilesAreWrittenSoonAfterTheyCanBe(t *testing.T) {
+// Files that could not be written are tried again each second, without a pass over the kernel. The problems end with them.
+func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	l, _ := bench(t)
 	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
 	blocked := []string{l.config.stateDir, l.config.runDir, filepath.Dir(l.config.cniConf)}

@@ -10,7 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// clocked is troubles with a clock that only pass moves, and their log.
+// clocked returns troubles whose clock only pass moves, and their log.
 func clocked() (tr *troubles, out *strings.Builder, pass func(time.Duration)) {
 	out = &strings.Builder{}
 	log := logrus.New()
@@ -20,7 +20,7 @@ func clocked() (tr *troubles, out *strings.Builder, pass func(time.Duration)) {
 	return tr, out, func(d time.Duration) { now = now.Add(d) }
 }
 
-func TestTroubleIsSaidOnceAndItsEndOnce(t *testing.T) {
+func TestProblemAndItsEndAreLoggedOnce(t *testing.T) {
 	tr, out, pass := clocked()
 	for range 3 {
 		if tr.check("etcd", errors.New("no answer")) {
@@ -60,7 +60,7 @@ func TestSeveralProblemsOfOneKind(t *testing.T) {
 	}
 }
 
-// Opposite states that alternate are one problem in the log. The list shows the truth at every moment.
+// States that alternate are one problem in the log. The list always shows the current state.
 func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 	tr, out, pass := clocked()
 	for range 100 {
@@ -101,12 +101,12 @@ func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestSpell(t *testing.T) {
+func TestEpisode(t *testing.T) {
 	type look struct {
 		after time.Duration
 		texts string // one letter each
 		news  string
-		over  time.Duration // after this look; 0: it is there
+		over  time.Duration // after this step; 0: the problem exists
 	}
 	for name, looks := range map[string][]look{
 		"it stays":                              {{0, "a", "a", 0}, {recoveryTime, "a", "", 0}, {2 * recoveryTime, "a", "", 0}},

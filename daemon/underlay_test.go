@@ -27,8 +27,8 @@ func upInterface(index int, name string, addrs ...string) underlay.Interface {
 	return i
 }
 
-// What is saved of the underlay are the addresses that a restart keeps: the interface's own, also behind NAT, of the
-// families of the overlay.
+// The saved state has the underlay's addresses that a restart keeps: the interface's own, also behind NAT, in the families
+// of the overlay.
 func TestSavedUnderlay(t *testing.T) {
 	l, _ := bench(t)
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")
@@ -81,8 +81,8 @@ func TestSavedStateOfAnOlderPodlaned(t *testing.T) {
 	}
 }
 
-// The node boots, and its interface gets its address late: meanwhile it has another underlay, and then returns.
-func TestUnderlayThatComesLate(t *testing.T) {
+// The node boots, and its interface gets its address late. Meanwhile the node uses another underlay; then it returns.
+func TestUnderlayAddressAppearsLate(t *testing.T) {
 	l, _ := bench(t)
 	early, late := upInterface(1003, "eth1", "203.0.113.1/24"), upInterface(1002, "eth0", "198.18.1.1/16")
 	down := late

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// newBridged is two pods on a bridge whose traffic connection tracking does not see. A port of the node leads to pod B.
+// newBridged makes two pods on a bridge whose traffic connection tracking does not see. A port of the node leads to pod B.
 //
 //	pod A 10.5.34.2 --+
 //	                  cni0 10.5.34.1 node 198.18.0.1:8080 -> pod B:80
@@ -40,7 +40,8 @@ ip route add default via 10.5.34.1; ip route add default via fd00:5:0:22::1`)
 	return a, b, n
 }
 
-// answered reports whether a pod gets an answer from where it asked, and which source the other pod saw.
+// answered reports whether a pod gets an answer from the address that it asked, and returns the source that the other pod
+// saw.
 func answered(a *node, at *net.UDPConn, to string, wait time.Duration) (source string, ok bool) {
 	a.Helper()
 	from, err := here(a.ns, func() (net.Conn, error) { return net.Dial("udp", to) })

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The accepts go directly before what drops everything, and stand nowhere else. @ is the program.
+// The accepts are inserted directly before the rule that drops everything, and nowhere else. @ is the program.
 var insertPoints = map[string]struct{ script, want string }{
 	"RHEL's": {"@ -A FORWARD -j REJECT --reject-with icmp-host-prohibited", `-P FORWARD ACCEPT
 -A FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
@@ -97,8 +97,8 @@ func TestAcceptsGoBeforeTheDrop(t *testing.T) {
 	}
 }
 
-// Docker's and kube-proxy's chains end in no drop.
-func TestOthersChainsGetNoAccepts(t *testing.T) {
+// Docker's and kube-proxy's chains do not end in a drop.
+func TestChainsWithoutADropGetNoAccepts(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
 		for name, script := range map[string]string{
 			"Docker":     strings.ReplaceAll(docker(program), "-P FORWARD DROP", "-P FORWARD ACCEPT"),
@@ -115,8 +115,8 @@ func TestOthersChainsGetNoAccepts(t *testing.T) {
 	}
 }
 
-// A rule set that is loaded again, without the accepts, gets them again; and so does one that gets its drop late.
-func TestAcceptsComeBack(t *testing.T) {
+// The accepts are restored if the rule set is loaded again without them, or gets its drop later.
+func TestAcceptsAreRestored(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(program, func(t *testing.T) {
 			n := newNode(t, "node")

@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The conditions and verdicts that rules are drawn from. Some hold for VXLAN of the peer, some do not, and some depend on
-// what the evaluation does not know.
+// The conditions and verdicts from which random rules are made. Some match the peer's VXLAN, some do not, and some depend
+// on values that the evaluation does not know.
 var (
 	nftConditions = strings.Split(`udp dport 8472|udp dport 8000-9000|udp dport != 8472|udp dport { 53, 8472 }|udp dport { 1-100, 9000-9999 }|ip saddr 198.18.0.0/24|`+
 		`ip saddr != 198.18.0.2|ip saddr { 198.18.0.0/16, 10.0.0.0/8 }|ip saddr != { 198.18.0.0/30, 10.0.0.0/8 }|ip daddr 198.18.0.1|ip daddr 198.18.0.4/30|iifname "eth0"|`+
@@ -27,9 +27,9 @@ var (
 	iptablesVerdicts = strings.Split("-j ACCEPT|-j DROP|-j REJECT|-j RETURN|-j LOG|-j MORE|-g MORE|-j ACCEPT|-j DROP", "|")
 )
 
-// What the evaluation proves of rules that are drawn is what the kernel does: what it calls dropped does not arrive, and
-// that of which it says nothing does.
-func TestVerdictsAreTheKernels(t *testing.T) {
+// The evaluation of random rules matches the kernel: packets that it reports as dropped do not arrive, and packets without
+// a finding do.
+func TestVerdictsMatchTheKernel(t *testing.T) {
 	const seed, rounds = 12, 45
 	w := newOverlayWires(t)
 	r := without(func(r *Rules) { r.Underlay = "eth0"; r.Addrs = attached.Addrs; r.Peers = r.Peers[1:2] })
@@ -66,7 +66,7 @@ func TestVerdictsAreTheKernels(t *testing.T) {
 	}
 }
 
-// counted is how many packets of VXLAN have come to a node, before any rule.
+// counted returns how many VXLAN packets have arrived at a node, before any rule.
 func counted(n *node) (count int) {
 	n.Helper()
 	_, text, _ := strings.Cut(n.sh("nft list chain inet count c"), "counter packets ")
@@ -76,7 +76,7 @@ func counted(n *node) (count int) {
 	return count
 }
 
-// drawRules makes a rule set of input for nft, iptables-nft or iptables-legacy, in place of the one before.
+// drawRules returns a random rule set of input for nft, iptables-nft or iptables-legacy. It replaces the one before.
 func drawRules(random *rand.Rand, kind int) string {
 	one := func(of []string) string { return of[random.IntN(len(of))] }
 	clear := "nft delete table inet site 2>/dev/null || true; for p in iptables-nft iptables-legacy; do $p -F; $p -X; $p -P INPUT ACCEPT; done\n"

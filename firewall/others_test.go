@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Rule sets as other programs make them, in their own words.
+// Rule sets as other programs make them.
 
 func docker(program string) string {
 	return strings.ReplaceAll(`@ -P FORWARD DROP

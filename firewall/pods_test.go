@@ -13,7 +13,7 @@ func interval(first, last string) subnet.Interval {
 	return subnet.Interval{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)}
 }
 
-// around is the rules of a node whose underlay is in the pod network, beside the pod subnets. One peer has an IPv4 pod
+// around holds the rules of a node whose underlay is in the pod network, outside the pod subnets. One peer has an IPv4 pod
 // subnet of an earlier configuration.
 func around() Rules {
 	r := dual
@@ -83,7 +83,7 @@ func TestTableOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 		}
 		equal(t, "table", n.sh(list), got)
 	}
-	// The peer leaves.
+	// The peer is gone.
 	r := around()
 	r.Pods = slices.Delete(r.Pods, 1, 3)
 	n.apply(r)
@@ -150,7 +150,7 @@ func TestAdviceOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 	}
 }
 
-// Hosts in the pod network that are no pods are like any other hosts.
+// Hosts in the pod network that are not pods are treated like any other host.
 func TestHostsInAPodNetworkAroundTheUnderlay(t *testing.T) {
 	w := newWires(t)
 	w.node.sh("ip addr add 10.240.0.1/24 brd + dev eth0")

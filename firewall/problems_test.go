@@ -12,7 +12,7 @@ var attached = without(func(r *Rules) {
 	r.Addrs = []netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("2001:db8::1")}
 })
 
-// links makes the interfaces of attached.
+// links creates the interfaces of attached.
 const links = "ip link add cni0 type bridge; ip link add eth0 type veth peer name podlane.1; ip link add podlane-v6.1 type bridge\n"
 
 const (
@@ -30,8 +30,8 @@ func onInterface(hook string) string {
 	return "nft add table netdev site; nft add chain netdev site c '{ type filter hook " + hook + " priority 0; }'; "
 }
 
-// What other programs' rules drop for certain is a problem, and its commands fix it.
-func TestProvenDrops(t *testing.T) {
+// If another program's rules certainly drop packets, there is a problem, and its commands fix it.
+func TestRulesThatCertainlyDrop(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"a chain whose policy drops":    {strict, "chain inet site transit drops packets from pods to other nodes, packets from other nodes to pods (its policy)"},
 		"a rule that drops everything":  {transit + "nft add rule inet site transit drop", "chain inet site transit drops packets from pods"},
@@ -111,7 +111,7 @@ func TestProvenDrops(t *testing.T) {
 	}
 }
 
-// rhel is what iptables-services of RHEL begins with.
+// rhel is the initial rule set of RHEL's iptables-services.
 func rhel(program string) string {
 	return strings.ReplaceAll(`@ -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
 @ -A INPUT -p icmp -j ACCEPT
@@ -122,8 +122,8 @@ func rhel(program string) string {
 `, "@ ", program+" ")
 }
 
-// What lets the packets through, or drops only some of them, is neither a problem nor a note.
-func TestRulesThatLetPass(t *testing.T) {
+// If rules accept the packets, or drop only some of them, there is no problem and no note.
+func TestRulesThatAccept(t *testing.T) {
 	for name, script := range map[string]string{
 		"nothing":                      "",
 		"Docker":                       docker("iptables-nft"),
@@ -179,8 +179,8 @@ func TestRulesThatLetPass(t *testing.T) {
 	}
 }
 
-// What podlaned cannot evaluate is a note, never a problem.
-func TestCannotTell(t *testing.T) {
+// If podlaned cannot evaluate a rule, there is a note, never a problem.
+func TestRulesThatCannotBeEvaluated(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"a limit":                           {closed + "nft add rule inet site in udp dport 8472 limit rate 10000/second accept", "cannot tell whether chain inet site in drops VXLAN from 198.18.0.2"},
 		"a drop over a limit":               {input + "nft add rule inet site in udp dport 8472 limit rate over 100/second drop", "cannot tell whether chain inet site in drops VXLAN from 198.18.0.2"},
@@ -209,7 +209,7 @@ func TestCannotTell(t *testing.T) {
 	}
 }
 
-// The programs that make their rules themselves get their own commands.
+// Programs that make their rules from their own configuration get their own commands.
 func TestProblemsOfFirewalldAndUfw(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"firewalld": {firewalld("tcp dport 22 accept", ""), "chain inet firewalld filter_INPUT drops VXLAN from 198.18.0.2, VXLAN from 2001:db8::2 (rule handle "},

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ruleSet is chains by name.
+// ruleSet holds chains by name.
 type ruleSet map[string][]effect
 
 func (s ruleSet) walker() *walker {
@@ -33,28 +33,28 @@ func TestFateOfPackets(t *testing.T) {
 		policy bool // drops
 		want   string
 	}{
-		"empty":                           {ruleSet{"base": {}}, false, "passes"},
-		"policy":                          {ruleSet{"base": {}}, true, "dropped"},
-		"accept before policy":            {ruleSet{"base": {all(acceptIt, "")}}, true, "passes"},
-		"drop of others":                  {ruleSet{"base": {on(never, dropIt, "")}}, false, "passes"},
-		"drop of some":                    {ruleSet{"base": {on(some, dropIt, "")}}, false, "passes"},
-		"accept of some":                  {ruleSet{"base": {on(some, acceptIt, ""), all(dropIt, "")}}, false, "open"},
-		"drop that cannot be told":        {ruleSet{"base": {on(unsupported, dropIt, "")}}, false, "open"},
-		"both":                            {ruleSet{"base": {on(unsupported, dropIt, ""), all(dropIt, "")}}, false, "dropped"},
-		"jump and back":                   {ruleSet{"base": {all(jumpTo, "a"), all(dropIt, "")}, "a": {all(returnBack, ""), all(acceptIt, "")}}, false, "dropped"},
-		"goto and not back":               {ruleSet{"base": {all(gotoChain, "a"), all(dropIt, "")}, "a": {all(carryOn, "")}}, false, "passes"},
-		"goto within a jump":              {ruleSet{"base": {all(jumpTo, "a"), all(dropIt, "")}, "a": {all(gotoChain, "b"), all(acceptIt, "")}, "b": {}}, false, "dropped"},
-		"return in the base chain":        {ruleSet{"base": {all(returnBack, ""), all(acceptIt, "")}}, true, "dropped"},
-		"some return":                     {ruleSet{"base": {all(jumpTo, "a")}, "a": {on(some, returnBack, ""), all(dropIt, "")}}, false, "open"},
-		"unsupported return, then policy": {ruleSet{"base": {on(unsupported, returnBack, ""), all(acceptIt, "")}}, true, "open"},
-		"some jump":                       {ruleSet{"base": {on(some, jumpTo, "a")}, "a": {all(dropIt, "")}}, false, "passes"},
-		"unsupported jump":                {ruleSet{"base": {on(unsupported, jumpTo, "a")}, "a": {all(dropIt, "")}}, false, "open"},
-		"unclear target":                  {ruleSet{"base": {all(unclear, "")}}, false, "open"},
-		"unclear, then a drop":            {ruleSet{"base": {all(unclear, ""), all(dropIt, "")}}, false, "open"},
-		"log":                             {ruleSet{"base": {on(unsupported, carryOn, ""), all(dropIt, "")}}, false, "dropped"},
-		"chain that cannot be read":       {ruleSet{"base": {all(jumpTo, "nowhere")}}, false, "open"},
-		"loop":                            {ruleSet{"base": {all(jumpTo, "base"), all(jumpTo, "base")}}, false, "open"},
-		"too deep":                        {deep, false, "open"},
+		"empty":                               {ruleSet{"base": {}}, false, "passes"},
+		"policy":                              {ruleSet{"base": {}}, true, "dropped"},
+		"accept before policy":                {ruleSet{"base": {all(acceptIt, "")}}, true, "passes"},
+		"drop of others":                      {ruleSet{"base": {on(never, dropIt, "")}}, false, "passes"},
+		"drop of some":                        {ruleSet{"base": {on(some, dropIt, "")}}, false, "passes"},
+		"accept of some":                      {ruleSet{"base": {on(some, acceptIt, ""), all(dropIt, "")}}, false, "open"},
+		"drop under an unsupported condition": {ruleSet{"base": {on(unsupported, dropIt, "")}}, false, "open"},
+		"both":                                {ruleSet{"base": {on(unsupported, dropIt, ""), all(dropIt, "")}}, false, "dropped"},
+		"jump and back":                       {ruleSet{"base": {all(jumpTo, "a"), all(dropIt, "")}, "a": {all(returnBack, ""), all(acceptIt, "")}}, false, "dropped"},
+		"goto and not back":                   {ruleSet{"base": {all(gotoChain, "a"), all(dropIt, "")}, "a": {all(carryOn, "")}}, false, "passes"},
+		"goto within a jump":                  {ruleSet{"base": {all(jumpTo, "a"), all(dropIt, "")}, "a": {all(gotoChain, "b"), all(acceptIt, "")}, "b": {}}, false, "dropped"},
+		"return in the base chain":            {ruleSet{"base": {all(returnBack, ""), all(acceptIt, "")}}, true, "dropped"},
+		"some return":                         {ruleSet{"base": {all(jumpTo, "a")}, "a": {on(some, returnBack, ""), all(dropIt, "")}}, false, "open"},
+		"unsupported return, then policy":     {ruleSet{"base": {on(unsupported, returnBack, ""), all(acceptIt, "")}}, true, "open"},
+		"some jump":                           {ruleSet{"base": {on(some, jumpTo, "a")}, "a": {all(dropIt, "")}}, false, "passes"},
+		"unsupported jump":                    {ruleSet{"base": {on(unsupported, jumpTo, "a")}, "a": {all(dropIt, "")}}, false, "open"},
+		"unclear target":                      {ruleSet{"base": {all(unclear, "")}}, false, "open"},
+		"unclear, then a drop":                {ruleSet{"base": {all(unclear, ""), all(dropIt, "")}}, false, "open"},
+		"log":                                 {ruleSet{"base": {on(unsupported, carryOn, ""), all(dropIt, "")}}, false, "dropped"},
+		"chain that cannot be read":           {ruleSet{"base": {all(jumpTo, "nowhere")}}, false, "open"},
+		"loop":                                {ruleSet{"base": {all(jumpTo, "base"), all(jumpTo, "base")}}, false, "open"},
+		"too deep":                            {deep, false, "open"},
 	} {
 		got, o := "passes", c.set.walker().base("base", c.policy)
 		switch {

@@ -91,7 +91,7 @@ func TestWatchLeavesOthersTablesAlone(t *testing.T) {
 	}
 }
 
-// What may drop pods' packets is looked at soon.
+// A change that may drop pods' packets is evaluated soon.
 func TestWatchSeesOthersRules(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh("nft add table inet site; nft add chain inet site more; nft add table bridge site")

@@ -95,7 +95,7 @@ func TestWrongArrivalsAreForgotten(t *testing.T) {
 }
 
 // The table of an earlier podlaned, which has no such set, is replaced in one step.
-func TestUpgradeToRemembering(t *testing.T) {
+func TestUpgradeFromATableWithoutWrongInterfaceSets(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
 	n.sh(`nft flush chain inet podlane vxlan_prerouting; nft delete chain inet podlane vxlan_wrong_iface

@@ -17,8 +17,8 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// node is a network namespace with a bridge of pods, and a runtime's part of it. There are as many addresses as pods, so
-// that a pod gets the address of the pod that left.
+// node is a network namespace with a bridge of pods, and acts as their runtime. There are as many addresses as pods, so
+// that a new pod gets the address of the deleted one.
 type node struct {
 	t    *testing.T
 	ns   sandbox.Namespace
@@ -75,7 +75,8 @@ func (n *node) args(pod sandbox.Namespace) *libcni.RuntimeConf {
 
 const gate = `{"type":"podlane-gate"}`
 
-// The next pod with an address answers the first packet, even if the entries of the earlier pod were confirmed a moment ago.
+// A pod that gets the address of an earlier pod answers the first packet, even if the earlier pod's neighbour entries were
+// just confirmed.
 func TestAddressIsUsedAgain(t *testing.T) {
 	n := newNode(t, "1.1.0", gate)
 	neighbour := sandbox.Test(t, "neighbour")
@@ -99,7 +100,7 @@ func TestNeighbourEntryInAnyState(t *testing.T) {
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "failed"} {
 		t.Run(state, func(t *testing.T) {
 			n := newNode(t, "1.1.0", gate)
-			n.add(sandbox.Test(t, "neighbour")) // without a pod the bridge has no carrier, and Linux forgets its neighbours
+			n.add(sandbox.Test(t, "neighbour")) // without a pod the bridge has no carrier, and Linux deletes its neighbours
 			for _, to := range []string{"10.9.0.3", "fd00:9::3"} {
 				mustRun(t, n.ns, fmt.Sprintf("ip neighbour replace %s dev cni0 lladdr 02:00:00:00:00:01 nud %s", to, state))
 			}
@@ -111,7 +112,7 @@ func TestNeighbourEntryInAnyState(t *testing.T) {
 	}
 }
 
-func TestResultIsHandedOn(t *testing.T) {
+func TestResultIsReturnedUnchanged(t *testing.T) {
 	for _, version := range []string{"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
 		var without, with map[string]any
 		t.Run(version+" without", func(t *testing.T) { without = newNode(t, version).result() })
@@ -122,7 +123,7 @@ func TestResultIsHandedOn(t *testing.T) {
 	}
 }
 
-// result attaches a pod and returns the result as a runtime sees it, without what differs from pod to pod.
+// result attaches a pod and returns the result for the runtime, without the values that differ from pod to pod.
 func (n *node) result() (result map[string]any) {
 	n.t.Helper()
 	data, err := json.Marshal(n.add(sandbox.Test(n.t, "pod")))
@@ -135,7 +136,7 @@ func (n *node) result() (result map[string]any) {
 	return anonymous(result)
 }
 
-// anonymous removes from a result what differs from pod to pod.
+// anonymous removes from a result the values that differ from pod to pod.
 func anonymous(result map[string]any) map[string]any {
 	interfaces, _ := result["interfaces"].([]any)
 	for _, i := range interfaces {
@@ -150,7 +151,7 @@ func anonymous(result map[string]any) map[string]any {
 	return result
 }
 
-// BenchmarkShare measures what podlane-gate adds to an ADD.
+// BenchmarkShare measures the time that podlane-gate adds to an ADD.
 func BenchmarkShare(b *testing.B) {
 	if err := built(); err != nil {
 		b.Fatal(err)

@@ -96,7 +96,7 @@ func TestErrorsOfAdd(t *testing.T) {
 	}
 }
 
-// What ADD cannot announce does not stop the pod.
+// If ADD cannot announce an address, the pod is attached anyway.
 func TestNothingToAnnounce(t *testing.T) {
 	pod := sandbox.Test(t, "pod")
 	if out, err := pod.Run("ip", "tuntap", "add", "tun0", "mode", "tun"); err != nil {
@@ -121,7 +121,7 @@ func TestNothingToAnnounce(t *testing.T) {
 	}
 }
 
-// A runtime that lacks the right to announce has its pods all the same, and a reason in its log.
+// A runtime without the permission to announce still attaches pods, and logs the reason.
 func TestAnnouncementIsNotPermitted(t *testing.T) {
 	pod := sandbox.Test(t, "pod")
 	if out, err := pod.Run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"); err != nil {
@@ -143,7 +143,7 @@ func TestAnnouncementIsNotPermitted(t *testing.T) {
 	}
 }
 
-// podlaned, the result and the pod may be gone: these commands need none of them.
+// These commands need no podlaned, no result and no pod.
 func TestOtherCommandsAlwaysSucceed(t *testing.T) {
 	for _, env := range [][]string{
 		{"CNI_COMMAND=DEL", "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0"},

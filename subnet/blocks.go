@@ -79,7 +79,7 @@ func (g group) String() string {
 // fills describes the keys that fill the range, and names the first ones of each kind.
 func (s Set) fills(n Network) string {
 	leases := group{one: "lease", many: "leases"}
-	unfit := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}
+	mismatched := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}
 	junk := group{one: "key that is not a lease", many: "keys that are not leases"}
 	lost := group{one: "lease that etcd has lost and its node may write again", many: "leases that etcd has lost and their nodes may write again"}
 	for _, r := range s.Records {
@@ -87,7 +87,7 @@ func (s Set) fills(n Network) string {
 		case n.Fits(r.Pair()):
 			leases.keys = append(leases.keys, r.Pair().Key())
 		case n.Blocks(r.Pair(), true) != Pair{}:
-			unfit.keys = append(unfit.keys, r.Pair().Key())
+			mismatched.keys = append(mismatched.keys, r.Pair().Key())
 		}
 	}
 	for _, p := range s.Blocked {
@@ -101,7 +101,7 @@ func (s Set) fills(n Network) string {
 		}
 	}
 	var texts []string
-	for _, g := range []group{leases, unfit, junk, lost} {
+	for _, g := range []group{leases, mismatched, junk, lost} {
 		if len(g.keys) > 0 {
 			texts = append(texts, g.String())
 		}

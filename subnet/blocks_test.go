@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// unfitKeys are keys that cover the whole range of 10.5.0.0/16 and that no node can use, whatever their value.
-var unfitKeys = []string{"10.0.0.0/8", "10.5.0.0/16", "10.5.0.0/17", "10.4.0.0/15", "128.0.0.0/1", "0.0.0.0/2", "10.6.0.0/24"}
+// unusableKeys are keys that cover the whole range of 10.5.0.0/16 and that no node can use, whatever their value.
+var unusableKeys = []string{"10.0.0.0/8", "10.5.0.0/16", "10.5.0.0/17", "10.4.0.0/15", "128.0.0.0/1", "0.0.0.0/2", "10.6.0.0/24"}
 
 func TestKeyThatNoNodeCanUseBlocksNobody(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16"}`)
-	for _, key := range unfitKeys {
+	for _, key := range unusableKeys {
 		junk, lease := Set{Blocked: []Pair{pair(key)}}, Set{Records: []Record{record(2, pair(key))}}
 		for name, set := range map[string]Set{"junk": junk, "lease": lease, "lost lease": {Lost: []Pair{pair(key)}}} {
 			self := me
@@ -44,7 +44,7 @@ func TestJunkKeyOfAnotherLengthOrOutsideTheRangeBlocksNobody(t *testing.T) {
 	}
 }
 
-// The node took it under an earlier SubnetLen, SubnetMin or SubnetMax, and runs on.
+// The node claimed it under an earlier SubnetLen, SubnetMin or SubnetMax, and still runs.
 func TestLeaseOfAnEarlierConfigurationBlocks(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.7.0"}`)
 	for _, key := range []string{"10.5.4.0/23", "10.5.4.0/25", "10.5.0.0/18", "10.5.9.0/24"} {
@@ -54,7 +54,7 @@ func TestLeaseOfAnEarlierConfigurationBlocks(t *testing.T) {
 	}
 }
 
-func TestEachHalfBlocksForItself(t *testing.T) {
+func TestEachHalfBlocksSeparately(t *testing.T) {
 	n := dualStack(t)
 	for _, c := range []struct {
 		key       Pair
@@ -91,7 +91,7 @@ func TestPossiblePodSubnetBlocksWhateverItsValue(t *testing.T) {
 	}
 }
 
-func TestFullRangeNamesWhatFillsIt(t *testing.T) {
+func TestFullRangeNamesTheKeysThatFillIt(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/21"}`) // 10.5.1.0 to 10.5.7.0
 	at := func(i int) Pair { return pair(fmt.Sprintf("10.5.%d.0/24", i)) }
 	set := Set{
@@ -118,8 +118,8 @@ func TestFullRangeNamesWhatFillsIt(t *testing.T) {
 	}
 }
 
-// One lease of the whole network, older than all others, takes no peer away.
-func TestLeaseThatIsTooLargeTakesNoPeerAway(t *testing.T) {
+// One lease of the whole network, older than all others, removes no peer.
+func TestLeaseThatIsTooLargeRemovesNoPeer(t *testing.T) {
 	n := dualStack(t)
 	self, peer := record(8, pair("10.5.200.0/24")).Lease, record(9, pair("10.5.9.0/24"))
 	for _, key := range []Pair{pair("10.0.0.0/8"), pair("10.5.0.0/16"), pair("10.5.0.0/17"), pair("10.5.1.0/24", "fd00:5::/48")} {

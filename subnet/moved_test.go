@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A live holder has answered that it has left its address: the address in its lease says nothing of it any more. What else
-// it has in common with this node is as of any live holder.
+// A live holder has answered that it has left its address. The address in its lease does not count any more. Its other
+// marks count as those of any live holder.
 func TestHolderThatHasLeftItsAddress(t *testing.T) {
 	n := dualStack(t)
 	for marks, warned := range map[string]string{

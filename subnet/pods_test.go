@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// around is a network whose pod subnets leave room for the underlay, as flannel documents it.
+// around is a network whose pod subnets leave room for the underlay, as in flannel's documentation.
 const around = `{"Network":"10.0.0.0/8","SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0",
 	"EnableIPv6":true,"IPv6Network":"fd00::/16","IPv6SubnetMin":"fd00:5::","IPv6SubnetMax":"fd00:6::"}`
 

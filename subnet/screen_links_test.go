@@ -51,7 +51,7 @@ func TestLeasesThatDoNotFitTheUnderlayAreSkipped(t *testing.T) {
 	}
 }
 
-// A lease that is skipped for its address takes nothing from a younger one that is good.
+// A lease that is skipped for its address does not block a valid younger one.
 func TestLeaseWithABadAddressBlocksNobody(t *testing.T) {
 	n := dualStack(t)
 	bad := publicIP4(record(2, pair("10.5.2.0/23")), "198.18.255.255")

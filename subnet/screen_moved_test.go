@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// flannelLease is the lease of a node of flannel's, which writes no id. Each number names a pod subnet, an address or a MAC.
+// flannelLease returns the lease of a flannel node, which has no id. Each number stands for a pod subnet, an address or a
+// MAC.
 func flannelLease(created int64, pods, v4, v6, mac int) Record {
 	r := record(pods, pair(fmt.Sprintf("10.5.%d.0/24", pods), fmt.Sprintf("fd00:5:0:%x::/64", pods)))
 	r.Node, r.Created = Node{}, created
@@ -29,8 +30,8 @@ func only(r Record, f Family) Record {
 	return r
 }
 
-// Each lease is of another age, the oldest first. peers are those that stay.
-func TestNodeThatMovedHasItsNewerLease(t *testing.T) {
+// The leases are in order of age, the oldest first. peers are those that are used.
+func TestMovedNodeUsesItsNewerLease(t *testing.T) {
 	for name, c := range map[string]struct {
 		records []Record
 		peers   []int
@@ -81,7 +82,7 @@ func TestNodeThatMovedHasItsNewerLease(t *testing.T) {
 	}
 }
 
-func TestLeaseOfANodeThatMovedNamesTheNewerOne(t *testing.T) {
+func TestSkippedLeaseOfAMovedNodeNamesTheNewerOne(t *testing.T) {
 	_, skipped := Screen(dualStack(t), nil, Lease{}, []Record{flannelLease(1, 2, 2, 2, 2), flannelLease(2, 3, 3, 2, 2)})
 	want := Skip{"10.5.2.0-24&fd00:5:0:2::-64", "the same node has a newer lease, 10.5.3.0/24 and fd00:5:0:3::/64 of 198.18.1.3"}
 	if len(skipped) != 1 || skipped[0] != want {

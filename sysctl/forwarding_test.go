@@ -83,7 +83,7 @@ set net.ipv6.conf.all.forwarding = 1`
 	}
 }
 
-// An underlay interface that is made again has the kernel's default. 0 is the operator's wish, and 2 is right.
+// An underlay interface that is created again has the kernel's default. 0 is the operator's choice, and 2 is correct.
 func TestAdvertisementsOnANewUnderlay(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	if _, err := enableIn(n, true, true); err != nil {
@@ -104,7 +104,7 @@ func TestAdvertisementsOnANewUnderlay(t *testing.T) {
 	}
 }
 
-// A container that may not write to /proc/sys goes on, and says so.
+// A container that may not write to /proc/sys continues with a note.
 func TestAdvertisementsWithReadOnlyProcSys(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, `sysctl -w net.ipv6.conf.all.forwarding=1
@@ -177,7 +177,7 @@ sysctl -w net.ipv4.ip_forward=1 net.ipv4.conf.cni0.forwarding=0`)
 	}
 }
 
-// The node stays a router on the pods' bridge, and takes no router advertisements from pods.
+// The node stays a router on the pods' bridge, and accepts no router advertisements from pods.
 func TestIPv6ForwardingOfOneInterface(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, `ip link add cni0 type bridge

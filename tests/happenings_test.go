@@ -24,7 +24,7 @@ var happenings = []happening{
 	{
 		"the CA, the certificate or the password for etcd is replaced, or its file is unusable for a moment",
 		"it is used from the next connection on, without a signal. While the file is unusable, its old content stays in use and `podlaned status` names it",
-		[]string{"subnet/etcd.TestCAIsReplaced", "subnet/etcd.TestPasswordIsReplaced", "subnet/etcd.TestFilesAreUnusableForAMoment", "tests/input.TestCertificatesThatDoNotMatch", "tests/input.TestEtcdDeniesAccess"},
+		[]string{"subnet/etcd.TestCAIsReplaced", "subnet/etcd.TestPasswordIsReplaced", "subnet/etcd.TestFilesAreBrieflyUnusable", "tests/input.TestCertificatesThatDoNotMatch", "tests/input.TestEtcdDeniesAccess"},
 	},
 	{
 		"a node boots while etcd is away",
@@ -119,7 +119,7 @@ var happenings = []happening{
 	{
 		"a key in etcd covers pod subnets and no node can use it",
 		"nodes still join and keep their leases and peers; `podlaned status` names the key",
-		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestKeysThatNoNodeCanUseDisturbNobody"},
+		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestKeysThatNoNodeCanUseAreIgnored"},
 	},
 	{
 		"a lease has an address that no node can have, or pod subnets on the underlay",
@@ -164,6 +164,6 @@ var happenings = []happening{
 	{
 		"a node crashes while a pod is attached, and host-local's reservation files are left empty",
 		"the next ADD or GC frees those addresses",
-		[]string{"cni-shim.TestAddressesOfNobodyAreFreedByADD", "cni-shim.TestAddressesOfNobodyAreFreedByGC"},
+		[]string{"cni-shim.TestReservationsWithoutAnOwnerAreFreedByADD", "cni-shim.TestReservationsWithoutAnOwnerAreFreedByGC"},
 	},
 }

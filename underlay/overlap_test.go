@@ -10,7 +10,7 @@ import (
 func TestOverlap(t *testing.T) {
 	const (
 		dual = `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`
-		gce  = `{"Network":"10.0.0.0/8","SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0"}` // flannel's documented shape
+		gce  = `{"Network":"10.0.0.0/8","SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0"}` // as in flannel's documentation
 		v6   = `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00::/16","IPv6SubnetMin":"fd00:5::","IPv6SubnetMax":"fd00:6::"}`
 	)
 	for name, c := range map[string]struct{ config, addr, err string }{
@@ -22,7 +22,7 @@ func TestOverlap(t *testing.T) {
 		"IPv6 inside":            {dual, "fd00:5:0:1::1/64", "pod network fd00:5::/48 overlaps fd00:5:0:1::1/64 of underlay interface eth0: give the pod network other addresses, or set IPv6SubnetMin and IPv6SubnetMax"},
 		"IPv6 link-local":        {dual, "fe80::1/64", ""},
 		"single address next":    {dual, "10.4.255.255/32", ""},
-		"first subnet":           {dual, "10.5.0.7/24", ""}, // it is not handed out
+		"first subnet":           {dual, "10.5.0.7/24", ""}, // it is not a pod subnet of the range
 		"below SubnetMin":        {gce, "10.9.255.1/16", ""},
 		"above SubnetMax":        {gce, "10.240.0.2/16", ""},
 		"single address":         {gce, "10.240.0.2/32", ""},

@@ -361,8 +361,8 @@ func dropCapabilities() error {
 	return unix.Capset(&header, &none[0])
 }
 
-// Below an MTU of 1280 the kernel takes IPv6 off a device, and at 1280 it gives it back, with a link-local address.
-func TestMTUFallsBelowIPv6sAndRises(t *testing.T) {
+// Below an MTU of 1280 the kernel removes IPv6 from a device. At 1280 it restores it, with a link-local address.
+func TestMTUFallsBelowTheIPv6MinimumAndRises(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(2))
 	for _, mtu := range []string{"1230", "1450"} {

@@ -20,8 +20,8 @@ func named(last int) []subnet.Lease {
 	return ls
 }
 
-// Another program has what takes packets to pods elsewhere, or only looks like it. It is reported and left alone. An
-// exclamation mark stands before a problem; the others are notes.
+// Another program's entry diverts packets to pods, or only seems to. It is reported and not changed. Problems begin with an
+// exclamation mark; the others are notes.
 func TestTrafficIsDrawnAway(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},
@@ -113,14 +113,14 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 	}
 }
 
-// diverts is the problem of a rule that leads to table 9, which has a default route, where the first such rule has priority
-// 100.
+// diverts returns the problem of a rule that leads to table 9, which has a default route, if the first such rule has
+// priority 100.
 func diverts(pref, rule string) string {
 	return "! rule pref " + pref + " " + rule + ", whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods " +
 		"before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"
 }
 
-// found returns the problems of a look, each after an exclamation mark, and the notes, one a line.
+// found returns the problems of a look, each after an exclamation mark, and the notes, one on each line.
 func found(r backend.Report) string {
 	var lines []string
 	for _, p := range r.Problems {
@@ -129,7 +129,7 @@ func found(r backend.Report) string {
 	return strings.Join(append(lines, r.Notes...), "\n")
 }
 
-// remedy returns the command in a sentence that has one.
+// remedy returns the command in a problem or note.
 func remedy(sentence string) string {
 	_, after, _ := strings.Cut(sentence, " it: ")
 	first, _, _ := strings.Cut(after, "\n")

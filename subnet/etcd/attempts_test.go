@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestOnlyWhatWasNotProposedIsTriedAgain(t *testing.T) {
+func TestOnlyUnproposedCallsAreRetried(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want bool
@@ -37,7 +37,7 @@ func TestOnlyWhatWasNotProposedIsTriedAgain(t *testing.T) {
 		{rpctypes.ErrGRPCCorrupt, false},
 		{rpctypes.ErrGRPCPermissionDenied, false},
 		{rpctypes.ErrGRPCAuthFailed, false},
-		{status.Error(codes.Unknown, "raft proposal dropped"), false}, // by a leader that hands over: a follower would forward it there
+		{status.Error(codes.Unknown, "raft proposal dropped"), false}, // from a leader that is being replaced: a follower would forward the call to it
 		{status.Error(codes.Unavailable, "transport is closing"), false},
 		{context.DeadlineExceeded, false},
 		{errors.New("etcdserver"), false},
@@ -48,7 +48,7 @@ func TestOnlyWhatWasNotProposedIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyReadsIsTriedAgain(t *testing.T) {
+func TestReadsAreRetried(t *testing.T) {
 	get := &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{}}}
 	put := &pb.RequestOp{Request: &pb.RequestOp_RequestPut{}}
 	remove := &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{}}

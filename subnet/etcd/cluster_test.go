@@ -92,7 +92,7 @@ func (s *server) freeze() {
 
 func (s *server) thaw() { s.signal(syscall.SIGCONT) }
 
-// addLearner starts a member that learns, and does not wait for it.
+// addLearner starts a learner, and does not wait for it.
 func (c cluster) addLearner(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, url: freeURL(t, "http"), peer: freeURL(t, "http"), name: "learner", joins: true}

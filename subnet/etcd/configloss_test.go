@@ -13,7 +13,7 @@ import (
 
 const newConfig = `{"Network":"10.5.0.0/16","SubnetMax":"10.5.200.0"}`
 
-// The configuration alone is deleted while nodes run. It is back soon, as it was last, and a node that starts meanwhile
+// The configuration alone is deleted while nodes run. Its last version is restored soon, and a node that starts meanwhile
 // joins.
 func TestDeletedConfigurationIsRestored(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestNodeWithAnOlderConfigurationDoesNotRestoreIt(t *testing.T) {
 	again.wait(t, "new configuration", func(s State) bool { return held(s) && string(s.Config) == newConfig })
 }
 
-// A node that may write leases and not the configuration says that it cannot restore it, and goes on with the rest.
+// A node that may write leases but not the configuration reports that it cannot restore it. Everything else works.
 func TestNodeMayNotRestoreTheConfiguration(t *testing.T) {
 	t.Parallel()
 	etcd, cfg := startWithUser(t)

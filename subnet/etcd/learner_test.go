@@ -13,7 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// bothOrders runs a node on two endpoints, in either order, and checks that it soon holds its lease and hears its watch.
+// bothOrders runs a node on two endpoints, in either order, and checks that it soon holds its lease and receives watch
+// events.
 func bothOrders(t *testing.T, a, b string, cfg Config, then func(n *node, first State)) {
 	t.Helper()
 	for i, endpoints := range [][]string{{a, b}, {b, a}} {
@@ -47,7 +48,7 @@ func renews(t *testing.T) func(n *node, first State) {
 	}
 }
 
-// A learner refuses every call that podlane makes. A voter beside it is enough.
+// A learner refuses every call that podlane makes. One more member that votes is enough.
 func TestLearnerBesideAVoter(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
@@ -58,7 +59,7 @@ func TestLearnerBesideAVoter(t *testing.T) {
 	bothOrders(t, c[0].url, learner.url, Config{Username: "podlane", PasswordFile: passwordFile(t, "secret")}, renews(t))
 }
 
-// A learner alone is named as one, with an address, and is used from its promotion on.
+// If the only member is a learner, the error names it with its address. It is used after its promotion.
 func TestLearnerAloneIsNamed(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
@@ -110,7 +111,7 @@ func startRefusing(t *testing.T, err error) (string, *atomic.Int64) {
 	return url, refused
 }
 
-// A member that says in another way that it cannot serve a call.
+// A member that refuses a call with another error.
 func TestMemberThatRefusesBesideOneThatServes(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)

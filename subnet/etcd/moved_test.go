@@ -8,13 +8,13 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// long is a time for answers that no test waits for, and prompt is how soon a node has to have its new address without it.
+// long is a time for answers that no test waits for. prompt is how soon a node must have its new address without that wait.
 const (
 	long   = 40 * time.Second
 	prompt = 10 * time.Second
 )
 
-// rotation is nodes of which each is given the address of the next one.
+// rotation holds nodes. Each gets the address of the next one.
 type rotation struct {
 	nodes  []*node
 	before []State
@@ -67,7 +67,7 @@ func TestLiveNodesThatSwapAddressesDoNotWait(t *testing.T) {
 	}
 }
 
-// The first has asked, and was answered, before the second has noticed that it has another address.
+// The first node has asked and got its answer before the second notices that its own address changed.
 func TestSwapThatOneNodeNoticesLater(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -83,8 +83,8 @@ func TestSwapThatOneNodeNoticesLater(t *testing.T) {
 	r.expect(t, began)
 }
 
-// Its address is another live node's, and that of this node's lease is a third one's now: nobody waits for what the second
-// one waits for.
+// Its address belongs to another live node, and the address in its lease now belongs to a third. No node waits for the one
+// that the second node waits for.
 func TestAddressOfANodeThatWaitsForAnother(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -101,12 +101,12 @@ func TestAddressOfANodeThatWaitsForAnother(t *testing.T) {
 		t.Errorf("after %v", took)
 	}
 	clashes(t, r.nodes[1], r.before[1], "flannel")
-	// It moves back, and then it is the one that waits.
+	// It moves back, and then it waits.
 	r.move[1](want)
 	r.nodes[1].wait(t, "no conflict of its own", func(s State) bool { return s.Own.IPv4.PublicIP == want && s.Conflict == "" })
 }
 
-// A newcomer has the address that a live node has left. It does not get that node's pod subnet with it.
+// A new node has the former address of a live node. It does not get that node's pod subnet.
 func TestNewcomerWithAnAddressThatALiveNodeHasLeft(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -131,7 +131,7 @@ func TestNewcomerWithAnAddressThatALiveNodeHasLeft(t *testing.T) {
 	}
 }
 
-// One of two that swap is silent, as a node that is gone is: the other waits, and asks for what it waits for in vain.
+// One of two nodes that swap is silent, as if it were gone. The other waits, and its question gets no answer.
 func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -141,7 +141,7 @@ func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
 	silent, other, _ := moverWaiting(t, etcd, 2, answer)
 	silent.stop(t)
 	n.wait(t, "the other", func(s State) bool { return len(s.Set.Records) == 2 })
-	// Whatever others say of it: its clone with another lease, and itself before the question.
+	// Answers that do not count: from its clone with another lease, and its own from before the question.
 	clone := self(2)
 	clone.PublicIP = netip.MustParseAddr("192.168.55.5")
 	etcd.put(claims+moved+"early", string(movedValue(clone, other.Own.Pair().Key())))
@@ -151,7 +151,7 @@ func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
 	eventually(t, "a question", func() bool { return len(etcd.keys(claims)) == 2 })
 	etcd.put(claims+"id-2", string(claimValue(clone)))                              // a question of the clone
 	etcd.put(claims+moved+"a", string(movedValue(clone, before.Own.Pair().Key())))  // of another lease
-	etcd.put(claims+moved+"b", string(movedValue(self(2), other.Own.Pair().Key()))) // it still is there
+	etcd.put(claims+moved+"b", string(movedValue(self(2), other.Own.Pair().Key()))) // it still has the address
 	stranger := self(3)
 	etcd.put(claims+moved+"c", string(movedValue(stranger, other.Own.Pair().Key()))) // of another node
 	n.wait(t, "move", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == other.Own.IPv4.PublicIP })
@@ -160,7 +160,7 @@ func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
 	}
 }
 
-// What the session makes of an answer, and of what comes after it.
+// How the session handles an answer, and later events.
 func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 	network, _, err := subnet.ParseNetwork([]byte(ipv4Config))
 	if err != nil {
@@ -205,7 +205,7 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 	}
 }
 
-// Which questions a node answers that is elsewhere than its lease says.
+// Which questions a node answers if it has left the address in its lease.
 func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
 	network, _, err := subnet.ParseNetwork([]byte(dualConfig))
 	if err != nil {

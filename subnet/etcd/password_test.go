@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The user's password in etcd and the file are changed, in either order and by each way in which files are replaced.
+// The user's password is changed in etcd and in the file, in either order and with each way to replace a file.
 func TestPasswordIsReplaced(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -46,7 +46,7 @@ func TestPasswordIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// again makes etcd forget the tokens, as it does when they run out.
+	// again makes etcd delete the tokens, as when they expire.
 	again := func() {
 		t.Helper()
 		dir := etcd.dir

@@ -26,7 +26,7 @@ var waysToRefuse = map[string]refusal{
 	"role may read only": {ErrPermission, restrict},
 }
 
-// raise makes etcd raise an alarm, and end disarm it.
+// raise makes etcd raise an alarm; end disarms it.
 func raise(alarm etcdserverpb.AlarmType) func(*testing.T, *server) func() {
 	return func(t *testing.T, etcd *server) (end func()) {
 		t.Helper()
@@ -51,7 +51,7 @@ func raise(alarm etcdserverpb.AlarmType) func(*testing.T, *server) func() {
 	}
 }
 
-// restrict takes the right to write from the user that nodes have, and end gives it back. It needs startWithUser.
+// restrict revokes the nodes' permission to write; end grants it again. It needs startWithUser.
 func restrict(t *testing.T, etcd *server) (end func()) {
 	t.Helper()
 	root := rootOf(t, etcd)
@@ -148,8 +148,8 @@ func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
 	}
 }
 
-// A node without a lease cannot join then, and says why. A missing permission is for the operator to give, so the node
-// ends; an alarm passes.
+// A node without a lease cannot join then, and reports the reason. Only the operator can grant a missing permission, so the
+// node ends. An alarm can pass, so the node waits.
 func TestNewNodeWhileEtcdRefusesWrites(t *testing.T) {
 	for name, r := range waysToRefuse {
 		t.Run(name, func(t *testing.T) {
@@ -208,7 +208,8 @@ func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
 	}
 }
 
-// The refusal comes while a node runs, which owes no write: the renewal is refused, and that is reported until it succeeds.
+// The refusal comes while a node runs and has nothing to write. The renewal is refused, and that is reported until it
+// succeeds.
 func TestRenewalIsRefused(t *testing.T) {
 	t.Parallel()
 	etcd, cfg := startWithUser(t)

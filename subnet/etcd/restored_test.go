@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// oneSubnet is a network in which a node has no choice.
+// oneSubnet is a network with only one pod subnet to choose.
 const (
 	oneSubnet     = `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.4.0"}`
 	oneSubnetDual = `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.4.0",
@@ -22,7 +22,7 @@ const (
 	ghost     = 9 // the node that had the pod subnet when the snapshot was made
 )
 
-// restored is an etcd that goes back to a snapshot in which a node's pod subnet is that of others.
+// restored is an etcd that is restored from a snapshot in which a node's pod subnet belongs to other nodes.
 type restored struct {
 	etcd   *server
 	backup string
@@ -52,8 +52,8 @@ func newRestored(t *testing.T, config string, opts Options, keys map[string]stri
 	return r
 }
 
-// ghostLease is the lease of a podlaned that is gone.
-func ghostLease(t *testing.T, number int, key string) string {
+// goneNodeLease is the lease of a podlaned that is gone.
+func goneNodeLease(t *testing.T, number int, key string) string {
 	t.Helper()
 	network, _, err := subnet.ParseNetwork([]byte(oneSubnetDual))
 	if err != nil {
@@ -68,10 +68,10 @@ func ghostLease(t *testing.T, number int, key string) string {
 
 func ghostOnly(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{theSubnet: ghostLease(t, ghost, theSubnet)}
+	return map[string]string{theSubnet: goneNodeLease(t, ghost, theSubnet)}
 }
 
-// restore brings the snapshot back.
+// restore restores the snapshot.
 func (r *restored) restore() {
 	r.etcd.stop()
 	r.etcd.start(r.backup)
@@ -91,7 +91,7 @@ func (r *restored) takenBack(t *testing.T, n *node) State {
 	return s
 }
 
-// staysLost watches for some times the time for an answer that the node does not take its pod subnet back.
+// staysLost checks, for several times the answer time, that the node does not take its pod subnet back.
 func (r *restored) staysLost(t *testing.T, n *node, words string) {
 	t.Helper()
 	n.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, words) && s.Losses > 0 })
@@ -141,12 +141,12 @@ func TestPodSubnetIsTakenBackBySavedState(t *testing.T) {
 func TestHalvesOfGoneNodesInARestoredSnapshotAreTakenBack(t *testing.T) {
 	t.Parallel()
 	const v6 = "0.0.0.0-0&fd00:5:0:4::-64"
-	r := newRestored(t, oneSubnetDual, quick(1), map[string]string{theSubnet: ghostLease(t, ghost, theSubnet), v6: ghostLease(t, 8, v6)})
+	r := newRestored(t, oneSubnetDual, quick(1), map[string]string{theSubnet: goneNodeLease(t, ghost, theSubnet), v6: goneNodeLease(t, 8, v6)})
 	r.restore()
 	r.takenBack(t, r.n)
 }
 
-// An older podlaned knows nothing of the question. It answers each claim that has a mark of its own by writing its lease.
+// An older podlaned does not know this question. It answers each claim with its own mark by writing its lease.
 func TestLiveHolderOfARestoredSnapshotKeepsThePodSubnet(t *testing.T) {
 	t.Parallel()
 	opts := quick(1)
@@ -161,7 +161,7 @@ func TestLiveHolderOfARestoredSnapshotKeepsThePodSubnet(t *testing.T) {
 		}
 		return false
 	})
-	r.etcd.put(subnets+theSubnet, ghostLease(t, ghost, theSubnet))
+	r.etcd.put(subnets+theSubnet, goneNodeLease(t, ghost, theSubnet))
 	r.n.wait(t, "the answer", func(s State) bool { own, _ := s.Set.Find(s.Own.Pair()); return own.Modified > own.Created })
 	eventually(t, "no claim any more", func() bool { return len(r.etcd.keys(claims)) == 0 })
 	r.staysLost(t, r.n, "n9")
@@ -188,21 +188,21 @@ func TestLeaseOfFlannelIsNeverTakenBack(t *testing.T) {
 	r.staysLost(t, r.n, "flannel")
 }
 
-// The holder's lease ends while it is asked, and a newcomer is faster than we.
+// The holder's lease ends while it is asked, and a new node is faster than we are.
 func TestNewcomerWithThePodSubnetKeepsIt(t *testing.T) {
 	t.Parallel()
 	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
 	r.restore()
 	eventually(t, "a question", func() bool { return len(r.etcd.keys(claims)) > 0 })
 	key := DefaultPrefix + "/" + subnets + theSubnet
-	_, err := r.etcd.client().Txn(t.Context()).Then(clientv3.OpPut(key, ghostLease(t, 5, theSubnet))).Commit()
+	_, err := r.etcd.client().Txn(t.Context()).Then(clientv3.OpPut(key, goneNodeLease(t, 5, theSubnet))).Commit()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.staysLost(t, r.n, "n5")
 }
 
-// Whatever was written after the restore, and before we saw it: the revisions alone do not tell.
+// Keys were written after the restore and before we saw it: the revisions alone do not show which.
 func TestPodSubnetIsNotTakenBackInDoubt(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -220,20 +220,20 @@ func TestPodSubnetIsNotTakenBackInDoubt(t *testing.T) {
 		},
 		"the store is empty, and a newcomer has joined": {
 			func(*restored) string { return t.TempDir() },
-			func(etcd *server) { etcd.put(subnets+theSubnet, ghostLease(t, 5, theSubnet)) }, "n5",
+			func(etcd *server) { etcd.put(subnets+theSubnet, goneNodeLease(t, 5, theSubnet)) }, "n5",
 		},
 		"a node that knew nothing of us wrote its key again before": {
 			func(r *restored) string { return r.backup },
 			func(etcd *server) {
-				etcd.put(subnets+"10.5.7.0-24", ghostLease(t, 7, "10.5.7.0-24"))
-				etcd.put(subnets+theSubnet, ghostLease(t, 5, theSubnet))
+				etcd.put(subnets+"10.5.7.0-24", goneNodeLease(t, 7, "10.5.7.0-24"))
+				etcd.put(subnets+theSubnet, goneNodeLease(t, 5, theSubnet))
 			}, "n5",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
-			r.etcd.put(subnets+"10.5.7.0-24", ghostLease(t, 7, "10.5.7.0-24")) // a peer that the snapshot does not know
+			r.etcd.put(subnets+"10.5.7.0-24", goneNodeLease(t, 7, "10.5.7.0-24")) // a peer that the snapshot does not know
 			r.n.wait(t, "the peer", func(s State) bool { return len(s.Set.Records) == 2 })
 			r.etcd.stop()
 			public := r.etcd.url
@@ -249,7 +249,7 @@ func TestPodSubnetIsNotTakenBackInDoubt(t *testing.T) {
 	}
 }
 
-// Two nodes had it, one after the other, and both believe that they have it still. One is faster.
+// Two nodes held it, one after the other, and both claim it. One is faster.
 func TestOneOfTwoClaimantsTakesThePodSubnetBack(t *testing.T) {
 	t.Parallel()
 	r := newRestored(t, oneSubnet, quick(1), ghostOnly(t))
@@ -282,8 +282,8 @@ func TestOneOfTwoClaimantsTakesThePodSubnetBack(t *testing.T) {
 	}
 }
 
-// The holder was cut off from etcd while it was asked. Its pods run. The node that took the pod subnet back does not even
-// run when it returns.
+// The holder was cut off from etcd while it was asked. Its pods run. The node that took the pod subnet back is stopped when
+// the holder returns.
 func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -293,7 +293,7 @@ func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
 	saved := holders.Save()
 	r := &restored{etcd: etcd, backup: filepath.Join(t.TempDir(), "backup")}
 	dir := etcd.dir
-	holder.stop(t) // it is cut off: its pods run, and it knows what it knew
+	holder.stop(t) // it is cut off: its pods run, and its state is unchanged
 	etcd.stop()
 	if err := os.CopyFS(r.backup, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
@@ -309,13 +309,13 @@ func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
 	r.takenBack(t, r.n)
 	r.n.stop(t)
 	opts := quick(ghost)
-	saved.Revision += 100 // it has seen others write elsewhere
+	saved.Revision += 100 // it has seen other nodes' writes to other keys
 	opts.Saved, opts.Self.Previous, opts.Self.InUse = &saved, holders.Own.Pair(), true
 	r.before = holders
 	r.staysLost(t, run(t, etcd.open(t), opts), "n1")
 }
 
-// What a list tells of the snapshot.
+// What a list shows about the snapshot.
 func TestWhichRevisionsCanBeOfTheSnapshot(t *testing.T) {
 	pair := func(key string) subnet.Pair {
 		p, err := subnet.ParseKey(key)
@@ -368,7 +368,7 @@ func TestWhichRevisionsCanBeOfTheSnapshot(t *testing.T) {
 	}
 }
 
-// Only what was ours by a lease that lasts is taken back.
+// Only a pod subnet that was ours by a valid lease is taken back.
 func TestOnlyAPodSubnetThatWasOursIsTakenBack(t *testing.T) {
 	network, _, err := subnet.ParseNetwork([]byte(oneSubnet))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/tests/authority"
 )
 
-// shake is a handshake of the client, with the CA in a file, with a server at an authority (the host of an endpoint).
+// shake makes a handshake of the client, with the CA in a file, with a server at an authority (the host of an endpoint).
 func shake(t *testing.T, caFile, host string, server authority.Signed) error {
 	t.Helper()
 	var fs files
@@ -50,7 +50,7 @@ func shake(t *testing.T, caFile, host string, server authority.Signed) error {
 	return err
 }
 
-func TestServerIsVerifiedByTheNewestCA(t *testing.T) {
+func TestNewestCAVerifiesTheServer(t *testing.T) {
 	ours, others := newAuthority(t), newAuthority(t)
 	both := ours.file("both.pem")
 	writeFile(t, both, string(ours.CertPEM)+string(others.CertPEM))
@@ -93,8 +93,8 @@ func replace(t *testing.T, path, content string) {
 	}
 }
 
-// The CA is replaced, and the server's certificate with it: the node goes on by itself. A CA that did not sign the server's
-// certificate is not used any more either.
+// The CA is replaced together with the server's certificate. The node continues without help. The former CA is not accepted
+// any more.
 func TestCAIsReplaced(t *testing.T) {
 	t.Parallel()
 	etcd, a := startTLS(t, false)
@@ -128,8 +128,8 @@ func TestCAIsReplaced(t *testing.T) {
 	n.wait(t, "refusal", func(s State) bool { return s.Err != nil && strings.Contains(s.Err.Error(), "unknown authority") })
 }
 
-// For a moment the files hold nothing of use: what was read before is used, and the fault is shown until it is over.
-func TestFilesAreUnusableForAMoment(t *testing.T) {
+// The files are briefly unusable. The content that was read before stays in use, and the fault is shown until it ends.
+func TestFilesAreBrieflyUnusable(t *testing.T) {
 	t.Parallel()
 	etcd, a := startTLS(t, true)
 	store := openStore(t, Config{

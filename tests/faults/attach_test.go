@@ -14,8 +14,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// watchAttach asks /readyz/attach of nodes all the time. The function it returns ends that, and expects that every answer
-// was yes.
+// watchAttach requests /readyz/attach of nodes all the time. The function that it returns ends that, and expects that every
+// answer was 200.
 func watchAttach(t *testing.T, nodes []*lab.Node) (expectAlways func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -33,7 +33,7 @@ func watchAttach(t *testing.T, nodes []*lab.Node) (expectAlways func()) {
 	}
 }
 
-// askAttach returns the first answer that was not yes.
+// askAttach returns the first answer that was not 200.
 func askAttach(ctx context.Context, n *lab.Node) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -53,7 +53,7 @@ func askAttach(ctx context.Context, n *lab.Node) error {
 	}
 }
 
-// expectAttach attaches a pod to a node, which another pod of the node and one of another node reach at once.
+// expectAttach attaches a pod to a node. A pod of that node and one of another node must reach it at once.
 func (b *bed) expectAttach(t *testing.T, n *lab.Node) {
 	t.Helper()
 	from := []*lab.Pod{b.podsOf(n)[0], b.podsOf(b.Nodes[n.Index%len(b.Nodes)])[0]}
@@ -69,7 +69,8 @@ func (b *bed) expectAttach(t *testing.T, n *lab.Node) {
 	cluster.Check(t, late.Delete(cluster.Within(t)))
 }
 
-// expectNoAttach expects that a node attaches no pod, and gives a reason: by /readyz/attach, in the node file and by ADD.
+// expectNoAttach expects that a node attaches no pod, and gives the reason in /readyz/attach, in the node file and in the
+// error of ADD.
 func (b *bed) expectNoAttach(t *testing.T, n *lab.Node, reason string) {
 	t.Helper()
 	cluster.Until(t, comeback, n.Name+" attaches no pod", func() (bool, string) {

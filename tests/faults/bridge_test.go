@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What other programs do to the bridge of the first node's pods, and to interfaces that lead there.
+// What other programs change on the bridge of the first node's pods, and on interfaces that lead there.
 var bridgeFaults = []fault{
 	bridgeFault("bridge down", "set link cni0 up", everything, "ip link set cni0 down"),
 	bridgeFault("bridge without its addresses", "dev cni0", everything, "ip address flush dev cni0"),
@@ -33,8 +33,8 @@ var bridgeFaults = []fault{
 	}},
 	{"router advertisements ignored", func(t *testing.T, b *bed) {
 		n := b.Nodes[0]
-		cluster.Run(t, n.Place, "sysctl -w net.ipv6.conf.eth0.accept_ra=1") // as of an interface that was made again
-		cluster.Run(t, n.Place, "ip link set eth0 txqueuelen 999")          // which podlaned is told of
+		cluster.Run(t, n.Place, "sysctl -w net.ipv6.conf.eth0.accept_ra=1") // as on an interface that was created again
+		cluster.Run(t, n.Place, "ip link set eth0 txqueuelen 999")          // the kernel notifies podlaned of this
 		cluster.Until(t, second, "accept_ra is 2", func() (bool, string) {
 			got := cluster.Run(t, n.Place, "sysctl -n net.ipv6.conf.eth0.accept_ra")
 			return strings.TrimSpace(got) == "2", got
@@ -44,7 +44,7 @@ var bridgeFaults = []fault{
 	{"rule for the node's own address", divertNode},
 }
 
-// bridgeFault is one that podlaned repairs within a second. It counts and names the repair.
+// bridgeFault is a fault that podlaned repairs within a second. It counts and names the repair.
 func bridgeFault(name, word string, cuts path, commands ...string) fault {
 	return fault{name, func(t *testing.T, b *bed) {
 		n := b.Nodes[0]
@@ -64,7 +64,7 @@ func bridgeFault(name, word string, cuts path, commands ...string) fault {
 	}}
 }
 
-// bridgeOf is the state of a node's bridge, and of the forwarding by it and by the underlay.
+// bridgeOf returns the state of a node's bridge, and the forwarding settings of the bridge and the underlay.
 func bridgeOf(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	return cluster.Run(t, n.Place, "ip -o address show dev cni0 scope global") + cluster.Run(t, n.Place, "ip -o link show dev cni0 up") +
@@ -97,7 +97,7 @@ func (b *bed) saveBridge(t *testing.T, n *lab.Node) {
 	})
 }
 
-// deleteBridge deletes the bridge. Nothing but a new ADD attaches the pods again: podlaned names them.
+// deleteBridge deletes the bridge. Only a new ADD attaches the pods again: podlaned names them.
 func deleteBridge(t *testing.T, b *bed) {
 	n, pods := b.Nodes[0], b.podsOf(b.Nodes[0])
 	cluster.Check(t, os.MkdirAll("/var/lib/cni/networks", 0o755))
@@ -138,8 +138,7 @@ func awaitProblem(t *testing.T, n *lab.Node, words string) (problem string) {
 	return problem
 }
 
-// divertNode has a rule as cloud-init writes it for each interface. Its table has the underlay and the
-// default route alone.
+// divertNode adds a rule as cloud-init writes it for each interface. Its table has only the underlay and the default route.
 func divertNode(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	for _, c := range []struct{ ip, rule, underlay, gateway, pods string }{

@@ -88,7 +88,7 @@ func onDisks(t *testing.T, n *lab.Node, do func(disk) error) {
 	}
 }
 
-// recovery bounds how long a podlaned whose files could not be written takes until they are, once they can be.
+// recovery bounds how long podlaned needs to write its files after the disk accepts them again.
 const recovery = 2 * second
 
 // Disks are full, or read-only, while podlaned runs: a new peer is programmed all the same, the trouble is said once, and

@@ -72,7 +72,7 @@ func TestFirewallThatTellsNothing(t *testing.T) {
 	b.expectProblem(t, otherFirewall{"iptables-legacy -A INPUT -p udp --dport 8472 -j REJECT", "iptables-legacy's chain INPUT drops VXLAN from 198.18.1.2"})
 }
 
-// otherFirewall is a rule of another program, and the problem that it makes.
+// otherFirewall is a rule of another program, and the problem that it causes.
 type otherFirewall struct{ commands, problem string }
 
 var otherFirewalls = []otherFirewall{
@@ -118,7 +118,7 @@ func sh(t *testing.T, n *lab.Node, script string) {
 	cluster.Check(t, err)
 }
 
-// expectProblem makes rules on the first node that cut it off, and lets the commands of its problem repair it.
+// expectProblem adds rules that cut off the first node, and runs the problem's commands to repair it.
 func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()

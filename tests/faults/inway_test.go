@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Leases and keys of others that are in the way of a node, and need not be: of nodes that have moved, of a node that is
-// gone, and of nobody.
+// Leases and keys that block a node although they should not: of nodes that have moved, of a node that is gone, and of no
+// node.
 func TestLeasesInTheWay(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
@@ -24,7 +24,7 @@ func TestLeasesInTheWay(t *testing.T) {
 	t.Run("keys that no node can use", b.joinsBesideJunk)
 }
 
-// swapAddresses gives two nodes each other's address, then each of the three that of the next one, and then their own.
+// swapAddresses swaps the addresses of two nodes, then gives each of the three that of the next one, and then their own.
 func (b *bed) swapAddresses(t *testing.T) {
 	at := []int{0, 1, 2} // whose address each node has
 	for _, to := range [][]int{{1, 0, 2}, {2, 1, 0}, {0, 2, 1}, {0, 1, 2}} {
@@ -60,8 +60,8 @@ func (b *bed) swapAddresses(t *testing.T) {
 	cluster.StartFlood(t, [2]*lab.Pod{pods[0], pods[1]}, [2]*lab.Pod{pods[1], pods[2]}).ExpectNothingLost(t)
 }
 
-// restoresGoneNode restores etcd from a snapshot in which the last node's pod subnet is that of a node that is gone. The
-// node takes it back when nobody has answered for it. The pods of the others notice nothing.
+// restoresGoneNode restores etcd from a snapshot in which the last node's pod subnet belongs to a node that is gone. The
+// node takes it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
 	n, pods, key := b.Nodes[2], b.Pods(), leaseKey(b.subnets[2])
 	pair := strings.Replace(b.subnets[2], "-", "/", 1)
@@ -98,7 +98,7 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 	whole.ExpectNothingLost(t)
 }
 
-// joinsBesideJunk lets a node join beside keys that cover every pod subnet.
+// joinsBesideJunk makes a node join while keys cover every pod subnet.
 func (b *bed) joinsBesideJunk(t *testing.T) {
 	n := b.Nodes[2]
 	cluster.Stop(t, n)

@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The underlay was chosen by the default route, and stays when that leads elsewhere, or nowhere: the peers send to the
-// addresses that they know.
+// The underlay was chosen by the default route. It is kept if that route changes or is deleted, because the peers send to
+// the addresses that they know.
 var keptFaults = []fault{
 	{"a second interface gets the default routes", func(t *testing.T, b *bed) {
 		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+
@@ -29,8 +29,8 @@ var keptFaults = []fault{
 	{"the cable is pulled while the default routes lead elsewhere", expectKeptUnplugged},
 }
 
-// expectKept changes the routes of the first node beside a second interface, and expects of it that it stays where it is and
-// is ready with a note: as it runs, after a reload, and after a restart.
+// expectKept changes the routes of the first node, which has a second interface. The node must keep its underlay and be
+// ready with a note: while it runs, after a reload, and after a restart.
 func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
 	t.Helper()
 	n, words := b.Nodes[0], b.wordsOf(t)
@@ -66,15 +66,15 @@ func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
 	}
 	cluster.ExpectKernel(t, n, b.kernels[0])
 	traffic.ExpectNothingLost(t)
-	cluster.Kill(t, n) // and nothing is left in the kernel, as after a boot
+	cluster.Kill(t, n) // and the kernel has no overlay, as after a boot
 	b.do(t, words, "ip link del podlane.1", "ip link del podlane-v6.1")
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	expectNote("with its saved state alone")
 	b.removeSecond(t, words)
 }
 
-// expectKeptUnplugged pulls the cable of the first node, whose default routes lead to a second interface. It does not move
-// there: the peers would be lost for good when the cable is plugged in again.
+// expectKeptUnplugged unplugs the cable of the first node, whose default routes lead to a second interface. The underlay
+// does not move there: after the cable is plugged in again, the peers would stay unreachable.
 func expectKeptUnplugged(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	b.addSecond(t, words)

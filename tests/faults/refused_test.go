@@ -56,7 +56,7 @@ var refusalFaults = []fault{
 		cluster.Check(t, errors.Join(os.Remove(filepath.Join(n.StateDir(), "state.json")), os.Remove(n.NodeFile())))
 		change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 		began := time.Now()
-		cluster.Check(t, n.Launch(cluster.Within(t))) // as a node that knows nothing
+		cluster.Check(t, n.Launch(cluster.Within(t))) // as a node without saved state
 		cluster.Until(t, 2*second, "the configuration is restored", func() (bool, string) {
 			now, _, err := b.Etcd.Get(cluster.Within(t), key)
 			return err == nil && now == text, now
@@ -69,7 +69,7 @@ var refusalFaults = []fault{
 
 func TestEtcdRefusesWrites(t *testing.T) { runFaults(t, refusalFaults) }
 
-// raise makes etcd raise an alarm, and end disarm it.
+// raise makes etcd raise an alarm; end disarms it.
 func (b *bed) raise(t *testing.T, alarm etcdserverpb.AlarmType) (end func()) {
 	t.Helper()
 	set := func(action etcdserverpb.AlarmRequest_AlarmAction) {
@@ -88,7 +88,7 @@ func (b *bed) raise(t *testing.T, alarm etcdserverpb.AlarmType) (end func()) {
 	return func() { set(etcdserverpb.AlarmRequest_DEACTIVATE) }
 }
 
-// expectRefusal expects a node to take pods, and its readiness to name the refusal and the command that ends it.
+// expectRefusal expects a node to attach pods, and its readiness to name the refusal and the command that ends it.
 func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	t.Helper()
 	if code, body := cluster.Get(t, n, "/readyz/attach?verbose"); code != http.StatusOK {
@@ -103,8 +103,8 @@ func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	}
 }
 
-// moveWhileRefused changes the first node's addresses. The peers have the old ones until the write succeeds, and as long the
-// node is not ready. The log has one line for the beginning and one for the end.
+// moveWhileRefused changes the first node's addresses. The peers have the old ones until the write succeeds; until then the
+// node is not ready. The log has one line for the start and one for the end.
 func moveWhileRefused(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	logged := len(n.LogText())

@@ -70,8 +70,8 @@ func TestEtcdIsSilentAtTheStart(t *testing.T) {
 	}
 }
 
-// enableAuth makes etcd ask for passwords: root's is "secret"; stranger, whose is "secret" too, may see nothing, and
-// reader may read. The client it returns is root's.
+// enableAuth enables passwords in etcd. root, stranger and reader have the password "secret"; stranger may read nothing,
+// and reader may only read. It returns root's client.
 func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
 	t.Helper()
 	ctx, c := t.Context(), l.Etcd.Client
@@ -152,7 +152,7 @@ func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client
 	if err := os.WriteFile(file, []byte("another\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Etcd.Kill(1); err != nil { // with it go its tokens
+	if err := l.Etcd.Kill(1); err != nil { // this also deletes its tokens
 		t.Fatal(err)
 	}
 	if err := l.Etcd.Start(t.Context(), 1); err != nil {
@@ -164,7 +164,8 @@ func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client
 	await(t, n, "ready with the new password", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
 }
 
-// startAsReader starts a node that holds a lease as a user who may not write. It runs on its lease, also if its state was lost.
+// startAsReader starts a node that holds a lease, as a user who may not write. It runs on its lease, even if its state was
+// lost.
 func startAsReader(t *testing.T, n *lab.Node, password string) {
 	t.Helper()
 	if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
@@ -257,9 +258,8 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	})
 }
 
-// renewCA gives etcd a certificate of another CA, and a node that runs that CA. The node needs no signal. A file that holds
-// nothing of use for a moment is a problem, and no more. reconnect ends the node's connections and writes a key to be read over
-// new ones.
+// renewCA gives etcd a certificate of another CA, and gives a running node that CA. The node needs no signal. A briefly
+// unusable file is only a problem. reconnect ends the node's connections and writes a key to read over new ones.
 func renewCA(t *testing.T, n *lab.Node, dir string, reconnect func(key string)) {
 	t.Helper()
 	next := newAuthority(t, t.TempDir(), "ca")

@@ -34,8 +34,8 @@ func startVoterAndLearner(t *testing.T) (voter, learner string) {
 	return voter, learner
 }
 
-// While a member of etcd is replaced, the new one is a learner, which refuses every call. A voter beside it is enough; alone it
-// is named.
+// While a member of etcd is replaced, the new one is a learner, which refuses every call. One voting member is enough. If
+// the learner is the only member, the error names it.
 func TestLearnerAmongTheEndpoints(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
@@ -65,7 +65,7 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 	}
 }
 
-// A proxy in the environment is for the way out of the cluster. This one would refuse every connection.
+// A proxy in the environment is for destinations outside the cluster. This one would refuse every connection.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	var proxies []string
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {

@@ -41,8 +41,8 @@ func (a authorityIn) issue(t *testing.T, name string) {
 	}).Write(t, filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key"))
 }
 
-// secureEtcd starts an etcd on the lab's underlay that shows server.pem and wants clients that ca.pem has signed. It reads
-// server.pem again for each connection.
+// secureEtcd starts an etcd on the lab's underlay with server.pem, for clients that ca.pem has signed. It reads server.pem
+// again for each connection.
 func secureEtcd(t *testing.T, dir string) *embed.Etcd {
 	t.Helper()
 	c := etcdConfig(t, "secure", 23790)
@@ -52,7 +52,8 @@ func secureEtcd(t *testing.T, dir string) *embed.Etcd {
 	return startEmbedded(t, c)
 }
 
-// etcdConfig is of an etcd of one member on the lab's underlay. It has a port for clients, and the next one for members.
+// etcdConfig returns the configuration of an etcd with one member on the lab's underlay. It has a port for clients, and the
+// next one for members.
 func etcdConfig(t *testing.T, name string, port int) *embed.Config {
 	c := embed.NewConfig()
 	c.Name, c.Dir = name, filepath.Join(t.TempDir(), "etcd")
@@ -83,7 +84,7 @@ func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
 	return e
 }
 
-// gate passes connections on to a server.
+// gate forwards connections to a server.
 type gate struct {
 	address string // where it listens
 

@@ -127,7 +127,7 @@ func TestSmallUnderlay(t *testing.T) {
 	expectPods(t, l, 1230)
 }
 
-// The underlay's address is on lo, as with BGP to the host: the MTU is that of the way to the other nodes.
+// The underlay's address is on lo, as with BGP to the host: the MTU is that of the route to the other nodes.
 func TestUnderlayOnLoopback(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	n, other := l.Nodes[0], l.Nodes[1]
@@ -149,8 +149,8 @@ func start(t *testing.T, n *lab.Node, args ...string) {
 	}
 }
 
-// expectPods expects of a new pod on each of two nodes that it has an MTU, and that a packet of that size
-// reaches the other, soon after its node has heard of the new peer.
+// expectPods adds a pod on each of two nodes and checks its MTU. A packet of that size must reach the other pod soon after
+// its node knows the new peer.
 func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 	t.Helper()
 	if err := l.AddPods(t.Context(), 1); err != nil {
@@ -161,7 +161,7 @@ func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 		if out, err := p.Run(t.Context(), "ip", "link", "show", "eth0"); err != nil || !strings.Contains(out, fmt.Sprintf(" mtu %d ", mtu)) {
 			t.Errorf("%v, %s; want an MTU of %d", err, out, mtu)
 		}
-		size := fmt.Sprint(mtu - 28) // what the IP and ICMP headers leave
+		size := fmt.Sprint(mtu - 28) // without the IP and ICMP headers
 		if out, err := p.Run(t.Context(), "ping", "-c1", "-w10", "-i0.1", "-Mdo", "-s"+size, pods[1-i].Addrs[0].String()); err != nil {
 			t.Errorf("from %s: %v: %s", p.Name, err, out)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The same intrusions where the underlay is in the pod network. All are sent at once, because the counts are read once a
+// The same intrusions, if the underlay is in the pod network. All are sent at once, because the counts are read once a
 // second.
 func TestIntrudersWhereTheUnderlayIsInThePodNetwork(t *testing.T) {
 	b := makeBedOf(t, around, "PODLANE_HTTP=[::]:9472")
@@ -33,7 +33,7 @@ func TestIntrudersWhereTheUnderlayIsInThePodNetwork(t *testing.T) {
 	}
 }
 
-// dropAll sends all, expects nothing to arrive, and expects the nodes to count all of it by its reasons.
+// dropAll sends all. No packet must arrive, and the nodes must count each by its reason.
 func (b *bed) dropAll(t *testing.T, all []intrusion) {
 	t.Helper()
 	type count struct {

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
-// around is a pod network that the underlay is in too, beside the pod subnets.
+// around is a pod network that contains the underlay, outside the pod subnets.
 const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
 	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
 

@@ -58,8 +58,9 @@ func (k *kube) upgradeAndRollback(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// bridgeNetfilter is a node whose setting for all bridges is off, which podlaned may not write in its container. A Service
-// whose backend is on the client's own node answers by the setting of the pods' bridge. The init container writes the other.
+// bridgeNetfilter turns a node's setting for all bridges off. podlaned may not write it in its container. A Service whose
+// backend is on the client's own node answers because of the setting of the pods' bridge. The init container writes the
+// other setting.
 func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.kubectl(t, "apply", "-f", "testdata/smoke.yaml")
 	k.kubectl(t, "-n", "smoke", "rollout", "status", "daemonset/web", "--timeout=90s", "--request-timeout=0")

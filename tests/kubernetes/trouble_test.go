@@ -49,8 +49,8 @@ func (k *kube) forget(t *testing.T, n *node) (end func()) {
 	return func() { cluster.Check(t, os.Remove(file)) }
 }
 
-// expectUnready waits until podlaned on a node says in its readiness what is wrong. attach is if pods can be
-// attached all the same, and so if its own pod is ready.
+// expectUnready waits until the readiness of podlaned on a node names the problem. attach reports whether pods can still be
+// attached, and so whether its own pod is ready.
 func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string) {
 	t.Helper()
 	cluster.Until(t, 2*minute, "podlaned on "+n.name+" is not ready: "+strings.Join(words, " "), func() (bool, string) {
@@ -193,8 +193,8 @@ func (k *kube) noEtcd(t, whole *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// expectAway expects of two nodes, of which only the old one has saved state, that they say why etcd does not answer and stay
-// up. The old one can attach pods, so that its own pod is ready.
+// expectAway expects two nodes to report why etcd does not answer, and to keep running. Only the old one has saved state:
+// it can attach pods, so its own pod is ready.
 func (k *kube) expectAway(t *testing.T, old, fresh *node, why string) {
 	t.Helper()
 	k.expectUnready(t, old, true, "[-] etcd: ", why)

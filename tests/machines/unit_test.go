@@ -38,8 +38,8 @@ func expectNoCycle(t *testing.T, m *machine) {
 	}
 }
 
-// leftAlone starts systemd-networkd with a configuration that lays claim to podlaned's device and to the bridge and links
-// of the pods, and holds that they are not its to manage, and that udev would give the device no other MAC address.
+// leftAlone starts systemd-networkd with a configuration that matches podlaned's device and the bridge and links of the
+// pods. It checks that networkd does not manage them, and that udev would not change the device's MAC address.
 func leftAlone(t *testing.T, m *machine) {
 	m.write(t, "/etc/systemd/network/90-all.network", "[Match]\nKind=vxlan bridge veth\n[Network]\nLinkLocalAddressing=ipv6\n")
 	m.sh(t, "systemctl start systemd-networkd.service")

@@ -137,7 +137,7 @@ func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
 	}
 }
 
-// podlaned looks which plugins are installed; the init container alone writes them.
+// podlaned checks which plugins are installed; only the init container writes them.
 func TestOnlyInstallWritesPlugins(t *testing.T) {
 	pod := pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"]
 	want := map[string]string{"install": "/host/cni/bin", "podlaned": "/opt/cni/bin, read only"}

@@ -9,14 +9,14 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// aroundUnderlay is a pod network that the underlay is in too: 198.18.0.0/16 and fd98:18::/64 lie outside the pod subnets
-// from min to max, of which the IPv6 ones are fixed.
+// aroundUnderlay returns a pod network that contains the underlay: 198.18.0.0/16 and fd98:18::/64 are outside the pod
+// subnets from min to max. Those of IPv6 are fixed.
 func aroundUnderlay(min, max string) string {
 	return fmt.Sprintf(`{"Network": "198.0.0.0/8", "SubnetMin": %q, "SubnetMax": %q, "EnableIPv6": true,
 		"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::"}`, min, max)
 }
 
-// The third node has its pod subnet of an earlier range. Others' FORWARD drops, so that the accepts count too.
+// The third node has a pod subnet of an earlier range. FORWARD drops everything else, so that the accepts matter.
 func TestPodNetworkAroundTheUnderlay(t *testing.T) {
 	l := cluster.Build(t, lab.Options{IPv6: true})
 	for _, n := range l.Nodes {
@@ -55,7 +55,8 @@ func TestPodNetworkAroundTheUnderlay(t *testing.T) {
 	expectPodSubnetOnTheUnderlaySkipped(t, l)
 }
 
-// expectPodSubnetOnTheUnderlaySkipped expects a pod subnet on the underlay not to take the traffic to the nodes themselves.
+// expectPodSubnetOnTheUnderlaySkipped expects that a pod subnet on the underlay does not divert the traffic to the nodes
+// themselves.
 func expectPodSubnetOnTheUnderlaySkipped(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	const key, reason = "198.18.1.0-24", "pod subnet 198.18.1.0/24 overlaps the underlay, 198.18.0.0/16"
@@ -69,7 +70,7 @@ func expectPodSubnetOnTheUnderlaySkipped(t *testing.T, l *lab.Lab) {
 	expectFlat(t, l, cluster.OverlayAddr)
 }
 
-// flannel keeps the MAC of its device, and writes another lease for another IPv4 address.
+// flannel keeps its device's MAC, and writes another lease if its IPv4 address changes.
 func TestFlannelNodeReturnsWithAnotherIPv4Address(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1, IPv6: true, Config: dualStack}, 0)
 	n := l.Nodes[0]

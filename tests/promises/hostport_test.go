@@ -45,9 +45,9 @@ func TestHostPortLeadsToAPod(t *testing.T) {
 	}
 }
 
-// Portmap's nftables backend does not masquerade what a pod sends to a port of its own node. The answer then comes over the
-// bridge, and only what sees it there can translate it back. The node's setting for all bridges is off, as it is on nodes
-// without kube-proxy.
+// Portmap's nftables backend does not masquerade packets from a pod to a port of its own node. The answer then comes over
+// the bridge, and is translated back only if connection tracking sees it there. The node's setting for all bridges is off,
+// as on nodes without kube-proxy.
 func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -90,11 +90,11 @@ func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 	}
 }
 
-// hideModule hides from a node, until the test ends, that its kernel has the module br_netfilter. With all its settings
-// off the module does nothing.
+// hideModule hides the kernel module br_netfilter from a node until the test ends. With all its settings off the module
+// does nothing.
 func hideModule(t *testing.T, n *lab.Node) {
 	t.Helper()
-	const settings = "/proc/sys/net/bridge" // of the network namespace of who looks
+	const settings = "/proc/sys/net/bridge" // of the reader's network namespace
 	cluster.Check(t, n.Do(func() error { return unix.Mount("none", settings, "tmpfs", 0, "") }))
 	t.Cleanup(func() {
 		cluster.Check(t, n.Do(func() error { return unix.Unmount(settings, unix.MNT_DETACH) }))

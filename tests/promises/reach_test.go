@@ -143,8 +143,8 @@ func (q *questions) ask(t *testing.T) {
 	*q = nil
 }
 
-// expectNextPodReached gives a pod's address to the next pod, at once and after a pause, and pings that before it has sent
-// anything: from the node, from another pod of the node and from another node.
+// expectNextPodReached gives a pod's address to the next pod, at once and after a pause. It pings that pod before it has
+// sent anything: from the node, from another pod of the node and from another node.
 func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	n, other := l.Nodes[0], l.Nodes[1]
@@ -175,7 +175,7 @@ func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	}
 }
 
-// addPodAgain adds pod q, which gets the first free addresses: host-local forgets which ones it gave out last.
+// addPodAgain adds pod q, which gets the first free addresses: host-local's record of the last address is removed.
 func addPodAgain(t *testing.T, l *lab.Lab, n *lab.Node) *lab.Pod {
 	t.Helper()
 	last, err := filepath.Glob(filepath.Join(n.IPAMDir(), "podlane", "last_reserved_ip.*"))

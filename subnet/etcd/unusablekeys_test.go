@@ -7,7 +7,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// junk are keys that no node can use. Each covers all pod subnets.
+// junk holds keys that no node can use. Each covers all pod subnets.
 var junk = map[string]string{
 	"10.0.0.0-8":              "x",
 	"10.5.0.0-16":             `{"PublicIP":"192.168.9.9","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:99"}}`,
@@ -17,7 +17,7 @@ var junk = map[string]string{
 	"10.5.4.0-22&fd00:5::-63": "neither",
 }
 
-func TestKeysThatNoNodeCanUseDisturbNobody(t *testing.T) {
+func TestKeysThatNoNodeCanUseAreIgnored(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]string{"IPv4": ipv4Config, "dual-stack": dualConfig} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestKeysThatNoNodeCanUseDisturbNobody(t *testing.T) {
 			if again.Own != s.Own {
 				t.Errorf("own %v, before %v", again.Own, s.Own)
 			}
-			// And a node that is restarted keeps what it had.
+			// A restarted node keeps its pod subnet.
 			running[1].stop(t)
 			before := running[1].state.Own
 			if now := run(t, etcd.open(t), quick(1)).held(t).Own; now != before {
@@ -47,7 +47,7 @@ func TestKeysThatNoNodeCanUseDisturbNobody(t *testing.T) {
 	}
 }
 
-// twoNodes runs two nodes beside keys of others, and waits until each sees the other.
+// twoNodes runs two nodes while other keys exist, and waits until each sees the other.
 func twoNodes(t *testing.T, etcd *server, others int) []*node {
 	t.Helper()
 	running := []*node{run(t, etcd.open(t), quick(0)), run(t, etcd.open(t), quick(1))}
@@ -68,8 +68,9 @@ func twoNodes(t *testing.T, etcd *server, others int) []*node {
 	return running
 }
 
-// After a loss a peer is kept until it is back. A key that covers everything is no sign that its pod subnet is another's.
-func TestUnfitKeyDoesNotEndTheTimeOfGrace(t *testing.T) {
+// After a loss a peer is kept until its lease is written again. A key that covers everything does not mean that another
+// node has the pod subnet.
+func TestUnusableKeyDoesNotEndTheGracePeriod(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
@@ -86,7 +87,7 @@ func TestUnfitKeyDoesNotEndTheTimeOfGrace(t *testing.T) {
 	}
 }
 
-func TestFullNetworkSaysWhatFillsIt(t *testing.T) {
+func TestFullNetworkNamesTheKeysThatFillIt(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
 	etcd.put("config", `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.6.0"}`)
