@@ -50,7 +50,7 @@ func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 		failing []string
 		spoil   func(*status)
 	}{
-		"all is well":               {nil, func(*status) {}},
+		"everything works":          {nil, func(*status) {}},
 		"the underlay has no route": {nil, func(s *status) { s.Underlay.Trouble = "no address" }},
 		"etcd is away":              {nil, func(s *status) { s.Etcd.Trouble, s.Etcd.Seen = "no answer", time.Time{} }},
 		"the lease is a saved one":  {nil, func(s *status) { s.Lease.Held = false }},

@@ -159,7 +159,7 @@ func TestRulesThatAccept(t *testing.T) {
 		"a chain that is not reached":  transit + "nft add chain inet site c; nft add rule inet site c drop; nft add rule inet site transit iifname docker0 jump c",
 		"a chain that returns":         transit + "nft add chain inet site c; nft add rule inet site c ip saddr 10.0.0.0/8 return; nft add rule inet site c ip6 saddr fd00::/8 return; nft add rule inet site c drop; nft add rule inet site transit jump c",
 		"an accept before the drop":    transit + "nft add rule inet site transit accept; nft add rule inet site transit drop",
-		"a table that sleeps":          strict + "nft add table inet site '{ flags dormant; }'",
+		"a dormant table":              strict + "nft add table inet site '{ flags dormant; }'",
 		"RHEL's forward":               "iptables-nft -A FORWARD -j REJECT; ip6tables-nft -A FORWARD -j REJECT",
 		"spoofed frames of a port":     "nft add table bridge site; nft add chain bridge site f '{ type filter hook prerouting priority 0; }'; nft add rule bridge site f iifname vnet0 ether saddr != 52:54:00:00:00:01 drop",
 		"an interface beside":          "ip link add eth1 type bridge; nft add table netdev site; nft add chain netdev site in '{ type filter hook ingress device eth1 priority 0; policy drop; }'",

@@ -133,7 +133,7 @@ func TestWhenTheConfigurationIsRestored(t *testing.T) {
 				{Type: clientv3.EventTypePut, Kv: kv(newConfig, 6)}, {Type: clientv3.EventTypeDelete, Kv: kv("", 7)},
 			}}, now, time.Minute)
 		}},
-		"it is spoilt and deleted": {ipv4Config, 0, restoreSpread, func(s *session) {
+		"it is made invalid and deleted": {ipv4Config, 0, restoreSpread, func(s *session) {
 			listed(s)
 			s.mirror.put(configName, kv("{", 6))
 			s.mirror.remove(configName, 7)

@@ -19,7 +19,7 @@ const (
 	oneSubnetDual = `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.4.0",
 		"EnableIPv6":true,"IPv6Network":"fd00:5::/48","IPv6SubnetMin":"fd00:5:0:4::","IPv6SubnetMax":"fd00:5:0:4::"}`
 	theSubnet = "10.5.4.0-24"
-	ghost     = 9 // the node that had the pod subnet when the snapshot was made
+	goneNode  = 9 // the node that had the pod subnet when the snapshot was made
 )
 
 // restored is an etcd that is restored from a snapshot in which a node's pod subnet belongs to other nodes.
@@ -68,7 +68,7 @@ func goneNodeLease(t *testing.T, number int, key string) string {
 
 func ghostOnly(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{theSubnet: goneNodeLease(t, ghost, theSubnet)}
+	return map[string]string{theSubnet: goneNodeLease(t, goneNode, theSubnet)}
 }
 
 // restore restores the snapshot.
@@ -141,7 +141,7 @@ func TestPodSubnetIsTakenBackBySavedState(t *testing.T) {
 func TestHalvesOfGoneNodesInARestoredSnapshotAreTakenBack(t *testing.T) {
 	t.Parallel()
 	const v6 = "0.0.0.0-0&fd00:5:0:4::-64"
-	r := newRestored(t, oneSubnetDual, quick(1), map[string]string{theSubnet: goneNodeLease(t, ghost, theSubnet), v6: goneNodeLease(t, 8, v6)})
+	r := newRestored(t, oneSubnetDual, quick(1), map[string]string{theSubnet: goneNodeLease(t, goneNode, theSubnet), v6: goneNodeLease(t, 8, v6)})
 	r.restore()
 	r.takenBack(t, r.n)
 }
@@ -155,13 +155,13 @@ func TestLiveHolderOfARestoredSnapshotKeepsThePodSubnet(t *testing.T) {
 	r.restore()
 	eventually(t, "a claim that the holder answers", func() bool {
 		for _, k := range r.etcd.keys(claims) {
-			if c, err := parseClaim([]byte(k.value)); err == nil && c.lease == "" && self(ghost).Concerns(c.from) {
+			if c, err := parseClaim([]byte(k.value)); err == nil && c.lease == "" && self(goneNode).Concerns(c.from) {
 				return true
 			}
 		}
 		return false
 	})
-	r.etcd.put(subnets+theSubnet, goneNodeLease(t, ghost, theSubnet))
+	r.etcd.put(subnets+theSubnet, goneNodeLease(t, goneNode, theSubnet))
 	r.n.wait(t, "the answer", func(s State) bool { own, _ := s.Set.Find(s.Own.Pair()); return own.Modified > own.Created })
 	eventually(t, "no claim any more", func() bool { return len(r.etcd.keys(claims)) == 0 })
 	r.staysLost(t, r.n, "n9")
@@ -173,7 +173,7 @@ func TestLivePodlanedAnswersForItsPodSubnet(t *testing.T) {
 	opts.AnswerTime = 20 * time.Second
 	r := newRestored(t, oneSubnet, opts, ghostOnly(t))
 	r.restore()
-	holder := run(t, r.etcd.open(t), quick(ghost))
+	holder := run(t, r.etcd.open(t), quick(goneNode))
 	holder.held(t)
 	r.staysLost(t, r.n, "n9")
 	holder.held(t)
@@ -222,7 +222,7 @@ func TestPodSubnetIsNotTakenBackInDoubt(t *testing.T) {
 			func(*restored) string { return t.TempDir() },
 			func(etcd *server) { etcd.put(subnets+theSubnet, goneNodeLease(t, 5, theSubnet)) }, "n5",
 		},
-		"a node that knew nothing of us wrote its key again before": {
+		"a node that did not know us wrote its key again before": {
 			func(r *restored) string { return r.backup },
 			func(etcd *server) {
 				etcd.put(subnets+"10.5.7.0-24", goneNodeLease(t, 7, "10.5.7.0-24"))
@@ -288,7 +288,7 @@ func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
 	etcd.put("config", oneSubnet)
-	holder := run(t, etcd.open(t), quick(ghost))
+	holder := run(t, etcd.open(t), quick(goneNode))
 	holders := holder.held(t)
 	saved := holders.Save()
 	r := &restored{etcd: etcd, backup: filepath.Join(t.TempDir(), "backup")}
@@ -308,7 +308,7 @@ func TestHolderThatWasCutOffFindsTheConflict(t *testing.T) {
 	r.restore()
 	r.takenBack(t, r.n)
 	r.n.stop(t)
-	opts := quick(ghost)
+	opts := quick(goneNode)
 	saved.Revision += 100 // it has seen other nodes' writes to other keys
 	opts.Saved, opts.Self.Previous, opts.Self.InUse = &saved, holders.Own.Pair(), true
 	r.before = holders
@@ -375,7 +375,7 @@ func TestOnlyAPodSubnetThatWasOursIsTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.4.0/24")}
-	mine, others := self(1).Lease(network, pair, subnet.Lease{}), self(ghost).Lease(network, pair, subnet.Lease{})
+	mine, others := self(1).Lease(network, pair, subnet.Lease{}), self(goneNode).Lease(network, pair, subnet.Lease{})
 	now := time.Now()
 	for name, c := range map[string]struct {
 		before subnet.Lease

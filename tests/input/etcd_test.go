@@ -200,7 +200,7 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	ours.issue(t, "client")
 	others.issue(t, "other-client")
 	etcd := secureEtcd(t, dir)
-	g := openGate(t, etcd.Config().AdvertiseClientUrls[0].Host)
+	g := openForwarder(t, etcd.Config().AdvertiseClientUrls[0].Host)
 	endpoint := "https://" + g.address
 	path := func(name string) string { return filepath.Join(dir, name) }
 	with := func(ca, client string) []string {

@@ -84,22 +84,22 @@ func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
 	return e
 }
 
-// gate forwards connections to a server.
-type gate struct {
+// forwarder forwards connections to a server.
+type forwarder struct {
 	address string // where it listens
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// openGate opens a gate on the lab's underlay.
-func openGate(t *testing.T, server string) *gate {
+// openForwarder opens a forwarder on the lab's underlay.
+func openForwarder(t *testing.T, server string) *forwarder {
 	t.Helper()
 	l, err := net.Listen("tcp", "198.18.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{address: l.Addr().String()}
+	g := &forwarder{address: l.Addr().String()}
 	var passing sync.WaitGroup
 	passing.Go(func() {
 		for {
@@ -128,7 +128,7 @@ func openGate(t *testing.T, server string) *gate {
 }
 
 // cut ends the connections.
-func (g *gate) cut() {
+func (g *forwarder) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.conns {
