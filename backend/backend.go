@@ -35,7 +35,7 @@ type Report struct {
 	Notes    []string // sentences about other programs' entries that may harm traffic; at most MaxNotes
 }
 
-// MaxNotes bounds a Report's Notes, and its Problems. If there are more, the last one says how many.
+// MaxNotes bounds a Report's Notes, and its Problems. If there are more, the last one gives their number.
 const MaxNotes = 10
 
 // Op is one write to the kernel.

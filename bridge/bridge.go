@@ -130,7 +130,7 @@ func (k *Keeper) problems(own subnet.Pair) (list []string) {
 		names := slices.DeleteFunc(slices.Clone(b.Pods), func(name string) bool { return !slices.Contains(now, name) })
 		if len(names) == 0 {
 			for _, port := range b.Cut {
-				names = append(names, "the pod behind "+port)
+				names = append(names, "the pod at interface "+port)
 			}
 		}
 		if more := len(names) - maxNamed; more > 0 {

@@ -193,7 +193,7 @@ func TestDeletedBridge(t *testing.T) {
 	if err := os.RemoveAll(n.keeper.reserved); err != nil {
 		t.Fatal(err)
 	}
-	n.expect(cut + "the pod behind veth3; restart them to attach them again")
+	n.expect(cut + "the pod at interface veth3; restart them to attach them again")
 	n.run("ip link delete veth3")
 	n.expect()
 	n.run("ip address flush dev cni0")

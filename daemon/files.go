@@ -72,8 +72,8 @@ func (l *loop) saveState(now bool) {
 	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
 }
 
-// retryFiles writes the files that are due, without a pass over the kernel: the changed state, and files that could not be
-// written before or that another file preceded.
+// retryFiles writes the files that are due, without a pass over the kernel. These are the changed state, and files that
+// could not be written before or that come after another CNI configuration.
 func (l *loop) retryFiles() {
 	if l.unannounced() {
 		l.announced = l.announce()

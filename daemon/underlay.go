@@ -38,7 +38,7 @@ func (s savedState) known() known {
 	return k
 }
 
-// want returns the underlay that the operator wants. Without the operator's settings, the underlay that peers know is kept.
+// want returns the operator's choice of the underlay. Without one, the underlay that peers know is kept.
 func (c config) want(k known) underlay.Want {
 	return underlay.Want{
 		Ifaces: c.iface, Regex: c.ifaceRegex, CanReach: c.canReach.Addr, PublicIP: c.publicIP.Addr,

@@ -29,8 +29,8 @@ type Firewall struct {
 }
 
 // Apply makes the node's own table, and the accepts in iptables' FORWARD if it would drop pods' packets, equal to r, and
-// reads them again. Where all is as it should be nothing is written. It works in the network namespace of the thread that
-// calls it. The ops are what was written; with an error, what was written before it.
+// reads them again. If everything matches, nothing is written. It works in the network namespace of the thread that calls
+// it. The ops are what was written; with an error, what was written before it.
 func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err

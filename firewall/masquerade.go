@@ -14,10 +14,10 @@ var multicast = map[subnet.Family]netip.Prefix{
 	subnet.IPv6: netip.MustParsePrefix("ff00::/8"),    // RFC 4291 section 2.7
 }
 
-// masqueraded gives the node's address to what this node's pods send to any address that no pod has. What goes to a pod
-// keeps its source, whichever node it goes to; so does what the node sends to itself from its address in the pod subnet,
-// and what has more than one receiver. Ports are fully random, for two pods that send from the same port at the same
-// moment could otherwise be given the same new one, and the second would lose its packet.
+// masqueraded returns the table that gives the node's address to packets from this node's pods to addresses outside the
+// pods. Packets to a pod of any node keep their source. So do the node's packets to itself from its address in the pod
+// subnet, and packets to more than one receiver. Ports are fully random: otherwise two pods that send from the same port at
+// the same moment could get the same new one, and the second would lose its packet.
 func masqueraded(r Rules) table {
 	c := chain{name: "postrouting", base: base{
 		kind: nftables.ChainTypeNAT, hook: *nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource, policy: nftables.ChainPolicyAccept,

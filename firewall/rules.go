@@ -24,7 +24,8 @@ type Rules struct {
 	// PodInterfaces are the names of the node's interfaces that lead to its pods (cni0, or a veth for each pod), in any
 	// order. The overlay's own device is none of them.
 	PodInterfaces []string
-	// BridgeHidden says that connection tracking does not see what the pods' bridge forwards from one to another.
+	// BridgeHidden reports whether connection tracking does not see the packets that the pods' bridge forwards between
+	// pods.
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
 

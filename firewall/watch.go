@@ -112,7 +112,7 @@ func concern(events []netlink.Message) (most urgency) {
 	return most
 }
 
-// edited reports whether Apply edits a table: the node's own and iptables-nft's filter.
+// edited reports whether Apply edits a table: the node's own or iptables-nft's filter.
 func edited(f nftables.TableFamily, table string) bool {
 	if f == nftables.TableFamilyINet {
 		return table == Name

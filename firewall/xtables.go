@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// iptables-nft keeps in a rule what it cannot write in nftables' own expressions as a match or a target of xtables, in
-// the structures of linux/netfilter/xt_*.h.
+// If iptables-nft cannot express a condition or a target in nftables' own expressions, the rule has it as a match or a
+// target of xtables, in the structures of linux/netfilter/xt_*.h.
 
-// passingTargets are those after which the next rule decides.
+// passingTargets holds the targets after which the next rule decides.
 var passingTargets = []string{
 	"AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HL", "LED", "LOG", "MARK", "NFLOG", "NOTRACK",
 	"RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG",
@@ -20,7 +20,7 @@ func (m *machine) xtTarget(e object) {
 	m.does = targetOfName(e.text(unix.NFTA_TARGET_NAME))
 }
 
-// targetOfName returns what a target of xtables does that is not a chain.
+// targetOfName returns the action of an xtables target that is not a chain.
 func targetOfName(name string) action {
 	switch {
 	case name == "REJECT" || name == "DROP":
@@ -57,13 +57,13 @@ func (m *machine) xtMatch(e object) match {
 	return unsupported
 }
 
-// The untracked state is another bit in either match.
+// The bit of the untracked state differs between the two matches.
 const (
 	xtStateUntracked     = 1 << 6
 	xtConntrackUntracked = 1 << 8
 )
 
-// xtState returns a state in the bits of xtables, which are those of nft but for the untracked one.
+// xtState returns a state in the bits of xtables. They equal nft's, except for the untracked one.
 func xtState(state, untracked uint32) uint32 {
 	if state == stateUntracked {
 		return untracked
@@ -71,7 +71,7 @@ func xtState(state, untracked uint32) uint32 {
 	return state
 }
 
-// xtConntrack reads struct xt_conntrack_mtinfo2 and 3, of which it knows the state alone.
+// xtConntrack evaluates struct xt_conntrack_mtinfo2 and 3. It supports only the state.
 func xtConntrack(info []byte, state uint32) match {
 	const onlyState = 1
 	flags, inverted := binary.NativeEndian.Uint16(info[146:]), binary.NativeEndian.Uint16(info[148:])
@@ -83,8 +83,8 @@ func xtConntrack(info []byte, state uint32) match {
 	return when((mask&xtState(state, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
 }
 
-// xtPorts reads struct xt_udp and struct xt_tcp: two ranges of ports, and which of them are inverted. TCP's flags and
-// options are those of some packets.
+// xtPorts evaluates struct xt_udp and struct xt_tcp: two ranges of ports, each possibly inverted. TCP's flags and options
+// match some packets.
 func (m *machine) xtPorts(name string, info []byte) match {
 	number := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
 	result, inverted := m.protocolIs(unix.IPPROTO_UDP), info[8]
@@ -104,7 +104,7 @@ func (m *machine) xtPorts(name string, info []byte) match {
 	return result
 }
 
-// xtMultiport reads struct xt_multiport_v1.
+// xtMultiport evaluates struct xt_multiport_v1.
 func (m *machine) xtMultiport(info []byte) match {
 	var ranges []portRange
 	for i := 0; i < min(int(info[1]), 15); i++ {
@@ -129,7 +129,7 @@ func (m *machine) xtMultiport(info []byte) match {
 	return result
 }
 
-// xtAddrType reads struct xt_addrtype_info_v1: kinds of addresses, of which that of the destination is known.
+// xtAddrType evaluates struct xt_addrtype_info_v1: types of addresses. Only the destination's type is known.
 func (m *machine) xtAddrType(info []byte) match {
 	const invertDestination = 2
 	source, kinds, flags := binary.NativeEndian.Uint16(info), binary.NativeEndian.Uint16(info[2:]), binary.NativeEndian.Uint32(info[4:])

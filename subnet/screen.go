@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Screen takes out of a set the leases that cannot stand beside the others or beside our own: each would take away a peer's
-// traffic or ours. If two clash, the older one is used. There is one exception: if a node returns with another address and
-// other pod subnets, its newer lease is used. links are the underlay's addresses on this node, with their prefixes. Peers
-// and skips are in the order of the records; each skip has its reason. Neither contains our own lease (self).
+// Screen removes from a set the leases that conflict with others or with our own: each would divert a peer's traffic or
+// ours. If two clash, the older one is used. There is one exception: if a node returns with another address and other pod
+// subnets, its newer lease is used. links are the underlay's addresses on this node, with their prefixes. Peers and skips
+// are in the order of the records; each skip has its reason. Neither contains our own lease (self).
 func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
 	faults := faultsOf(n, links, self, records)
 	peers = slices.Grow(peers, len(records))

@@ -17,7 +17,7 @@ import (
 //
 //	n1, lease 10.5.1.0-24 at A, is now at B          n2, lease 10.5.2.0-24 at B, is now at A
 //	claims/n1: who is at B?                    ->    claims/moved-10.5.2.0-24: I am at A
-//	its lease says B
+//	its lease has B
 //
 // An answer counts only if it is younger than the question and than the holder's lease. A holder that has moved back
 // invalidates it by writing its lease. An older podlaned reads the answer as the holder's question about its new address,

@@ -85,7 +85,7 @@ const (
 type step struct {
 	verb     verb
 	lease    subnet.Lease
-	record   subnet.Record   // as it stands: to write over or to delete
+	record   subnet.Record   // the current record, to overwrite or to delete
 	others   []subnet.Record // leases whose holders to ask; with write and create: leases to delete
 	note     string          // for the operator, if it succeeds
 	reserved bool            // lease is to hang on no etcd lease
