@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// If iptables-nft cannot express a condition or a target in nftables' own expressions, the rule has it as a match or a
-// target of xtables, in the structures of linux/netfilter/xt_*.h.
+// Conditions and targets that iptables-nft cannot express in nftables' own expressions are in the rule as matches and
+// targets of xtables, in the structures of linux/netfilter/xt_*.h.
 
 // passingTargets holds the targets after which the next rule decides.
 var passingTargets = []string{

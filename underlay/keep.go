@@ -10,8 +10,8 @@ import (
 )
 
 // keeping returns the interface that has the addresses at which the tunnels end. If none has all of them, it returns one
-// that has some, and has other addresses of the missing families, as when the IPv6 prefix of the network changes. If
-// several have them, as while eth0 becomes a port of br0, it returns that of the default route.
+// that has some, and has other addresses of the missing families. This happens when the IPv6 prefix of the network changes.
+// If several have them, as while eth0 becomes a port of br0, it returns that of the default route.
 func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	has := func(i Interface) bool { return i.HasAll(kept) }
 	all := c.holders(has)

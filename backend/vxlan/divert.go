@@ -16,8 +16,8 @@ import (
 //	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
 //
-// The node's own packets have addresses of pods too: by its addresses on the bridge and on our device, and
-// because the firewall's reverse-path check looks up the way back as for a packet of the node itself.
+// The node's own packets have addresses of pods too, because the bridge and our device have some. The firewall's reverse-path
+// check also looks up the way back as for a packet of the node itself.
 
 // traffic is the packets to pods from one source.
 type traffic struct {

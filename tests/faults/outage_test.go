@@ -31,8 +31,8 @@ const (
 	asking = 4
 )
 
-// run expects of an outage that no pod notices it, that pods are attached all the time, that the nodes without etcd report
-// that and wait quietly, that those that have one still hear of every change, and that afterwards all do.
+// run expects that no pod notices an outage and that pods are attached all the time. The nodes without etcd report that and
+// wait quietly. The others still receive every change; afterwards all do.
 func (o outage) run(t *testing.T, b *bed) {
 	t.Helper()
 	var without []*lab.Node
