@@ -122,7 +122,7 @@ func (w *walker) base(name string, policyDrops bool) fate {
 func (w *walker) chain(name string, depth int) fate {
 	effects, ok := w.effects(name)
 	if w.budget -= len(effects); !ok || w.budget < 0 || depth > maxDepth {
-		return dontKnow("chain " + name)
+		return unknownFate("chain " + name)
 	}
 	all := fate{carryOn: true}
 	for _, e := range effects {
@@ -139,7 +139,8 @@ func (w *walker) chain(name string, depth int) fate {
 	return all
 }
 
-func dontKnow(why string) fate {
+// unknownFate returns the fate if podlaned cannot tell what happens.
+func unknownFate(why string) fate {
 	return fate{accept: true, drop: true, carryOn: true, doubt: why}
 }
 
@@ -179,7 +180,7 @@ func (w *walker) matched(e effect, depth int) fate {
 		}
 		return o
 	case unclear:
-		o := dontKnow(e.rule)
+		o := unknownFate(e.rule)
 		if e.match == some { // as with a drop of some, that is no matter of podlane
 			o.doubt = ""
 		}

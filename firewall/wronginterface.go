@@ -70,7 +70,8 @@ func (m wrongArrivals) notes(r Rules) (notes []string) {
 		if !slices.Contains(r.Peers, s.peer) || slices.Contains(r.PodInterfaces, s.by) || slices.Contains(r.Overlay[:], s.by) {
 			continue // it is not a peer any more, or a pod forged the packet
 		}
-		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", s.peer, s.by))
+		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+
+			"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", s.peer, s.by))
 	}
 	slices.Sort(notes)
 	if more := len(notes) - maxWrongArrivalNotes; more > 0 {
