@@ -21,7 +21,8 @@ import (
 // later: the watch brings our own key back, in the order of the revisions.
 //
 // A key that no node can use is not a rival (subnet.Network.Blocks). All nodes decide that by the same network
-// configuration: a key is created only if the configuration is still the one by which the node chose.
+// configuration: a key is created only if the configuration is still the one by which the node chose. For a pod subnet that
+// a changed configuration no longer has, the one that it was chosen by decides too.
 //
 // After a restore of etcd a node may take its pod subnet back from leases of the snapshot (restored.go). Under its own key
 // it overwrites the other node's lease, and the key's age does not change. Older keys that overlap it are deleted in the
