@@ -17,7 +17,7 @@ var (
 		`iifname != "eth0"|iifname "et*"|iif lo|oifname "eth0"|iifname { "lo", "eth0" }|ct state new|ct state established,related|ct state untracked|ct state != untracked|`+
 		`ct state { new, untracked }|ct status dnat|meta l4proto udp|meta l4proto { tcp, icmp }|meta mark 7|meta mark & 0xff != 0|fib daddr type local|`+
 		`fib daddr type { broadcast, multicast }|ip frag-off & 0x1fff == 0|ip protocol udp|udp sport > 1023|ip saddr . udp dport { 198.18.0.2 . 8472, 198.18.0.3 . 53 }|`+
-		`ip saddr & 255.0.0.0 == 198.0.0.0|@th,96,24 0x1|@th,96,24 0x2|limit rate 1000/second|ip ttl > 200|ip saddr 198.18.0.1-198.18.0.9|meta protocol ip|th dport >= 8473`, "|")
+		`ip saddr & 255.0.0.0 == 198.0.0.0|@th,96,24 0x1|@th,96,24 0x2|limit rate 1000/second|ip ttl > 200|ip saddr 198.18.0.1-198.18.0.9|meta protocol ip|th dport >= 8473|meta l4proto . th dport { tcp . 22, udp . 8000-9000 }|meta mark 16-32`, "|")
 	nftVerdicts = strings.Split("accept|drop|reject|return|continue|counter|jump more|goto more|accept|drop", "|")
 
 	iptablesConditions = strings.Split(`-p udp --dport 8472|-p udp ! --dport 8472|-p udp --dport 8000:9000 --sport 1024:65535|-s 198.18.0.0/24|! -s 198.18.0.2|-d 198.18.0.1|-d 10.0.0.0/8|-i eth0|! -i eth0|`+

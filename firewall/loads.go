@@ -155,3 +155,22 @@ func (p packet) kindOfDestination() addrType {
 	}
 	return unix.RTN_UNICAST
 }
+
+// byteorder turns numbers of some bytes from the host's order into the network's, or back. nft writes it for one byte too,
+// which stays.
+func (m *machine) byteorder(e object) {
+	from, to := e.number(unix.NFTA_BYTEORDER_SREG), e.number(unix.NFTA_BYTEORDER_DREG)
+	n, size := int(e.number(unix.NFTA_BYTEORDER_LEN)), int(e.number(unix.NFTA_BYTEORDER_SIZE))
+	if size == 0 || n%size != 0 && from != to {
+		m.forget()
+		return
+	}
+	b := m.load(from, n)
+	b.value, b.known = slices.Clone(b.value), slices.Clone(b.known)
+	littleEndian := binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+	for i := 0; littleEndian && i+size <= n; i += size {
+		slices.Reverse(b.value[i : i+size])
+		slices.Reverse(b.known[i : i+size])
+	}
+	m.store(to, b)
+}

@@ -68,6 +68,8 @@ func (m *machine) run(kind string, e object) match {
 		m.fib(e)
 	case "bitwise":
 		m.bitwise(e)
+	case "byteorder":
+		m.byteorder(e)
 	case "cmp":
 		value, _ := find(e.data(unix.NFTA_CMP_DATA), unix.NFTA_DATA_VALUE)
 		return m.load(e.number(unix.NFTA_CMP_SREG), len(value)).compare(e.number(unix.NFTA_CMP_OP), value)
