@@ -153,7 +153,7 @@ func (p packet) passes(c heldChain, hook nftables.ChainHook) bool {
 	if hook != inetIngress {
 		at = p.out
 	}
-	return p.traffic != bridged && at.name != "" && slices.Contains(c.devices, at.name)
+	return p.traffic != bridged && !p.sameNode && at.name != "" && slices.Contains(c.devices, at.name)
 }
 
 // withBridges adds the packets that pods send over bridges.

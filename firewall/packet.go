@@ -25,6 +25,7 @@ type packet struct {
 	bridge    string // name of the bridge that forwards it
 	state     uint32 // of connection tracking, as in nft's "ct state", once that has seen the packet
 	local     bool   // the destination is an address of this node
+	sameNode  bool   // between pods of this node. Their bridge shows them to chains of IP, if it does, past its own interface
 }
 
 // traffic is a kind of packets.
@@ -95,6 +96,10 @@ func podPackets(r Rules, index func(name string) uint32) (all []packet) {
 				from.what, from.network, from.in, from.out = "packets from pods to other nodes", ipHeader(f, own, others, p.proto), pods, overlay
 				to.what, to.network, to.in, to.out = "packets from other nodes to pods", ipHeader(f, others, own, p.proto), overlay, pods
 				all = append(all, from, to)
+			}
+			if !r.BridgeHidden {
+				p.what, p.network, p.in, p.out, p.sameNode = "packets between pods of this node", ipHeader(f, own, own, p.proto), pods, pods, true
+				all = append(all, p)
 			}
 		}
 	}

@@ -113,6 +113,9 @@ func (s *chainFindings) add(like chainFinding, p packet, f fate, ifNew fate) {
 		by = f.by
 	}
 	at := slices.IndexFunc(*list, func(o *chainFinding) bool { return o.chain == like.chain && o.traffic == like.traffic })
+	if at >= 0 && p.sameNode {
+		return // what lets the others through is for them too
+	}
 	if at < 0 {
 		at = len(*list)
 		*list = append(*list, &like)

@@ -26,6 +26,21 @@ const (
 	frames   = "nft add table bridge site; nft add chain bridge site f '{ type filter hook forward priority 0; policy drop; }'; "
 )
 
+// betweenNodes accepts what leaves the node's pods for the overlay, and what comes from it.
+const betweenNodes = `nft add rule inet site transit iifname . oifname '{ "cni0" . "podlane.1", "podlane.1" . "cni0", "cni0" . "podlane-v6.1", "podlane-v6.1" . "cni0" }' accept`
+
+// What no chain of IP sees, none drops.
+func TestDropOfAHiddenBridge(t *testing.T) {
+	n := newNode(t, "node")
+	n.sh(links + strict + betweenNodes)
+	hidden := attached
+	hidden.BridgeHidden = true
+	n.apply(hidden)
+	if got := append(n.Problems(), n.Advice()...); len(got) > 0 {
+		t.Error(got)
+	}
+}
+
 func onInterface(hook string) string {
 	return "nft add table netdev site; nft add chain netdev site c '{ type filter hook " + hook + " priority 0; }'; "
 }
@@ -49,6 +64,7 @@ func TestRulesThatCertainlyDrop(t *testing.T) {
 		"by a set of prefixes":          {transit + "nft add rule inet site transit ip saddr '{ 10.0.0.0/8, 192.168.0.0/16 }' drop", "drops packets from pods to other nodes, packets from other nodes"},
 		"not in a set of prefixes":      {strict + "nft add rule inet site transit ip saddr '{ 172.16.0.0/12, 192.168.0.0/16 }' accept", "drops packets from pods to other nodes, packets from other nodes"},
 		"by a verdict map":              {transit + "nft add rule inet site transit iifname vmap '{ \"cni0\" : drop, \"lo\" : accept }'", "drops packets from pods to other nodes (rule"},
+		"accepted to and from others":   {strict + betweenNodes, "chain inet site transit drops packets between pods of this node (its policy)"},
 		"new connections":               {transit + "nft add rule inet site transit ct state established,related accept; nft add rule inet site transit ct state new drop", "drops packets from pods"},
 		"ping alone is accepted":        {strict + "nft add rule inet site transit meta l4proto '{ icmp, ipv6-icmp }' accept", "chain inet site transit drops packets from pods"},
 		"IPv6 alone":                    {"nft add table ip6 site; nft add chain ip6 site transit '{ type filter hook forward priority 0; policy drop; }'", "chain ip6 site transit drops packets from pods"},
@@ -136,7 +152,7 @@ func TestRulesThatAccept(t *testing.T) {
 		"an accept of the pods":        strict + "nft add rule inet site transit 'ip saddr 10.5.0.0/16 accept'; nft add rule inet site transit ip6 saddr fd00:5::/48 accept",
 		"an accept by interface":       strict + "nft add rule inet site transit 'iifname { \"cni0\", \"podlane.1\", \"podlane-v6.1\" } accept'",
 		"an accept by set":             strict + "nft add rule inet site transit 'ip saddr { 10.0.0.0/8, 192.168.0.0/16 } accept'; nft add rule inet site transit meta nfproto ipv6 accept",
-		"an accept by concatenation":   strict + "nft add rule inet site transit 'iifname . oifname { \"cni0\" . \"podlane.1\", \"podlane.1\" . \"cni0\", \"cni0\" . \"podlane-v6.1\", \"podlane-v6.1\" . \"cni0\" } accept'",
+		"an accept by concatenation":   strict + "nft add rule inet site transit 'iifname . oifname { \"cni0\" . \"podlane.1\", \"podlane.1\" . \"cni0\", \"cni0\" . \"podlane-v6.1\", \"podlane-v6.1\" . \"cni0\", \"cni0\" . \"cni0\" } accept'",
 		"an accept of the tunnels":     closed + "nft add rule inet site in udp dport 8472 accept",
 		"an accept of the untracked":   closed + "nft add rule inet site in ct state new,untracked udp dport 8472 accept",
 		"an accept of the untracked 2": closed + "nft add rule inet site in ct state vmap '{ established : accept, untracked : accept }'",
