@@ -44,7 +44,7 @@ type loop struct {
 	podsDue       bool                  // the interfaces were read again, and the pods' bridges were not yet checked
 	follow        underlay.Follower
 	paths         underlay.Paths
-	previousAddrs []netip.Addr // the underlay's addresses before the start, if no interface had them then: the underlay returns to them
+	previousAddrs []netip.Addr // of an underlay that the node had to leave, in this run or before: it returns when an interface has them
 	lookAt        time.Time    // when to read the node's interfaces again: a change of leases alone does not need it; zero: at once
 
 	verified  time.Time

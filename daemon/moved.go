@@ -51,6 +51,7 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 	}
 	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
 		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
+	l.leaveUnderlay(now)
 	l.iface, l.backend, l.self = now, b, self
 	l.screen()
 	l.unsaved = l.unsaved || l.state.Held // a restart must keep this underlay

@@ -113,6 +113,15 @@ func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, er
 	return l.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers...) })
 }
 
+// leaveUnderlay records the addresses of an underlay that is left for another interface, which has others. The node returns
+// when an interface has them again: its peers knew it by these, and the other interface may lead to none of them.
+func (l *loop) leaveUnderlay(next underlay.Interface) {
+	addrs := knownOf(l.self, l.network, l.iface).local
+	if l.previousAddrs == nil && next.Index != l.iface.Index && !next.HasAll(addrs) {
+		l.previousAddrs = addrs
+	}
+}
+
 // describeUnderlay records the problem and the notes about the underlay in use, as it was just read.
 func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interface) {
 	carrier := ""

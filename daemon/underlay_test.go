@@ -113,6 +113,34 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 	}
 }
 
+// The underlay loses its address for a while, and another interface has the default route. The node returns with the address,
+// but it does not follow an address that was replaced.
+func TestNodeReturnsToAnAddressThatWasLost(t *testing.T) {
+	eth0, vpn := upInterface(1002, "eth0", "198.18.1.1/16"), upInterface(1003, "tun0", "203.0.113.1/24")
+	moved := upInterface(1005, "br0", "198.18.1.1/16")
+	renumbered := upInterface(1002, "eth0", "198.18.1.9/16")
+	for name, c := range map[string]struct {
+		next   underlay.Interface
+		ifaces []underlay.Interface
+		want   string // the interface that the node prefers then
+	}{
+		"the address is back":     {vpn, []underlay.Interface{vpn, eth0}, "eth0"},
+		"it is back on a bridge":  {vpn, []underlay.Interface{vpn, moved}, "br0"},
+		"it moved along":          {moved, []underlay.Interface{moved, upInterface(1006, "eth3", "198.18.1.1/16")}, "br0"},
+		"it was replaced on eth0": {renumbered, []underlay.Interface{renumbered, upInterface(1006, "eth3", "198.18.1.1/16")}, "eth0"},
+	} {
+		l, _ := bench(t)
+		l = newLoop(l.daemon, eth0, savedState{Local: addresses("198.18.1.1")})
+		l.take(peerState(t, l))
+		l.previousAddrs = nil
+		l.leaveUnderlay(c.next)
+		l.iface, l.self = c.next, l.daemon.self(c.next, savedState{})
+		if now, err := l.nextUnderlay(c.ifaces); err != nil || now.Name != c.want {
+			t.Errorf("%s: %s, %v; want %s", name, now.Name, err, c.want)
+		}
+	}
+}
+
 func TestUnderlayWithoutCarrier(t *testing.T) {
 	l, out := bench(t)
 	l.take(peerState(t, l))
