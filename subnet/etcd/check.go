@@ -68,7 +68,8 @@ func (r *runner) check(ctx context.Context) error {
 func (r *runner) doubt(ctx context.Context) error {
 	then, err := r.past(ctx)
 	if err != nil {
-		r.relist() // by the next check the watch may have moved the mirror on, to where nothing is seen of the difference
+		r.unfollow() // else the watch moves the mirror on until the list, to where the difference no longer shows
+		r.relist()
 		return err
 	}
 	r.doubts++
