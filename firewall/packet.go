@@ -68,9 +68,8 @@ const (
 )
 
 // packetsOf returns the packets that Rules need accepted. index returns an interface's index by its name.
-func packetsOf(r Rules, index func(name string) uint32) (all []packet) {
-	all = append(podPackets(r, index), tunnelPackets(r, index)...)
-	return all
+func packetsOf(r Rules, index func(name string) uint32) []packet {
+	return append(podPackets(r, index), tunnelPackets(r, index)...)
 }
 
 // podPackets returns TCP packets of both directions, of new and of established connections. TCP matters: rules that accept

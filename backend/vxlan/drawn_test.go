@@ -136,8 +136,8 @@ func remedy(sentence string) string {
 	return first
 }
 
-// With the underlay in the pod network, a rule is judged by the addresses that pods have, and what the operator is told to add
-// leads nobody else's packets past it.
+// With the underlay in the pod network, the addresses of pods decide about a rule. The command of the problem leads no other
+// packets past it.
 func TestRulesAroundTheUnderlay(t *testing.T) {
 	const config = `{"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.5.0.0","SubnetMax":"10.6.255.0","Backend":{"Type":"vxlan"%s}}`
 	n := network(t, config, "")

@@ -94,7 +94,7 @@ func isOwn(l link) bool {
 	return ownName(subnet.IPv4, l.device.name) || ownName(subnet.IPv6, l.device.name)
 }
 
-// matters tells whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our VNI and
+// matters reports whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our VNI and
 // port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take traffic from a
 // peer. An interface of a pod has only a link-local one. If the underlay is virtual, each interface that is not a bridge's
 // port may be on the path to a peer.
