@@ -5,6 +5,7 @@ package backend
 import (
 	"context"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -24,11 +25,11 @@ type Backend interface {
 
 // Report is what one Apply did and found.
 type Report struct {
-	Peers   int           // peers that stand in the kernel, as read back
-	Ops     []Op          // what was written, in order
-	Failed  []Failure     // what could not be written
-	Skipped []subnet.Skip // peers that are not programmed, and why
-	Unwell  []subnet.Skip // peers that lack what the kernel refused, with its words
+	Peers    int              // peers that stand in the kernel, as read back
+	Ops      []kernel.Op      // what was written, in order
+	Failed   []kernel.Failure // what could not be written
+	Skipped  []subnet.Skip    // peers that are not programmed, and why
+	Degraded []subnet.Skip    // peers that lack what the kernel refused, with its words
 	// Problems are sentences about other programs' entries in the kernel that stop traffic, each with the command that
 	// fixes it. At most MaxNotes.
 	Problems []string
@@ -37,24 +38,3 @@ type Report struct {
 
 // MaxNotes bounds a Report's Notes, and its Problems. If there are more, the last one gives their number.
 const MaxNotes = 10
-
-// Op is one write to the kernel.
-type Op struct {
-	Verb   string // "add", "replace", "delete", "set"
-	Kind   string // "device", "address", "neighbour", "fdb", "route", ...
-	Object string // in the words an operator types: route 10.5.34.0/24 via 10.5.34.0 dev podlane.1 proto 112
-	Drift  bool   // it put back what had been right before: somebody else changed the kernel
-}
-
-func (o Op) String() string { return o.Verb + " " + o.Object }
-
-// Failure is a write that the kernel refused.
-type Failure struct {
-	Op  Op
-	Err error // the kernel's own
-}
-
-func (f Failure) Error() string { return f.Op.String() + ": " + f.Err.Error() }
-
-// Unwrap returns the kernel's error.
-func (f Failure) Unwrap() error { return f.Err }

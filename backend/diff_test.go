@@ -3,8 +3,9 @@ package backend
 import (
 	"cmp"
 	"maps"
-	"reflect"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 func TestChanges(t *testing.T) {
@@ -27,8 +28,11 @@ func TestChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			remove, put := Changes(c.have, c.want, cmp.Compare)
-			if !reflect.DeepEqual(remove, c.remove) || !reflect.DeepEqual(put, c.put) {
-				t.Errorf("got %v, %v; want %v, %v", remove, put, c.remove, c.put)
+			if diff := gocmp.Diff(c.remove, remove); diff != "" {
+				t.Errorf("remove (-want +got):\n%s", diff)
+			}
+			if diff := gocmp.Diff(c.put, put); diff != "" {
+				t.Errorf("put (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // crowd is nodes that join one etcd together, and what came of it.
@@ -88,25 +89,25 @@ type member struct {
 	mu     sync.Mutex
 	held   bool
 	knew   bool
-	last   etcd.State // from which it goes on as a watch
-	writes int        // until then
+	last   store.State // from which it goes on as a watch
+	writes int         // until then
 }
 
 // join runs the node's store; where not all can be there at once, only until it holds.
 func (m *member) join(ctx context.Context, c *crowd) error {
-	store, err := etcd.Open(etcd.Config{Endpoints: c.etcd.Endpoints(), Observe: m.observe})
+	client, err := etcd.Open(etcd.Config{Endpoints: c.etcd.Endpoints(), Observe: m.observe})
 	if err != nil {
 		return err
 	}
 	within, leave := context.WithCancel(ctx)
 	defer leave()
-	err = store.Run(within, etcd.Options{Self: joiner(m.index)}, func(s etcd.State) {
+	err = client.Run(within, etcd.Options{Self: joiner(m.index)}, func(s store.State) {
 		if m.take(s, c.nodes) && c.atOnce < c.nodes {
 			m.last = s
 			leave()
 		}
 	})
-	if err = errors.Join(err, store.Close()); err != nil || ctx.Err() != nil {
+	if err = errors.Join(err, client.Close()); err != nil || ctx.Err() != nil {
 		return err
 	}
 	return m.stay(ctx, c)
@@ -121,7 +122,7 @@ func (m *member) observe(call string, _ time.Duration, _ error) {
 }
 
 // take notes what a state of the store says, and tells whether it is the first by which the node holds.
-func (m *member) take(s etcd.State, nodes int) (first bool) {
+func (m *member) take(s store.State, nodes int) (first bool) {
 	m.mu.Lock()
 	first = s.Held && !m.held
 	m.held = m.held || s.Held
@@ -163,7 +164,7 @@ func (m *member) stay(ctx context.Context, c *crowd) (err error) {
 			known++
 		}
 	}
-	m.last = etcd.State{}
+	m.last = store.State{}
 	err = watch.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: &etcdserverpb.WatchCreateRequest{
 		Key: []byte(prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)), StartRevision: from,
 	}}})

@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
@@ -63,7 +64,7 @@ func (k *Keeper) Cut() bool { return len(k.cut()) > 0 }
 
 // Report holds the changes and the problems of one Restore.
 type Report struct {
-	Ops      []backend.Op
+	Ops      []kernel.Op
 	Problems []string // what only the operator can repair
 }
 

@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
 )
 
 // write restores what a bridge lacks. The addresses come first, so that IPv6 works at once when the bridge is up.
-func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
+func (f fix) write(c *rtnl.Conn) (ops []kernel.Op, err error) {
 	name := f.device.name
 	if f.ipv6 {
 		op, err := sysctl.EnableIPv6(name)
@@ -25,7 +26,7 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 		ops = append(ops, op)
 	}
 	for _, a := range f.addrs {
-		op := backend.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
+		op := kernel.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
 		if f.ipv6 && isLinkLocal(a) {
 			// The kernel has just created it again, and does not use it for a second (duplicate address detection).
 			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it does not exist
@@ -36,7 +37,7 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 		ops = append(ops, op)
 	}
 	if f.up {
-		op := backend.Op{Verb: "set", Kind: "device", Object: "link " + name + " up", Drift: true}
+		op := kernel.Op{Verb: "set", Kind: "device", Object: "link " + name + " up", Drift: true}
 		if err := send(c, func(b *rtnl.Batch) { link(b, f.device.index, unix.IFF_UP) }); err != nil {
 			return ops, fmt.Errorf("%s: %w; run this on the node: ip link set %s up", op, err, name)
 		}
@@ -49,7 +50,7 @@ func (f fix) write(c *rtnl.Conn) (ops []backend.Op, err error) {
 // the answer of a pod to another pod of its node, if a port of the node led to it, is not translated back. It is the
 // bridge's own setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. It needs the kernel module
 // br_netfilter; netfilter reports whether that is loaded. Without it, or if the kernel refuses, show sets hidden.
-func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []backend.Op) {
+func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []kernel.Op) {
 	shown := map[string]bool{}
 	k.hidden = false
 	for _, b := range k.known {
@@ -66,7 +67,7 @@ func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bo
 				continue
 			}
 			what := [...]string{subnet.IPv4: "nf_call_iptables", subnet.IPv6: "nf_call_ip6tables"}[f]
-			op := backend.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.shown[d.name]}
+			op := kernel.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.shown[d.name]}
 			if err := send(c, func(b *rtnl.Batch) { link(b, d.index, 0); showBridge(b, f) }); err != nil {
 				k.hidden = true // the firewall then masquerades instead
 				continue

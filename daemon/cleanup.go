@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
 )
@@ -30,7 +31,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 		fmt.Fprintln(io.out, op)
 	}
 	errFiles := removeFiles(c, func(path string) {
-		fmt.Fprintln(io.out, backend.Op{Verb: "delete", Object: "file " + path})
+		fmt.Fprintln(io.out, kernel.Op{Verb: "delete", Object: "file " + path})
 	})
 	return errors.Join(errDevices, errRules, errFiles)
 }

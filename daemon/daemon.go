@@ -20,6 +20,7 @@ import (
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
 
@@ -147,7 +148,7 @@ func (d *daemon) runNode(ctx context.Context) error {
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
 	l := newLoop(d, iface, saved)
 	l.paths = paths
-	states, selves := newMailbox[etcd.State](), newMailbox[subnet.Self]()
+	states, selves := newMailbox[store.State](), newMailbox[subnet.Self]()
 	self := l.self // which the loop changes when the underlay moves
 	opts := etcd.Options{
 		Self: self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
@@ -169,7 +170,7 @@ func (d *daemon) runNode(ctx context.Context) error {
 }
 
 // onUnderlay runs the loop and its watchers until the underlay changes, and then returns errMoved.
-func (l *loop) onUnderlay(ctx context.Context, states <-chan etcd.State) error {
+func (l *loop) onUnderlay(ctx context.Context, states <-chan store.State) error {
 	wake := newKicks()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })

@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/podlane/podlane/pause"
+	"github.com/podlane/podlane/subnet/store"
+
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/underlay"
 )
 
@@ -30,7 +32,7 @@ type loop struct {
 	self    subnet.Self
 	backend backend.Backend
 
-	state         etcd.State // the newest
+	state         store.State // the newest
 	network       subnet.Network
 	peers         []subnet.Lease        // of state, screened
 	listed        []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
@@ -74,7 +76,7 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 // await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
 // backend. An etcd that hangs would say nothing until a call's deadline: it counts as away before, so that what was saved
 // stands in.
-func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
+func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 	silent := time.Now().Add(maxSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
@@ -86,7 +88,7 @@ func (l *loop) await(ctx context.Context, states <-chan etcd.State) error {
 			return ctx.Err()
 		}
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
-			l.take(etcd.State{Err: errSilence})
+			l.take(store.State{Err: errSilence})
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
 			l.refusePods()
@@ -106,7 +108,7 @@ var errSilence = fmt.Errorf("no answer within %v", maxSilence)
 func (l *loop) running() bool { return l.backend != nil }
 
 // run passes until ctx ends.
-func (l *loop) run(ctx context.Context, states <-chan etcd.State, wake <-chan struct{}) error {
+func (l *loop) run(ctx context.Context, states <-chan store.State, wake <-chan struct{}) error {
 	defer l.troubles.close()
 	defer l.saveState(true)
 	for {
@@ -115,7 +117,7 @@ func (l *loop) run(ctx context.Context, states <-chan etcd.State, wake <-chan st
 		if err != nil {
 			return err
 		}
-		if !pause(ctx, minPass-time.Since(began)) {
+		if !pause.For(ctx, minPass-time.Since(began)) {
 			return ctx.Err()
 		}
 		if !l.idle(ctx, states, wake, next) {
@@ -126,7 +128,7 @@ func (l *loop) run(ctx context.Context, states <-chan etcd.State, wake <-chan st
 
 // idle waits for a reason to pass, at most for a time, shows meanwhile that the loop turns, and tells whether ctx still
 // lasts.
-func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan struct{}, most time.Duration) bool {
+func (l *loop) idle(ctx context.Context, states <-chan store.State, wake <-chan struct{}, most time.Duration) bool {
 	timer, beat := time.NewTimer(most), time.NewTicker(beatEvery)
 	defer timer.Stop()
 	defer beat.Stop()
@@ -153,18 +155,6 @@ func (l *loop) idle(ctx context.Context, states <-chan etcd.State, wake <-chan s
 		case <-beat.C:
 			l.publish() // troubles that are not the loop's come and go too
 		}
-	}
-}
-
-// pause waits, and tells whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

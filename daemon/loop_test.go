@@ -12,11 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/kernel"
+	"github.com/podlane/podlane/pause"
+
 	"github.com/sirupsen/logrus"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
 
@@ -41,7 +45,7 @@ func bench(t *testing.T) (*loop, *strings.Builder) {
 }
 
 // peerState is a state with our own lease, 10.5.34.0/24, and those of some peers.
-func peerState(t *testing.T, l *loop, peers ...int) etcd.State {
+func peerState(t *testing.T, l *loop, peers ...int) store.State {
 	t.Helper()
 	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
 	if err != nil {
@@ -50,7 +54,7 @@ func peerState(t *testing.T, l *loop, peers ...int) etcd.State {
 	lease := func(self subnet.Self, i int) subnet.Lease {
 		return self.Lease(network, subnet.Pair{IPv4: netip.MustParsePrefix(fmt.Sprintf("10.5.%d.0/24", i))}, subnet.Lease{})
 	}
-	s := etcd.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.self, 34), Held: true, Seen: time.Now()}
+	s := store.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.self, 34), Held: true, Seen: time.Now()}
 	s.Set = subnet.Set{Revision: 9, Records: []subnet.Record{{Lease: s.Own, Created: 1}}}
 	for _, i := range peers {
 		self := subnet.Self{Node: subnet.Node{ID: fmt.Sprint(i), Name: fmt.Sprint("n", i)}, PublicIP: netip.MustParseAddr(fmt.Sprint("198.18.1.", i))}
@@ -66,7 +70,7 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 	}
 	l.config.publicIP = addr{netip.MustParseAddr("203.0.113.7")}
 	l.config.publicIPv6 = addr{netip.MustParseAddr("2001:db8::7")}
-	self := l.daemon.self(l.iface, savedState{Saved: etcd.Saved{Own: "10.5.34.0-24"}})
+	self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}})
 	if self.PublicIP != l.config.publicIP.Addr || self.PublicIPv6 != l.config.publicIPv6.Addr || self.Previous.Key() != "10.5.34.0-24" {
 		t.Errorf("with public addresses and a saved state: %+v", self)
 	}
@@ -76,7 +80,7 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeFile), node.Marshal(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if self := l.daemon.self(l.iface, savedState{Saved: etcd.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
+	if self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
 		t.Errorf("the node file does not win over the saved state: %+v", self.Previous)
 	}
 }
@@ -87,7 +91,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	if s := l.board.get(); s.Ready || len(s.Problems) > 0 || !slices.Equal(failing(s), []string{"lease", "etcd", "kernel", "node-file"}) {
 		t.Errorf("at the start: %+v", s)
 	}
-	l.take(etcd.State{Err: etcd.ErrNoConfig})
+	l.take(store.State{Err: etcd.ErrNoConfig})
 	l.publish()
 	if s := l.board.get(); s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "etcd: /p/config: ") {
 		t.Errorf("without a configuration: %q", s.Problems)
@@ -132,9 +136,9 @@ func TestMereAnswersArePublished(t *testing.T) {
 	state := peerState(t, l, 2)
 	l.take(state)
 	l.backend, l.verified, l.announced = still{}, time.Now(), true
-	states, done := make(chan etcd.State), make(chan bool, 1)
+	states, done := make(chan store.State), make(chan bool, 1)
 	go func() { done <- l.idle(t.Context(), states, nil, time.Hour) }()
-	send := func(s etcd.State) {
+	send := func(s store.State) {
 		select {
 		case states <- s:
 		case <-done:
@@ -170,8 +174,8 @@ func TestPeersAndHowTheyAre(t *testing.T) {
 	}
 	l.verified = time.Now()
 	l.odd = oddPeers(backend.Report{
-		Skipped: []subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}},
-		Unwell:  []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}},
+		Skipped:  []subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}},
+		Degraded: []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}},
 	})
 	l.publish()
 	p := l.board.get().Peers
@@ -316,9 +320,9 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	next := newLoop(l.daemon, l.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
 	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
 	defer cancel()
-	states, answer := make(chan etcd.State, 1), peerState(t, l)
+	states, answer := make(chan store.State, 1), peerState(t, l)
 	go func() { // etcd answers when the node file refuses pods
-		for pause(ctx, time.Millisecond) {
+		for pause.For(ctx, time.Millisecond) {
 			if file, err := subnet.ReadNodeFile(path); err == nil && strings.Contains(file.NotReady, "no valid lease") {
 				states <- answer
 				return
@@ -345,7 +349,7 @@ func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
 	now := time.Now()
 	saved := peerState(t, l).Save()
 	l.saved = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
-	away := etcd.State{Err: errors.New("no answer")}
+	away := store.State{Err: errors.New("no answer")}
 	l.take(away)
 	l.backend = still{}
 	if got := l.notReady(now); got != "" {
@@ -406,7 +410,7 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
 	l, out := bench(t)
 	for i := range maxRepairs + 2 {
-		l.note([]backend.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}}, nil)
+		l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}}, nil)
 	}
 	if l.repaired != maxRepairs+2 || len(l.repairs) != maxRepairs || l.repairs[0].What != "add route 2" {
 		t.Errorf("%d repairs, %d kept, the first %+v", l.repaired, len(l.repairs), l.repairs[0])
@@ -416,7 +420,7 @@ func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
 	if out.Len() > 0 {
 		t.Errorf("nothing was written, and yet: %s", out)
 	}
-	l.note([]backend.Op{{Verb: "add", Kind: "route", Object: "route x"}}, nil)
+	l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: "route x"}}, nil)
 	if !strings.Contains(out.String(), "add route x; peers: 0") || l.repaired != maxRepairs+2 {
 		t.Errorf("%s", out)
 	}
@@ -429,17 +433,6 @@ func TestWarningsAreBounded(t *testing.T) {
 	}
 	if got := strings.Count(out.String(), "\n"); got != maxSeen {
 		t.Errorf("%d lines, want %d", got, maxSeen)
-	}
-}
-
-func TestPauseEndsWithItsContext(t *testing.T) {
-	if !pause(t.Context(), -time.Second) {
-		t.Error("a pause that is over already")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if pause(ctx, time.Hour) {
-		t.Error("a pause outlasts its context")
 	}
 }
 
@@ -466,7 +459,7 @@ func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
 	state := peerState(t, l, 2)
 	l.take(state)
 	l.backend, l.verified, l.announced = still{}, time.Now(), true
-	l.take(etcd.State{Network: state.Network, Err: errors.New("no answer")})
+	l.take(store.State{Network: state.Network, Err: errors.New("no answer")})
 	if l.state.Own != state.Own || l.state.Held || len(l.peers) != 1 {
 		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers))
 	}
@@ -491,7 +484,7 @@ func TestSilentEtcdCountsAsAway(t *testing.T) {
 	state := peerState(t, l, 2)
 	now := time.Now()
 	l.saved = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
-	if err := l.await(t.Context(), make(chan etcd.State)); err != nil {
+	if err := l.await(t.Context(), make(chan store.State)); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(now); took < maxSilence || took > maxSilence+time.Second || l.state.Own != state.Own || len(l.peers) != 1 {

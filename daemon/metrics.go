@@ -6,11 +6,11 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/podlane/podlane/backend"
 )
 
 // metrics is what is counted as it happens. What merely is so is read from the board: see gauges. docs/metrics.md
@@ -74,7 +74,7 @@ func (m *metrics) observePass(took time.Duration, verified bool) {
 }
 
 // observeOps counts what a pass wrote, and what it could not write.
-func (m *metrics) observeOps(ops []backend.Op, failed []backend.Failure) {
+func (m *metrics) observeOps(ops []kernel.Op, failed []kernel.Failure) {
 	for _, op := range ops {
 		m.operations.WithLabelValues(op.Kind, "done").Inc()
 		if op.Drift {

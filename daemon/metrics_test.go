@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/podlane/podlane/kernel"
 
-	"github.com/podlane/podlane/backend"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // exported is a row of docs/metrics.md for each metric of ours.
@@ -41,9 +41,9 @@ func TestDocumentedMetricsAreThoseExported(t *testing.T) {
 	s.Dropped = map[string]uint64{"x": 1}
 	b.set(s)
 	m := newMetrics(b)
-	op := backend.Op{Kind: "route", Drift: true}
+	op := kernel.Op{Kind: "route", Drift: true}
 	m.observePass(time.Millisecond, true)
-	m.observeOps([]backend.Op{op}, []backend.Failure{{Op: op, Err: errors.New("no")}})
+	m.observeOps([]kernel.Op{op}, []kernel.Failure{{Op: op, Err: errors.New("no")}})
 	m.observeCall("Txn", time.Millisecond, nil)
 	text, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
@@ -62,7 +62,7 @@ func TestWhatIsCounted(t *testing.T) {
 	m := newMetrics(b)
 	m.observePass(time.Millisecond, true)
 	m.observePass(time.Millisecond, false)
-	m.observeOps([]backend.Op{{Kind: "route", Drift: true}, {Kind: "route"}}, []backend.Failure{{Op: backend.Op{Kind: "fdb"}}})
+	m.observeOps([]kernel.Op{{Kind: "route", Drift: true}, {Kind: "route"}}, []kernel.Failure{{Op: kernel.Op{Kind: "fdb"}}})
 	m.observeCall("Range", 3*time.Millisecond, nil)
 	m.observeCall("Range", 3*time.Millisecond, errors.New("no"))
 	families, err := m.registry.Gather()

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podlane/podlane/pause"
+
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +63,7 @@ func (d *daemon) notify(ctx context.Context) error {
 		case <-ticker.C:
 			beat = true
 		case <-d.board.news:
-			if d.started.Load() && !pause(ctx, min(notifyEvery, every)-time.Since(now)) { // what waits for the start waits for nothing else
+			if d.started.Load() && !pause.For(ctx, min(notifyEvery, every)-time.Since(now)) { // what waits for the start waits for nothing else
 				return ctx.Err()
 			}
 		}

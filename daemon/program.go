@@ -7,7 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
@@ -92,7 +93,7 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 	if ctx.Err() != nil {
 		return false, false, ctx.Err()
 	}
-	made = slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Verb == "add" && op.Kind == "table" })
+	made = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	good = l.troubles.check("firewall", confined(err))
 	l.troubles.setAll("other firewall", l.firewall.Problems())
 	l.note(ops, nil)
@@ -128,7 +129,7 @@ func (l *loop) rules() firewall.Rules {
 }
 
 // note logs and counts what a pass wrote, and keeps what it repaired for the status.
-func (l *loop) note(ops []backend.Op, failed []backend.Failure) {
+func (l *loop) note(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
 	drift, change := split(ops)
 	if len(change) > 0 {

@@ -90,7 +90,7 @@ func oddPeers(r backend.Report) map[string]peerStatus {
 	for _, skip := range r.Skipped {
 		odd[skip.Key] = peerStatus{State: peerSkipped}
 	}
-	for _, unwell := range r.Unwell {
+	for _, unwell := range r.Degraded {
 		odd[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
 	}
 	return odd

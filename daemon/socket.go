@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/podlane/podlane/pause"
 )
 
 const (
@@ -77,7 +79,7 @@ func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 		if d.troubles.check("http", err) {
 			return serve(ctx, l, h)
 		}
-		if !pause(ctx, listenEvery) {
+		if !pause.For(ctx, listenEvery) {
 			return ctx.Err()
 		}
 	}

@@ -16,14 +16,14 @@ import (
 
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 const stateName = "state.json"
 
 // savedState is what the daemon knows that it needs when it starts while etcd is away, or after etcd lost its data.
 type savedState struct {
-	etcd.Saved
+	store.Saved
 	Prefix string       // of the keys in etcd
 	Until  expiry       // the end of the own lease, by more reliable clocks
 	Direct bool         // direct routing was in use here, which may differ from Config
@@ -34,7 +34,7 @@ type savedState struct {
 
 // store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is
 // none.
-func (s savedState) store(now time.Time) *etcd.Saved {
+func (s savedState) store(now time.Time) *store.Saved {
 	if s.Own == "" {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (s savedState) store(now time.Time) *etcd.Saved {
 // standIn is the state itself where it comes from etcd, and else, as long as the own lease lasts, the saved one with
 // what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, nor is one whose
 // lease is of the network before the last change, with which the pods go on as they are; fault says so.
-func (s savedState) standIn(st etcd.State, now time.Time) (_ etcd.State, fault error) {
+func (s savedState) standIn(st store.State, now time.Time) (_ store.State, fault error) {
 	if st.Err == nil || st.Set.Revision != 0 {
 		return st, nil
 	}

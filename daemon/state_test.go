@@ -14,7 +14,7 @@ import (
 
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 func TestStateSurvivesTheDisk(t *testing.T) {
@@ -23,9 +23,9 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 		t.Errorf("no state: %+v, %v", s, err)
 	}
 	want := savedState{
-		Saved: etcd.Saved{
+		Saved: store.Saved{
 			Config: []byte(`{"Network":"10.5.0.0/16"}`), Revision: 7, Own: "10.5.3.0-24",
-			Leases: []etcd.SavedLease{{Key: "10.5.3.0-24", Value: []byte(`{"PublicIP":"198.18.0.1"}`)}},
+			Leases: []store.SavedLease{{Key: "10.5.3.0-24", Value: []byte(`{"PublicIP":"198.18.0.1"}`)}},
 		},
 		Prefix: "/p",
 		Until:  newExpiry(time.Now().Add(time.Hour), time.Now()),
@@ -64,9 +64,9 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 // The leases are written one by one, and read back as they were: none of them, one, and many, of both families too.
 func TestSavedLeasesSurviveTheDisk(t *testing.T) {
 	for _, count := range []int{0, 1, 3} {
-		dir, want := t.TempDir(), savedState{Saved: etcd.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`)}, Prefix: "/p"}
+		dir, want := t.TempDir(), savedState{Saved: store.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`)}, Prefix: "/p"}
 		for i := range count {
-			want.Leases = append(want.Leases, etcd.SavedLease{
+			want.Leases = append(want.Leases, store.SavedLease{
 				Key: fmt.Sprintf("10.5.%d.0-24&fd00:5:0:%d::-64", i, i), Value: []byte(`{"PublicIP":"198.18.0.1","Note":"a<b"}`), Lost: i == 1,
 			})
 		}
@@ -100,7 +100,7 @@ func TestWallClockDecidesOnlyAcrossBoots(t *testing.T) {
 		t.Errorf("two days and a reboot later: %s left", left)
 	}
 	e = newExpiry(now.Add(time.Hour), now)
-	saved := savedState{Saved: etcd.Saved{Own: "10.5.3.0-24", Expiry: now.Add(-23 * time.Hour)}, Until: e}
+	saved := savedState{Saved: store.Saved{Own: "10.5.3.0-24", Expiry: now.Add(-23 * time.Hour)}, Until: e}
 	if got := saved.store(now).Expiry; got.Sub(now).Round(time.Second) != time.Hour {
 		t.Errorf("the wall clock was set on by a day within a boot: the store is told %s", got)
 	}
@@ -121,17 +121,17 @@ func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
 	}
 	own := subnet.Self{Node: subnet.Node{ID: "a", Name: "n1"}, PublicIP: netip.MustParseAddr("198.18.0.1")}.Lease(network, pair, subnet.Lease{})
 	saved := savedState{
-		Saved: etcd.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`), Own: pair.Key(), Leases: []etcd.SavedLease{{Key: pair.Key(), Value: own.Value()}}},
+		Saved: store.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`), Own: pair.Key(), Leases: []store.SavedLease{{Key: pair.Key(), Value: own.Value()}}},
 		Until: newExpiry(now.Add(time.Hour), now),
 	}
-	away := etcd.State{Err: errors.New("no answer")}
+	away := store.State{Err: errors.New("no answer")}
 	if got, fault := saved.standIn(away, now); fault != nil || got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
 		t.Errorf("etcd is away: %+v", got)
 	}
-	if got, fault := saved.standIn(etcd.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
+	if got, fault := saved.standIn(store.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("etcd was read once and has no lease for us: %+v", got.Own)
 	}
-	if got, fault := saved.standIn(etcd.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
+	if got, fault := saved.standIn(store.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
 	}
 	changed := saved

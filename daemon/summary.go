@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
 )
 
 // maxNamed bounds how many objects one log line names.
@@ -13,7 +13,7 @@ const maxNamed = 5
 
 // summary tells in one line what was written to the kernel: the objects themselves where they are few, else the number of
 // each kind with the first of them.
-func summary(ops []backend.Op) string {
+func summary(ops []kernel.Op) string {
 	if len(ops) <= maxNamed {
 		parts := make([]string, len(ops))
 		for i, op := range ops {
@@ -40,8 +40,8 @@ func summary(ops []backend.Op) string {
 }
 
 // split parts what put back a disturbed state from what followed the lease set.
-func split(ops []backend.Op) (drift, change []backend.Op) {
-	if !slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Drift }) {
+func split(ops []kernel.Op) (drift, change []kernel.Op) {
+	if !slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Drift }) {
 		return nil, ops
 	}
 	for _, op := range ops {

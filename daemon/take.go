@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // take makes a state the newest, and tells whether there may be something to do for it.
-func (l *loop) take(s etcd.State) (work bool) {
+func (l *loop) take(s store.State) (work bool) {
 	s, stale := l.saved.standIn(s, time.Now())
 	l.troubles.check("saved lease", stale)
 	if l.running() {
@@ -47,7 +47,7 @@ func (l *loop) screen() {
 
 // news tells whether a state has something to program, announce or save that the one before has not: most say only that
 // etcd has answered, or has not.
-func news(before, now etcd.State) bool {
+func news(before, now store.State) bool {
 	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
 		now.Conflict != before.Conflict || now.Set.Revision != before.Set.Revision || now.Set.Junk != before.Set.Junk ||
 		!slices.Equal(now.Set.Records, before.Set.Records) || !bytes.Equal(now.Config, before.Config)
@@ -55,7 +55,7 @@ func news(before, now etcd.State) bool {
 
 // steady keeps the pod subnet that the pods run on, whatever the store says: until it has a lease again, and where it has
 // been given another.
-func (l *loop) steady(s etcd.State) etcd.State {
+func (l *loop) steady(s store.State) store.State {
 	was := l.state.Own
 	switch {
 	case s.Own == (subnet.Lease{}):

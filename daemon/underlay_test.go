@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
 
@@ -71,7 +71,7 @@ func TestSavedStateOfAnOlderPodlaned(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := self.Lease(both, pair, subnet.Lease{})
-		s := savedState{Saved: etcd.Saved{Own: key, Leases: []etcd.SavedLease{{Key: key, Value: own.Value()}}}}
+		s := savedState{Saved: store.Saved{Own: key, Leases: []store.SavedLease{{Key: key, Value: own.Value()}}}}
 		if got := s.known().local; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", key, got, want)
 		}

@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/google/nftables"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
 // Cleanup removes the node's own table and its rules in iptables' FORWARD chains, of whatever pod network they are.
 // All else stays. The ops are what was removed.
-func Cleanup(ctx context.Context) (ops []backend.Op, err error) {
+func Cleanup(ctx context.Context) (ops []kernel.Op, err error) {
 	have, err := read()
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func removeTable(have snapshot) plan {
 		return plan{}
 	}
 	return plan{
-		ops: []backend.Op{{Verb: "delete", Kind: "table", Object: "table inet " + Name}},
+		ops: []kernel.Op{{Verb: "delete", Kind: "table", Object: "table inet " + Name}},
 		steps: []step{func(c *nftables.Conn) error {
 			c.DelTable(ownTable())
 			return nil

@@ -11,7 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -31,7 +32,7 @@ type Firewall struct {
 // Apply makes the node's own table, and the accepts in iptables' FORWARD if it would drop pods' packets, equal to r, and
 // reads them again. If everything matches, nothing is written. It works in the network namespace of the thread that calls
 // it. The ops are what was written; with an error, what was written before it.
-func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
+func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]backend.Op, error) {
 func (w *Firewall) Dropped() map[string]uint64 { return maps.Clone(w.dropped) }
 
 // tellDrift marks the ops that put back what had stood, and those that changed what was not to change.
-func (w *Firewall) tellDrift(ops []backend.Op, r Rules) {
+func (w *Firewall) tellDrift(ops []kernel.Op, r Rules) {
 	if len(ops) == 0 {
 		return
 	}
@@ -107,7 +108,7 @@ func (t target) plans(have snapshot) []plan {
 
 // outcome is what was written, what of the foreign rules stands then, and what was read last.
 type outcome struct {
-	ops    []backend.Op
+	ops    []kernel.Op
 	stands []string
 	have   snapshot
 	legacy [len(subnet.Families)]string // the listings of iptables-legacy
@@ -148,7 +149,7 @@ func (t target) verify() (snapshot, []plan, error) {
 }
 
 // commitAll does each plan in a transaction of its own, whether or not those before it could be done.
-func commitAll(plans []plan) (ops []backend.Op, err error) {
+func commitAll(plans []plan) (ops []kernel.Op, err error) {
 	var errs []error
 	for _, p := range plans {
 		if len(p.ops) == 0 {

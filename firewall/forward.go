@@ -5,10 +5,11 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -70,14 +71,14 @@ func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) pla
 			missing = slices.Delete(missing, i, i+1)
 			continue
 		}
-		p.ops = append(p.ops, backend.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.handle, mark)})
+		p.ops = append(p.ops, kernel.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.handle, mark)})
 		deletes = append(deletes, func(conn *nftables.Conn) error {
 			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.handle})
 		})
 	}
 	if point.needed {
 		for _, r := range missing {
-			p.ops = append(p.ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
+			p.ops = append(p.ops, kernel.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
 			p.steps = append(p.steps, insertAt(point.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()}))
 		}
 	}

@@ -11,9 +11,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -122,7 +123,7 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 			if err := editLegacy(ctx, program, args...); err != nil {
 				return p, listing, err
 			}
-			p.ops = append(p.ops, backend.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
+			p.ops = append(p.ops, kernel.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
 		}
 	}
 	return p, listing, fmt.Errorf("verify %s %s: another program changes it at the same time", iptables[f].legacy, forwardChain)

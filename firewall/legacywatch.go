@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podlane/podlane/pause"
+
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -29,7 +31,7 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 	defer func() { lock.close() }()
 	before := legacyForward(ctx)
 	kick() // for what changed before
-	for wait := legacyEvery; pause(ctx, wait); {
+	for wait := legacyEvery; pause.For(ctx, wait); {
 		began := time.Now()
 		switch {
 		case lock.await(ctx, legacyAnyway):
@@ -37,7 +39,7 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 			lock.close()
 			lock = watchLock(legacyLock)
 		default:
-			pause(ctx, legacyAnyway)
+			pause.For(ctx, legacyAnyway)
 		}
 		if now := legacyForward(ctx); ctx.Err() == nil && now != before {
 			before = now
@@ -70,16 +72,4 @@ func legacyForward(ctx context.Context) string {
 		}
 	}
 	return b.String()
-}
-
-// pause waits, and tells whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -5,7 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/lab/sandbox"
 	"github.com/podlane/podlane/subnet"
 )
@@ -59,18 +60,18 @@ func here[T any](n sandbox.Namespace, f func() (T, error)) (value T, err error) 
 	return value, err
 }
 
-func (n *node) apply(r Rules) []backend.Op {
+func (n *node) apply(r Rules) []kernel.Op {
 	n.Helper()
-	ops, err := here(n.ns, func() ([]backend.Op, error) { return n.Apply(n.Context(), r) })
+	ops, err := here(n.ns, func() ([]kernel.Op, error) { return n.Apply(n.Context(), r) })
 	if err != nil {
 		n.Fatal(err)
 	}
 	return ops
 }
 
-func (n *node) cleanup() []backend.Op {
+func (n *node) cleanup() []kernel.Op {
 	n.Helper()
-	ops, err := here(n.ns, func() ([]backend.Op, error) { return Cleanup(n.Context()) })
+	ops, err := here(n.ns, func() ([]kernel.Op, error) { return Cleanup(n.Context()) })
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func (n *node) generation() uint32 {
 	return g
 }
 
-func words(ops []backend.Op) string {
+func words(ops []kernel.Op) string {
 	var lines []string
 	for _, op := range ops {
 		line := op.String()

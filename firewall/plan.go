@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/nftables"
+	"github.com/podlane/podlane/kernel"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/google/nftables"
 )
 
 // plan is what is to be done, in an operator's words, and the steps of the one transaction that does it.
 type plan struct {
-	ops    []backend.Op
+	ops    []kernel.Op
 	steps  []step
 	stands []string // what is already as wanted in a foreign chain, by the object of its op
 }
@@ -92,8 +92,8 @@ func (s snapshot) own() (heldTable, bool) {
 }
 
 // frameOps compares the table, its chains and its sets, without rules and elements.
-func frameOps(have snapshot, want table) (ops []backend.Op) {
-	add := func(verb, kind, object string) { ops = append(ops, backend.Op{Verb: verb, Kind: kind, Object: object}) }
+func frameOps(have snapshot, want table) (ops []kernel.Op) {
+	add := func(verb, kind, object string) { ops = append(ops, kernel.Op{Verb: verb, Kind: kind, Object: object}) }
 	held, ok := have.own()
 	switch {
 	case !ok:
@@ -142,34 +142,34 @@ func (r rule) same(h heldRule) bool {
 }
 
 // ruleOps says how the rules of a chain differ from the wanted ones; no op where they are equal, order included.
-func ruleOps(have []heldRule, want chain) (ops []backend.Op) {
+func ruleOps(have []heldRule, want chain) (ops []kernel.Op) {
 	if slices.EqualFunc(have, want.rules, func(h heldRule, r rule) bool { return r.same(h) }) {
 		return nil
 	}
 	at := "rule inet " + Name + " " + want.name + " "
 	for _, r := range want.rules {
 		if !slices.ContainsFunc(have, r.same) {
-			ops = append(ops, backend.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
+			ops = append(ops, kernel.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
 		}
 	}
 	for _, h := range have {
 		if !slices.ContainsFunc(want.rules, func(r rule) bool { return r.same(h) }) {
-			ops = append(ops, backend.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d", at, h.handle)})
+			ops = append(ops, kernel.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d", at, h.handle)})
 		}
 	}
 	if len(ops) == 0 {
-		ops = append(ops, backend.Op{Verb: "replace", Kind: "rule", Object: at + "(one was there twice, or out of order)"})
+		ops = append(ops, kernel.Op{Verb: "replace", Kind: "rule", Object: at + "(one was there twice, or out of order)"})
 	}
 	return ops
 }
 
-func elementOps(s set, missing, extra []element) (ops []backend.Op) {
+func elementOps(s set, missing, extra []element) (ops []kernel.Op) {
 	at := "element inet " + Name + " " + s.name + " "
 	for _, e := range missing {
-		ops = append(ops, backend.Op{Verb: "add", Kind: "element", Object: at + s.word(e)})
+		ops = append(ops, kernel.Op{Verb: "add", Kind: "element", Object: at + s.word(e)})
 	}
 	for _, e := range extra {
-		ops = append(ops, backend.Op{Verb: "delete", Kind: "element", Object: at + s.word(e)})
+		ops = append(ops, kernel.Op{Verb: "delete", Kind: "element", Object: at + s.word(e)})
 	}
 	return ops
 }

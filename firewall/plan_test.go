@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -31,9 +32,9 @@ func small(addrs ...string) table {
 	}
 }
 
-func (n *node) bring(want table) []backend.Op {
+func (n *node) bring(want table) []kernel.Op {
 	n.Helper()
-	ops, err := here(n.ns, func() ([]backend.Op, error) {
+	ops, err := here(n.ns, func() ([]kernel.Op, error) {
 		have, err := read()
 		if err != nil {
 			return nil, err

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -271,7 +272,7 @@ func TestPeersInAnyOrder(t *testing.T) {
 		t.Error("Equal does not tell what is equal")
 	}
 	n.quiet(r)
-	if ops := n.apply(noPeers); len(ops) != 2 || slices.ContainsFunc(ops, func(op backend.Op) bool { return op.Drift }) {
+	if ops := n.apply(noPeers); len(ops) != 2 || slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Drift }) {
 		t.Errorf("no peers:\n%s", words(ops))
 	}
 }

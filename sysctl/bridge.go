@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -26,7 +27,7 @@ func HasBridgeNetfilter() bool {
 // EnableBridgeNetfilter makes the firewall see what pods of this node send each other. kube-proxy needs it: the answer of
 // a pod to a Service's client on the same node would not be translated back, and the client would wait in vain. It works
 // in the network namespace of the thread that calls it. The ops are what was written.
-func EnableBridgeNetfilter(v4, v6 bool) (ops []backend.Op, err error) {
+func EnableBridgeNetfilter(v4, v6 bool) (ops []kernel.Op, err error) {
 	for f, wanted := range [...]bool{subnet.IPv4: v4, subnet.IPv6: v6} {
 		if !wanted {
 			continue

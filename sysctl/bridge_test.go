@@ -4,13 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-func enableBridgeIn(n sandbox.Namespace, v6 bool) (ops []backend.Op, err error) {
+func enableBridgeIn(n sandbox.Namespace, v6 bool) (ops []kernel.Op, err error) {
 	err = n.Do(func() (err error) {
 		ops, err = EnableBridgeNetfilter(true, v6)
 		return err

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/podlane/podlane/backend"
 )
 
 // devconfForwarding is IPV4_DEVCONF_FORWARDING of linux/ip.h.
@@ -17,7 +17,7 @@ const devconfForwarding = 1
 // forwardFrom makes the node forward the IPv4 packets that come by the interfaces named: what counts is each interface's own
 // setting, of which net.ipv4.ip_forward is only the common one. It is set by netlink (IFLA_INET_CONF, Linux 2.6.37), which
 // works where /proc/sys is read-only, as it is in a container. One that does not exist is passed over.
-func forwardFrom(interfaces []string) (ops []backend.Op, err error) {
+func forwardFrom(interfaces []string) (ops []kernel.Op, err error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket: %w", err)
@@ -32,7 +32,7 @@ func forwardFrom(interfaces []string) (ops []backend.Op, err error) {
 			return ops, fmt.Errorf("set net.ipv4.conf.%s.forwarding: %w", dotted(name), err)
 		}
 		if set {
-			ops = append(ops, backend.Op{Verb: "set", Kind: "sysctl", Object: "net.ipv4.conf." + dotted(name) + ".forwarding = 1"})
+			ops = append(ops, kernel.Op{Verb: "set", Kind: "sysctl", Object: "net.ipv4.conf." + dotted(name) + ".forwarding = 1"})
 		}
 	}
 	return ops, nil

@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -33,7 +34,7 @@ var keys = [...]string{
 // to 2 on the underlay interface, so that the node keeps its addresses and routes. It does so before it turns on
 // forwarding, and at every later call, because an interface that is created again has the default. It leaves 0: the
 // operator wants none.
-func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backend.Op, err error) {
+func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []kernel.Op, err error) {
 	if v4 {
 		done, fault := enable(subnet.IPv4)
 		more, err := forwardFrom(append([]string{underlay}, pods...))
@@ -61,7 +62,7 @@ func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []backen
 // announceRouter makes the node a router on the interfaces that lead to pods. net.ipv6.conf.all.forwarding alone decides
 // whether IPv6 is forwarded. If an interface's own setting is off, the node does not act as a router there, and accepts
 // router advertisements from pods.
-func announceRouter(pods []string) (ops []backend.Op, err error) {
+func announceRouter(pods []string) (ops []kernel.Op, err error) {
 	for _, name := range pods {
 		key := "net/ipv6/conf/" + name + "/forwarding"
 		off, err := is(key, "0")
@@ -107,11 +108,11 @@ func Forbidden(err error) bool { return errors.Is(err, unix.EROFS) || errors.Is(
 
 // EnableIPv6 lets an interface have IPv6 addresses, which net.ipv6.conf.default.disable_ipv6 keeps new ones from. It works
 // in the network namespace of the thread that calls it.
-func EnableIPv6(iface string) (backend.Op, error) {
+func EnableIPv6(iface string) (kernel.Op, error) {
 	return set("net/ipv6/conf/"+iface+"/disable_ipv6", "0")
 }
 
-func enable(f subnet.Family) (ops []backend.Op, err error) {
+func enable(f subnet.Family) (ops []kernel.Op, err error) {
 	on, err := is(keys[f], "1")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("set %s: the kernel has no %s: %w", dotted(keys[f]), f, err)
@@ -123,12 +124,12 @@ func enable(f subnet.Family) (ops []backend.Op, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []backend.Op{op}, nil
+	return []kernel.Op{op}, nil
 }
 
 // keepAdvertisements sets accept_ra of the underlay interface from 1 to 2. Other interfaces are left alone: behind a
 // bridge or a veth are containers, which have no business advertising routes to the node.
-func keepAdvertisements(underlay string) ([]backend.Op, error) {
+func keepAdvertisements(underlay string) ([]kernel.Op, error) {
 	ignored, err := is(acceptRA(underlay), "1")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !ignored { // the interface has gone meanwhile, or has no IPv6
 		return nil, nil
@@ -140,7 +141,7 @@ func keepAdvertisements(underlay string) ([]backend.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []backend.Op{op}, nil
+	return []kernel.Op{op}, nil
 }
 
 func acceptRA(iface string) string { return "net/ipv6/conf/" + iface + "/accept_ra" }
@@ -153,7 +154,7 @@ func is(key, value string) (bool, error) {
 	return strings.TrimSpace(string(b)) == value, nil
 }
 
-func set(key, value string) (backend.Op, error) {
+func set(key, value string) (kernel.Op, error) {
 	err := os.WriteFile(root+key, []byte(value), 0)
 	if err == nil {
 		var kept bool
@@ -162,9 +163,9 @@ func set(key, value string) (backend.Op, error) {
 		}
 	}
 	if err != nil {
-		return backend.Op{}, fmt.Errorf("set sysctl %s: %w; run this on the node: sysctl -w %s=%s", dotted(key), err, dotted(key), value)
+		return kernel.Op{}, fmt.Errorf("set sysctl %s: %w; run this on the node: sysctl -w %s=%s", dotted(key), err, dotted(key), value)
 	}
-	return backend.Op{Verb: "set", Kind: "sysctl", Object: dotted(key) + " = " + value}, nil
+	return kernel.Op{Verb: "set", Kind: "sysctl", Object: dotted(key) + " = " + value}, nil
 }
 
 // dotted is a setting's name as sysctl(8) prints it. A dot in an interface's name becomes a slash there.

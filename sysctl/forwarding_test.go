@@ -8,16 +8,17 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // enableIn calls EnableForwarding inside a namespace.
-func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []backend.Op, err error) {
+func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []kernel.Op, err error) {
 	err = n.Do(func() (err error) {
 		ops, err = EnableForwarding(v4, v6, "eth0.100", []string{"cni0"})
 		return err
@@ -25,7 +26,7 @@ func enableIn(n sandbox.Namespace, v4, v6 bool) (ops []backend.Op, err error) {
 	return ops, err
 }
 
-func words(ops []backend.Op) string {
+func words(ops []kernel.Op) string {
 	var lines []string
 	for _, op := range ops {
 		lines = append(lines, op.String())

@@ -78,6 +78,10 @@ func TestImportRules(t *testing.T) {
 				wrong = "subnet is pure: the standard library only"
 			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):
 				wrong = "where the leases come from is no concern of what programs the kernel"
+			case within(path, "kernel", "pause") && !all[dep].Standard:
+				wrong = "every package that programs the kernel builds on it: the standard library only"
+			case within(path, "firewall", "sysctl", "bridge", "rtnl") && within(dep, "backend"):
+				wrong = "no import runs upwards"
 			case within(path, "cni-shim") && within(dep, "subnet/etcd", "backend", "go.etcd.io", netlink):
 				wrong = "the CNI plugin is small: not the daemon, not etcd, not netlink"
 			case within(path, "gate") && within(dep, "subnet", "backend", "go.etcd.io", netlink):
@@ -99,6 +103,8 @@ func TestImportRules(t *testing.T) {
 			switch {
 			case !within(path, "subnet/etcd", "bench", "lab", "tests") && within(imported, etcdClient):
 				wrong = "the lease store is the only importer of the etcd client"
+			case !within(path, "lab", "tests") && path != "underlay" && within(imported, netlink):
+				wrong = "rtnl writes to the kernel; the netlink library reads the underlay"
 			case within(path, "cni-shim") && !all[imported].Standard &&
 				!within(imported, "subnet", "github.com/containernetworking/cni", "golang.org/x/sys"):
 				wrong = "the CNI plugin imports subnet, the CNI library and x/sys"

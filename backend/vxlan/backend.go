@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
@@ -29,10 +31,10 @@ var _ backend.Backend = (*Backend)(nil)
 
 // memory is what is kept of a family between passes. Nothing is decided by it.
 type memory struct {
-	have     state             // what was read: only for its memory
-	before   state             // what stood at the end of the last pass: tells drift from news
-	verified bool              // there was a last pass, and it succeeded
-	failed   []backend.Failure // though the kernel refused these
+	have     state            // what was read: only for its memory
+	before   state            // what stood at the end of the last pass: tells drift from news
+	verified bool             // there was a last pass, and it succeeded
+	failed   []kernel.Failure // though the kernel refused these
 }
 
 // New makes the backend for a network on an underlay interface. The error says what of the two does not go together:
@@ -84,7 +86,7 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 			}
 		}
 	}
-	report.Peers, report.Unwell = b.standing(peers)
+	report.Peers, report.Degraded = b.standing(peers)
 	report.Problems, report.Notes = b.look(passes, peers)
 	return report, errors.Join(errs...)
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
@@ -12,13 +13,13 @@ import (
 // Cleanup removes from the network namespace of the caller all that this backend ever makes, whatever the
 // configuration was: VXLAN devices by our names, with all on them, and the main table's routes with our protocol.
 // Nothing else is touched. It returns what was removed.
-func Cleanup(ctx context.Context) ([]backend.Op, error) {
+func Cleanup(ctx context.Context) ([]kernel.Op, error) {
 	conn, err := rtnl.Dial()
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	var ops []backend.Op
+	var ops []kernel.Op
 	var errs []error
 	for _, f := range subnet.Families {
 		have := newState(0)

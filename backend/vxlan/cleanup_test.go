@@ -4,10 +4,10 @@ import (
 	"context"
 	"testing"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
 )
 
-func (d *node) cleanup() (ops []backend.Op) {
+func (d *node) cleanup() (ops []kernel.Op) {
 	d.Helper()
 	err := d.Do(func() (err error) {
 		ops, err = Cleanup(context.Background())

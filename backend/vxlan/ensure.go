@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
@@ -112,7 +114,7 @@ func (p *pass) sendDevice(links []link) error {
 	if err := p.w.send(); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(p.w.failed[before:], func(f backend.Failure) bool { return vital(f.Op) })
+	i := slices.IndexFunc(p.w.failed[before:], func(f kernel.Failure) bool { return vital(f.Op) })
 	if i < 0 {
 		return nil
 	}
@@ -131,7 +133,7 @@ func (p *pass) sendDevice(links []link) error {
 }
 
 // vital tells of an operation on the device whether nothing goes without it: that it stands, is up, and has its address.
-func vital(op backend.Op) bool {
+func vital(op kernel.Op) bool {
 	return op.Verb == "add" || op.Verb == "replace" || strings.HasSuffix(op.Object, " up")
 }
 
@@ -146,7 +148,7 @@ func (p *pass) takeBack() error {
 }
 
 // taken says who has the name, or the VNI and port, of the device that could not be made.
-func (p *pass) taken(links []link, f backend.Failure) error {
+func (p *pass) taken(links []link, f kernel.Failure) error {
 	d := p.want.device
 	if l, err := readLink(p.w.conn, d.name, 0); err == nil {
 		return fmt.Errorf("add device %s: its name is taken by a %s: %w", d.name, l.describe(), f.Err)
@@ -162,7 +164,7 @@ func (p *pass) taken(links []link, f backend.Failure) error {
 }
 
 // portTaken says who has the UDP port. A VXLAN device with other extensions than ours does not share its socket.
-func (p *pass) portTaken(links []link, f backend.Failure) error {
+func (p *pass) portTaken(links []link, f kernel.Failure) error {
 	d := p.want.device
 	for _, l := range links {
 		if l.index != p.index && l.device.up && l.device.fixed.port == d.fixed.port {

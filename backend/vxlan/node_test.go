@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/lab/sandbox"
 	"github.com/podlane/podlane/subnet"
@@ -169,7 +171,7 @@ func (d *node) settled(peers []subnet.Lease) {
 }
 
 // texts is one operation a line; those that put back what somebody changed end in "(drift)".
-func texts(ops []backend.Op) string {
+func texts(ops []kernel.Op) string {
 	var b strings.Builder
 	for _, op := range ops {
 		b.WriteString(op.String())
@@ -182,7 +184,7 @@ func texts(ops []backend.Op) string {
 }
 
 // wantOps compares operations with lines of text. Spaces before a line do not count.
-func wantOps(t testing.TB, ops []backend.Op, want string) {
+func wantOps(t testing.TB, ops []kernel.Op, want string) {
 	t.Helper()
 	var lines strings.Builder
 	for line := range strings.Lines(want) {

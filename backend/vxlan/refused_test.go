@@ -17,10 +17,10 @@ func TestKernelRefusesOnePeer(t *testing.T) {
 	const refused = "add route 10.5.3.0/24 via 10.5.3.0 dev podlane.1 proto 112 metric 131075 onlink: "
 	for round := range 3 { // each pass tries again
 		r, err := d.try(peers)
-		if err != nil || r.Peers != 2 || len(r.Failed) != 1 || len(r.Unwell) != 1 {
-			t.Fatalf("round %d: %d peers, failed %v, unwell %v, %v", round, r.Peers, r.Failed, r.Unwell, err)
+		if err != nil || r.Peers != 2 || len(r.Failed) != 1 || len(r.Degraded) != 1 {
+			t.Fatalf("round %d: %d peers, failed %v, unwell %v, %v", round, r.Peers, r.Failed, r.Degraded, err)
 		}
-		if u := r.Unwell[0]; u.Key != peers[1].Pair().Key() || u.Reason != r.Failed[0].Error() || !strings.HasPrefix(u.Reason, refused) ||
+		if u := r.Degraded[0]; u.Key != peers[1].Pair().Key() || u.Reason != r.Failed[0].Error() || !strings.HasPrefix(u.Reason, refused) ||
 			!strings.Contains(u.Reason, "invalid argument") {
 			t.Errorf("unwell %+v, want the lease's key and %s", u, refused)
 		}
@@ -36,8 +36,8 @@ func TestKernelRefusesOnePeer(t *testing.T) {
 	d.run("ip addr del 10.5.3.0/32 dev lo")
 	r := d.apply(peers)
 	wantOps(t, r.Ops, strings.TrimSuffix(refused, ": "))
-	if len(r.Unwell) != 0 {
-		t.Errorf("unwell %v", r.Unwell)
+	if len(r.Degraded) != 0 {
+		t.Errorf("unwell %v", r.Degraded)
 	}
 	d.settled(peers)
 }
@@ -59,8 +59,8 @@ func TestManyRefusals(t *testing.T) {
 		d.run("ip addr add " + l.IPv4.Subnet.Addr().String() + "/32 dev lo")
 	}
 	r, err := d.try(ls[1:])
-	if err != nil || r.Peers != 1 || len(r.Failed) != len(ls)-2 || len(r.Unwell) != len(ls)-2 {
-		t.Errorf("%d peers, %d failed, %d unwell, %v", r.Peers, len(r.Failed), len(r.Unwell), err)
+	if err != nil || r.Peers != 1 || len(r.Failed) != len(ls)-2 || len(r.Degraded) != len(ls)-2 {
+		t.Errorf("%d peers, %d failed, %d unwell, %v", r.Peers, len(r.Failed), len(r.Degraded), err)
 	}
 }
 

@@ -3,14 +3,15 @@ package vxlan
 import (
 	"strings"
 
-	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
+
 	"github.com/podlane/podlane/subnet"
 )
 
 // standing counts the peers of which everything stands, in each family that they are programmed in, and says of the
 // others what the kernel refused. A family whose pass could not end has neither.
 func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Skip) {
-	var refused [len(subnet.Families)]map[string]backend.Failure
+	var refused [len(subnet.Families)]map[string]kernel.Failure
 	for _, f := range subnet.Families {
 		refused[f] = byObject(b.families[f].failed)
 	}
@@ -40,8 +41,8 @@ func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Ski
 }
 
 // byObject is what could not be put, by its object.
-func byObject(failed []backend.Failure) map[string]backend.Failure {
-	m := make(map[string]backend.Failure, len(failed))
+func byObject(failed []kernel.Failure) map[string]kernel.Failure {
+	m := make(map[string]kernel.Failure, len(failed))
 	for _, f := range failed {
 		if f.Op.Verb != "delete" {
 			m[f.Op.Object] = f
@@ -51,7 +52,7 @@ func byObject(failed []backend.Failure) map[string]backend.Failure {
 }
 
 // refusal is the first of a peer's entries that the kernel refused, with its words.
-func (b *Backend) refusal(f subnet.Family, e subnet.Endpoint, refused map[string]backend.Failure) string {
+func (b *Backend) refusal(f subnet.Family, e subnet.Endpoint, refused map[string]kernel.Failure) string {
 	key, r := peerRoute(f, b.network, b.underlay, e)
 	dev := deviceName(f, b.network.VXLAN.VNI)
 	objects := []string{neighbourText(r.via, e.MAC, dev), fdbText(e.MAC, e.PublicIP, dev), routeText(key, r, dev)}

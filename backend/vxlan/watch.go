@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/podlane/podlane/pause"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/rtnl"
@@ -52,21 +54,10 @@ func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
 		return err
 	}
 	kick()
-	if err := pause(ctx, gather); err != nil {
-		return err
+	if !pause.For(ctx, gather) {
+		return ctx.Err()
 	}
 	return s.Await(ctx, filter.matters)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // filter tells the notifications that may concern the backend from the pods' devices, neighbours and routes.

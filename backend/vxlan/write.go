@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/podlane/podlane/kernel"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/rtnl"
 )
 
@@ -15,16 +16,16 @@ import (
 type writer struct {
 	conn    *rtnl.Conn
 	batch   rtnl.Batch
-	ops     []backend.Op    // one for each request of the batch
+	ops     []kernel.Op     // one for each request of the batch
 	refused map[string]bool // by the kernel, earlier in this pass: they are not tried again
-	done    []backend.Op
-	failed  []backend.Failure
+	done    []kernel.Op
+	failed  []kernel.Failure
 }
 
 // add notes what the next request of the batch does. It is false where the kernel has refused that in this pass: then
 // the request must not be made.
 func (w *writer) add(verb, kind, object string, drift bool) bool {
-	op := backend.Op{Verb: verb, Kind: kind, Object: object, Drift: drift}
+	op := kernel.Op{Verb: verb, Kind: kind, Object: object, Drift: drift}
 	if len(w.refused) > 0 && w.refused[op.String()] {
 		return false
 	}
@@ -52,7 +53,7 @@ func (w *writer) send() error {
 		case errors.Is(e, unix.EPERM):
 			err = errors.Join(err, fmt.Errorf("%s needs CAP_NET_ADMIN: %w", op, e))
 		case e != nil:
-			w.failed = append(w.failed, backend.Failure{Op: op, Err: e})
+			w.failed = append(w.failed, kernel.Failure{Op: op, Err: e})
 			if w.refused == nil {
 				w.refused = map[string]bool{}
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podlane/podlane/pause"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -99,14 +101,7 @@ func (a *attempts) again(ctx context.Context, at *peer.Peer, err error) bool {
 	case time.Now().After(a.until):
 		return false
 	}
-	timer := time.NewTimer(retryConnected)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause.For(ctx, retryConnected)
 }
 
 // conclude returns the error of a call whose last attempt ended with err. It names learners, unless another member refused

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // mover is a node that holds a lease and whose address can change.
@@ -156,7 +157,7 @@ func TestNodesSwapAddresses(t *testing.T) {
 	b, second, moveB := mover(t, etcd, 2)
 	moveA(second.Own.IPv4.PublicIP)
 	moveB(first.Own.IPv4.PublicIP)
-	for n, want := range map[*node]State{a: second, b: first} {
+	for n, want := range map[*node]store.State{a: second, b: first} {
 		n.wait(t, "the other's address", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == want.Own.IPv4.PublicIP })
 	}
 	eventually(t, "no claim", func() bool { return len(etcd.keys(claims)) == 0 })

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/subnet/store"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -139,7 +140,7 @@ func TestWhenTheConfigurationIsRestored(t *testing.T) {
 			s.mirror.remove(configName, 7)
 		}},
 	} {
-		s := newSession(Options{Self: self(1), Saved: &Saved{Config: []byte(ipv4Config), Revision: 4}})
+		s := newSession(Options{Self: self(1), Saved: &store.Saved{Config: []byte(ipv4Config), Revision: 4}})
 		c.happens(&s)
 		s.readConfig()
 		if s.restoresConfig(now) && c.want == "" || (s.restoring.at.IsZero()) != (c.want == "") {

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // flood writes many keys, a hundred in a transaction.
@@ -96,7 +97,7 @@ func TestHundredThousandJunkKeys(t *testing.T) {
 	t.Logf("%d keys written in %v", len(junk), time.Since(start).Round(time.Millisecond))
 	last := n.wait(t, "all junk", func(s State) bool { return len(s.Set.Records) == each+2 && s.Set.Junk == 2*each && held(s) })
 	t.Logf("seen after %v, %v of CPU time, %d lists", time.Since(start).Round(time.Millisecond), (cpu(t) - used).Round(time.Millisecond), last.Lists)
-	last = State{}
+	last = store.State{}
 	after := heap()
 	t.Logf("heap %.1f MiB before, %.1f MiB after", before, after)
 	if after-before > 700*3*each/float64(1<<20) {

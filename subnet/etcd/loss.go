@@ -29,7 +29,7 @@ func (s *session) replace(m *mirror, forked bool, now time.Time, grace time.Dura
 		s.losses++
 		s.retain(s.known(), now.Add(grace))
 	} else if s.mirror == nil && s.saved != nil {
-		s.retain(s.saved.lost(), now.Add(grace))
+		s.retain(s.saved.LostLeases(), now.Add(grace))
 	}
 	if s.mirror == nil {
 		s.listed = now

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // peers runs nodes on one etcd and waits until each sees all.
@@ -185,7 +187,7 @@ func TestSavedStateRebuildsAWipedEtcd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var saved Saved
+	var saved store.Saved
 	if err := json.Unmarshal(text, &saved); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 var (
@@ -30,7 +31,7 @@ type life struct {
 	state State // the last
 }
 
-func (l *life) last() State {
+func (l *life) last() store.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state
@@ -89,7 +90,7 @@ func newModel(t *testing.T, config string, seed uint64) *model {
 func (m *model) start(l *life) {
 	opts := quick(l.number)
 	opts.Grace, opts.CheckEvery = time.Second, 2*time.Second
-	opts.Saved = &Saved{Config: []byte(m.config)} // it does not end where the network is full
+	opts.Saved = &store.Saved{Config: []byte(m.config)} // it does not end where the network is full
 	if last := l.last(); last.Own != (subnet.Lease{}) && m.random.IntN(2) == 0 {
 		saved := last.Save()
 		opts.Saved = &saved

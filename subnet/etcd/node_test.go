@@ -13,7 +13,11 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
+
+// State is shorter here: many tests name a Store "store".
+type State = store.State
 
 // patience bounds every wait for a condition.
 const patience = 60 * time.Second

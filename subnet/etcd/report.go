@@ -3,6 +3,8 @@ package etcd
 import (
 	"slices"
 	"time"
+
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // reportGap is the least time between two deliveries: each costs as much as the set is large, and in a burst of events
@@ -33,15 +35,15 @@ func words(err error) string {
 	return err.Error()
 }
 
-func (r *runner) state() State {
+func (r *runner) state() store.State {
 	s := &r.session
-	st := State{
+	st := store.State{
 		Config: s.config, Network: s.network, Warnings: s.problems(),
 		Retained: len(s.retained), Held: s.held(), Seen: r.seen, Conflict: r.last.conflict, Err: r.err,
 		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses, Files: r.faults,
 	}
 	if s.mirror != nil {
-		st.Set, st.configRevision = s.set(), s.mirror.config.revision
+		st.Set, st.ConfigRevision = s.set(), s.mirror.config.revision
 	}
 	if s.own.established {
 		st.Own = s.own.lease

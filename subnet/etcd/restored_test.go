@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // oneSubnet is a network with only one pod subnet to choose.
@@ -261,7 +262,7 @@ func TestOneOfTwoClaimantsTakesThePodSubnetBack(t *testing.T) {
 	second.stop(t)
 	r.restore()
 	var running []*node
-	for i, kept := range []*Saved{&saved, &other} {
+	for i, kept := range []*store.Saved{&saved, &other} {
 		opts := quick(i + 1)
 		opts.Saved, opts.Self.Previous, opts.Self.InUse = kept, r.before.Own.Pair(), true
 		running = append(running, run(t, r.etcd.open(t), opts))
@@ -357,9 +358,9 @@ func TestWhichRevisionsCanBeOfTheSnapshot(t *testing.T) {
 		if got := s.snapshotOf(list(c.config, c.keys), 70); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
-		saved := Saved{Own: own, ConfigRevision: 2}
+		saved := store.Saved{Own: own, ConfigRevision: 2}
 		for key, r := range before {
-			saved.Leases = append(saved.Leases, SavedLease{Key: key, Created: r[0], Modified: r[1]})
+			saved.Leases = append(saved.Leases, store.SavedLease{Key: key, Created: r[0], Modified: r[1]})
 		}
 		s = newSession(Options{Self: self(1), Saved: &saved})
 		if got := s.snapshotOf(list(c.config, c.keys), 70); got != c.want {
@@ -403,8 +404,8 @@ func TestOnlyAPodSubnetThatWasOursIsTakenBack(t *testing.T) {
 			t.Errorf("%s: asks %v, conflict %q", name, got, st.conflict)
 		}
 		// By the saved state.
-		saved := Saved{Config: []byte(oneSubnet), Revision: 80, Own: pair.Key(), Expiry: c.expiry, ConfigRevision: 2,
-			Leases: []SavedLease{{Key: pair.Key(), Value: c.before.Value(), Created: 80, Modified: 80}}}
+		saved := store.Saved{Config: []byte(oneSubnet), Revision: 80, Own: pair.Key(), Expiry: c.expiry, ConfigRevision: 2,
+			Leases: []store.SavedLease{{Key: pair.Key(), Value: c.before.Value(), Created: 80, Modified: 80}}}
 		opts := Options{Self: self(1), Saved: &saved}
 		opts.Self.InUse = true
 		opts.Self.Previous = pair

@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // Run lists and watches the leases of all nodes, takes this node's own lease, and holds it. It calls deliver with the
@@ -17,7 +18,7 @@ import (
 // or no valid one (ErrNoConfig, ErrConfig), the node is refused (ErrRefused, subnet.ErrFull), or etcd denies access
 // (ErrDenied); or Options.Check says that a lease would be of no use. Everything else stands in State.Err, and Run goes
 // on trying. The own lease stays in etcd.
-func (s *Store) Run(ctx context.Context, opts Options, deliver func(State)) error {
+func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)) error {
 	opts = opts.withDefaults()
 	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}
 	r.session.prefix = s.prefix
@@ -56,7 +57,7 @@ type runner struct {
 	session session
 	feed    *feed
 	hearing hearing
-	deliver func(State)
+	deliver func(store.State)
 
 	ttl      int64     // the etcd lease for the own key; 0: none is granted yet
 	expiry   time.Time // of it

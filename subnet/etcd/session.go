@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 var errInvalidLease = errors.New("this node's own lease would not be valid")
@@ -33,7 +34,7 @@ type session struct {
 	lost          bool                // data was lost and the configuration may have to be put back
 	losses        int                 // how often
 	note          string              // Decide's warning
-	saved         *Saved
+	saved         *store.Saved
 	check         func(subnet.Network) error
 
 	restoring restoring // of a lost configuration

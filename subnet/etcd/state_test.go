@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 // A saved state that somebody has edited ends nothing, whatever it says.
@@ -16,7 +17,7 @@ func FuzzSaved(f *testing.F) {
 	f.Add([]byte(`{"revision":-1,"own":"x","leases":[{"key":"x","value":null}]}`))
 	f.Add([]byte(`{"config":null,"leases":[{}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var saved Saved
+		var saved store.Saved
 		if json.Unmarshal(text, &saved) != nil {
 			return
 		}
@@ -30,7 +31,7 @@ func FuzzSaved(f *testing.F) {
 		if known := s.set(); len(known.Records) > len(set.Records) {
 			t.Errorf("%d of %d leases", len(known.Records), len(set.Records))
 		}
-		again := State{Set: subnet.Set{Records: set.Records}}.Save()
+		again := store.State{Set: subnet.Set{Records: set.Records}}.Save()
 		if len(again.Leases) != len(set.Records) {
 			t.Errorf("%d leases saved of %d", len(again.Leases), len(set.Records))
 		}
@@ -56,7 +57,7 @@ func TestSavedLeasesKeepTheirAge(t *testing.T) {
 	}
 	older, newer := lease("10.5.9.0-24&fd00:5:0:9::-64", "192.168.0.7"), lease("10.5.3.0-24&fd00:5:0:3::-64", "192.168.0.8")
 	set := subnet.Set{Revision: 9, Records: []subnet.Record{{Lease: newer, Created: 8, Modified: 8}, {Lease: older, Created: 4, Modified: 6}}}
-	for name, records := range map[string][]subnet.Record{"from etcd": set.Records, "saved": State{Set: set}.Save().Set().Records} {
+	for name, records := range map[string][]subnet.Record{"from etcd": set.Records, "saved": store.State{Set: set}.Save().Set().Records} {
 		peers, skipped := subnet.Screen(network, nil, subnet.Lease{}, records)
 		if len(peers) != 1 || peers[0] != newer || len(skipped) != 1 {
 			t.Errorf("%s: peers %v, skipped %v", name, peers, skipped)

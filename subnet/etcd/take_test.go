@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 func TestTakeAndRestartKeepsTheSubnet(t *testing.T) {
@@ -222,7 +223,7 @@ func TestUselessLeaseIsNotTaken(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
 	refuse := errors.New("the underlay's MTU is too small")
-	for _, saved := range []*Saved{nil, {Config: []byte(ipv4Config)}} {
+	for _, saved := range []*store.Saved{nil, {Config: []byte(ipv4Config)}} {
 		opts := quick(1)
 		opts.Saved = saved
 		opts.Check = func(n subnet.Network) error {

@@ -1,4 +1,6 @@
-package etcd
+// Package store holds what every lease store delivers: the State of all leases and of this node's own one, and the part
+// of it that a node saves over restarts. Stores differ in how they claim and renew a lease; what follows is shared.
+package store
 
 import (
 	"encoding/json"
@@ -7,39 +9,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Options says who this node is and how it holds its lease. Zero durations are the defaults.
-type Options struct {
-	Self    subnet.Self        // who this node is at the start
-	Changes <-chan subnet.Self // who it is from then on; the own lease follows. May be nil
-	Saved   *Saved             // what it knew before it was started; may be nil
-
-	// Check says why a lease in a network would be of no use here, before one is taken. Its error ends Run. May be nil.
-	Check func(subnet.Network) error
-
-	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds
-	AnswerTime time.Duration // how long the holders of leases like ours are given to answer; default 10 s
-	Grace      time.Duration // how long peers are kept that vanished because etcd lost data; default 5 min
-	CheckEvery time.Duration // how often etcd is asked whether it still is where we saw it; default 30 s
-}
-
-func (o Options) withDefaults() Options {
-	for _, d := range []struct {
-		value *time.Duration
-		def   time.Duration
-	}{
-		{&o.TTL, 24 * time.Hour},
-		{&o.AnswerTime, 10 * time.Second},
-		{&o.Grace, 5 * time.Minute},
-		{&o.CheckEvery, 30 * time.Second},
-	} {
-		if *d.value <= 0 {
-			*d.value = d.def
-		}
-	}
-	return o
-}
-
-// State is what Run knows. Its slices are the receiver's to keep.
+// State is what a store knows. Its slices are the receiver's to keep.
 type State struct {
 	Config   []byte // the configuration in use, as written
 	Network  subnet.Network
@@ -59,7 +29,7 @@ type State struct {
 	Err      error        // what is wrong with etcd just now
 	Files    []string     // faults of the files with the CA, the certificate or the password
 
-	configRevision int64 // of the configuration in etcd; 0: there is none
+	ConfigRevision int64 // revision of the stored configuration; 0: there is none
 }
 
 // Saved is what a node keeps over restarts, as plain values that can be written as JSON.
@@ -85,7 +55,7 @@ type SavedLease struct {
 
 // Save returns what of a state is worth keeping; it means something once the own lease is taken.
 func (s State) Save() Saved {
-	saved := Saved{Config: s.Config, Revision: s.Set.Revision, Expiry: s.Expiry, ConfigRevision: s.configRevision}
+	saved := Saved{Config: s.Config, Revision: s.Set.Revision, Expiry: s.Expiry, ConfigRevision: s.ConfigRevision}
 	if !s.Own.Pair().IsZero() {
 		saved.Own = s.Own.Pair().Key()
 	}
@@ -113,8 +83,8 @@ func (s Saved) Set() subnet.Set {
 	return set
 }
 
-// lost is the saved leases that etcd had lost. Those that cannot be read are left out.
-func (s Saved) lost() (leases []subnet.Lease) {
+// LostLeases returns the saved leases that the store had lost. Leases that cannot be read are left out.
+func (s Saved) LostLeases() (leases []subnet.Lease) {
 	for _, saved := range s.Leases {
 		if l, err := subnet.ParseLease(saved.Key, saved.Value); saved.Lost && err == nil {
 			leases = append(leases, l)
