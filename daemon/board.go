@@ -1,20 +1,21 @@
 package main
 
 import (
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/podlane/podlane/status"
 )
 
 // board holds the newest status, and when the loop turned last. The loop writes it, the servers read it.
 type board struct {
 	mu     sync.Mutex
-	status status
+	status status.Status
 	turned time.Time
 	news   kicks // that there is another status
 }
 
-func (b *board) set(s status) {
+func (b *board) set(s status.Status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status = s
@@ -36,29 +37,12 @@ func (b *board) idle() time.Duration {
 }
 
 // get is the newest status, judged now.
-func (b *board) get() status {
+func (b *board) get() status.Status {
 	b.mu.Lock()
 	s := b.status
 	b.mu.Unlock()
 	now := time.Now()
-	s.Checks = s.judge(now)
-	s.Ready = allHold(s.Checks)
-	return s.onWall(now)
-}
-
-// onWall is the status with its times as the wall clock tells them now. They were noted by it and by the monotonic clock,
-// and only the wall clock may have been set since: who reads the status compares them with that.
-func (s status) onWall(now time.Time) status {
-	wall := func(t time.Time) time.Time {
-		if t.IsZero() {
-			return t
-		}
-		return now.Round(0).Add(t.Sub(now))
-	}
-	s.Lease.Expiry, s.Etcd.Seen, s.Verified = wall(s.Lease.Expiry), wall(s.Etcd.Seen), wall(s.Verified)
-	s.Repairs = slices.Clone(s.Repairs)
-	for i := range s.Repairs {
-		s.Repairs[i].Time = wall(s.Repairs[i].Time)
-	}
-	return s
+	s.Checks = s.ReadyChecks(now)
+	s.Ready = status.AllHold(s.Checks)
+	return s.InWallTime(now)
 }

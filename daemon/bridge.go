@@ -42,9 +42,9 @@ func (l *loop) restoreBridges() {
 	}
 	before := l.pods.Known()
 	report, err := l.pods.Restore(l.state.Own.Pair(), sysctl.HasBridgeNetfilter())
-	l.podsDue = !l.troubles.check("bridge", confined(err))
+	l.podsDue = !l.troubles.Check("bridge", confined(err))
 	if err == nil {
-		l.troubles.set("pods", strings.Join(report.Problems, "; "))
+		l.troubles.Set("pods", strings.Join(report.Problems, "; "))
 	}
 	l.note(report.Ops, nil)
 	if !slices.EqualFunc(before, l.pods.Known(), bridge.Bridge.Equal) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/status"
 )
 
 // runCleanup removes everything podlane made on this node: its devices, routes, firewall rules and files. The lease in
@@ -39,7 +40,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 // removeFiles removes the daemon's files, and its folders where nothing else is in them.
 func removeFiles(c config, removed func(path string)) error {
 	files := []string{
-		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, socketName),
+		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, status.Socket),
 		filepath.Join(c.stateDir, stateName),
 	}
 	if c.cniConf != "" {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/problems"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
@@ -28,7 +30,7 @@ import (
 type daemon struct {
 	config   config
 	log      *logrus.Logger
-	troubles *troubles
+	troubles *problems.Log
 	board    *board
 	metrics  *metrics
 	store    *etcd.Store
@@ -74,7 +76,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	for started := false; ; {
 		d := newDaemon(c, newLogger(c, io.err))
 		d.reloaded = started
-		d.troubles.check("reload", useless)
+		d.troubles.Check("reload", useless)
 		err := d.run(ctx, reloads)
 		started = started || d.started.Load()
 		switch {
@@ -118,7 +120,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 func newDaemon(c config, log *logrus.Logger) *daemon {
 	b := &board{news: newKicks()}
 	b.beat()
-	return &daemon{config: c, log: log, troubles: newTroubles(log), board: b, metrics: newMetrics(b)}
+	return &daemon{config: c, log: log, troubles: problems.New(log), board: b, metrics: newMetrics(b)}
 }
 
 // serve answers on the local socket, and on TCP where asked for.
@@ -139,13 +141,13 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 // must be right.
 func (d *daemon) runNode(ctx context.Context) error {
 	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
-	d.troubles.check("saved state", err)
+	d.troubles.Check("saved state", err)
 	var paths underlay.Paths
 	iface, err := firstUnderlay(d.config, saved, &paths)
 	if err != nil {
 		return err
 	}
-	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
+	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, status.Join(iface.Addrs))
 	l := newLoop(d, iface, saved)
 	l.paths = paths
 	states, selves := newMailbox[store.State](), newMailbox[subnet.Self]()

@@ -22,7 +22,7 @@ func (l *loop) announce() bool {
 		NotReady: l.notReady(time.Now()),
 	}
 	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
-	if good := l.troubles.check("node file", confined(err)); !good || l.config.cniConf == "" {
+	if good := l.troubles.Check("node file", confined(err)); !good || l.config.cniConf == "" {
 		return good
 	}
 	l.gateMissing = gateMissing(l.config.cniBin)
@@ -30,10 +30,10 @@ func (l *loop) announce() bool {
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
-	if !l.troubles.check("cni-conf", confined(err)) {
+	if !l.troubles.Check("cni-conf", confined(err)) {
 		return false
 	}
-	l.troubles.check(otherCNI, firstConf(l.config.cniConf))
+	l.troubles.Check(otherCNI, firstConf(l.config.cniConf))
 	return true
 }
 
@@ -68,7 +68,7 @@ func (l *loop) saveState(now bool) {
 	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = knownOf(l.self, l.network, l.iface).local
 	}
-	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
+	l.unsaved = !l.troubles.Check("saved state", s.save(l.config.stateDir))
 	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
 }
 
@@ -84,7 +84,7 @@ func (l *loop) retryFiles() {
 
 // unannounced reports whether the node file, or a file that depends on it, is due and not yet in use.
 func (l *loop) unannounced() bool {
-	return !l.verified.IsZero() && (!l.announced || l.troubles.get(otherCNI) != "")
+	return !l.verified.IsZero() && (!l.announced || l.troubles.Get(otherCNI) != "")
 }
 
 // files returns a channel that delivers when retryFiles has a file to write; nil: it has none.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
@@ -105,11 +106,11 @@ func FuzzStatus(f *testing.F) {
 	f.Add([]byte(`{"peers":[{}],"skipped":[{}],"repairs":[{}],"checks":[{}],"skipCount":-1}`))
 	f.Add([]byte(`{"network":[null],"underlay":{"publicIP":[""]}}`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		var s status
+		var s status.Status
 		if json.Unmarshal(answer, &s) != nil {
 			return
 		}
-		if err := s.print(io.Discard, time.Now()); err != nil {
+		if err := s.Print(io.Discard, time.Now()); err != nil {
 			t.Error(err)
 		}
 	})

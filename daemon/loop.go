@@ -11,6 +11,7 @@ import (
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/bridge"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )
@@ -34,16 +35,16 @@ type loop struct {
 
 	state         store.State // the newest
 	network       subnet.Network
-	peers         []subnet.Lease        // of state, screened
-	listed        []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
-	skips         skips                 // what of state is not among the peers
-	unfit         skips                 // what of the peers the backend does not program
-	odd           map[string]peerStatus // the peers that do not stand, by their key
-	refused       bool                  // it refuses something
-	seen          map[string]bool       // warnings already logged
-	bridges       []string              // the interfaces that lead to the node's pods
-	pods          *bridge.Keeper        // records those of them that are bridges
-	podsDue       bool                  // the interfaces were read again, and the pods' bridges were not yet checked
+	peers         []subnet.Lease         // of state, screened
+	listed        []status.Peer          // the peers, all programmed; nil: not made since they changed. Statuses share it
+	skips         skips                  // what of state is not among the peers
+	unfit         skips                  // what of the peers the backend does not program
+	odd           map[string]status.Peer // the peers that do not stand, by their key
+	refused       bool                   // it refuses something
+	seen          map[string]bool        // warnings already logged
+	bridges       []string               // the interfaces that lead to the node's pods
+	pods          *bridge.Keeper         // records those of them that are bridges
+	podsDue       bool                   // the interfaces were read again, and the pods' bridges were not yet checked
 	follow        underlay.Follower
 	paths         underlay.Paths
 	previousAddrs []netip.Addr // of an underlay that the node had to leave, in this run or before: it returns when an interface has them
@@ -52,7 +53,7 @@ type loop struct {
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
 	retry     time.Duration
-	repairs   []repair
+	repairs   []status.Repair
 	repaired  int
 	oddities  []string // in the kernel, which draw traffic away
 
@@ -109,7 +110,7 @@ func (l *loop) running() bool { return l.backend != nil }
 
 // run passes until ctx ends.
 func (l *loop) run(ctx context.Context, states <-chan store.State, wake <-chan struct{}) error {
-	defer l.troubles.close()
+	defer l.troubles.Close()
 	defer l.saveState(true)
 	for {
 		began := time.Now()
@@ -135,7 +136,7 @@ func (l *loop) idle(ctx context.Context, states <-chan store.State, wake <-chan 
 	for {
 		l.board.beat()
 		select {
-		case <-l.troubles.logRecovered():
+		case <-l.troubles.LogRecovered():
 		case <-l.files():
 			l.retryFiles()
 			l.publish()

@@ -18,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
@@ -103,7 +104,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	l.backend, l.verified, l.announced = still{}, time.Now(), true
 	l.publish()
 	s := l.board.get()
-	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
+	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || status.Join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
 		t.Errorf("%+v", s)
 	}
 	if got := strings.Count(out.String(), "network configuration: odd"); got != 1 {
@@ -156,7 +157,7 @@ func TestMereAnswersArePublished(t *testing.T) {
 }
 
 // failing names the checks that do not hold.
-func failing(s status) (names []string) {
+func failing(s status.Status) (names []string) {
 	for _, c := range s.Checks {
 		if !c.OK {
 			names = append(names, c.Name)
@@ -169,7 +170,7 @@ func TestPeersAndHowTheyAre(t *testing.T) {
 	l, _ := bench(t)
 	l.take(peerState(t, l, 2, 3, 4))
 	l.publish()
-	if p := l.board.get().Peers; len(p) != 3 || p[0].State != peerPending || p[2].State != peerPending {
+	if p := l.board.get().Peers; len(p) != 3 || p[0].State != status.PeerPending || p[2].State != status.PeerPending {
 		t.Errorf("before the first pass: %+v", p)
 	}
 	l.verified = time.Now()
@@ -179,12 +180,12 @@ func TestPeersAndHowTheyAre(t *testing.T) {
 	})
 	l.publish()
 	p := l.board.get().Peers
-	if p[0].State != peerProgrammed || p[1].State != peerSkipped || p[2].state() != "failed: add route: invalid argument" {
+	if p[0].State != status.PeerProgrammed || p[1].State != status.PeerSkipped || p[2].State+": "+p[2].Reason != "failed: add route: invalid argument" {
 		t.Errorf("%+v", p)
 	}
-	l.troubles.check("overlay", errors.New("operation not permitted"))
+	l.troubles.Check("overlay", errors.New("operation not permitted"))
 	l.publish()
-	if p := l.board.get().Peers; p[0].State != peerPending || p[1].State != peerSkipped || p[2].State != peerFailed {
+	if p := l.board.get().Peers; p[0].State != status.PeerPending || p[1].State != status.PeerSkipped || p[2].State != status.PeerFailed {
 		t.Errorf("the overlay cannot be programmed: %+v", p)
 	}
 }
@@ -235,7 +236,7 @@ func TestAnnouncement(t *testing.T) {
 	}
 	l.config.cniConf = filepath.Join(path, "x")
 	l.announce()
-	if got := l.troubles.list(); len(got) != 2 || !strings.HasPrefix(got[0], "cni-conf: write ") || got[1] != "lease: n7 has it too" {
+	if got := l.troubles.List(); len(got) != 2 || !strings.HasPrefix(got[0], "cni-conf: write ") || got[1] != "lease: n7 has it too" {
 		t.Errorf("troubles: %q", got)
 	}
 }
@@ -286,10 +287,10 @@ func TestReasonsToRefusePods(t *testing.T) {
 	}{
 		"nothing":       {func(*loop) {}, ""},
 		"valid lease":   {func(l *loop) { l.state.Expiry = now.Add(time.Second) }, ""},
-		"etcd is away":  {func(l *loop) { l.state.Held = false; l.troubles.set("etcd", "no answer") }, ""},
+		"etcd is away":  {func(l *loop) { l.state.Held = false; l.troubles.Set("etcd", "no answer") }, ""},
 		"conflict":      {func(l *loop) { l.state.Conflict = "n7 has it too" }, "n7 has it too"},
 		"lease ran out": {func(l *loop) { l.state.Expiry = now }, "the lease of 10.5.34.0/24 ran out at 2026-11-30 12:00:00 UTC: another node may claim the pod subnet"},
-		"kernel":        {func(l *loop) { l.troubles.set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
+		"kernel":        {func(l *loop) { l.troubles.Set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
 	} {
 		l, _ := bench(t)
 		l.take(peerState(t, l))
@@ -299,7 +300,7 @@ func TestReasonsToRefusePods(t *testing.T) {
 		s.Verified, s.NodeFile = now, true
 		if got := l.notReady(now); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
-		} else if attach := allHold(s.judgeAttach(now)); attach != (got == "") {
+		} else if attach := status.AllHold(s.AttachChecks(now)); attach != (got == "") {
 			t.Errorf("%s: /readyz/attach holds: %v, node file: %q", name, attach, got)
 		}
 	}
@@ -506,7 +507,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	l.backend, l.verified = still{}, time.Now()
 	l.announced = l.announce()
 	l.saveState(false)
-	if got := l.troubles.list(); len(got) != 2 || l.announced {
+	if got := l.troubles.List(); len(got) != 2 || l.announced {
 		t.Fatalf("troubles %q, announced %v", got, l.announced)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

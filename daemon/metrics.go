@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/podlane/podlane/status"
 )
 
 // metrics is what is counted as it happens. What merely is so is read from the board: see gauges. docs/metrics.md
@@ -122,7 +124,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) { send(d, prometheus.GaugeValue, v, labels...) }
 	gauge(buildInfo, 1, version, runtime.Version())
-	states := map[string]int{peerProgrammed: 0, peerFailed: 0, peerSkipped: 0, peerPending: 0}
+	states := map[string]int{status.PeerProgrammed: 0, status.PeerFailed: 0, status.PeerSkipped: 0, status.PeerPending: 0}
 	for _, p := range s.Peers {
 		states[p.State]++
 	}
@@ -140,7 +142,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge(problemsNow, float64(len(s.Problems)))
 	gauge(verifiedAt, unixTime(s.Verified))
 	gauge(mtuNow, float64(s.MTU))
-	gauge(leaseExpiry, s.Lease.expiryTime())
+	gauge(leaseExpiry, expiryTime(s.Lease))
 	gauge(etcdSeen, unixTime(s.Etcd.Seen))
 	gauge(etcdWatch, truth(s.Etcd.Watching))
 	gauge(etcdRevision, float64(s.Etcd.Revision))
@@ -148,7 +150,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	send(etcdLosses, prometheus.CounterValue, float64(s.Etcd.Losses))
 }
 
-func (l leaseStatus) expiryTime() float64 {
+func expiryTime(l status.Lease) float64 {
 	switch {
 	case len(l.Subnet) == 0:
 		return 0

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )
@@ -30,7 +31,7 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 	}
 	if err == nil {
 		if moved, again = l.follow.Follow(l.iface, now, time.Now()); !moved {
-			l.troubles.set("underlay", "")
+			l.troubles.Set("underlay", "")
 			if again == 0 {
 				l.describeUnderlay(ifaces, now)
 				l.lookAt = time.Now().Add(l.config.resync)
@@ -44,13 +45,13 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 		self = l.daemon.self(now, l.saved)
 		b, err = newBackend(l.network, now, self)
 	}
-	if !l.troubles.check("underlay", err) {
+	if !l.troubles.Check("underlay", err) {
 		l.underlayNotes = nil
-		l.troubles.set("underlay link", "")
+		l.troubles.Set("underlay link", "")
 		return false, again
 	}
 	l.log.Warnf("the underlay has changed from %s (%s, MTU %d) to %s (%s, MTU %d)",
-		l.iface.Name, join(l.iface.Addrs), l.iface.MTU, now.Name, join(now.Addrs), now.MTU)
+		l.iface.Name, status.Join(l.iface.Addrs), l.iface.MTU, now.Name, status.Join(now.Addrs), now.MTU)
 	l.leaveUnderlay(now)
 	l.iface, l.backend, l.self = now, b, self
 	l.screen()

@@ -11,6 +11,8 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/status"
 )
 
 const (
@@ -40,8 +42,8 @@ func (d *daemon) notify(ctx context.Context) error {
 		}
 		s, now := d.board.get(), time.Now()
 		var words []string
-		if status := "STATUS=" + s.line(); status != told {
-			words, told = append(words, status), status
+		if line := "STATUS=" + statusLine(s); line != told {
+			words, told = append(words, line), line
 		}
 		if !d.started.Load() && (d.reloaded || s.NodeFile || now.Sub(began) >= patience) {
 			words = append(words, systemd.SdNotifyReady)
@@ -55,7 +57,7 @@ func (d *daemon) notify(ctx context.Context) error {
 			if !heard && err == nil {
 				return nil // there is no systemd
 			}
-			d.troubles.check("systemd", err)
+			d.troubles.Check("systemd", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -70,9 +72,9 @@ func (d *daemon) notify(ctx context.Context) error {
 	}
 }
 
-// line is the status in one line: the first problem, which is why a check fails, or the first check where there is none.
-func (s status) line() string {
-	failed := slices.IndexFunc(s.Checks, func(c check) bool { return !c.OK })
+// statusLine is the status in one line: the first problem, which is why a check fails, or the first check where there is none.
+func statusLine(s status.Status) string {
+	failed := slices.IndexFunc(s.Checks, func(c status.Check) bool { return !c.OK })
 	switch {
 	case failed >= 0 && len(s.Problems) > 0:
 		return "not ready: " + firstLine(s.Problems[0])
@@ -81,7 +83,7 @@ func (s status) line() string {
 	case len(s.Problems) > 0:
 		return "ready, with problems: " + firstLine(s.Problems[0])
 	}
-	return fmt.Sprintf("ready: pod subnet %s, %d peers", join(s.Lease.Subnet), len(s.Peers))
+	return fmt.Sprintf("ready: pod subnet %s, %d peers", status.Join(s.Lease.Subnet), len(s.Peers))
 }
 
 func firstLine(text string) string {

@@ -69,7 +69,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	l.board.turned = time.Now().Add(-stuck - time.Second)
 	l.board.mu.Unlock()
 	for i := range 3 { // which takes longer than the time between two words to the watchdog
-		l.troubles.set("http", fmt.Sprintf("somebody else has it, %d\nand more", i))
+		l.troubles.Set("http", fmt.Sprintf("somebody else has it, %d\nand more", i))
 		l.publish()
 		if got := receive(); !slices.Equal(got, []string{fmt.Sprintf("STATUS=ready, with problems: http: somebody else has it, %d", i)}) {
 			t.Errorf("in trouble, and the loop hangs: %q", got)

@@ -27,7 +27,7 @@ func (l *loop) notReady(now time.Time) string {
 
 // kernelTrouble returns why the last pass over the kernel failed, or nothing.
 func (l *loop) kernelTrouble() string {
-	return cmp.Or(l.troubles.get("overlay"), l.troubles.get("forwarding"), l.troubles.get("firewall"))
+	return cmp.Or(l.troubles.Get("overlay"), l.troubles.Get("forwarding"), l.troubles.Get("firewall"))
 }
 
 // expiresIn returns the time until the lease runs out, because the node file must then be written; 0: never, or it already
@@ -48,5 +48,5 @@ func (l *loop) refusePods() {
 		return // without a valid file no pod is attached
 	}
 	file.NotReady = "podlaned has started and has no valid lease of this node; `podlaned status` prints why"
-	l.troubles.check("node file", confined(l.write(path, file.Marshal())))
+	l.troubles.Check("node file", confined(l.write(path, file.Marshal())))
 }

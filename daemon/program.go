@@ -11,6 +11,7 @@ import (
 
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
 )
@@ -41,13 +42,13 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 func (l *loop) programSettings() (good bool) {
 	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
 	set, err := sysctl.EnableForwarding(v4, v6, l.iface.Name, l.bridges)
-	good = l.troubles.check("forwarding", confined(err))
+	good = l.troubles.Check("forwarding", confined(err))
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
 		if sysctl.Forbidden(err) && !l.pods.Hidden() {
 			err = nil // the pods' bridges have their own setting, which netlink writes
 		}
-		l.troubles.check(bridgeNetfilter, err)
+		l.troubles.Check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
 	if advice := sysctl.Advice(l.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
@@ -72,17 +73,17 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	if l.verified.IsZero() && taken(err) {
 		return false, err
 	}
-	good = l.troubles.check("overlay", err)
+	good = l.troubles.Check("overlay", err)
 	if good {
 		l.unfit.take(report.Skipped, len(report.Skipped))
 		l.odd, l.oddities = oddPeers(report), report.Notes
-		l.troubles.setAll("kernel", report.Problems)
+		l.troubles.SetAll("kernel", report.Problems)
 	}
 	var refused error
 	if l.refused = len(report.Failed) > 0; l.refused {
 		refused = report.Failed[0]
 	}
-	l.troubles.check("refused by the kernel", refused)
+	l.troubles.Check("refused by the kernel", refused)
 	l.note(report.Ops, report.Failed)
 	return good, nil
 }
@@ -94,8 +95,8 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 		return false, false, ctx.Err()
 	}
 	made = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
-	good = l.troubles.check("firewall", confined(err))
-	l.troubles.setAll("other firewall", l.firewall.Problems())
+	good = l.troubles.Check("firewall", confined(err))
+	l.troubles.SetAll("other firewall", l.firewall.Problems())
 	l.note(ops, nil)
 	return made, good, nil
 }
@@ -141,7 +142,7 @@ func (l *loop) note(ops []kernel.Op, failed []kernel.Failure) {
 	text := summary(drift)
 	l.log.Warnf("repaired what somebody else changed: %s", text)
 	l.repaired += len(drift)
-	l.repairs = append(l.repairs, repair{time.Now(), text})
+	l.repairs = append(l.repairs, status.Repair{Time: time.Now(), What: text})
 	if more := len(l.repairs) - maxRepairs; more > 0 {
 		l.repairs = slices.Delete(l.repairs, 0, more)
 	}

@@ -6,24 +6,25 @@ import (
 	"slices"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 )
 
 // publish makes the status.
 func (l *loop) publish() {
-	s := status{
-		Problems: l.troubles.list(),
+	s := status.Status{
+		Problems: l.troubles.List(),
 		Notes:    slices.Concat(l.firewall.Advice(), l.underlayNotes, l.oddities, l.state.Warnings),
 		Version:  version,
 		Node:     l.self.Node,
-		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU, Trouble: l.troubles.get("underlay")},
+		Underlay: status.Underlay{Interface: l.iface.Name, MTU: l.iface.MTU, Trouble: l.troubles.Get("underlay")},
 		Network:  l.network.Prefixes(),
-		Lease: leaseStatus{
-			Subnet: halves(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
+		Lease: status.Lease{
+			Subnet: status.Prefixes(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
 		},
-		Etcd: etcdStatus{
+		Etcd: status.Etcd{
 			Endpoints: l.config.etcdEndpoints, Prefix: l.config.etcdPrefix,
-			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.get("etcd"),
+			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.Get("etcd"),
 			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},
 		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
@@ -42,7 +43,7 @@ func (l *loop) publish() {
 		s.MTU = l.backend.MTU()
 	}
 	if l.config.bridgeNetfilter {
-		s.BridgeNetfilter = new(l.troubles.get(bridgeNetfilter))
+		s.BridgeNetfilter = new(l.troubles.Get(bridgeNetfilter))
 	}
 	s.Peers = l.peerStates()
 	if l.gateMissing != "" {
@@ -58,24 +59,24 @@ func (l *loop) publish() {
 }
 
 // peerStates is how each peer is. As long as a trouble of the overlay stands nobody knows which of them are programmed.
-func (l *loop) peerStates() (all []peerStatus) {
-	state := peerProgrammed
-	if l.verified.IsZero() || l.troubles.get("overlay") != "" {
-		state = peerPending
+func (l *loop) peerStates() (all []status.Peer) {
+	state := status.PeerProgrammed
+	if l.verified.IsZero() || l.troubles.Get("overlay") != "" {
+		state = status.PeerPending
 	}
-	plain := state == peerProgrammed && len(l.odd) == 0
+	plain := state == status.PeerProgrammed && len(l.odd) == 0
 	if plain && l.listed != nil {
 		return l.listed
 	}
-	all = make([]peerStatus, 0, len(l.peers))
+	all = make([]status.Peer, 0, len(l.peers))
 	for _, p := range l.peers {
-		s := peerStatus{State: state}
+		s := status.Peer{State: state}
 		if len(l.odd) > 0 {
 			if odd, ok := l.odd[p.Pair().Key()]; ok {
 				s = odd
 			}
 		}
-		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version
+		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, status.Prefixes(p.Pair()), p.PublicIP(), p.Node.Version
 		all = append(all, s)
 	}
 	if plain {
@@ -85,13 +86,13 @@ func (l *loop) peerStates() (all []peerStatus) {
 }
 
 // oddPeers is the state and the reason of each peer that does not stand, by its key.
-func oddPeers(r backend.Report) map[string]peerStatus {
-	odd := map[string]peerStatus{}
+func oddPeers(r backend.Report) map[string]status.Peer {
+	odd := map[string]status.Peer{}
 	for _, skip := range r.Skipped {
-		odd[skip.Key] = peerStatus{State: peerSkipped}
+		odd[skip.Key] = status.Peer{State: status.PeerSkipped}
 	}
 	for _, unwell := range r.Degraded {
-		odd[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
+		odd[unwell.Key] = status.Peer{State: status.PeerFailed, Reason: unwell.Reason}
 	}
 	return odd
 }

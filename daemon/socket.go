@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/pause"
+	"github.com/podlane/podlane/status"
 )
 
 const (
-	socketName = "podlaned.sock"
-	nodeFile   = "subnet.env"
+	nodeFile = "subnet.env"
 
 	// listenEvery is how often an address is tried that is another's.
 	listenEvery = 5 * time.Second
@@ -29,7 +29,7 @@ func handler(b *board, metrics http.Handler) http.Handler {
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerChecks(b.get().Checks, w, r) })
 	mux.HandleFunc("GET /readyz/attach", func(w http.ResponseWriter, r *http.Request) {
-		answerChecks(b.get().judgeAttach(time.Now()), w, r)
+		answerChecks(b.get().AttachChecks(time.Now()), w, r)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.idle(), w) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -45,7 +45,7 @@ func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // the node file in it is for everybody
 		return nil, fmt.Errorf("make the run folder: %w", err)
 	}
-	path := filepath.Join(runDir, socketName)
+	path := filepath.Join(runDir, status.Socket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old socket: %w", err)
 	}
@@ -76,7 +76,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	for {
 		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)
-		if d.troubles.check("http", err) {
+		if d.troubles.Check("http", err) {
 			return serve(ctx, l, h)
 		}
 		if !pause.For(ctx, listenEvery) {

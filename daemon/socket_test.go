@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/podlane/podlane/status"
 )
 
 func TestHandlerAnswersGETAlone(t *testing.T) {
@@ -62,7 +63,7 @@ func serveStatus(t *testing.T, dir string, b *board) (stop func()) {
 func TestStatusOverTheSocket(t *testing.T) {
 	dir, b := t.TempDir(), &board{}
 	b.set(freshStatus())
-	path := filepath.Join(dir, socketName)
+	path := filepath.Join(dir, status.Socket)
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // left by an earlier podlaned
 		t.Fatal(err)
 	}
@@ -109,16 +110,13 @@ func TestStrangeAnswersToAStatus(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- serve(ctx, l, answer) }()
-		if _, err := askStatus(t.Context(), filepath.Join(dir, socketName)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := status.Ask(t.Context(), filepath.Join(dir, status.Socket)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}
-	if got := askAdvice(fs.ErrPermission); got != "run it as root" {
-		t.Errorf("to somebody without the right to ask: %s", got)
 	}
 }
 
@@ -131,7 +129,7 @@ func TestSocketThatCannotBe(t *testing.T) {
 	if _, err := listenSocket(t.Context(), "/dev/null/run"); err == nil || !strings.Contains(err.Error(), "make the run folder") {
 		t.Errorf("a file as the run folder: %v", err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, socketName, "x"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, status.Socket, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := listenSocket(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "remove the old socket") {

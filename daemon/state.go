@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/bridge"
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/store"
 )
@@ -58,7 +59,7 @@ func (s savedState) standIn(st store.State, now time.Time) (_ store.State, fault
 	}
 	left, never := s.Until.left(now)
 	if left <= 0 && !never {
-		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
+		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), status.Ago(now.Add(left), now))
 	}
 	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)

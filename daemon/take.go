@@ -13,16 +13,16 @@ import (
 // take makes a state the newest, and tells whether there may be something to do for it.
 func (l *loop) take(s store.State) (work bool) {
 	s, stale := l.saved.standIn(s, time.Now())
-	l.troubles.check("saved lease", stale)
+	l.troubles.Check("saved lease", stale)
 	if l.running() {
 		s = l.steady(s)
 	}
 	work = news(l.state, s)
 	l.unsaved = s.Held && (l.unsaved || work)
 	l.state = s
-	l.troubles.check("etcd", explain(l.config, s.Err))
-	l.troubles.setAll("etcd files", s.Files)
-	l.troubles.set("lease", s.Conflict)
+	l.troubles.Check("etcd", explain(l.config, s.Err))
+	l.troubles.SetAll("etcd files", s.Files)
+	l.troubles.Set("lease", s.Conflict)
 	for _, w := range s.Warnings {
 		l.once(w)
 	}

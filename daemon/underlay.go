@@ -128,7 +128,7 @@ func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interf
 	if now.NoCarrier {
 		carrier = fmt.Sprintf("interface %s has no carrier: check its cable, or the link below it; --iface moves the underlay to another interface", now.Name)
 	}
-	l.troubles.set("underlay link", carrier)
+	l.troubles.Set("underlay link", carrier)
 	want := l.config.want(knownOf(l.self, l.network, l.iface))
 	l.underlayNotes = underlay.Notes(ifaces, want, now, underlay.RouteTo)
 	for _, note := range l.underlayNotes {

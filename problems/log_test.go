@@ -1,4 +1,4 @@
-package main
+package problems
 
 import (
 	"errors"
@@ -10,53 +10,55 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// clocked returns troubles whose clock only pass moves, and their log.
-func clocked() (tr *troubles, out *strings.Builder, pass func(time.Duration)) {
+// clocked returns a Log whose clock only pass moves, and what it logged.
+func clocked() (tr *Log, out *strings.Builder, pass func(time.Duration)) {
 	out = &strings.Builder{}
 	log := logrus.New()
 	log.SetOutput(out)
-	tr, now := newTroubles(log), noon
+	tr, now := New(log), noon
 	tr.now = func() time.Time { return now }
 	return tr, out, func(d time.Duration) { now = now.Add(d) }
 }
 
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
 func TestProblemAndItsEndAreLoggedOnce(t *testing.T) {
 	tr, out, pass := clocked()
 	for range 3 {
-		if tr.check("etcd", errors.New("no answer")) {
+		if tr.Check("etcd", errors.New("no answer")) {
 			t.Error("an error is no trouble")
 		}
 	}
-	tr.check("etcd", errors.New("still no answer"))
-	tr.set("lease", "conflict")
-	if got := tr.list(); !slices.Equal(got, []string{"etcd: still no answer", "lease: conflict"}) {
+	tr.Check("etcd", errors.New("still no answer"))
+	tr.Set("lease", "conflict")
+	if got := tr.List(); !slices.Equal(got, []string{"etcd: still no answer", "lease: conflict"}) {
 		t.Errorf("list: %q", got)
 	}
-	tr.set("lease", "")
+	tr.Set("lease", "")
 	for range 2 {
-		if !tr.check("etcd", nil) {
+		if !tr.Check("etcd", nil) {
 			t.Error("no error is trouble")
 		}
 	}
 	pass(recoveryTime)
-	tr.logRecovered()
-	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
-		t.Errorf("want each trouble and each end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
+	tr.LogRecovered()
+	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.List()) != 0 {
+		t.Errorf("want each trouble and each end once, have %d lines and %q left:\n%s", got, tr.List(), out.String())
 	}
 }
 
 func TestSeveralProblemsOfOneKind(t *testing.T) {
 	tr, out, pass := clocked()
-	tr.setAll("other firewalls", []string{"a drops", "b drops"})
-	tr.setAll("other firewalls", []string{"b drops", "c drops"})
-	if got := tr.list(); !slices.Equal(got, []string{"other firewalls: b drops", "other firewalls: c drops"}) {
+	tr.SetAll("other firewalls", []string{"a drops", "b drops"})
+	tr.SetAll("other firewalls", []string{"b drops", "c drops"})
+	if got := tr.List(); !slices.Equal(got, []string{"other firewalls: b drops", "other firewalls: c drops"}) {
 		t.Errorf("list: %q", got)
 	}
-	tr.setAll("other firewalls", nil)
+	tr.SetAll("other firewalls", nil)
 	pass(recoveryTime)
-	tr.logRecovered()
-	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.list()) != 0 {
-		t.Errorf("want each text and the end once, have %d lines and %q left:\n%s", got, tr.list(), out.String())
+	tr.LogRecovered()
+	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.List()) != 0 {
+		t.Errorf("want each text and the end once, have %d lines and %q left:\n%s", got, tr.List(), out.String())
 	}
 }
 
@@ -64,22 +66,22 @@ func TestSeveralProblemsOfOneKind(t *testing.T) {
 func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 	tr, out, pass := clocked()
 	for range 100 {
-		tr.set("etcd", "write refused")
-		tr.setAll("kernel", []string{"a", "b"})
+		tr.Set("etcd", "write refused")
+		tr.SetAll("kernel", []string{"a", "b"})
 		pass(recoveryTime / 6)
-		tr.set("etcd", "")
-		tr.setAll("kernel", []string{"b"})
-		if got := tr.list(); !slices.Equal(got, []string{"kernel: b"}) || tr.get("etcd") != "" {
+		tr.Set("etcd", "")
+		tr.SetAll("kernel", []string{"b"})
+		if got := tr.List(); !slices.Equal(got, []string{"kernel: b"}) || tr.Get("etcd") != "" {
 			t.Fatalf("list: %q", got)
 		}
 		pass(recoveryTime / 6)
 	}
-	tr.setAll("kernel", nil)
+	tr.SetAll("kernel", nil)
 	if got := strings.Count(out.String(), "\n"); got != 3 {
 		t.Errorf("%d lines while it comes and goes, want three:\n%s", got, out)
 	}
 	pass(recoveryTime)
-	if tr.logRecovered() != nil {
+	if tr.LogRecovered() != nil {
 		t.Error("an end is due and is not logged")
 	}
 	for _, want := range []string{"etcd: recovered; it was: write refused", "kernel: recovered; it was: b"} {
@@ -87,15 +89,15 @@ func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 			t.Errorf("%d times %q, want once:\n%s", got, want, out)
 		}
 	}
-	tr.set("etcd", "write refused")
+	tr.Set("etcd", "write refused")
 	if got := strings.Count(out.String(), "\n"); got != 6 {
 		t.Errorf("it comes again after its end: %d lines, want six:\n%s", got, out)
 	}
-	tr.set("etcd", "")
-	if tr.logRecovered() == nil {
+	tr.Set("etcd", "")
+	if tr.LogRecovered() == nil {
 		t.Error("nobody waits for the end")
 	}
-	tr.close()
+	tr.Close()
 	if got := strings.Count(out.String(), "\n"); got != 7 {
 		t.Errorf("the daemon ends: %d lines, want seven:\n%s", got, out)
 	}

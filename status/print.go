@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// print writes the status for a person.
-func (s status) print(w io.Writer, now time.Time) error {
+// Print writes the status for a person.
+func (s Status) Print(w io.Writer, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("node", "%s (id %s): %s", s.Node.Name, s.Node.ID, s.verdict())
@@ -26,13 +26,13 @@ func (s status) print(w io.Writer, now time.Time) error {
 	for _, n := range s.Notes {
 		row("note", "%s", n)
 	}
-	row("underlay", "%s, address %s", s.Underlay.text(), join(s.Underlay.PublicIP))
+	row("underlay", "%s, address %s", s.Underlay.text(), Join(s.Underlay.PublicIP))
 	row("pod network", "%s", s.networkText())
 	row("lease", "%s", s.Lease.text(now))
-	row("etcd", "%s, prefix %s, answered %s", join(s.Etcd.Endpoints), s.Etcd.Prefix, ago(s.Etcd.Seen, now))
-	row("kernel", "verified %s; repairs: %d", ago(s.Verified, now), s.Repaired)
+	row("etcd", "%s, prefix %s, answered %s", Join(s.Etcd.Endpoints), s.Etcd.Prefix, Ago(s.Etcd.Seen, now))
+	row("kernel", "verified %s; repairs: %d", Ago(s.Verified, now), s.Repaired)
 	for _, r := range s.Repairs {
-		row("repaired", "%s: %s", ago(r.Time, now), r.What)
+		row("repaired", "%s: %s", Ago(r.Time, now), r.What)
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
 		if n := s.Dropped[reason]; n > 0 {
@@ -47,13 +47,13 @@ func (s status) print(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(t, "\nPEER\tPOD SUBNET\tPUBLIC ADDRESS\tVERSION\tSTATE\n")
 	for _, p := range s.Peers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), join(p.Subnet), p.PublicIP, dash(p.Version), p.state())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), Join(p.Subnet), p.PublicIP, dash(p.Version), p.state())
 	}
 	return t.Flush()
 }
 
 // verdict is how the node is, in a word.
-func (s status) verdict() string {
+func (s Status) verdict() string {
 	switch {
 	case !s.Ready:
 		return "NOT READY"
@@ -63,43 +63,44 @@ func (s status) verdict() string {
 	return "ready"
 }
 
-func (p peerStatus) state() string {
+func (p Peer) state() string {
 	if p.Reason == "" {
 		return p.State
 	}
 	return p.State + ": " + p.Reason
 }
 
-func (u underlayStatus) text() string {
+func (u Underlay) text() string {
 	if u.MTU == 0 {
 		return u.Interface + ", MTU not known"
 	}
 	return fmt.Sprintf("%s, MTU %d", u.Interface, u.MTU)
 }
 
-func (s status) networkText() string {
+func (s Status) networkText() string {
 	switch {
 	case len(s.Network) == 0:
 		return "none known yet"
 	case s.MTU == 0:
-		return join(s.Network)
+		return Join(s.Network)
 	}
-	return fmt.Sprintf("%s, MTU %d", join(s.Network), s.MTU)
+	return fmt.Sprintf("%s, MTU %d", Join(s.Network), s.MTU)
 }
 
-func (l leaseStatus) text(now time.Time) string {
+func (l Lease) text(now time.Time) string {
 	switch {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Held:
-		return join(l.Subnet) + ", NOT HELD in etcd"
+		return Join(l.Subnet) + ", NOT HELD in etcd"
 	case l.Expiry.IsZero():
-		return join(l.Subnet) + ", reserved for ever"
+		return Join(l.Subnet) + ", reserved for ever"
 	}
-	return fmt.Sprintf("%s, ours for %s without etcd", join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
+	return fmt.Sprintf("%s, ours for %s without etcd", Join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
 }
 
-func join[T any](items []T) string {
+// Join returns the texts of items, separated by commas; "-" if there is none.
+func Join[T any](items []T) string {
 	text := "-"
 	for i, item := range items {
 		if i == 0 {
@@ -118,7 +119,8 @@ func dash(s string) string {
 	return s
 }
 
-func ago(t, now time.Time) string {
+// Ago returns how long a time is ago, in seconds; "never" for the zero time.
+func Ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}

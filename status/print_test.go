@@ -1,6 +1,7 @@
-package main
+package status
 
 import (
+	"io/fs"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,35 +13,28 @@ import (
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 // wellStatus is the status of a node on which all is well.
-func wellStatus() status {
-	return status{
+func wellStatus() Status {
+	return Status{
 		Ready:    true,
 		Version:  "v1",
 		Node:     subnet.Node{ID: "abc", Name: "n1"},
-		Underlay: underlayStatus{Interface: "eth0", MTU: 1500, PublicIP: []netip.Addr{netip.MustParseAddr("198.18.1.1")}},
+		Underlay: Underlay{Interface: "eth0", MTU: 1500, PublicIP: []netip.Addr{netip.MustParseAddr("198.18.1.1")}},
 		Network:  []netip.Prefix{netip.MustParsePrefix("10.5.0.0/16")},
 		MTU:      1450,
-		Lease:    leaseStatus{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, Held: true, Expiry: noon.Add(23 * time.Hour)},
-		Etcd:     etcdStatus{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
-		Peers: []peerStatus{
-			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", peerProgrammed, ""},
-			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", peerSkipped, ""},
+		Lease:    Lease{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, Held: true, Expiry: noon.Add(23 * time.Hour)},
+		Etcd:     Etcd{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
+		Peers: []Peer{
+			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", PeerProgrammed, ""},
+			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", PeerSkipped, ""},
 		},
 		Verified: noon.Add(-2 * time.Second), Resync: 30 * time.Second, NodeFile: true,
 	}
 }
 
-// freshStatus is the same, of now.
-func freshStatus() status {
-	s := wellStatus()
-	s.Verified, s.Etcd.Seen, s.Lease.Expiry = time.Now(), time.Now(), time.Now().Add(time.Hour)
-	return s
-}
-
 func TestStatusForAPerson(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		status status
+		status Status
 		want   string
 	}{
 		{"all is well", wellStatus(), `
@@ -55,11 +49,11 @@ PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION  STATE
 n2    10.5.35.0/24                  198.18.1.2      v1       programmed
 -     10.5.36.0/24, fd00:5:24::/64  198.18.1.3      -        skipped
 `},
-		{"before anything is known", status{
+		{"before anything is known", Status{
 			Node:     subnet.Node{ID: "abc", Name: "n1"},
 			Problems: []string{"etcd: no answer"},
-			Underlay: underlayStatus{Interface: "eth0", MTU: 1500},
-			Etcd:     etcdStatus{Endpoints: []string{"http://a", "http://b"}, Prefix: "/p"},
+			Underlay: Underlay{Interface: "eth0", MTU: 1500},
+			Etcd:     Etcd{Endpoints: []string{"http://a", "http://b"}, Prefix: "/p"},
 		}, `
 node         n1 (id abc): NOT READY
 problem      etcd: no answer
@@ -71,14 +65,14 @@ kernel       verified never; repairs: 0
 
 PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 `},
-		{"much is wrong", func() status {
+		{"much is wrong", func() Status {
 			s := wellStatus()
 			s.Ready, s.Peers = false, nil
 			s.Problems, s.Notes = []string{"lease: a conflict", "peers: add route: no"}, []string{"ufw is on"}
 			s.Lease.Held = false
-			s.Checks = []check{{"lease", false, "it is not there"}, {"etcd", true, ""}}
+			s.Checks = []Check{{"lease", false, "it is not there"}, {"etcd", true, ""}}
 			s.Dropped = map[string]uint64{"vxlan_not_from_a_peer": 7, "http_from_a_pod": 0}
-			s.Repaired, s.Repairs = 12, []repair{{noon.Add(-time.Minute), "add route 10.5.35.0/24"}}
+			s.Repaired, s.Repairs = 12, []Repair{{noon.Add(-time.Minute), "add route 10.5.35.0/24"}}
 			s.Skipped, s.SkipCount = []subnet.Skip{{Key: "10.5.37.0-24", Reason: "MAC is zero"}}, 4
 			return s
 		}(), `
@@ -102,7 +96,7 @@ PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder
-			if err := c.status.print(&b, noon); err != nil {
+			if err := c.status.Print(&b, noon); err != nil {
 				t.Fatal(err)
 			}
 			if got := "\n" + b.String(); got != c.want {
@@ -114,7 +108,7 @@ PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 
 func TestLeaseInWords(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}
-	for want, l := range map[string]leaseStatus{
+	for want, l := range map[string]Lease{
 		"none yet":                                    {},
 		"10.5.34.0/24, NOT HELD in etcd":              {Subnet: own},
 		"10.5.34.0/24, reserved for ever":             {Subnet: own, Held: true},
@@ -122,6 +116,17 @@ func TestLeaseInWords(t *testing.T) {
 	} {
 		if got := l.text(noon); got != want {
 			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
+	}
+}
+
+func TestAdviceIfPodlanedDoesNotAnswer(t *testing.T) {
+	for err, want := range map[error]string{
+		fs.ErrPermission: "run it as root",
+		fs.ErrNotExist:   "is it running? `systemctl status podlaned` tells",
+	} {
+		if got := advice(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }

@@ -1,0 +1,136 @@
+// Package problems holds the current problems of a command, and logs each one once.
+package problems
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Log holds the current problems by kind. It logs one line when a kind of problem first appears, and one when it has
+// recovered: see episode. Several goroutines may use it.
+type Log struct {
+	log      logrus.FieldLogger
+	now      func() time.Time
+	mu       sync.Mutex
+	episodes map[string]*episode // by kind
+}
+
+// New returns a Log without problems, which writes to log.
+func New(log logrus.FieldLogger) *Log {
+	return &Log{log: log, now: time.Now, episodes: map[string]*episode{}}
+}
+
+// Set sets a kind of problem to one text, or to none if text is empty. While a kind lasts, a changed text is not logged.
+func (l *Log) Set(kind, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var texts []string
+	if text != "" {
+		texts = []string{text}
+	}
+	if first, _ := l.see(kind, texts); first {
+		l.log.Warnf("%s: %s", kind, text)
+	}
+}
+
+// SetAll sets a kind of problem to several texts, or to none. Each text is logged when it appears.
+func (l *Log) SetAll(kind string, texts []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, news := l.see(kind, texts)
+	for _, text := range news {
+		l.log.Warnf("%s: %s", kind, text)
+	}
+}
+
+// see records the current texts of a kind of problem. It reports whether the kind is new, and returns its new texts. The
+// caller holds mu.
+func (l *Log) see(kind string, texts []string) (first bool, news []string) {
+	now := l.now()
+	l.end(now)
+	s := l.episodes[kind]
+	if first = s == nil && len(texts) > 0; first {
+		s = &episode{}
+		l.episodes[kind] = s
+	}
+	if s != nil {
+		news = s.see(texts, now)
+	}
+	return first, news
+}
+
+// end logs the kinds that are over at a time, and removes them. The caller holds mu.
+func (l *Log) end(now time.Time) {
+	for _, kind := range slices.Sorted(maps.Keys(l.episodes)) {
+		s := l.episodes[kind]
+		if at := s.overAt(); !at.IsZero() && !now.Before(at) {
+			delete(l.episodes, kind)
+			l.log.Infof("%s: recovered; it was: %s", kind, strings.Join(s.last, "; "))
+		}
+	}
+}
+
+// LogRecovered logs the ends that are due, and returns a channel that delivers when the next one is due; nil: there is
+// none.
+func (l *Log) LogRecovered() <-chan time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.end(now)
+	var next time.Time
+	for _, s := range l.episodes {
+		if at := s.overAt(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(next.Sub(now))
+}
+
+// Close logs the end of every problem that is away. A command calls it when it ends, because it does not wait for
+// recoveryTime then.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(l.now().Add(recoveryTime))
+}
+
+// Check sets a kind of problem to an error, and reports whether there is none.
+func (l *Log) Check(kind string, err error) bool {
+	if err != nil {
+		l.Set(kind, err.Error())
+		return false
+	}
+	l.Set(kind, "")
+	return true
+}
+
+// Get returns the current text of a kind, or nothing.
+func (l *Log) Get(kind string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.episodes[kind]; s != nil {
+		return strings.Join(s.current, "; ")
+	}
+	return ""
+}
+
+// List returns all problems, sorted by kind.
+func (l *Log) List() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(l.episodes)) {
+		for _, text := range l.episodes[kind].current {
+			list = append(list, kind+": "+text)
+		}
+	}
+	return list
+}
