@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/podlane/podlane/problems"
 )
 
 // callTimeout bounds one call to the API server.
@@ -40,18 +42,18 @@ type lister[L runtime.Object] interface {
 
 // follow makes an informer of the objects that a field selector names; the informer tries again by itself, 30 s apart at
 // most. What stands in its way is said.
-func follow[L runtime.Object](nodes lister[L], selector string, object runtime.Object, s *said) cache.SharedIndexInformer {
+func follow[L runtime.Object](nodes lister[L], selector string, object runtime.Object, p *problems.Log) cache.SharedIndexInformer {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			opts.FieldSelector = selector
 			list, err := nodes.List(ctx, opts)
-			s.check(apiServer, err)
+			p.Check(apiServer, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 			opts.FieldSelector = selector
 			w, err := nodes.Watch(ctx, opts)
-			s.check(apiServer, err)
+			p.Check(apiServer, err)
 			return w, err
 		},
 	}

@@ -9,8 +9,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes/typed/core/v1"
+	v1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/podlane/podlane/problems"
 )
 
 const (
@@ -24,11 +26,11 @@ const (
 
 // companion keeps one Node's condition equal to what podlaned says.
 type companion struct {
-	config  config
-	nodes   v1.NodeInterface
-	said    *said
-	log     logrus.FieldLogger
-	started time.Time
+	config   config
+	nodes    v1.NodeInterface
+	problems *problems.Log
+	log      logrus.FieldLogger
+	started  time.Time
 
 	podCIDR  string // what was last explained in the log
 	failures int    // in a row, of writing the condition
@@ -46,12 +48,12 @@ func runNode(ctx context.Context, c config, log *logrus.Logger) error {
 		return fmt.Errorf("make a client of the API server: %w", err)
 	}
 	log.Infof("podlane-kube %s watches the Node %s", version, c.nodeName)
-	n := &companion{config: c, nodes: client.Nodes(), said: newSaid(log), log: log, started: time.Now()}
+	n := &companion{config: c, nodes: client.Nodes(), problems: problems.New(log), log: log, started: time.Now()}
 	return n.run(ctx)
 }
 
 func (n *companion) run(ctx context.Context) error {
-	informer := follow(n.nodes, fields.OneTermEqualSelector("metadata.name", n.config.nodeName).String(), &corev1.Node{}, n.said)
+	informer := follow(n.nodes, fields.OneTermEqualSelector("metadata.name", n.config.nodeName).String(), &corev1.Node{}, n.problems)
 	changed := newKicks()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { changed.kick() },
@@ -60,6 +62,7 @@ func (n *companion) run(ctx context.Context) error {
 		return fmt.Errorf("watch the Node: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.problems.Run(ctx) })
 	g.Go(func() error {
 		informer.RunWithContext(ctx)
 		return nil
@@ -99,7 +102,7 @@ func (n *companion) pass(ctx context.Context, node *corev1.Node, now time.Time) 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := n.nodes.PatchStatus(ctx, node.Name, patch(c))
-	if !n.said.check("Node condition", err) {
+	if !n.problems.Check("Node condition", err) {
 		n.retryAt, n.failures = now.Add(pause(n.failures)), n.failures+1
 		return
 	}

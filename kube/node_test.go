@@ -14,8 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/kubernetes/typed/core/v1"
+	v1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/podlane/podlane/problems"
 )
 
 // deadline bounds every wait for a condition.
@@ -62,7 +64,7 @@ func startCompanion(t *testing.T, api *fake.Clientset, dir string, started time.
 	t.Helper()
 	text := &record{}
 	log := newLogger(text)
-	n := &companion{config: config{nodeName: "n1", runDir: dir}, nodes: plain{api.CoreV1().Nodes()}, said: newSaid(log), log: log, started: started}
+	n := &companion{config: config{nodeName: "n1", runDir: dir}, nodes: plain{api.CoreV1().Nodes()}, problems: problems.New(log), log: log, started: started}
 	runs(t, n.run)
 	return text
 }
@@ -160,7 +162,7 @@ func TestAPIServerThatRefusesIsSaidOnceAndTriedAgain(t *testing.T) {
 		return !refuse
 	})
 	awaitStatus(t, api, corev1.ConditionFalse)
-	until(t, "well again", func() bool { return strings.Contains(log.String(), "well again") })
+	until(t, "recovered", func() bool { return strings.Contains(log.String(), "recovered") })
 	if got := strings.Count(log.String(), "level=warning"); got != 1 {
 		t.Errorf("said %d times:\n%s", got, log)
 	}
@@ -170,7 +172,7 @@ func TestPodlanedIsGivenTimeToComeUp(t *testing.T) {
 	api := fake.NewClientset(nodeWith(""))
 	log := logrus.New()
 	began := time.Unix(1000, 0)
-	n := &companion{config: config{nodeName: "n1", runDir: t.TempDir()}, nodes: api.CoreV1().Nodes(), said: newSaid(log), log: log, started: began}
+	n := &companion{config: config{nodeName: "n1", runDir: t.TempDir()}, nodes: api.CoreV1().Nodes(), problems: problems.New(log), log: log, started: began}
 	n.pass(t.Context(), nodeWith(""), began.Add(patience-1))
 	if c := networkUnavailable(t, api); c.Status != "" {
 		t.Errorf("condition %v before podlaned could come up", c)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -18,7 +19,7 @@ import (
 func answering(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, socketName))
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, status.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func cut(t *testing.T, dir string) {
 // A podlaned that takes the connection and does not answer holds nobody up for longer than the deadline.
 func TestSilentPodlanedIsNotWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, socketName))
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, status.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/podlane/podlane/problems"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
 )
@@ -34,7 +35,7 @@ type releaser struct {
 	grace     time.Duration
 	nodes     metadata.ResourceInterface
 	leases    leases
-	said      *said
+	problems  *problems.Log
 	log       logrus.FieldLogger
 	deadlines deadlines
 }
@@ -55,7 +56,7 @@ func runRelease(ctx context.Context, c config, log *logrus.Logger) error {
 	}
 	defer store.Close()
 	log.Infof("podlane-kube %s releases the leases of nodes that are deleted; of those it never saw, after %s", version, c.grace)
-	r := &releaser{grace: c.grace, nodes: nodesOf(client), leases: store, said: newSaid(log), log: log}
+	r := &releaser{grace: c.grace, nodes: nodesOf(client), leases: store, problems: problems.New(log), log: log}
 	return r.run(ctx)
 }
 
@@ -65,12 +66,13 @@ func nodesOf(client metadata.Interface) metadata.ResourceInterface {
 }
 
 func (r *releaser) run(ctx context.Context) error {
-	informer := follow(r.nodes, "", &metav1.PartialObjectMetadata{}, r.said)
+	informer := follow(r.nodes, "", &metav1.PartialObjectMetadata{}, r.problems)
 	changed := newKicks()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { changed.kick() }}); err != nil {
 		return fmt.Errorf("watch the Nodes: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.problems.Run(ctx) })
 	g.Go(func() error {
 		informer.RunWithContext(ctx)
 		return nil
@@ -99,7 +101,7 @@ func namesOf(store cache.Store) map[string]bool {
 // pass compares all leases with all Nodes, and releases what is due.
 func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Time) {
 	set, err := r.leases.Leases(ctx)
-	if !r.said.check("etcd", err) {
+	if !r.problems.Check("etcd", err) {
 		return
 	}
 	var due []subnet.Record
@@ -111,7 +113,7 @@ func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Tim
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	r.said.check("etcd", err)
+	r.problems.Check("etcd", err)
 	for _, lease := range released {
 		r.log.Infof("released the lease %s: its Node is gone", lease.Lease)
 	}
@@ -127,7 +129,7 @@ func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []sub
 		if apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err) {
 			gone, err = append(gone, lease), nil
 		}
-		r.said.check(apiServer, err)
+		r.problems.Check(apiServer, err)
 	}
 	return gone
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/podlane/podlane/problems"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -85,7 +86,7 @@ func startReleaser(t *testing.T, api *fake.FakeMetadataClient, s *store, grace t
 	t.Helper()
 	text := &record{}
 	log := newLogger(text)
-	r := &releaser{grace: grace, nodes: plainMetadata{nodesOf(api)}, leases: s, said: newSaid(log), log: log}
+	r := &releaser{grace: grace, nodes: plainMetadata{nodesOf(api)}, leases: s, problems: problems.New(log), log: log}
 	runs(t, r.run)
 	return text
 }
@@ -116,7 +117,7 @@ func TestLeaseOfADeletedNodeIsReleased(t *testing.T) {
 func TestLeaseOfANodeThatTheServerKnowsIsKept(t *testing.T) {
 	api, s := metadataOf(t, "n1", "n2"), &store{set: setOf(leaseOf(2, "n2"))}
 	log := newLogger(&record{})
-	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
 	r.pass(t.Context(), nodesNamed("n1"), time.Now()) // as an old view of the Nodes has it
 	if got := s.names(); len(got) != 1 {
 		t.Errorf("left %q", got)
@@ -136,7 +137,7 @@ func TestServerThatDoesNotKnowKeepsTheLease(t *testing.T) {
 	})
 	text := &record{}
 	log := newLogger(text)
-	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
 	r.pass(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "no leader") {
 		t.Errorf("left %q; the log: %s", got, text)
@@ -152,7 +153,7 @@ func TestPageNotFoundOfAProxyKeepsTheLease(t *testing.T) {
 	}
 	s, text := &store{set: setOf(leaseOf(2, "n2"))}, &record{}
 	log := newLogger(text)
-	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
 	r.pass(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "could not find the requested resource") {
 		t.Errorf("left %q; the log: %s", got, text)
@@ -163,7 +164,7 @@ func TestEtcdThatIsAwayIsSaidOnce(t *testing.T) {
 	api, s := metadataOf(t, "n1"), &store{set: setOf(leaseOf(2, "n2"))}
 	text := &record{}
 	log := newLogger(text)
-	r := &releaser{nodes: nodesOf(api), leases: s, said: newSaid(log), log: log}
+	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
 	s.fail(errors.New("etcd does not answer"))
 	for range 3 {
 		r.pass(t.Context(), nodesNamed("n1"), time.Now())
@@ -173,7 +174,8 @@ func TestEtcdThatIsAwayIsSaidOnce(t *testing.T) {
 	}
 	s.fail(nil)
 	r.pass(t.Context(), nodesNamed("n1"), time.Now())
-	if len(s.names()) != 0 || !strings.Contains(text.String(), "well again") {
+	r.problems.Close()
+	if len(s.names()) != 0 || !strings.Contains(text.String(), "recovered") {
 		t.Errorf("left %q; the log: %s", s.names(), text)
 	}
 }

@@ -2,6 +2,7 @@
 package problems
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -92,6 +93,22 @@ func (l *Log) LogRecovered() <-chan time.Time {
 		return nil
 	}
 	return time.After(next.Sub(now))
+}
+
+// Run logs the ends of problems until ctx ends, and then those that remain. It is for a command without a loop that waits
+// for LogRecovered.
+func (l *Log) Run(ctx context.Context) error {
+	tick := time.NewTicker(recoveryTime)
+	defer tick.Stop()
+	defer l.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			l.LogRecovered()
+		}
+	}
 }
 
 // Close logs the end of every problem that is away. A command calls it when it ends, because it does not wait for
