@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podlane/podlane/settings"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -24,12 +25,9 @@ func (c config) check() error {
 		return fmt.Errorf("log-format %q is neither text nor json", c.logFormat)
 	case !isLevel(c.logLevel):
 		return fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
-	case (c.etcdCertFile == "") != (c.etcdKeyFile == ""):
-		return errors.New("etcd-certfile and etcd-keyfile go together")
-	case c.etcdUsername != "" && c.etcdPasswordFile == "":
-		return errors.New("etcd-username needs etcd-password-file")
-	case !strings.HasPrefix(c.etcdPrefix, "/") || c.etcdPrefix == "":
-		return fmt.Errorf("etcd-prefix %q is not a path like /podlane/network", c.etcdPrefix)
+	}
+	if err := c.etcd.Check(); err != nil {
+		return err
 	}
 	return errors.Join(
 		c.checkUnderlay(),
@@ -80,7 +78,7 @@ func httpPort(address string) uint16 {
 
 // checkPublic returns an error if peers can never send to a public address. newBackend makes the checks that need the
 // network and the underlay.
-func checkPublic(name string, f subnet.Family, a addr) error {
+func checkPublic(name string, f subnet.Family, a settings.Addr) error {
 	switch {
 	case !a.IsValid():
 		return nil

@@ -27,8 +27,8 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.etcdPrefix != "/flag" || c.nodeName != "env" || c.leaseTTL != 2*time.Hour || c.iface.String() != "eth1,198.18.0.0/16" {
-		t.Errorf("prefix %s (flag), name %s (env), ttl %s and iface %s (file)", c.etcdPrefix, c.nodeName, c.leaseTTL, &c.iface)
+	if c.etcd.Prefix != "/flag" || c.nodeName != "env" || c.leaseTTL != 2*time.Hour || c.iface.String() != "eth1,198.18.0.0/16" {
+		t.Errorf("prefix %s (flag), name %s (env), ttl %s and iface %s (file)", c.etcd.Prefix, c.nodeName, c.leaseTTL, &c.iface)
 	}
 	if c.runDir != "/run/podlane" || !c.ipMasq || c.http != "127.0.0.1:9472" {
 		t.Errorf("defaults: %+v", c)

@@ -98,7 +98,7 @@ func (d *daemon) stood() bool { return !d.board.get().Verified.IsZero() }
 
 // run runs with one configuration.
 func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {
-	if d.store, err = openStore(d.config, d.metrics.observeCall); err != nil {
+	if d.store, err = d.config.etcd.Open(d.metrics.observeCall); err != nil {
 		return err
 	}
 	defer d.store.Close()
@@ -140,7 +140,7 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 // runNode is the node: the lease store, and the loop that it feeds, on one underlay after the other. The first underlay
 // must be right.
 func (d *daemon) runNode(ctx context.Context) error {
-	saved, err := loadState(d.config.stateDir, d.config.etcdPrefix)
+	saved, err := loadState(d.config.stateDir, d.config.etcd.Prefix)
 	d.troubles.Check("saved state", err)
 	var paths underlay.Paths
 	iface, err := firstUnderlay(d.config, saved, &paths)
@@ -197,19 +197,6 @@ func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 		s.PublicIPv6 = d.config.publicIPv6.Addr
 	}
 	return s
-}
-
-func openStore(c config, observe func(call string, took time.Duration, err error)) (*etcd.Store, error) {
-	return etcd.Open(etcd.Config{
-		Endpoints:    c.etcdEndpoints,
-		Prefix:       c.etcdPrefix,
-		CAFile:       c.etcdCAFile,
-		CertFile:     c.etcdCertFile,
-		KeyFile:      c.etcdKeyFile,
-		Username:     c.etcdUsername,
-		PasswordFile: c.etcdPasswordFile,
-		Observe:      observe,
-	})
 }
 
 // newBackend returns the backend of the network configuration. It fails if this node, with its public addresses on this

@@ -10,7 +10,7 @@ import (
 
 // explain adds to an error of the lease store which key or settings it is about, and what mends it.
 func explain(c config, err error) error {
-	key := c.etcdPrefix + "/config"
+	key := c.etcd.Prefix + "/config"
 	switch {
 	case errors.Is(err, etcd.ErrNoConfig) && !strings.HasPrefix(err.Error(), key):
 		return fmt.Errorf("%s: %w", key, err)
@@ -18,7 +18,7 @@ func explain(c config, err error) error {
 		return fmt.Errorf("%s: %w; put it right with `podlaned config set FILE`", key, err)
 	case errors.Is(err, etcd.ErrPermission):
 		return fmt.Errorf("%w; give the user's role both rights with `etcdctl role grant-permission ROLE --prefix=true readwrite %s/`, or see the settings etcd-username and etcd-password-file",
-			err, c.etcdPrefix)
+			err, c.etcd.Prefix)
 	case errors.Is(err, etcd.ErrNoSpace):
 		return fmt.Errorf("%w; make room with `etcdctl compact REVISION` and `etcdctl defrag`, or give etcd a larger --quota-backend-bytes, then run `etcdctl alarm disarm`", err)
 	case errors.Is(err, etcd.ErrCorrupt):

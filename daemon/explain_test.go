@@ -7,11 +7,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/settings"
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
 func TestExplain(t *testing.T) {
-	c := config{etcdPrefix: "/p"}
+	c := config{etcd: settings.Etcd{Prefix: "/p"}}
 	for _, x := range []struct {
 		err  error
 		want string

@@ -62,7 +62,7 @@ func (l *loop) saveState(now bool) {
 	}
 	began := time.Now()
 	s := savedState{
-		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
+		Saved: l.state.Save(), Prefix: l.config.etcd.Prefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
 		Local: l.saved.Local, Bridges: l.pods.Known(),
 	}
 	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back

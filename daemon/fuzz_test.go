@@ -38,7 +38,7 @@ func FuzzConfiguration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(rest) > 0 || c.leaseTTL < time.Minute || c.resync < time.Second || !strings.HasPrefix(c.etcdPrefix, "/") {
+		if len(rest) > 0 || c.leaseTTL < time.Minute || c.resync < time.Second || !strings.HasPrefix(c.etcd.Prefix, "/") {
 			t.Errorf("%q, %q: taken as %+v", file, environment, c)
 		}
 		again := c

@@ -18,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/settings"
 	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
@@ -38,7 +39,7 @@ func bench(t *testing.T) (*loop, *strings.Builder) {
 	log.SetOutput(&out)
 	dir := t.TempDir()
 	d := newDaemon(config{
-		etcdPrefix: "/p", etcdEndpoints: list{"http://a"}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
+		etcd: settings.Etcd{Prefix: "/p", Endpoints: settings.List{"http://a"}}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
 		nodeID: "a", nodeName: "n1", ipMasq: true, resync: 30 * time.Second,
 	}, log)
 	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}
@@ -69,8 +70,8 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 	if l.self.PublicIP != netip.MustParseAddr("198.18.1.1") || l.self.PublicIPv6.IsValid() || l.self.Node.Name != "n1" || !l.self.Previous.IsZero() {
 		t.Errorf("%+v", l.self)
 	}
-	l.config.publicIP = addr{netip.MustParseAddr("203.0.113.7")}
-	l.config.publicIPv6 = addr{netip.MustParseAddr("2001:db8::7")}
+	l.config.publicIP = settings.Addr{Addr: netip.MustParseAddr("203.0.113.7")}
+	l.config.publicIPv6 = settings.Addr{Addr: netip.MustParseAddr("2001:db8::7")}
 	self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}})
 	if self.PublicIP != l.config.publicIP.Addr || self.PublicIPv6 != l.config.publicIPv6.Addr || self.Previous.Key() != "10.5.34.0-24" {
 		t.Errorf("with public addresses and a saved state: %+v", self)
@@ -245,7 +246,7 @@ func TestAnnouncement(t *testing.T) {
 func TestPodlaneGateIsInstalledLater(t *testing.T) {
 	l, _ := bench(t)
 	folder := t.TempDir()
-	l.config.cniConf, l.config.cniBin = filepath.Join(t.TempDir(), "10-podlane.conflist"), list{folder}
+	l.config.cniConf, l.config.cniBin = filepath.Join(t.TempDir(), "10-podlane.conflist"), settings.List{folder}
 	l.take(peerState(t, l))
 	l.backend = still{}
 	expect := func(named bool) {

@@ -16,7 +16,7 @@ const maxConfig = 64 << 10
 
 // runConfig reads or writes the network configuration in etcd, so that nobody needs etcdctl.
 func runConfig(ctx context.Context, c config, rest []string, io streams) error {
-	store, err := openStore(c, nil)
+	store, err := c.etcd.Open(nil)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func initConfig(ctx context.Context, c config, store *etcd.Store, file string, i
 		return err
 	}
 	warn(io, warnings)
-	if saved, err := loadState(c.stateDir, c.etcdPrefix); err == nil && saved.Own != "" {
+	if saved, err := loadState(c.stateDir, c.etcd.Prefix); err == nil && saved.Own != "" {
 		tellConfig(io, want, saved.Config)
 		return nil
 	}

@@ -23,7 +23,7 @@ func (l *loop) publish() {
 			Subnet: status.Prefixes(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
 		},
 		Etcd: status.Etcd{
-			Endpoints: l.config.etcdEndpoints, Prefix: l.config.etcdPrefix,
+			Endpoints: l.config.etcd.Endpoints, Prefix: l.config.etcd.Prefix,
 			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.Get("etcd"),
 			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},

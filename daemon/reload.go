@@ -47,12 +47,12 @@ func (c *config) usable() error {
 	if err := c.identity(); err != nil {
 		return err
 	}
-	store, err := openStore(*c, nil)
+	store, err := c.etcd.Open(nil)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	saved, _ := loadState(c.stateDir, c.etcdPrefix) // the next start reports its error
+	saved, _ := loadState(c.stateDir, c.etcd.Prefix) // the next start reports its error
 	_, err = firstUnderlay(*c, saved, &underlay.Paths{})
 	return err
 }

@@ -17,7 +17,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = loadConfig("release", []string{"--grace=1m"}, []string{"PODLANE_ETCD_ENDPOINTS=https://a:2379", "PODLANE_GRACE=2m"}, nil)
-	if err != nil || c.grace != time.Minute || c.etcdEndpoints != "https://a:2379" {
+	if err != nil || c.grace != time.Minute || c.etcd.Endpoints.String() != "https://a:2379" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -50,7 +50,7 @@ func runRelease(ctx context.Context, c config, log *logrus.Logger) error {
 	if err != nil {
 		return fmt.Errorf("make a client of the API server: %w", err)
 	}
-	store, err := c.openStore()
+	store, err := c.etcd.Open(nil)
 	if err != nil {
 		return err
 	}

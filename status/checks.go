@@ -34,7 +34,7 @@ func (s Status) ReadyChecks(now time.Time) []Check {
 }
 
 // AttachChecks returns the checks of /readyz/attach: whether this node can attach pods. They hold as long as the node's
-// lease is valid, in etcd or in the saved state. They depend on neither etcd nor a peer.
+// lease is valid, in etcd or in the saved state. They do not depend on etcd or on a peer.
 func (s Status) AttachChecks(now time.Time) []Check {
 	return []Check{
 		check("lease", s.Lease.invalid(now)),

@@ -57,7 +57,9 @@ func within(path string, roots ...string) bool {
 
 func TestImportRules(t *testing.T) {
 	ours, all := listPackages(t)
-	for _, path := range []string{"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube"} {
+	for _, path := range []string{
+		"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
+	} {
 		if _, ok := ours[path]; !ok {
 			t.Errorf("package %s is missing", path)
 		}
@@ -74,6 +76,12 @@ func TestImportRules(t *testing.T) {
 			switch {
 			case within(dep, "daemon", "cni-shim", "gate"):
 				wrong = "nobody imports a command"
+			case !within(path, "daemon", "kube", "settings", "status", "problems") && within(dep, "settings", "status", "problems"):
+				wrong = "no import runs upwards: the commands alone have settings, a status document and a log of problems"
+			case within(path, "settings", "status", "problems") && within(dep, "backend", "firewall", "rtnl", "underlay", netlink):
+				wrong = "podlane-kube is built from it, and programs no kernel"
+			case within(path, "status", "problems") && within(dep, "settings", "subnet/etcd", "go.etcd.io"):
+				wrong = "only settings opens the lease store"
 			case path == "subnet" && !all[dep].Standard:
 				wrong = "subnet is pure: the standard library only"
 			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):

@@ -1,0 +1,70 @@
+package settings
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Parse parses the flags, and returns the other arguments. Flags may come before, between and after them. If the arguments
+// ask for help, Parse prints it, and the error is flag.ErrHelp. Any other error is for the caller to print.
+func Parse(f *flag.FlagSet, args []string) (rest []string, err error) {
+	help, show := f.Output(), f.Usage
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	defer func() { f.SetOutput(help); f.Usage = show }()
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(help)
+			show()
+			return nil, err
+		} else if err != nil {
+			return nil, err
+		}
+		if args = f.Args(); len(args) == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+}
+
+// Fill sets the flags that the arguments have not set. It reads the environment, and then the file that FileFlag names, if
+// f has that flag. The error is the first one; the correct settings are set anyway.
+func Fill(f *flag.FlagSet, environ []string) error {
+	given := map[string]bool{}
+	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
+	err := fromEnvironment(f, environ, given)
+	if wrong := fromFile(f, given); err == nil {
+		err = wrong
+	}
+	return err
+}
+
+// Variable returns the name of a flag's environment variable.
+func Variable(name string) string {
+	return "PODLANE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// fromEnvironment sets the flags that are not given yet, and records them as given. Of two values of one variable, the last
+// one counts.
+func fromEnvironment(f *flag.FlagSet, environ []string, given map[string]bool) error {
+	values := map[string]string{}
+	for _, e := range environ {
+		key, value, _ := strings.Cut(e, "=")
+		values[key] = value
+	}
+	var errs []error
+	f.VisitAll(func(x *flag.Flag) {
+		value, set := values[Variable(x.Name)]
+		if !set || given[x.Name] {
+			return
+		}
+		given[x.Name] = true
+		if err := f.Set(x.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("environment %s=%s: %w", Variable(x.Name), value, err))
+		}
+	})
+	return errors.Join(errs...)
+}
