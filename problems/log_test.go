@@ -1,10 +1,12 @@
 package problems
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -101,6 +103,36 @@ func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
 	if got := strings.Count(out.String(), "\n"); got != 7 {
 		t.Errorf("the daemon ends: %d lines, want seven:\n%s", got, out)
 	}
+}
+
+// A command without a loop uses Run.
+func TestRunLogsRecoveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &strings.Builder{}
+		log := logrus.New()
+		log.SetOutput(out)
+		l := New(log)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		l.Set("etcd", "no answer")
+		l.Set("etcd", "")
+		<-time.After(2 * recoveryTime)
+		synctest.Wait()
+		if got := strings.Count(out.String(), "etcd: recovered"); got != 1 {
+			t.Errorf("%d recoveries of etcd, want 1:\n%s", got, out)
+		}
+		l.Set("API server", "no answer")
+		l.Set("API server", "")
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := strings.Count(out.String(), "API server: recovered"); got != 1 {
+			t.Errorf("%d recoveries of the API server at the end, want 1:\n%s", got, out)
+		}
+	})
 }
 
 func TestEpisode(t *testing.T) {
