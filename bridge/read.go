@@ -2,13 +2,13 @@ package bridge
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
@@ -18,7 +18,6 @@ const (
 	// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: omit the counters.
 	filterSkipStats = 1 << 3
 	devconfNoIPv6   = 27 // DEVCONF_DISABLE_IPV6 of linux/ipv6.h, counted from 1
-	maxReads        = 20 // of a dump that concurrent changes interrupt
 )
 
 // showAttr is the attribute that makes iptables and nftables see the packets that one bridge forwards (linux/if_link.h).
@@ -49,15 +48,13 @@ func read(c *rtnl.Conn) (s snapshot, err error) {
 }
 
 // dump repeats a read until no change interrupts it.
-func dump(c *rtnl.Conn, what string, request func(*rtnl.Batch), start func(), each func(rtnl.Message)) (err error) {
-	for range maxReads {
+func dump(c *rtnl.Conn, what string, request func(*rtnl.Batch), start func(), each func(rtnl.Message)) error {
+	err := kernel.RetryRead(rtnl.ErrInterrupted, func() error {
 		var b rtnl.Batch
 		request(&b)
 		start()
-		if err = c.Dump(&b, each); !errors.Is(err, rtnl.ErrInterrupted) {
-			break
-		}
-	}
+		return c.Dump(&b, each)
+	})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", what, err)
 	}

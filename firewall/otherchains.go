@@ -55,21 +55,11 @@ func judge(r Rules) (rulings []ruling, generation uint32, err error) {
 	}
 	defer s.close()
 	packets := packetsOf(r, indexOf)
-	for range attempts {
-		before, err := s.generation()
-		if err != nil {
-			return nil, 0, err
-		}
-		rulings, readErr := s.judge(r, packets)
-		after, err := s.generation()
-		if err != nil {
-			return nil, 0, err
-		}
-		if before == after {
-			return rulings, before, readErr
-		}
-	}
-	return nil, 0, fmt.Errorf("evaluate the rules of other programs: they change faster than they can be read")
+	generation, err = s.consistent(func() (err error) {
+		rulings, err = s.judge(r, packets)
+		return err
+	})
+	return rulings, generation, err
 }
 
 // indexOf returns the index of an interface; 0 if there is none of that name.

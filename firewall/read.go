@@ -10,6 +10,8 @@ import (
 	"github.com/google/nftables/userdata"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/kernel"
 )
 
 // snapshot is the part of the kernel's nftables that this package looks at, at one generation: every table and chain
@@ -56,32 +58,42 @@ type heldSet struct {
 	foreign  bool // it holds an element of another length
 }
 
-// attempts bounds how often a reading is repeated that others' changes make inconsistent.
-const attempts = 10
+// errChanged reports that the rule set changed while it was read.
+var errChanged = errors.New("read nftables: other programs change it faster than it can be read")
 
-// read takes a snapshot. The kernel has no way to list everything at once, so its parts belong together only where
-// the generation is the same before and after.
-func read() (snapshot, error) {
+// consistent repeats a read until the rule set does not change in between. The kernel cannot list everything at once: what
+// was read belongs together only if the generation is the same before and after.
+func (s socket) consistent(read func() error) (generation uint32, err error) {
+	err = kernel.RetryRead(errChanged, func() error {
+		if generation, err = s.generation(); err != nil {
+			return err
+		}
+		readErr := read()
+		after, err := s.generation()
+		switch {
+		case err != nil:
+			return err
+		case after != generation:
+			return errChanged
+		}
+		return readErr
+	})
+	return generation, err
+}
+
+// read takes a snapshot.
+func read() (shot snapshot, err error) {
 	s, err := open(&netlink.Config{MessageBufferSize: 32 << 10}) // as much as the kernel puts in one where there is room
 	if err != nil {
 		return snapshot{}, err
 	}
 	defer s.close()
-	for range attempts {
-		before, err := s.generation()
-		if err != nil {
-			return snapshot{}, err
-		}
-		shot, readErr := s.readAll()
-		after, err := s.generation()
-		if err != nil {
-			return snapshot{}, err
-		}
-		if shot.generation = before; before == after {
-			return shot, readErr
-		}
-	}
-	return snapshot{}, errors.New("read nftables: others change it faster than it can be read")
+	generation, err := s.consistent(func() (err error) {
+		shot, err = s.readAll()
+		return err
+	})
+	shot.generation = generation
+	return shot, err
 }
 
 func (s socket) readAll() (shot snapshot, err error) {

@@ -1,5 +1,5 @@
-// Package kernel describes single writes to the kernel, in the words that an operator types. Every package that
-// programs the kernel reports what it wrote with these types.
+// Package kernel is the base of every package that programs the kernel. It describes single writes, in the words that an
+// operator types, and repeats reads that changes interrupt.
 package kernel
 
 // Op is one write to the kernel.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
@@ -36,22 +37,18 @@ func dumpRoutes[T any](f subnet.Family, parse func(rtnl.Message) (T, bool)) (rou
 		return nil, err
 	}
 	defer conn.Close()
-	for range attempts {
+	err = kernel.RetryRead(rtnl.ErrInterrupted, func() error {
 		routes = nil
-		err = conn.Dump(routesOf(f), func(m rtnl.Message) {
+		return conn.Dump(routesOf(f), func(m rtnl.Message) {
 			if r, ok := parse(m); ok {
 				routes = append(routes, r)
 			}
 		})
-		switch {
-		case errors.Is(err, rtnl.ErrInterrupted):
-			continue
-		case err != nil && !errors.Is(err, unix.ENOENT): // that is the table, which the first route makes
-			return nil, fmt.Errorf("list routes: %w", err)
-		}
-		return routes, nil
+	})
+	if err != nil && !errors.Is(err, unix.ENOENT) { // that is the table, which the first route makes
+		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	return nil, fmt.Errorf("list routes: %w", err)
+	return routes, nil
 }
 
 // families are as rtnetlink has them.

@@ -11,20 +11,17 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/subnet"
 )
 
-// attempts bounds how often a dump is read again that a change interrupted.
-const attempts = 10
-
-// again repeats a dump that the kernel marks as interrupted (NLM_F_DUMP_INTR), for it may lack entries.
+// again repeats a dump that the kernel marks as interrupted (NLM_F_DUMP_INTR), because it may lack entries.
 func again[T any](dump func() ([]T, error)) (list []T, err error) {
-	for range attempts {
-		if list, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return list, err
-		}
-	}
-	return nil, err
+	err = kernel.RetryRead(netlink.ErrDumpInterrupted, func() (err error) {
+		list, err = dump()
+		return err
+	})
+	return list, err
 }
 
 // Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order. It

@@ -7,24 +7,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
 
-// maxReads is how often a dump is read before giving up, because the kernel's tables change all the time.
-const maxReads = 20
-
 // dump reads until the kernel's tables did not change meanwhile. start is called before each attempt.
 func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), each func(rtnl.Message)) error {
-	var err error
-	for range maxReads {
+	return kernel.RetryRead(rtnl.ErrInterrupted, func() error {
 		start()
-		err = dumpOnce(c, what, request, each)
-		if !errors.Is(err, rtnl.ErrInterrupted) {
-			break
-		}
-	}
-	return err
+		return dumpOnce(c, what, request, each)
+	})
 }
 
 // dumpOnce reads once, for what is no harm to have missed.
