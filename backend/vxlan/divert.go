@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/subnet"
 )
 
 // A routing rule of another program may lead packets to pods past the main table, where our routes are. This file finds
@@ -31,7 +33,7 @@ func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	all = some && !r.unsure
 	narrow := func(p, region netip.Prefix) {
 		some = some && (!p.IsValid() || p.Overlaps(region))
-		all = all && (!p.IsValid() || covers(p, region))
+		all = all && (!p.IsValid() || subnet.Contains(p, region))
 	}
 	narrow(r.src, t.from)
 	narrow(r.dst, to)
@@ -50,10 +52,10 @@ func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 	if r.not {
 		return t, to
 	}
-	if r.src.IsValid() && covers(t.from, r.src) {
+	if r.src.IsValid() && subnet.Contains(t.from, r.src) {
 		t.from = r.src
 	}
-	if r.dst.IsValid() && covers(to, r.dst) {
+	if r.dst.IsValid() && subnet.Contains(to, r.dst) {
 		to = r.dst
 	}
 	if r.iif != "" {
@@ -153,7 +155,7 @@ func (p *pass) sources() []traffic {
 	}
 	for _, a := range p.others {
 		host := hostPrefix(a.addr.Addr())
-		isPod := slices.ContainsFunc(pods, func(q netip.Prefix) bool { return covers(q, host) })
+		isPod := slices.ContainsFunc(pods, func(q netip.Prefix) bool { return subnet.Contains(q, host) })
 		if addressFamily(host.Addr()) == socketFamily[p.family] && !isPod {
 			all = append(all, traffic{host, []string{"lo"}})
 		}

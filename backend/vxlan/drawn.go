@@ -23,7 +23,7 @@ type otherAddr struct {
 
 // elsewhere reports whether a prefix has addresses of pods beyond our own pod subnet.
 func (p *pass) elsewhere(q netip.Prefix) bool {
-	return slices.ContainsFunc(p.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !covers(p.subnet, q)
+	return slices.ContainsFunc(p.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !subnet.Contains(p.subnet, q)
 }
 
 // podPrefixes returns the addresses of the family's pods.
@@ -46,8 +46,6 @@ func (p *pass) podLinks() map[int]bool {
 	}
 	return links
 }
-
-func covers(p, q netip.Prefix) bool { return p.Bits() <= q.Bits() && p.Contains(q.Addr()) }
 
 // victim is the peer's route that a prefix takes traffic from: all of it or, with a longer prefix, a part. The metric is
 // that of a route with this prefix.

@@ -151,7 +151,7 @@ func (f filter) routeMatters(m rtnl.Message) bool {
 		return p.Bits() == 0 || r.protocol == protocol || f.own[r.route.link] ||
 			r.key.metric >= metricDirect && r.key.metric < metricTunnel+metricRoom ||
 			r.protocol == unix.RTPROT_KERNEL && p.Addr().IsGlobalUnicast() ||
-			pods.IsValid() && covers(pods, p) && !p.IsSingleIP()
+			pods.IsValid() && subnet.Contains(pods, p) && !p.IsSingleIP()
 	}
 	return false
 }
