@@ -143,7 +143,7 @@ func TestErrorsNameTheirRequest(t *testing.T) {
 	})
 }
 
-func TestKernelsOwnWords(t *testing.T) {
+func TestErrorHasKernelText(t *testing.T) {
 	inside(t, func(c *Conn) error {
 		var b Batch
 		b.Start(unix.RTM_NEWROUTE, unix.NLM_F_CREATE, unix.AF_INET, 24, 0, 0, unix.RT_TABLE_MAIN, 112, 0, unix.RTN_UNICAST, 0, 0, 0, 0)
@@ -158,7 +158,7 @@ func TestKernelsOwnWords(t *testing.T) {
 	})
 }
 
-func TestDumpThatFails(t *testing.T) {
+func TestDumpFails(t *testing.T) {
 	inside(t, func(c *Conn) error {
 		var b Batch
 		b.Start(unix.RTM_GETROUTE, 0, unix.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -172,7 +172,7 @@ func TestDumpThatFails(t *testing.T) {
 }
 
 // The kernel hands a long dump out in parts. What is changed between two of them makes the whole uncertain.
-func TestDumpThatIsInterrupted(t *testing.T) {
+func TestDumpIsInterrupted(t *testing.T) {
 	inside(t, func(c *Conn) error {
 		other, err := Dial()
 		if err != nil {

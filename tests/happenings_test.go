@@ -59,7 +59,7 @@ var happenings = []happening{
 	{
 		"another program's routing rule leads packets past podlane's routes",
 		"`podlaned status` exits with 1. It names the rule and the command that fixes it; the rule can stay",
-		[]string{"tests/faults.TestBridge", "backend/vxlan.TestTrafficIsDrawnAway"},
+		[]string{"tests/faults.TestBridge", "backend/vxlan.TestOtherRoutesAndRulesDivertTraffic"},
 	},
 	{
 		"the kernel refuses something for one peer",

@@ -134,7 +134,7 @@ func TestChooseOnANodeWithoutInterfaces(t *testing.T) {
 	}
 }
 
-func TestChooseKeepsTheKernelsWords(t *testing.T) {
+func TestChooseErrorHasKernelText(t *testing.T) {
 	refused := errors.New("operation not permitted")
 	_, err := Choose(node, Want{}, func(netip.Addr) (int, error) { return 0, refused })
 	if err == nil || !strings.Contains(err.Error(), refused.Error()) {

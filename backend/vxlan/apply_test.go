@@ -65,7 +65,7 @@ e6:ad:78:43:1a:d0 dst 198.18.0.3 self permanent
 			t.Errorf("%s is %s, want %s", file, got, want)
 		}
 	}
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 func TestStartWithBothFamilies(t *testing.T) {
@@ -86,7 +86,7 @@ func TestStartWithBothFamilies(t *testing.T) {
 		add fdb c2:14:33:0d:f1:52 dst 2001:db8::3 dev podlane-v6.1
 		add route fd00:5:2::/64 via fd00:5:2:: dev podlane-v6.1 proto 112 metric 131074 onlink
 		add route fd00:5:3::/64 via fd00:5:3:: dev podlane-v6.1 proto 112 metric 131075 onlink`)
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 func TestRestartWritesNothing(t *testing.T) {
@@ -94,7 +94,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	d := newNode(t, n)
 	d.apply(leases(30))
 	d.configure(n)
-	d.settled(leases(30))
+	d.wantInSync(leases(30))
 }
 
 func TestPeerMovesToAnotherHost(t *testing.T) {
@@ -108,7 +108,7 @@ func TestPeerMovesToAnotherHost(t *testing.T) {
 		replace neigh 10.5.2.0 lladdr 02:00:00:00:00:02 dev podlane.1
 		add fdb 02:00:00:00:00:02 dst 198.18.0.77 dev podlane.1
 		delete fdb 4e:3f:c8:0a:91:05 dst 198.18.0.77 dev podlane.1`)
-	d.settled([]subnet.Lease{moved, lease(3)})
+	d.wantInSync([]subnet.Lease{moved, lease(3)})
 }
 
 func TestPeerJoinsAndLeaves(t *testing.T) {
@@ -122,7 +122,7 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 		delete route 10.5.3.0/24 via 10.5.3.0 dev podlane.1 proto 112 metric 131075 onlink
 		delete fdb e6:ad:78:43:1a:d0 dst 198.18.0.3 dev podlane.1
 		delete neigh 10.5.3.0 lladdr e6:ad:78:43:1a:d0 dev podlane.1`)
-	d.settled(leases(2))
+	d.wantInSync(leases(2))
 }
 
 // What an earlier run left behind goes at the first pass of the next, which knows nothing of it.
@@ -139,10 +139,10 @@ func TestOrphansOfAnEarlierRun(t *testing.T) {
 		delete route 10.9.1.0/24 proto 112 metric 5
 		delete fdb 6e:64:52:50:49:56 dst 198.18.0.4 dev podlane.1
 		delete neigh 10.5.4.0 lladdr 6e:64:52:50:49:56 dev podlane.1`)
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 }
 
-func TestAnotherVNI(t *testing.T) {
+func TestVNIChanges(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(2))
 	d.configure(network(t, configIPv4, `"VNI":16777215`))
@@ -152,11 +152,11 @@ func TestAnotherVNI(t *testing.T) {
 	wantOps(t, r.Ops[:2], `
 		delete link podlane.1 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac
 		add link podlane.xffffff type vxlan id 16777215 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac`)
-	d.settled([]subnet.Lease{peer})
+	d.wantInSync([]subnet.Lease{peer})
 }
 
 // Port, GBP and checksums are not changed in place: the device is made anew, and everything on it.
-func TestAnotherPort(t *testing.T) {
+func TestPortChanges(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))
 	d.configure(network(t, configIPv4, `"Port":4789,"GBP":true`))
@@ -164,10 +164,10 @@ func TestAnotherPort(t *testing.T) {
 	want := "delete link podlane.1 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac\n" + startOps
 	want = strings.Replace(want, "add link podlane.1 type vxlan id 1 dstport 8472", "add link podlane.1 type vxlan id 1 dstport 4789", 1)
 	wantOps(t, r.Ops, strings.Replace(want, "ac\n\tset", "ac gbp\n\tset", 1))
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 }
 
-func TestWhatIsChangedInPlace(t *testing.T) {
+func TestDeviceIsChangedInPlace(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(2))
 	index := d.index("podlane.1")
@@ -178,7 +178,7 @@ func TestWhatIsChangedInPlace(t *testing.T) {
 		set link podlane.1 address 02:00:00:00:00:01
 		set link podlane.1 learning
 		add neigh 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1`)
-	d.settled(leases(2))
+	d.wantInSync(leases(2))
 	if d.index("podlane.1") != index {
 		t.Error("the device was made anew")
 	}
@@ -191,7 +191,7 @@ func TestOwnSubnetChanges(t *testing.T) {
 	wantOps(t, d.apply(leases(2)).Ops, `
 		add address 10.5.200.0/32 dev podlane.1
 		delete address 10.5.1.0/32 dev podlane.1`)
-	d.settled(leases(2))
+	d.wantInSync(leases(2))
 }
 
 func TestFamilyTurnedOff(t *testing.T) {
@@ -204,7 +204,7 @@ func TestFamilyTurnedOff(t *testing.T) {
 	wantOps(t, d.apply(peers).Ops, `
 		delete link podlane-v6.1 type vxlan id 1 dstport 8472 local 2001:db8::1 mtu 1430 address be:54:42:17:bd:5f
 		delete route fd00:5:3::/64 via 2001:db8::3 dev u0 proto 112 metric 65539`)
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 func TestDirectRouting(t *testing.T) {
@@ -218,7 +218,7 @@ func TestDirectRouting(t *testing.T) {
 	if got := d.run("ip route get 10.5.3.9"); !strings.Contains(got, "dev podlane.1") {
 		t.Errorf("to a peer behind a router: %s", got)
 	}
-	d.settled([]subnet.Lease{lease(2), far})
+	d.wantInSync([]subnet.Lease{lease(2), far})
 	near := lease(3)
 	r := d.apply([]subnet.Lease{lease(2), near})
 	wantOps(t, r.Ops, `
@@ -226,7 +226,7 @@ func TestDirectRouting(t *testing.T) {
 		delete route 10.5.3.0/24 via 10.5.3.0 dev podlane.1 proto 112 metric 131075 onlink
 		delete fdb e6:ad:78:43:1a:d0 dst 198.51.100.3 dev podlane.1
 		delete neigh 10.5.3.0 lladdr e6:ad:78:43:1a:d0 dev podlane.1`)
-	d.settled([]subnet.Lease{lease(2), near})
+	d.wantInSync([]subnet.Lease{lease(2), near})
 }
 
 // An IPv6 route is refused while its gateway is reached through another device: see clearTheWay.
@@ -238,7 +238,7 @@ func TestPeerLeavesTheLink(t *testing.T) {
 			far := lease(3)
 			far.IPv4.PublicIP, far.IPv6.PublicIP = netip.MustParseAddr("198.51.100.3"), netip.MustParseAddr("2001:db8:1::3")
 			d.apply([]subnet.Lease{lease(2), far})
-			d.settled([]subnet.Lease{lease(2), far})
+			d.wantInSync([]subnet.Lease{lease(2), far})
 		})
 	}
 }
@@ -274,11 +274,11 @@ func TestOneFailureLeavesTheOthers(t *testing.T) {
 	}
 	d.run("ip addr add 198.18.7.1/24 dev u0")
 	wantOps(t, d.apply(peers).Ops, `add route 10.5.3.0/24 via 198.18.7.3 dev u0 proto 112 metric 65539`)
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 // Whatever somebody does beside a pass, it ends, and the next finds the rest.
-func TestDeviceIsDeletedDuringPasses(t *testing.T) {
+func TestDeviceIsDeletedDuringApply(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	stop, done := make(chan bool), make(chan bool)
 	go func() {
@@ -294,14 +294,14 @@ func TestDeviceIsDeletedDuringPasses(t *testing.T) {
 	}()
 	for range 100 {
 		_, err := d.try(leases(100))
-		if err != nil && !errors.Is(err, errUnsettled) {
+		if err != nil && !errors.Is(err, errNotConverged) {
 			t.Error(err)
 		}
 	}
 	close(stop)
 	<-done
 	d.apply(leases(100))
-	d.settled(leases(100))
+	d.wantInSync(leases(100))
 }
 
 func TestOneFamilyDoesNotStopTheOther(t *testing.T) {
@@ -316,7 +316,7 @@ func TestOneFamilyDoesNotStopTheOther(t *testing.T) {
 	}
 	d.run("ip link del podlane.1")
 	d.apply(leases(2))
-	d.settled(leases(2))
+	d.wantInSync(leases(2))
 }
 
 func TestOwnLeaseWithoutTheFamily(t *testing.T) {
@@ -340,7 +340,7 @@ func TestApplyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestWithoutTheCapability(t *testing.T) {
+func TestApplyWithoutCapability(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	err := d.Do(func() error {
 		if err := dropCapabilities(); err != nil {
@@ -368,7 +368,7 @@ func TestMTUFallsBelowTheIPv6MinimumAndRises(t *testing.T) {
 	for _, mtu := range []string{"1230", "1450"} {
 		d.configure(network(t, configIPv4, `"MTU":`+mtu))
 		d.apply(leases(2))
-		d.settled(leases(2))
+		d.wantInSync(leases(2))
 		if out := d.run("ip address show dev podlane.1"); !strings.Contains(out, "mtu "+mtu+" ") || strings.Contains(out, "inet6") {
 			t.Error(out)
 		}

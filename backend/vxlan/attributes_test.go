@@ -7,20 +7,20 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// TestAttributesOfTheDevice lets somebody alter each attribute that a VXLAN device has. What harms is put right in
+// TestDeviceAttributeChanges lets somebody alter each attribute that a VXLAN device has. What harms is put right in
 // place, where the kernel changes it in place; what only marks or shows is the operator's.
-func TestAttributesOfTheDevice(t *testing.T) {
+func TestDeviceAttributeChanges(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"ttl":               {"ip link set podlane.1 type vxlan ttl 1", "set link podlane.1 ttl auto (drift)"},
 		"don't fragment":    {"ip link set podlane.1 type vxlan df set", "set link podlane.1 df unset (drift)"},
 		"df of the packet":  {"ip link set podlane.1 type vxlan df inherit", "set link podlane.1 df unset (drift)"},
 		"a remote":          {"ip link set podlane.1 type vxlan remote 198.18.0.9", "set link podlane.1 remote 0.0.0.0 (drift)"},
-		"several at once":   {"ip link set podlane.1 type vxlan ttl 1 df set learning local 198.18.0.9", localAnew("set link podlane.1 local 198.18.0.1 (drift)\nset link podlane.1 nolearning (drift)\nset link podlane.1 ttl auto (drift)\nset link podlane.1 df unset (drift)", "podlane.1", map[string]string{"4e:3f:c8:0a:91:05": "198.18.0.2", "e6:ad:78:43:1a:d0": "198.18.0.3"})},
+		"several at once":   {"ip link set podlane.1 type vxlan ttl 1 df set learning local 198.18.0.9", localRewritten("set link podlane.1 local 198.18.0.1 (drift)\nset link podlane.1 nolearning (drift)\nset link podlane.1 ttl auto (drift)\nset link podlane.1 df unset (drift)", "podlane.1", map[string]string{"4e:3f:c8:0a:91:05": "198.18.0.2", "e6:ad:78:43:1a:d0": "198.18.0.3"})},
 		"protodown":         {"ip link set podlane.1 protodown on", "set link podlane.1 protodown off (drift)"},
 		"protodown, reason": {"ip link set podlane.1 protodown on\nip link set podlane.1 protodown_reason 3 on", "set link podlane.1 protodown off (drift)"},
 		"arp off":           {"ip link set podlane.1 arp off", "set link podlane.1 arp on (drift)" + driftNeighbours},
 		"arp off, pinged":   {"ip link set podlane.1 arp off\nip neigh replace 10.5.2.0 dev podlane.1 nud noarp", "set link podlane.1 arp on (drift)" + driftNeighbours},
-		"bound":             {"ip link set podlane.1 type vxlan dev u0", anew()},
+		"bound":             {"ip link set podlane.1 type vxlan dev u0", deviceRecreated()},
 		"tos":               {"ip link set podlane.1 type vxlan tos 0x10", ""},
 		"ageing":            {"ip link set podlane.1 type vxlan ageing 5", ""},
 		"promisc":           {"ip link set podlane.1 promisc on", ""},
@@ -40,7 +40,7 @@ func TestAttributesOfTheDevice(t *testing.T) {
 				d.run(command)
 			}
 			wantOps(t, d.apply(leases(3)).Ops, c.want)
-			d.settled(leases(3))
+			d.wantInSync(leases(3))
 			if got := d.run("ip -d link show podlane.1"); strings.Contains(got, "remote") || strings.Contains(got, "NO-CARRIER") {
 				t.Error(got)
 			}
@@ -48,15 +48,15 @@ func TestAttributesOfTheDevice(t *testing.T) {
 	}
 }
 
-// anew is the operations that put another device by our name right, which has all that ours has.
-func anew() string {
+// deviceRecreated is the operations that put another device by our name right, which has all that ours has.
+func deviceRecreated() string {
 	return "delete link podlane.1 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac (drift)\n" +
 		strings.ReplaceAll(strings.TrimSpace(startOps), "\n", " (drift)\n") + " (drift)"
 }
 
 // What the kernel gives a device only at its birth: a device by our name that was made otherwise is made anew, if that
 // harms.
-func TestAttributesThatADeviceIsBornWith(t *testing.T) {
+func TestDeviceMadeWithOtherAttributes(t *testing.T) {
 	for attributes, harms := range map[string]bool{
 		"id 1": false, "external": true, "id 2": true, "id 1 dev u0": true, "id 1 ttl inherit": true, "id 1 proxy": true, "id 1 rsc": true, "id 1 l2miss": true, "id 1 l3miss": true, "id 1 noudpcsum": true,
 		"id 1 udp6zerocsumtx": true, "id 1 udp6zerocsumrx": true, "id 1 remcsumtx": true, "id 1 remcsumrx": true, "id 1 maxaddress 2": true,
@@ -70,12 +70,12 @@ func TestAttributesThatADeviceIsBornWith(t *testing.T) {
 			if anew := d.index("podlane.1") != index; anew != harms {
 				t.Errorf("made anew: %v, want %v", anew, harms)
 			}
-			d.settled(leases(4))
+			d.wantInSync(leases(4))
 		})
 	}
 }
 
-func TestAttributesOfTheIPv6Device(t *testing.T) {
+func TestIPv6DeviceAttributeChanges(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"a remote":   {"ip link set podlane-v6.1 type vxlan remote 2001:db8::9", "set link podlane-v6.1 remote :: (drift)"},
 		"ttl":        {"ip link set podlane-v6.1 type vxlan ttl 1", "set link podlane-v6.1 ttl auto (drift)"},
@@ -86,7 +86,7 @@ func TestAttributesOfTheIPv6Device(t *testing.T) {
 			d.apply(leases(3))
 			d.run(c.command)
 			wantOps(t, d.apply(leases(3)).Ops, c.want)
-			d.settled(leases(3))
+			d.wantInSync(leases(3))
 		})
 	}
 }
@@ -104,5 +104,5 @@ func TestKernelRefusesAnAttribute(t *testing.T) {
 	}
 	d.self = lease(1)
 	d.apply(leases(4))
-	d.settled(leases(4))
+	d.wantInSync(leases(4))
 }

@@ -21,16 +21,16 @@ type Backend struct {
 	network  subnet.Network
 	underlay underlay.Interface
 	mtu      int
-	families [len(subnet.Families)]memory
-	looks    allowance
+	families [len(subnet.Families)]lastApply
+	budget    scanBudget
 	problems []string // from the last look
 	notes    []string // and its notes
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// memory is what is kept of a family between passes. Nothing is decided by it.
-type memory struct {
+// lastApply is what is kept of a family between passes. Nothing is decided by it.
+type lastApply struct {
 	have     state            // what was read: only for its memory
 	before   state            // what stood at the end of the last pass: tells drift from news
 	verified bool             // there was a last pass, and it succeeded
@@ -70,7 +70,7 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 	}
 	defer conn.Close()
 	var errs []error
-	var passes []*pass
+	var passes []*reconciler
 	seen := map[subnet.Skip]bool{}
 	for _, f := range subnet.Families {
 		p, skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report)
@@ -86,21 +86,21 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 			}
 		}
 	}
-	report.Peers, report.Degraded = b.standing(peers)
-	report.Problems, report.Notes = b.look(passes, peers)
+	report.Peers, report.Degraded = b.peerStatus(peers)
+	report.Problems, report.Notes = b.scan(passes, peers)
 	return report, errors.Join(errs...)
 }
 
 func (b *Backend) applyFamily(
 	ctx context.Context, conn *rtnl.Conn, f subnet.Family, self subnet.Lease, peers []subnet.Lease, report *backend.Report,
-) (*pass, []subnet.Skip, error) {
+) (*reconciler, []subnet.Skip, error) {
 	on := b.network.Range(f).On()
 	if on && !self.Endpoint(f).Subnet.IsValid() {
 		return nil, nil, fmt.Errorf("our own lease, %s, has no %s pod subnet", self, f)
 	}
 	want, skipped := plan(f, b.network, b.underlay, self, peers)
 	m := &b.families[f]
-	p := &pass{
+	p := &reconciler{
 		family: f, name: want.device.name, network: b.network.Range(f).Prefix, subnet: self.Endpoint(f).Subnet,
 		pods: b.network.Pods(b.underlay.Addrs, self, peers), underlay: b.underlay, w: writer{conn: conn},
 		have: &m.have, want: want, before: m.before, verified: m.verified,

@@ -93,14 +93,14 @@ func BenchmarkApplyUnchangedAmongRoutes(b *testing.B) {
 	b.Run("without a look", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			d.backend.looks.spend(time.Hour)
+			d.backend.budget.spend(time.Hour)
 			d.applyLarge(b, ls)
 		}
 	})
 	b.Run("with a look", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			d.backend.looks = allowance{}
+			d.backend.budget = scanBudget{}
 			d.applyLarge(b, ls)
 		}
 	})

@@ -23,7 +23,7 @@ func Cleanup(ctx context.Context) ([]kernel.Op, error) {
 	var errs []error
 	for _, f := range subnet.Families {
 		have := newState(0)
-		p := pass{family: f, w: writer{conn: conn}, have: &have, want: newState(0)}
+		p := reconciler{family: f, w: writer{conn: conn}, have: &have, want: newState(0)}
 		errs = append(errs, p.run(ctx))
 		ops = append(ops, p.w.done...)
 		for _, failure := range p.w.failed {

@@ -21,8 +21,8 @@ func (d *node) cleanup() (ops []kernel.Op) {
 
 func TestCleanupLeavesOthers(t *testing.T) {
 	d := newNode(t, network(t, configBoth, `"DirectRouting":true`))
-	d.foreign()
-	before := d.everything()
+	d.addForeignState()
+	before := d.foreignState()
 	d.apply(leases(3))
 	d.run("ip link add podlane.x989680 address 02:00:00:00:00:99 type vxlan id 10000000 dstport 4789 local 198.18.0.1")
 	wantOps(t, d.cleanup(), `
@@ -33,7 +33,7 @@ func TestCleanupLeavesOthers(t *testing.T) {
 		delete link podlane-v6.1 type vxlan id 1 dstport 8472 local 2001:db8::1 mtu 1430 address be:54:42:17:bd:5f
 		delete route fd00:5:2::/64 via 2001:db8::2 dev u0 proto 112 metric 65538
 		delete route fd00:5:3::/64 via 2001:db8::3 dev u0 proto 112 metric 65539`)
-	if got := d.everything(); got != before {
+	if got := d.foreignState(); got != before {
 		t.Errorf("others have\n%s\nand had\n%s", got, before)
 	}
 	wantOps(t, d.cleanup(), "")

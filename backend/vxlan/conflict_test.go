@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-func TestSomebodyElseHoldsWhatWeNeed(t *testing.T) {
+func TestNameVNIOrPortIsTaken(t *testing.T) {
 	for name, c := range map[string]struct {
 		config string
 		before string // commands
@@ -69,7 +69,7 @@ func TestDeviceIsMovedToAnotherNamespace(t *testing.T) {
 	}
 	d.run("ip -n n2 link del podlane.1")
 	d.apply(leases(3))
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 }
 
 func TestPortHeldByAProgram(t *testing.T) {
@@ -91,19 +91,19 @@ func TestPortHeldByAProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.apply(leases(3))
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 }
 
 // One VNI and port for each family is no conflict, and VXLAN devices of others stay.
-func TestOthersAreLeftAlone(t *testing.T) {
+func TestForeignStateIsLeftAlone(t *testing.T) {
 	n := network(t, configBoth, `"DirectRouting":true`)
 	d := newNode(t, n)
-	d.foreign()
-	before := d.everything()
+	d.addForeignState()
+	before := d.foreignState()
 	peers := leases(5)
 	d.apply(peers)
 	for range 2 {
-		if got := d.everything(); got != before {
+		if got := d.foreignState(); got != before {
 			t.Errorf("others have\n%s\nand had\n%s", got, before)
 		}
 		d.configure(n)
@@ -111,8 +111,8 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-// foreign makes what belongs to somebody else, as like ours as can be.
-func (d *node) foreign() {
+// addForeignState makes what belongs to somebody else, as like ours as can be.
+func (d *node) addForeignState() {
 	d.Helper()
 	for command := range strings.Lines(`ip link add flannel.7 address 02:00:00:00:00:07 type vxlan id 7 dstport 8472 local 198.18.0.1 nolearning
 		ip link set flannel.7 up
@@ -132,8 +132,8 @@ func (d *node) foreign() {
 	}
 }
 
-// everything is what the node has beside podlane's.
-func (d *node) everything() string {
+// foreignState is what the node has beside podlane's.
+func (d *node) foreignState() string {
 	d.Helper()
 	var kept []string
 	for _, command := range []string{

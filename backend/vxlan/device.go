@@ -46,7 +46,7 @@ type fixed struct {
 	vni    uint32
 	port   uint16
 	gbp    bool
-	odd    bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
+	unsupported    bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
 }
 
 // settings are those of net.ipv4.conf and net.ipv6.conf that matter. They are set through netlink, which works where
@@ -80,7 +80,7 @@ const (
 func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own subnet.Endpoint) device {
 	mtu, _ := overlayMTU(n, u) // New has looked at the error
 	d := device{
-		name:     deviceName(f, n.VXLAN.VNI),
+		name:     DeviceName(f, n.VXLAN.VNI),
 		fixed:    fixed{family: f, vni: n.VXLAN.VNI, port: n.VXLAN.Port, gbp: n.VXLAN.GBP},
 		local:    localAddr(f, u, own),
 		learning: n.VXLAN.Learning,
@@ -132,8 +132,8 @@ func deviceChanges(index int, have, want device) []change {
 	set(have.learning != want.learning, learningText(want), func(b *rtnl.Batch) {
 		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_LEARNING, bit(want.learning)) })
 	})
-	set(have.outer.group != want.outer.group, "remote "+nowhere(want.fixed.family).String(), func(b *rtnl.Batch) {
-		vxlanInfo(b, func() { b.Addr(groupAttr(want.fixed.family), nowhere(want.fixed.family)) })
+	set(have.outer.group != want.outer.group, "remote "+unspecified(want.fixed.family).String(), func(b *rtnl.Batch) {
+		vxlanInfo(b, func() { b.Addr(groupAttr(want.fixed.family), unspecified(want.fixed.family)) })
 	})
 	set(have.outer.ttl != want.outer.ttl, "ttl auto", func(b *rtnl.Batch) {
 		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_TTL, want.outer.ttl) })
@@ -141,7 +141,7 @@ func deviceChanges(index int, have, want device) []change {
 	set(have.outer.df != want.outer.df, "df unset", func(b *rtnl.Batch) {
 		vxlanInfo(b, func() { b.Uint8(unix.IFLA_VXLAN_DF, want.outer.df) })
 	})
-	set(have.off.carrier != want.off.carrier, "protodown off", allowCarrier)
+	set(have.off.carrier != want.off.carrier, "protodown off", clearProtoDown)
 	if have.off.arp != want.off.arp {
 		cs = append(cs, change{"set", "arp on", func(b *rtnl.Batch) { startLink(b, 0, index, 0, unix.IFF_NOARP) }})
 	}
@@ -165,8 +165,8 @@ func settingChanges(index int, have, want settings) (cs []change) {
 	return cs
 }
 
-// raise is the last change: addresses and settings come first, so that the kernel makes no link-local address.
-func raise(index int) change {
+// setUp is the last change: addresses and settings come first, so that the kernel makes no link-local address.
+func setUp(index int) change {
 	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
 }
 
@@ -198,7 +198,7 @@ func startLink(b *rtnl.Batch, flags uint16, index int, up, change uint32) {
 
 func vxlanInfo(b *rtnl.Batch, fill func()) {
 	b.Nest(unix.IFLA_LINKINFO, func() {
-		b.String(unix.IFLA_INFO_KIND, kind)
+		b.String(unix.IFLA_INFO_KIND, linkKind)
 		b.Nest(unix.IFLA_INFO_DATA, fill)
 	})
 }
@@ -221,8 +221,8 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 	}
 }
 
-// allowCarrier takes all reasons to be down away too: the kernel refuses while there is one.
-func allowCarrier(b *rtnl.Batch) {
+// clearProtoDown takes all reasons to be down away too: the kernel refuses while there is one.
+func clearProtoDown(b *rtnl.Batch) {
 	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_VALUE, 0)
@@ -230,8 +230,8 @@ func allowCarrier(b *rtnl.Batch) {
 	b.Uint8(unix.IFLA_PROTO_DOWN, 0)
 }
 
-// nowhere is the address that takes a default destination away.
-func nowhere(f subnet.Family) netip.Addr {
+// unspecified is the address that takes a default destination away.
+func unspecified(f subnet.Family) netip.Addr {
 	if f == subnet.IPv4 {
 		return netip.IPv4Unspecified()
 	}

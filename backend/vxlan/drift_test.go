@@ -63,7 +63,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		"IPv6 address too many":   {"ip addr add 2001:db8:9::1/64 dev podlane.1 nodad", "delete address 2001:db8:9::1/64 dev podlane.1 (drift)"},
 		"MTU":                     {"ip link set podlane.1 mtu 1300", "set link podlane.1 mtu 1450 (drift)"},
 		"MAC":                     {"ip link set podlane.1 address 02:00:00:00:00:99", "set link podlane.1 address 8e:ca:98:f1:de:ac (drift)" + driftNeighbours},
-		"local address":           {"ip link set podlane.1 type vxlan local 198.18.0.9", localAnew("set link podlane.1 local 198.18.0.1 (drift)", "podlane.1", map[string]string{"4e:3f:c8:0a:91:05": "198.18.0.2", "e6:ad:78:43:1a:d0": "198.18.0.3"})},
+		"local address":           {"ip link set podlane.1 type vxlan local 198.18.0.9", localRewritten("set link podlane.1 local 198.18.0.1 (drift)", "podlane.1", map[string]string{"4e:3f:c8:0a:91:05": "198.18.0.2", "e6:ad:78:43:1a:d0": "198.18.0.3"})},
 		"learning":                {"ip link set podlane.1 type vxlan learning", "set link podlane.1 nolearning (drift)"},
 		"down":                    {"ip link set podlane.1 down", "set link podlane.1 up (drift)" + driftNeighbours + driftRoutes},
 		"rp_filter":               {"sysctl -qw net/ipv4/conf/podlane.1/rp_filter=1", "set link podlane.1 rp_filter loose (drift)"},
@@ -85,7 +85,7 @@ func TestDriftIsRepaired(t *testing.T) {
 			}
 			r := d.apply(leases(3))
 			wantOps(t, r.Ops, c.want)
-			d.settled(leases(3))
+			d.wantInSync(leases(3))
 		})
 	}
 }
@@ -102,7 +102,7 @@ func TestDriftIsRepairedForIPv6(t *testing.T) {
 		"neighbour deleted":    {"ip neigh del fd00:5:2:: dev podlane-v6.1", "add neigh fd00:5:2:: lladdr 3e:8b:ea:97:ec:8f dev podlane-v6.1 (drift)"},
 		"fdb elsewhere":        {"bridge fdb replace 3e:8b:ea:97:ec:8f dst 2001:db8::9 dev podlane-v6.1 self permanent", "replace fdb 3e:8b:ea:97:ec:8f dst 2001:db8::2 dev podlane-v6.1 (drift)"},
 		"address deleted":      {"ip addr del fd00:5:1::/128 dev podlane-v6.1", "add address fd00:5:1::/128 dev podlane-v6.1 (drift)"},
-		"local address":        {"ip link set podlane-v6.1 type vxlan local 2001:db8::9", localAnew("set link podlane-v6.1 local 2001:db8::1 (drift)", "podlane-v6.1", map[string]string{"3e:8b:ea:97:ec:8f": "2001:db8::2", "c2:14:33:0d:f1:52": "2001:db8::3"})},
+		"local address":        {"ip link set podlane-v6.1 type vxlan local 2001:db8::9", localRewritten("set link podlane-v6.1 local 2001:db8::1 (drift)", "podlane-v6.1", map[string]string{"3e:8b:ea:97:ec:8f": "2001:db8::2", "c2:14:33:0d:f1:52": "2001:db8::3"})},
 		"IPv6 disabled":        {"sysctl -qw net/ipv6/conf/podlane-v6.1/disable_ipv6=1", ipv6Drift},
 		"link-local address":   {"ip link set podlane-v6.1 addrgenmode eui64", "set link podlane-v6.1 addrgenmode none (drift)"},
 	} {
@@ -113,7 +113,7 @@ func TestDriftIsRepairedForIPv6(t *testing.T) {
 				d.run(strings.Replace(command, "ip route", "ip -6 route", 1))
 			}
 			wantOps(t, d.apply(leases(3)).Ops, c.want)
-			d.settled(leases(3))
+			d.wantInSync(leases(3))
 		})
 	}
 }
@@ -131,14 +131,14 @@ func TestIPv6IsOffByDefault(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	d.run("sysctl -qw net/ipv6/conf/default/disable_ipv6=1")
 	d.apply(leases(3))
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 	if got := strings.TrimSpace(d.run("cat /proc/sys/net/ipv6/conf/podlane.1/disable_ipv6")); got != "1" {
 		t.Errorf("on the device for IPv4, which needs none, it is %s", got)
 	}
 }
 
 // A new lease set is no drift, even where the kernel was changed too.
-func TestNewsAreNotDrift(t *testing.T) {
+func TestNewLeasesAreNotDrift(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))
 	d.run("ip neigh del 10.5.2.0 dev podlane.1")
@@ -153,9 +153,9 @@ func TestNewsAreNotDrift(t *testing.T) {
 	wantOps(t, d.apply(leases(4)).Ops, `add neigh 10.5.2.0 lladdr 4e:3f:c8:0a:91:05 dev podlane.1`)
 }
 
-// localAnew is what is written around a change of the local address: each FDB entry by the underlay interface, and after it
+// localRewritten is what is written around a change of the local address: each FDB entry by the underlay interface, and after it
 // as it should be.
-func localAnew(change, device string, fdb map[string]string) string {
+func localRewritten(change, device string, fdb map[string]string) string {
 	var by, plain string
 	for _, mac := range slices.Sorted(maps.Keys(fdb)) {
 		entry := fmt.Sprintf("set fdb %s dst %s dev %s", mac, fdb[mac], device)

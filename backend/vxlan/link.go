@@ -57,7 +57,7 @@ func parseInfo(d *device, attrs rtnl.Attrs) (kindOf string) {
 		case unix.IFLA_INFO_KIND:
 			kindOf = attrs.Text()
 		case unix.IFLA_INFO_DATA:
-			if kindOf == kind {
+			if kindOf == linkKind {
 				parseVXLAN(d, attrs.Nested())
 			}
 		}
@@ -86,13 +86,13 @@ func parseVXLAN(d *device, attrs rtnl.Attrs) {
 		case unix.IFLA_VXLAN_GBP:
 			d.fixed.gbp = true
 		default:
-			d.fixed.odd = d.fixed.odd || oddVXLAN(attrs)
+			d.fixed.unsupported = d.fixed.unsupported || unsupportedAttr(attrs)
 		}
 	}
 }
 
-// oddVXLAN tells whether an attribute says something that does not hold of devices which podlane makes.
-func oddVXLAN(a rtnl.Attrs) bool {
+// unsupportedAttr tells whether an attribute says something that does not hold of devices which podlane makes.
+func unsupportedAttr(a rtnl.Attrs) bool {
 	switch a.Type {
 	case unix.IFLA_VXLAN_LINK, unix.IFLA_VXLAN_LIMIT: // with a limit the kernel refuses further peers
 		return a.Uint32() != 0

@@ -17,17 +17,14 @@ var names = [len(subnet.Families)]struct{ prefix, hex string }{
 	subnet.IPv6: {"podlane-v6.", "pl-v6.x"},
 }
 
-// deviceName is the name of a family's device: podlane.1, podlane-v6.1, podlane.xffffff, pl-v6.xffffff.
-func deviceName(f subnet.Family, vni uint32) string {
+// DeviceName returns the name of a family's device: podlane.1, podlane-v6.1, podlane.xffffff, pl-v6.xffffff.
+func DeviceName(f subnet.Family, vni uint32) string {
 	name := names[f].prefix + strconv.FormatUint(uint64(vni), 10)
 	if len(name) > maxName {
 		name = names[f].hex + strconv.FormatUint(uint64(vni), 16)
 	}
 	return name
 }
-
-// DeviceName returns the name of a family's device.
-func DeviceName(f subnet.Family, vni uint32) string { return deviceName(f, vni) }
 
 // ownName tells whether a device is called as those of the family are.
 func ownName(f subnet.Family, name string) bool {
@@ -37,7 +34,7 @@ func ownName(f subnet.Family, name string) bool {
 	}{{names[f].prefix, 10}, {names[f].hex, 16}} {
 		digits, found := strings.CutPrefix(name, form.prefix)
 		if vni, err := strconv.ParseUint(digits, form.base, 24); found && err == nil && vni > 0 {
-			return deviceName(f, uint32(vni)) == name
+			return DeviceName(f, uint32(vni)) == name
 		}
 	}
 	return false

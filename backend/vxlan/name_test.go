@@ -22,7 +22,7 @@ func TestDeviceNames(t *testing.T) {
 		{subnet.IPv6, 10000, "pl-v6.x2710"},
 		{subnet.IPv6, subnet.MaxVNI, "pl-v6.xffffff"},
 	} {
-		name := deviceName(c.family, c.vni)
+		name := DeviceName(c.family, c.vni)
 		if name != c.want || len(name) > maxName {
 			t.Errorf("%s VNI %d: %q, want %q", c.family, c.vni, name, c.want)
 		}
@@ -34,7 +34,7 @@ func TestDeviceNames(t *testing.T) {
 	}
 }
 
-func TestNamesThatAreNotOurs(t *testing.T) {
+func TestForeignDeviceNames(t *testing.T) {
 	for _, name := range []string{
 		"", "podlane", "podlane.", "podlane.0", "podlane.01", "podlane.+1", "podlane.x1", "podlane.xfFFFFF", "podlane.16777216",
 		"podlane.x989680a", "podlane.1a", "podlane.1.2", "podlane0", "podlane-v6.", "podlane-v6.10000", "pl-v6.x1", "pl-v6.1", "flannel.1",

@@ -162,8 +162,8 @@ func (d *node) apply(peers []subnet.Lease) backend.Report {
 	return r
 }
 
-// settled demands that a pass finds nothing to do, and all peers.
-func (d *node) settled(peers []subnet.Lease) {
+// wantInSync demands that a pass finds nothing to do, and all peers.
+func (d *node) wantInSync(peers []subnet.Lease) {
 	d.Helper()
 	if r := d.apply(peers); len(r.Ops) != 0 || r.Peers != len(peers) {
 		d.Errorf("a pass over a settled kernel: %d of %d peers, and wrote:\n%s", r.Peers, len(peers), texts(r.Ops))

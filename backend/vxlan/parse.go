@@ -85,10 +85,10 @@ func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))
 type tableRoute struct {
 	key      routeKey
 	route    route
-	odd      bool // not as ours are
+	unlikeOurs      bool // not as ours are
 	dead     bool // its interface is down: it is passed over
 	protocol uint8
-	what     uint8 // unix.RTN_...
+	routeType     uint8 // unix.RTN_...
 	table    uint32
 }
 
@@ -99,10 +99,10 @@ func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 		return r, false
 	}
 	flags := binary.NativeEndian.Uint32(h[8:])
-	r.key.tos, r.table, r.protocol, r.what = h[3], uint32(h[4]), h[5], h[7]
-	r.odd = h[6] != unix.RT_SCOPE_UNIVERSE || h[7] != unix.RTN_UNICAST
+	r.key.tos, r.table, r.protocol, r.routeType = h[3], uint32(h[4]), h[5], h[7]
+	r.unlikeOurs = h[6] != unix.RT_SCOPE_UNIVERSE || h[7] != unix.RTN_UNICAST
 	r.dead, r.route.onlink = flags&unix.RTNH_F_DEAD != 0, flags&unix.RTNH_F_ONLINK != 0
-	dst := nowhere(f)
+	dst := unspecified(f)
 	for attrs.Next() {
 		switch attrs.Type {
 		case unix.RTA_DST:
@@ -116,7 +116,7 @@ func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 		case unix.RTA_OIF:
 			r.route.link = int(attrs.Uint32())
 		case unix.RTA_MULTIPATH, rtaNHID, unix.RTA_VIA, unix.RTA_ENCAP, unix.RTA_PREFSRC, unix.RTA_METRICS:
-			r.odd = true
+			r.unlikeOurs = true
 		}
 	}
 	r.key.prefix = netip.PrefixFrom(dst, int(h[1]))
@@ -125,7 +125,7 @@ func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 
 // ours is the route as a pass compares it: zero where it is not as ours are.
 func (r tableRoute) ours() route {
-	if r.odd || !r.route.via.IsValid() {
+	if r.unlikeOurs || !r.route.via.IsValid() {
 		return route{}
 	}
 	return r.route

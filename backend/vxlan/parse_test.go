@@ -35,7 +35,7 @@ func FuzzParse(f *testing.F) {
 					_ = r.text("eth0")
 				}
 				if r, ok := parseRule(m, family); ok {
-					if some, all := r.match(traffic{from: pods, by: []string{"lo"}}, pods); all && !some {
+					if some, all := r.match(traffic{from: pods, ifaces: []string{"lo"}}, pods); all && !some {
 						t.Errorf("%s rule %s matches all and none", family, r)
 					}
 				}

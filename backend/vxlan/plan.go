@@ -61,11 +61,11 @@ func plan(f subnet.Family, n subnet.Network, u underlay.Interface, self subnet.L
 		if !e.Subnet.IsValid() {
 			continue
 		}
-		if reason := unfit(p, e, n.VXLAN.VNI); reason != "" {
+		if reason := unsupported(p, e, n.VXLAN.VNI); reason != "" {
 			skipped = append(skipped, subnet.Skip{Key: p.Pair().Key(), Reason: reason})
 			continue
 		}
-		s.add(f, n, u, e)
+		s.addPeer(f, n, u, e)
 	}
 	return s, skipped
 }
@@ -79,8 +79,8 @@ func newState(peers int) state {
 	}
 }
 
-// unfit says why a peer cannot be programmed, or nothing.
-func unfit(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
+// unsupported says why a peer cannot be programmed, or nothing.
+func unsupported(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
 	switch {
 	case p.BackendType != subnet.BackendVXLAN:
 		return fmt.Sprintf("its backend is %q: only %q is programmed", p.BackendType, subnet.BackendVXLAN)
@@ -90,11 +90,11 @@ func unfit(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
 	return ""
 }
 
-// add adds what reaches one peer:
+// addPeer adds what reaches one peer:
 //
 //	through the tunnel   route subnet via first -> neighbour first is MAC -> FDB: MAC is at the public address
 //	directly             route subnet via the public address
-func (s *state) add(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) {
+func (s *state) addPeer(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) {
 	key, r := peerRoute(f, n, u, e)
 	s.routes[key] = r
 	if r.link == ownDevice {
@@ -104,15 +104,15 @@ func (s *state) add(f subnet.Family, n subnet.Network, u underlay.Interface, e s
 }
 
 func peerRoute(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) (routeKey, route) {
-	i := index(n.Range(f).Prefix, e.Subnet)
+	i := subnetIndex(n.Range(f).Prefix, e.Subnet)
 	if n.VXLAN.DirectRouting && u.OnLink(e.PublicIP) {
 		return routeKey{prefix: e.Subnet, metric: metricDirect + i}, route{via: e.PublicIP, link: u.Index}
 	}
 	return routeKey{prefix: e.Subnet, metric: metricTunnel + i}, route{via: e.Subnet.Addr(), link: ownDevice, onlink: true}
 }
 
-// carries tells whether all stands that reaches a peer.
-func (s *state) carries(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) bool {
+// hasPeer tells whether all stands that reaches a peer.
+func (s *state) hasPeer(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) bool {
 	key, want := peerRoute(f, n, u, e)
 	if r, stands := s.routes[key]; !stands || r != want {
 		return false
@@ -120,9 +120,9 @@ func (s *state) carries(f subnet.Family, n subnet.Network, u underlay.Interface,
 	return want.link != ownDevice || s.neighbours[want.via] == e.MAC && s.fdb[e.MAC] == e.PublicIP
 }
 
-// index is the number of a pod subnet within the pod network, modulo 65536: 34 for 10.5.34.0/24 in 10.5.0.0/16. IPv6
+// subnetIndex is the number of a pod subnet within the pod network, modulo 65536: 34 for 10.5.34.0/24 in 10.5.0.0/16. IPv6
 // numbers are folded, because nodes are often told apart by their upper bits (fd00:5:22::/64 in fd00:5::/32).
-func index(network, p netip.Prefix) uint32 {
+func subnetIndex(network, p netip.Prefix) uint32 {
 	base, at := network.Masked().Addr().As16(), p.Addr().As16()
 	hi := binary.BigEndian.Uint64(base[:8]) ^ binary.BigEndian.Uint64(at[:8])
 	lo := binary.BigEndian.Uint64(base[8:]) ^ binary.BigEndian.Uint64(at[8:])

@@ -82,7 +82,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestPeersThatAreNotProgrammed(t *testing.T) {
+func TestUnsupportedPeersAreSkipped(t *testing.T) {
 	hostGW, otherVNI, old, v6 := lease(2), lease(3), lease(4), lease(5)
 	hostGW.BackendType = "host-gw"
 	otherVNI.IPv4.VNI = 7
@@ -134,14 +134,14 @@ func TestIndexOfSubnet(t *testing.T) {
 		{"fd00:5::/64", "fd00:5::1:0:0/96", 1},
 		{"fd00:5::/64", "fd00:5::22/128", 34},
 	} {
-		if got := index(netip.MustParsePrefix(c.network), netip.MustParsePrefix(c.subnet)); got != c.want {
+		if got := subnetIndex(netip.MustParsePrefix(c.network), netip.MustParsePrefix(c.subnet)); got != c.want {
 			t.Errorf("index of %s in %s: %d, want %d", c.subnet, c.network, got, c.want)
 		}
 	}
 }
 
 // The kernel's cost grows with the square of the routes that share a metric.
-func TestHardlyTwoRoutesShareAMetric(t *testing.T) {
+func TestRoutesHaveDistinctMetrics(t *testing.T) {
 	for _, config := range []string{configLarge, configIPv6} {
 		n := network(t, config, "")
 		share, most := map[uint32]int{}, 0

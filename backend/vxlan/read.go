@@ -38,9 +38,9 @@ func readLinks(c *rtnl.Conn) (links []link, err error) {
 	err = dump(c, "vxlan devices", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETLINK, 0, ifinfo(0, 0, 0)...)
 		b.Uint32(unix.IFLA_EXT_MASK, filterSkipStats)
-		b.Nest(unix.IFLA_LINKINFO, func() { b.String(unix.IFLA_INFO_KIND, kind) })
+		b.Nest(unix.IFLA_LINKINFO, func() { b.String(unix.IFLA_INFO_KIND, linkKind) })
 	}, func() { links = links[:0] }, func(m rtnl.Message) {
-		if l, ok := parseLink(m); ok && l.kind == kind { // a kernel that has not loaded vxlan yet does not filter
+		if l, ok := parseLink(m); ok && l.kind == linkKind { // a kernel that has not loaded vxlan yet does not filter
 			links = append(links, l)
 		}
 	})
@@ -115,16 +115,16 @@ func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (inTheWay []subn
 	return inTheWay, err
 }
 
-// stray is a further route with the key of another: only somebody who appends makes one.
-type stray struct {
+// duplicate is a further route with the key of another: only somebody who appends makes one.
+type duplicate struct {
 	key   routeKey
 	route route
 }
 
 // readRoutes reads the main table's routes of ours, through whatever device, and returns those that stand beside another
 // of the same key.
-func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []stray, err error) {
-	err = dump(c, "routes", askRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
+func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []duplicate, err error) {
+	err = dump(c, "routes", requestRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
 		r, ok := parseRoute(m, f)
 		if !ok || r.table != unix.RT_TABLE_MAIN || r.protocol != protocol {
 			return
@@ -134,34 +134,34 @@ func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []str
 		}
 		switch _, several := s.routes[r.key]; {
 		case several:
-			strays = append(strays, stray{r.key, r.ours()})
+			strays = append(strays, duplicate{r.key, r.ours()})
 		default:
 			s.routes[r.key] = r.ours()
 		}
 	})
-	return strays, unlessNoTable(err)
+	return strays, ignoreNoTable(err)
 }
 
 // eachRoute calls each for the routes of a table, whoever's, as they come.
 func eachRoute(c *rtnl.Conn, f subnet.Family, table uint32, each func(tableRoute)) error {
-	return unlessNoTable(dumpOnce(c, "routes", askRoutes(f, table, unix.RTPROT_UNSPEC), func(m rtnl.Message) {
+	return ignoreNoTable(dumpOnce(c, "routes", requestRoutes(f, table, unix.RTPROT_UNSPEC), func(m rtnl.Message) {
 		if r, ok := parseRoute(m, f); ok && r.table == table {
 			each(r)
 		}
 	}))
 }
 
-// askRoutes asks for the routes of a table, and of those only an owner's, or all (RTPROT_UNSPEC). The kernel filters: others'
+// requestRoutes asks for the routes of a table, and of those only an owner's, or all (RTPROT_UNSPEC). The kernel filters: others'
 // routes cost it a look each, and us nothing.
-func askRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch) {
+func requestRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch) {
 	return func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, owner, 0, 0, 0, 0, 0, 0)
 		b.Uint32(unix.RTA_TABLE, table)
 	}
 }
 
-// unlessNoTable passes over that a table does not exist: the kernel makes it with its first route.
-func unlessNoTable(err error) error {
+// ignoreNoTable passes over that a table does not exist: the kernel makes it with its first route.
+func ignoreNoTable(err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// kind is what the kernel calls a VXLAN device (IFLA_INFO_KIND).
-	kind = "vxlan"
+	// linkKind is what the kernel calls a VXLAN device (IFLA_INFO_KIND).
+	linkKind = "vxlan"
 	// protocol marks routes as podlane's (rtm_protocol). Names for it may be put into /etc/iproute2/rt_protos.d.
 	protocol = 112
 	// putFlags write an entry whether or not one stands: a changed peer is replaced in place.

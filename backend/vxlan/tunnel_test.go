@@ -94,7 +94,7 @@ func TestPacketsOfFullSizeFromPodToPod(t *testing.T) {
 }
 
 // A process on a node that sends from its underlay address is heard: the reverse path filter is loose.
-func TestFromTheUnderlayAddressThroughTheTunnel(t *testing.T) {
+func TestPacketFromUnderlayAddressThroughTunnel(t *testing.T) {
 	a, b := pair(t, network(t, configIPv4, ""))
 	b.run("sysctl -qw net.ipv4.conf.all.rp_filter=1")
 	a.run("ping -c1 -W2 -I 198.18.0.1 10.5.2.1")

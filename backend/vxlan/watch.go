@@ -13,9 +13,9 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// gather is how long changes gather after a kick before the next. A pass of ours over thousands of peers is as many
+// coalesce is how long changes coalesce after a kick before the next. A pass of ours over thousands of peers is as many
 // notifications; this makes them a few kicks, and a few system calls.
-const gather = 50 * time.Millisecond
+const coalesce = 50 * time.Millisecond
 
 var groups = []int{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
@@ -54,7 +54,7 @@ func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
 		return err
 	}
 	kick()
-	if !pause.For(ctx, gather) {
+	if !pause.For(ctx, coalesce) {
 		return ctx.Err()
 	}
 	return s.Await(ctx, filter.matters)
@@ -94,7 +94,7 @@ func (f filter) matters(m rtnl.Message) bool {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
 		off := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be the pods' bridge
-		return ok && (l.kind == kind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
+		return ok && (l.kind == linkKind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
 			f.underlay.Virtual && l.device.master == 0 || off)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		h, _, ok := m.Header(unix.SizeofNdMsg)

@@ -55,7 +55,7 @@ func (w *watched) quiet() int64 {
 	for {
 		n := w.kicks.Load()
 		select {
-		case <-time.After(4 * gather):
+		case <-time.After(4 * coalesce):
 			if w.kicks.Load() == n {
 				return n
 			}
@@ -92,11 +92,11 @@ func TestChangesKick(t *testing.T) {
 		d.apply(peers)
 		w.quiet()
 	}
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 // What is not ours kicks where it may be the next underlay, the bridge of the pods, or take traffic from a peer.
-func TestChangesOfOthersThatMatterKick(t *testing.T) {
+func TestRelatedForeignChangesKick(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	d.run("ip link add u8 type veth peer name u9")
 	d.run("ip link set u8 up")
@@ -148,7 +148,7 @@ func TestChangesOfOthersThatMatterKick(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotOursDoesNotKick(t *testing.T) {
+func TestUnrelatedChangesDoNotKick(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	d.apply(leases(3))
 	d.run("ip link add cni0 type bridge")
@@ -176,7 +176,7 @@ func TestWhatIsNotOursDoesNotKick(t *testing.T) {
 }
 
 // Thousands of changes are a handful of kicks, whatever the size of the socket's buffer.
-func TestBurstIsAFewKicks(t *testing.T) {
+func TestBurstCausesFewKicks(t *testing.T) {
 	ls := many(2001)
 	d := newNode(t, network(t, configLarge, ""))
 	d.self = ls[0]
@@ -184,7 +184,7 @@ func TestBurstIsAFewKicks(t *testing.T) {
 	before, start := w.kicks.Load(), time.Now()
 	d.apply(ls[1:])
 	got := w.quiet() - before
-	if most := 2 + int64(time.Since(start)/gather); got < 1 || got > most {
+	if most := 2 + int64(time.Since(start)/coalesce); got < 1 || got > most {
 		t.Errorf("%d kicks, want 1 to %d", got, most)
 	}
 }

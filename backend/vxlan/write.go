@@ -70,8 +70,8 @@ func (w *writer) send() error {
 	return err
 }
 
-// forget forgets what the kernel has refused.
-func (w *writer) forget() { w.failed, w.refused = nil, nil }
+// clearRefused forgets what the kernel has refused.
+func (w *writer) clearRefused() { w.failed, w.refused = nil, nil }
 
 // alreadyGone tells whether the kernel refused to delete because there is nothing to delete: ENOENT of neighbours and
 // FDB entries, ESRCH of routes, ENODEV of links and what was on them, EADDRNOTAVAIL of addresses.

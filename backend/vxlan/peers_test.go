@@ -39,15 +39,15 @@ func TestKernelRefusesOnePeer(t *testing.T) {
 	if len(r.Degraded) != 0 {
 		t.Errorf("unwell %v", r.Degraded)
 	}
-	d.settled(peers)
+	d.wantInSync(peers)
 }
 
 // A refusal concerns new entries alone: what stands is not looked at anew, and not written.
-func TestPeerThatStandsIsNotRefused(t *testing.T) {
+func TestInstalledPeerIsNotRefused(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))
 	d.run("ip addr add 10.5.3.0/32 dev lo")
-	d.settled(leases(3))
+	d.wantInSync(leases(3))
 }
 
 // All that are unwell are named.
@@ -65,7 +65,7 @@ func TestManyRefusals(t *testing.T) {
 }
 
 // Somebody else is faster at deleting: that is what was wanted.
-func TestSomebodyDeletesWhatAPassIsAboutToDelete(t *testing.T) {
+func TestAnotherProgramDeletesFirst(t *testing.T) {
 	for name, faster := range map[string]string{
 		"the route":     "ip route del 10.5.3.0/24",
 		"the FDB entry": "bridge fdb del e6:ad:78:43:1a:d0 dev podlane.1 self",
@@ -85,7 +85,7 @@ func TestSomebodyDeletesWhatAPassIsAboutToDelete(t *testing.T) {
 			if name != "the device" && len(r.Ops) != 0 {
 				t.Errorf("left to do:\n%s", texts(r.Ops))
 			}
-			d.settled(leases(2))
+			d.wantInSync(leases(2))
 		})
 	}
 }
@@ -94,13 +94,13 @@ func TestSomebodyDeletesWhatAPassIsAboutToDelete(t *testing.T) {
 func (d *node) between(peers []subnet.Lease, meanwhile func()) {
 	d.Helper()
 	err := d.Do(func() error {
-		p, close := d.pass(peers)
+		p, close := d.newReconciler(peers)
 		defer close()
 		links, err := readLinks(p.w.conn)
 		if err != nil {
 			return err
 		}
-		p.noteLinks(links)
+		p.recordLinks(links)
 		blocked, err := p.readEntries()
 		if err != nil {
 			return err
@@ -118,8 +118,8 @@ func (d *node) between(peers []subnet.Lease, meanwhile func()) {
 	}
 }
 
-// pass is one of the IPv4 family as Apply makes it.
-func (d *node) pass(peers []subnet.Lease) (p *pass, done func()) {
+// newReconciler is one of the IPv4 family as Apply makes it.
+func (d *node) newReconciler(peers []subnet.Lease) (p *reconciler, done func()) {
 	d.Helper()
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -127,7 +127,7 @@ func (d *node) pass(peers []subnet.Lease) (p *pass, done func()) {
 	}
 	want, _ := plan(subnet.IPv4, d.backend.network, d.backend.underlay, d.self, peers)
 	have := newState(0)
-	return &pass{
+	return &reconciler{
 		family: subnet.IPv4, name: want.device.name, underlay: d.backend.underlay, w: writer{conn: conn}, have: &have, want: want,
 	}, conn.Close
 }

@@ -24,7 +24,7 @@ import (
 // traffic is the packets to pods from one source.
 type traffic struct {
 	from netip.Prefix
-	by   []string // the interfaces that they may arrive on; lo: the node itself
+	ifaces   []string // the interfaces that they may arrive on; lo: the node itself
 }
 
 // match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.
@@ -38,8 +38,8 @@ func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	narrow(r.src, t.from)
 	narrow(r.dst, to)
 	if r.iif != "" {
-		some = some && slices.Contains(t.by, r.iif)
-		all = all && len(t.by) == 1 && t.by[0] == r.iif
+		some = some && slices.Contains(t.ifaces, r.iif)
+		all = all && len(t.ifaces) == 1 && t.ifaces[0] == r.iif
 	}
 	if r.not {
 		return !all, !some
@@ -59,7 +59,7 @@ func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 		to = r.dst
 	}
 	if r.iif != "" {
-		t.by = []string{r.iif}
+		t.ifaces = []string{r.iif}
 	}
 	return t, to
 }
@@ -120,43 +120,43 @@ func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, po
 }
 
 // findRules finds the rules that divert packets to pods.
-func (p *pass) findRules(f *findings) {
+func (rec *reconciler) findRules(f *findings) {
 	var rules []rule
-	if err := eachRule(p.w.conn, p.family, func(r rule) { rules = append(rules, r) }); err != nil {
-		f.notes.cannot(fmt.Sprintf("which %s rules take traffic to peers", p.family), err)
+	if err := eachRule(rec.w.conn, rec.family, func(r rule) { rules = append(rules, r) }); err != nil {
+		f.notes.addUnreadable(fmt.Sprintf("which %s rules take traffic to peers", rec.family), err)
 		return
 	}
-	list, led := diversions(rules, p.network, p.sources(), p.destinations())
-	p.judge(f, list)
+	list, led := diversions(rules, rec.network, rec.sources(), rec.destinations())
+	rec.reportRules(f, list)
 	if len(rules) > 0 && !led {
 		f.problems.add(func() string {
 			return fmt.Sprintf("no %s rule leads packets to pods to the main table; add it: %s rule add pref 32766 lookup main",
-				p.family, ipCommand[p.family])
+				rec.family, ipCommand[rec.family])
 		})
 	}
 }
 
 // sources returns the traffic that rules are checked for.
-func (p *pass) sources() []traffic {
-	by := []string{"lo", p.name}
-	for link := range p.podLinks() {
-		by = append(by, p.linkName(link))
+func (rec *reconciler) sources() []traffic {
+	by := []string{"lo", rec.name}
+	for link := range rec.podLinks() {
+		by = append(by, rec.linkName(link))
 	}
-	for _, r := range p.want.routes {
+	for _, r := range rec.want.routes {
 		if r.link != ownDevice { // peers' pods come directly
-			by = append(by, p.underlay.Name)
+			by = append(by, rec.underlay.Name)
 			break
 		}
 	}
 	var all []traffic
-	pods := p.podPrefixes()
+	pods := rec.podPrefixes()
 	for _, from := range pods {
 		all = append(all, traffic{from, by})
 	}
-	for _, a := range p.others {
+	for _, a := range rec.others {
 		host := hostPrefix(a.addr.Addr())
 		isPod := slices.ContainsFunc(pods, func(q netip.Prefix) bool { return subnet.Contains(q, host) })
-		if addressFamily(host.Addr()) == socketFamily[p.family] && !isPod {
+		if addressFamily(host.Addr()) == socketFamily[rec.family] && !isPod {
 			all = append(all, traffic{host, []string{"lo"}})
 		}
 	}
@@ -164,20 +164,20 @@ func (p *pass) sources() []traffic {
 }
 
 // destinations returns the peers' pod subnets, and our own if pods are attached.
-func (p *pass) destinations() []netip.Prefix {
+func (rec *reconciler) destinations() []netip.Prefix {
 	var pods []netip.Prefix
-	if len(p.podLinks()) > 0 {
-		pods = append(pods, p.subnet)
+	if len(rec.podLinks()) > 0 {
+		pods = append(pods, rec.subnet)
 	}
-	for key := range p.want.routes {
+	for key := range rec.want.routes {
 		pods = append(pods, key.prefix)
 	}
 	return pods
 }
 
-// judge reports the rules that divert packets: those that need no table, and those whose table has another route. It reads
+// reportRules reports the rules that divert packets: those that need no table, and those whose table has another route. It reads
 // each table once.
-func (p *pass) judge(f *findings, list []diversion) {
+func (rec *reconciler) reportRules(f *findings, list []diversion) {
 	known := map[uint32]table{}
 	type verdict struct {
 		rule
@@ -188,18 +188,18 @@ func (p *pass) judge(f *findings, list []diversion) {
 		why := ""
 		if s.action == actionTable && !s.l3mdev {
 			if _, is := known[s.table]; !is {
-				t, err := p.readTable(s.table)
+				t, err := rec.readTable(s.table)
 				if err != nil {
-					f.notes.cannot(fmt.Sprintf("whether rule %s takes traffic to pods", s.rule), err)
+					f.notes.addUnreadable(fmt.Sprintf("whether rule %s takes traffic to pods", s.rule), err)
 					continue
 				}
 				known[s.table] = t
 			}
-			takes, found := known[s.table].diverts(s, p.leadsRight)
+			takes, found := known[s.table].diverts(s, rec.matchesOurRoute)
 			if !found {
 				continue
 			}
-			why = ", whose table has " + takes.text(p.linkName(takes.route.link)) + ","
+			why = ", whose table has " + takes.text(rec.linkName(takes.route.link)) + ","
 		}
 		if s.unsure {
 			f.notes.add(func() string {
@@ -211,36 +211,36 @@ func (p *pass) judge(f *findings, list []diversion) {
 	}
 	for _, v := range sure { // in the order of their priorities
 		f.problems.add(func() string {
-			return fmt.Sprintf("rule %s%s takes traffic to pods before the main table; %s", v.rule, v.why, p.remedy(sure[0].rule, v.rule))
+			return fmt.Sprintf("rule %s%s takes traffic to pods before the main table; %s", v.rule, v.why, rec.fixCommand(sure[0].rule, v.rule))
 		})
 	}
 }
 
-// remedy returns the command for a rule. It adds a rule to the main table before the first such rule; if no priority is
+// fixCommand returns the command for a rule. It adds a rule to the main table before the first such rule; if no priority is
 // left before that, it removes the rule.
-func (p *pass) remedy(first, r rule) string {
+func (rec *reconciler) fixCommand(first, r rule) string {
 	if first.priority == 0 {
-		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[p.family], r)
+		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[rec.family], r)
 	}
 	var commands []string
-	for _, pods := range p.podPrefixes() {
-		commands = append(commands, fmt.Sprintf("%s rule add pref %d to %s lookup main", ipCommand[p.family], first.priority-1, pods))
+	for _, pods := range rec.podPrefixes() {
+		commands = append(commands, fmt.Sprintf("%s rule add pref %d to %s lookup main", ipCommand[rec.family], first.priority-1, pods))
 	}
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// leadsRight reports whether a route of another table leads packets to a pod subnet as the main table does.
-func (p *pass) leadsRight(r tableRoute, pods netip.Prefix) bool {
-	if p.subnet.Overlaps(pods) {
-		return p.podLinks()[r.route.link]
+// matchesOurRoute reports whether a route of another table leads packets to a pod subnet as the main table does.
+func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
+	if rec.subnet.Overlaps(pods) {
+		return rec.podLinks()[r.route.link]
 	}
-	if r.route.link == p.index {
+	if r.route.link == rec.index {
 		return true
 	}
-	for bits := pods.Bits(); bits >= p.network.Bits(); bits-- {
+	for bits := pods.Bits(); bits >= rec.network.Bits(); bits-- {
 		q := netip.PrefixFrom(pods.Addr(), bits).Masked()
 		for _, base := range []uint32{metricDirect, metricTunnel} {
-			if want, is := p.want.routes[routeKey{prefix: q, metric: base + index(p.network, q)}]; is {
+			if want, is := rec.want.routes[routeKey{prefix: q, metric: base + subnetIndex(rec.network, q)}]; is {
 				return r.route == want
 			}
 		}
@@ -251,10 +251,10 @@ func (p *pass) leadsRight(r tableRoute, pods netip.Prefix) bool {
 // table holds the routes of a routing table that packets to pods may use, by prefix.
 type table map[netip.Prefix]tableRoute
 
-func (p *pass) readTable(number uint32) (table, error) {
+func (rec *reconciler) readTable(number uint32) (table, error) {
 	t := table{}
-	err := eachRoute(p.w.conn, p.family, number, func(r tableRoute) {
-		if r.dead || r.key.tos != 0 || !p.network.Overlaps(r.key.prefix) {
+	err := eachRoute(rec.w.conn, rec.family, number, func(r tableRoute) {
+		if r.dead || r.key.tos != 0 || !rec.network.Overlaps(r.key.prefix) {
 			return
 		}
 		if other, is := t[r.key.prefix]; !is || r.key.metric < other.key.metric {
@@ -268,7 +268,7 @@ func (p *pass) readTable(number uint32) (table, error) {
 // destination, or one to a part of it.
 func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) bool) (takes tableRoute, found bool) {
 	elsewhere := func(r tableRoute, to netip.Prefix) bool {
-		return r.what != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.what != unix.RTN_UNICAST || !right(r, to))
+		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.routeType != unix.RTN_UNICAST || !right(r, to))
 	}
 	if len(t) == 0 {
 		return takes, false

@@ -11,42 +11,42 @@ import (
 // the way to each peer, RTM_GETROUTE, would miss what takes single pods away.) So a look comes after the repair of both
 // families, it may fail, and where it takes long it is made seldom.
 
-// allowance is the time for looks: a hundredth of all time, of which a little can be saved up. Where a look took more, it
+// scanBudget is the time for looks: a hundredth of all time, of which a little can be saved up. Where a look took more, it
 // is below zero until that is made up for: after a second's look the next is not before a minute and a half. The zero
-// allowance is full.
-type allowance struct {
+// scanBudget is full.
+type scanBudget struct {
 	left time.Duration
 	at   time.Time // when that was left
 }
 
 const (
-	// lookShare is the part of all time that is for looks: one in so many.
-	lookShare = 100
-	// lookSaved is what can be saved up. Where a look takes a few milliseconds, as on any node that is no router, every
+	// scanShare is the part of all time that is for looks: one in so many.
+	scanShare = 100
+	// scanReserve is what can be saved up. Where a look takes a few milliseconds, as on any node that is no router, every
 	// pass has one, but for those of a storm.
-	lookSaved = 100 * time.Millisecond
+	scanReserve = 100 * time.Millisecond
 )
 
 // ready tells whether there is time for a look.
-func (a *allowance) ready(now time.Time) bool {
-	a.left = min(a.left+now.Sub(a.at)/lookShare, lookSaved)
+func (a *scanBudget) ready(now time.Time) bool {
+	a.left = min(a.left+now.Sub(a.at)/scanShare, scanReserve)
 	a.at = now
 	return a.left > 0
 }
 
-func (a *allowance) spend(d time.Duration) { a.left -= d }
+func (a *scanBudget) spend(d time.Duration) { a.left -= d }
 
-// look finds other programs' entries that divert traffic, in the families whose passes succeeded. If it is not due, it
+// scan finds other programs' entries that divert traffic, in the families whose passes succeeded. If it is not due, it
 // returns its last result.
-func (b *Backend) look(passes []*pass, peers []subnet.Lease) (problems, notes []string) {
+func (b *Backend) scan(passes []*reconciler, peers []subnet.Lease) (problems, notes []string) {
 	start := time.Now()
-	if b.looks.ready(start) {
+	if b.budget.ready(start) {
 		var f findings
 		for _, p := range passes {
-			p.find(&f, peers)
+			p.findDiversions(&f, peers)
 		}
 		b.problems, b.notes = f.problems.all(), f.notes.all()
-		b.looks.spend(time.Since(start))
+		b.budget.spend(time.Since(start))
 	}
 	return b.problems, b.notes
 }

@@ -8,26 +8,26 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// standing counts the peers of which everything stands, in each family that they are programmed in, and says of the
+// peerStatus counts the peers of which everything stands, in each family that they are programmed in, and says of the
 // others what the kernel refused. A family whose pass could not end has neither.
-func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Skip) {
+func (b *Backend) peerStatus(peers []subnet.Lease) (count int, unwell []subnet.Skip) {
 	var refused [len(subnet.Families)]map[string]kernel.Failure
 	for _, f := range subnet.Families {
-		refused[f] = byObject(b.families[f].failed)
+		refused[f] = failuresByObject(b.families[f].failed)
 	}
 	for _, p := range peers {
 		stands, missing := false, false
 		var reasons []string
 		for _, f := range subnet.Families {
 			e := p.Endpoint(f)
-			if !b.network.Range(f).On() || !e.Subnet.IsValid() || unfit(p, e, b.network.VXLAN.VNI) != "" {
+			if !b.network.Range(f).On() || !e.Subnet.IsValid() || unsupported(p, e, b.network.VXLAN.VNI) != "" {
 				continue
 			}
 			m := &b.families[f]
-			ok := m.verified && (len(m.failed) == 0 || m.before.carries(f, b.network, b.underlay, e))
+			ok := m.verified && (len(m.failed) == 0 || m.before.hasPeer(f, b.network, b.underlay, e))
 			stands, missing = stands || ok, missing || !ok
 			if m.verified && !ok {
-				reasons = append(reasons, b.refusal(f, e, refused[f]))
+				reasons = append(reasons, b.failureReason(f, e, refused[f]))
 			}
 		}
 		if stands && !missing {
@@ -40,8 +40,8 @@ func (b *Backend) standing(peers []subnet.Lease) (count int, unwell []subnet.Ski
 	return count, unwell
 }
 
-// byObject is what could not be put, by its object.
-func byObject(failed []kernel.Failure) map[string]kernel.Failure {
+// failuresByObject is what could not be put, by its object.
+func failuresByObject(failed []kernel.Failure) map[string]kernel.Failure {
 	m := make(map[string]kernel.Failure, len(failed))
 	for _, f := range failed {
 		if f.Op.Verb != "delete" {
@@ -51,10 +51,10 @@ func byObject(failed []kernel.Failure) map[string]kernel.Failure {
 	return m
 }
 
-// refusal is the first of a peer's entries that the kernel refused, with its words.
-func (b *Backend) refusal(f subnet.Family, e subnet.Endpoint, refused map[string]kernel.Failure) string {
+// failureReason is the first of a peer's entries that the kernel refused, with its words.
+func (b *Backend) failureReason(f subnet.Family, e subnet.Endpoint, refused map[string]kernel.Failure) string {
 	key, r := peerRoute(f, b.network, b.underlay, e)
-	dev := deviceName(f, b.network.VXLAN.VNI)
+	dev := DeviceName(f, b.network.VXLAN.VNI)
 	objects := []string{neighbourText(r.via, e.MAC, dev), fdbText(e.MAC, e.PublicIP, dev), routeText(key, r, dev)}
 	if r.link != ownDevice {
 		objects = []string{routeText(key, r, b.underlay.Name)}

@@ -13,14 +13,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// look is a pass that has time for a look.
-func (d *node) look(peers []subnet.Lease) backend.Report {
+// applyAndScan is a pass that has time for a applyAndScan.
+func (d *node) applyAndScan(peers []subnet.Lease) backend.Report {
 	d.Helper()
-	d.backend.looks = allowance{}
+	d.backend.budget = scanBudget{}
 	return d.apply(peers)
 }
 
-func TestAllowance(t *testing.T) {
+func TestScanBudget(t *testing.T) {
 	type look struct {
 		after, takes time.Duration // since the last step
 		ready        bool
@@ -33,7 +33,7 @@ func TestAllowance(t *testing.T) {
 		"a storm":                          {{0, 60 * ms, true}, {ms, 60 * ms, true}, {ms, 0, false}, {ms, 0, false}, {2 * time.Second, 0, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a allowance
+			var a scanBudget
 			now := time.Now()
 			for i, l := range looks {
 				now = now.Add(l.after)
@@ -47,10 +47,10 @@ func TestAllowance(t *testing.T) {
 	}
 }
 
-// TestShareOfTimeForLooks passes as fast as it can over looks of any length: they take a hundredth of the time.
-func TestShareOfTimeForLooks(t *testing.T) {
+// TestShareOfTimeForScans passes as fast as it can over looks of any length: they take a hundredth of the time.
+func TestShareOfTimeForScans(t *testing.T) {
 	for _, takes := range []time.Duration{100 * time.Microsecond, 10 * time.Millisecond, 3 * time.Second} {
-		var a allowance
+		var a scanBudget
 		var spent time.Duration
 		start := time.Now()
 		now := start
@@ -62,21 +62,21 @@ func TestShareOfTimeForLooks(t *testing.T) {
 			}
 			now = now.Add(10 * time.Millisecond)
 		}
-		if most := now.Sub(start)/lookShare + lookSaved + takes; spent > most || spent < time.Minute/2 {
+		if most := now.Sub(start)/scanShare + scanReserve + takes; spent > most || spent < time.Minute/2 {
 			t.Errorf("looks of %s took %s of an hour, want at most %s", takes, spent, most)
 		}
 	}
 }
 
 // Where looks take long a pass repairs without one, and says what the last one found.
-func TestPassWithoutALook(t *testing.T) {
+func TestApplyWithoutAScan(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	if notes := d.apply(named(3)).Notes; len(notes) != 0 {
 		t.Fatalf("notes %q", notes)
 	}
 	d.run("ip route add 10.5.3.0/25 via 198.18.0.9")
 	d.run("ip route del 10.5.2.0/24")
-	d.backend.looks.spend(time.Minute)
+	d.backend.budget.spend(time.Minute)
 	r := d.apply(named(3))
 	wantOps(t, r.Ops, "add "+ours+" (drift)")
 	if len(r.Notes) != 0 {
@@ -84,31 +84,31 @@ func TestPassWithoutALook(t *testing.T) {
 	}
 	want := []string{"route 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); " +
 		"remove it: ip route del 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot"}
-	if got := d.look(named(3)).Notes; !slices.Equal(got, want) {
+	if got := d.applyAndScan(named(3)).Notes; !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	if left := d.backend.looks.left; left >= lookSaved {
+	if left := d.backend.budget.left; left >= scanReserve {
 		t.Errorf("the look cost nothing: %s are left", left)
 	}
 	d.run("ip route del 10.5.3.0/25")
-	d.backend.looks.spend(time.Minute)
+	d.backend.budget.spend(time.Minute)
 	if got := d.apply(named(3)).Notes; !slices.Equal(got, want) {
 		t.Errorf("without a look: %q\nwant %q", got, want)
 	}
-	if got := d.look(named(3)).Notes; len(got) != 0 {
+	if got := d.applyAndScan(named(3)).Notes; len(got) != 0 {
 		t.Errorf("the route has gone: %q", got)
 	}
 }
 
 // A kernel that does not let us look has all that is ours nevertheless. No kernel here refuses, so a socket does that is none.
-func TestLookThatFails(t *testing.T) {
+func TestScanFails(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
-	var passes []*pass
+	var passes []*reconciler
 	for _, f := range subnet.Families {
-		p := &pass{family: f, name: "podlane.1", network: d.backend.network.Range(f).Prefix, w: writer{conn: new(rtnl.Conn)}}
+		p := &reconciler{family: f, name: "podlane.1", network: d.backend.network.Range(f).Prefix, w: writer{conn: new(rtnl.Conn)}}
 		passes = append(passes, p)
 	}
-	_, got := d.backend.look(passes, leases(4))
+	_, got := d.backend.scan(passes, leases(4))
 	want := []string{
 		"cannot see which IPv4 routes take traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
 		"cannot see which IPv4 rules take traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
@@ -120,7 +120,7 @@ func TestLookThatFails(t *testing.T) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	var f findings
-	passes[0].judge(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
+	passes[0].reportRules(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
 	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
@@ -141,7 +141,7 @@ func TestKernelFiltersRoutes(t *testing.T) {
 					return err
 				}
 				defer conn.Close()
-				return dumpOnce(conn, "routes", askRoutes(f, unix.RT_TABLE_MAIN, owner), func(rtnl.Message) { seen++ })
+				return dumpOnce(conn, "routes", requestRoutes(f, unix.RT_TABLE_MAIN, owner), func(rtnl.Message) { seen++ })
 			})
 			if err != nil || seen < want[0] || seen > want[1] {
 				t.Errorf("%s routes of owner %d: %d, want %d to %d; %v", f, owner, seen, want[0], want[1], err)

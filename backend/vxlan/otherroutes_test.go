@@ -22,7 +22,7 @@ func named(last int) []subnet.Lease {
 
 // Another program's entry diverts packets to pods, or only seems to. It is reported and not changed. Problems begin with an
 // exclamation mark; the others are notes.
-func TestTrafficIsDrawnAway(t *testing.T) {
+func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},
 		"half of a peer":    {"ip route add 10.5.3.0/25 dev e0 proto static", "route 10.5.3.0/25 dev e0 proto static takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev e0 proto static"},
@@ -98,14 +98,14 @@ func TestTrafficIsDrawnAway(t *testing.T) {
 			for command := range strings.Lines(c.command) {
 				d.run(command)
 			}
-			r := d.look(named(4))
+			r := d.applyAndScan(named(4))
 			wantOps(t, r.Ops, "")
 			if got := found(r); got != c.want {
 				t.Errorf("found\n%s\nwant\n%s", got, c.want)
 			}
 			if remove := remedy(c.want); remove != "" {
 				d.run(remove)
-				if r := d.look(named(4)); found(r) != "" || len(r.Ops) != 0 {
+				if r := d.applyAndScan(named(4)); found(r) != "" || len(r.Ops) != 0 {
 					t.Errorf("after %q: found %s, and wrote:\n%s", remove, found(r), texts(r.Ops))
 				}
 			}
@@ -153,20 +153,20 @@ func TestRulesAroundTheUnderlay(t *testing.T) {
 	d.run("ip route add default via 10.240.0.9 table 9")
 	d.run("ip rule add pref 100 from 10.250.0.0/16 lookup 9") // neither a pod's nor the node's
 	d.apply(named(4))
-	if got := found(d.look(named(4))); got != "" {
+	if got := found(d.applyAndScan(named(4))); got != "" {
 		t.Errorf("a rule for other hosts: %s", got)
 	}
 	d.run("ip rule add pref 200 from 10.240.0.1 lookup 9")
 	want := "! rule pref 200 from 10.240.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 10.240.0.9 dev u0 proto boot, takes traffic to pods before the main " +
 		"table; add a rule before it: ip rule add pref 199 to 10.5.0.0/16 lookup main && ip rule add pref 199 to 10.6.0.0/16 lookup main"
-	got := found(d.look(named(4)))
+	got := found(d.applyAndScan(named(4)))
 	if got != want {
 		t.Fatalf("found\n%s\nwant\n%s", got, want)
 	}
 	for command := range strings.SplitSeq(remedy(got), " && ") {
 		d.run(command)
 	}
-	if got := found(d.look(named(4))); got != "" {
+	if got := found(d.applyAndScan(named(4))); got != "" {
 		t.Errorf("after the remedy: %s", got)
 	}
 	if way := d.run("ip route get 10.9.9.9 from 10.240.0.1"); !strings.Contains(way, "table 9") {
@@ -174,18 +174,18 @@ func TestRulesAroundTheUnderlay(t *testing.T) {
 	}
 }
 
-func TestTrafficIsDrawnFromADirectRoute(t *testing.T) {
+func TestRouteDivertsTrafficOfADirectRoute(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, `"DirectRouting":true`))
 	d.run("ip route add 10.5.3.0/24 via 198.18.0.9 metric 7")
 	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 takes traffic to peer 10.5.3.0/24; " +
 		"remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7"
-	if got := d.look(leases(3)).Notes; !slices.Equal(got, []string{want}) {
+	if got := d.applyAndScan(leases(3)).Notes; !slices.Equal(got, []string{want}) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }
 
 // Another overlay left its routes to all nodes: the notes are bounded.
-func TestMuchIsDrawnAway(t *testing.T) {
+func TestManyDivertingRoutes(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	var batch strings.Builder
 	for i := 2; i <= 40; i++ {
@@ -194,18 +194,18 @@ func TestMuchIsDrawnAway(t *testing.T) {
 	if _, err := d.Run("sh", "-ec", batch.String()); err != nil {
 		t.Fatal(err)
 	}
-	got := d.look(leases(40)).Notes
+	got := d.applyAndScan(leases(40)).Notes
 	if len(got) != backend.MaxNotes || got[backend.MaxNotes-1] != "30 more addresses, routes and rules take traffic to peers" {
 		t.Errorf("%d notes: %q", len(got), got)
 	}
 }
 
-func TestVictim(t *testing.T) {
+func TestDivertedRoute(t *testing.T) {
 	pods := netip.MustParsePrefix("10.5.0.0/16")
 	routes := map[routeKey]route{}
 	for p, base := range map[string]uint32{"10.5.3.0/24": metricTunnel, "10.5.4.0/24": metricDirect, "10.5.8.0/22": metricTunnel} {
 		prefix := netip.MustParsePrefix(p)
-		routes[routeKey{prefix: prefix, metric: base + index(pods, prefix)}] = route{}
+		routes[routeKey{prefix: prefix, metric: base + subnetIndex(pods, prefix)}] = route{}
 	}
 	for _, c := range []struct {
 		prefix string
@@ -223,7 +223,7 @@ func TestVictim(t *testing.T) {
 		{"10.5.0.0/16", 0, ""},
 		{"0.0.0.0/0", 0, ""},
 	} {
-		key, found := victim(pods, netip.MustParsePrefix(c.prefix), c.metric, routes)
+		key, found := divertedRoute(pods, netip.MustParsePrefix(c.prefix), c.metric, routes)
 		if found != (c.want != "") || found && key.prefix.String() != c.want {
 			t.Errorf("%s metric %d: %v, %v, want %s", c.prefix, c.metric, key.prefix, found, c.want)
 		}

@@ -21,15 +21,15 @@ type otherAddr struct {
 	link int
 }
 
-// elsewhere reports whether a prefix has addresses of pods beyond our own pod subnet.
-func (p *pass) elsewhere(q netip.Prefix) bool {
-	return slices.ContainsFunc(p.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !subnet.Contains(p.subnet, q)
+// hasRemotePods reports whether a prefix has addresses of pods beyond our own pod subnet.
+func (rec *reconciler) hasRemotePods(q netip.Prefix) bool {
+	return slices.ContainsFunc(rec.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !subnet.Contains(rec.subnet, q)
 }
 
 // podPrefixes returns the addresses of the family's pods.
-func (p *pass) podPrefixes() (all []netip.Prefix) {
-	for _, i := range p.pods {
-		if subnet.FamilyOf(i.First) == p.family {
+func (rec *reconciler) podPrefixes() (all []netip.Prefix) {
+	for _, i := range rec.pods {
+		if subnet.FamilyOf(i.First) == rec.family {
 			all = append(all, i.Prefixes()...)
 		}
 	}
@@ -37,23 +37,23 @@ func (p *pass) podPrefixes() (all []netip.Prefix) {
 }
 
 // podLinks returns the indexes of the interfaces that lead to this node's pods.
-func (p *pass) podLinks() map[int]bool {
+func (rec *reconciler) podLinks() map[int]bool {
 	links := map[int]bool{}
-	for _, a := range p.others {
-		if p.subnet.Contains(a.addr.Addr()) {
+	for _, a := range rec.others {
+		if rec.subnet.Contains(a.addr.Addr()) {
 			links[a.link] = true
 		}
 	}
 	return links
 }
 
-// victim is the peer's route that a prefix takes traffic from: all of it or, with a longer prefix, a part. The metric is
+// divertedRoute is the peer's route that a prefix takes traffic from: all of it or, with a longer prefix, a part. The metric is
 // that of a route with this prefix.
-func victim(network, q netip.Prefix, metric uint32, routes map[routeKey]route) (key routeKey, found bool) {
+func divertedRoute(network, q netip.Prefix, metric uint32, routes map[routeKey]route) (key routeKey, found bool) {
 	for bits := q.Bits(); bits >= network.Bits(); bits-- {
 		p := netip.PrefixFrom(q.Addr(), bits).Masked()
 		for _, base := range []uint32{metricDirect, metricTunnel} {
-			key = routeKey{prefix: p, metric: base + index(network, p)}
+			key = routeKey{prefix: p, metric: base + subnetIndex(network, p)}
 			if _, stands := routes[key]; stands && (bits < q.Bits() || metric < key.metric) {
 				return key, true
 			}
@@ -86,8 +86,8 @@ func (n *notes) all() []string {
 	return append(n.list[:last:last], fmt.Sprintf("%d more addresses, routes and rules take traffic to peers", n.more+1))
 }
 
-// cannot notes what could not be seen, and why.
-func (n *notes) cannot(see string, err error) {
+// addUnreadable notes what could not be seen, and why.
+func (n *notes) addUnreadable(see string, err error) {
 	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", see, err) })
 }
 
@@ -97,27 +97,27 @@ type findings struct {
 	notes    notes // packets use another route and may arrive; or podlaned cannot tell
 }
 
-// find finds what draws traffic away.
-func (p *pass) find(f *findings, peers []subnet.Lease) {
-	if p.name == "" {
+// findDiversions finds what draws traffic away.
+func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
+	if rec.name == "" {
 		return
 	}
-	p.findAddrs(f, peers)
-	p.findRoutes(f, peers)
-	p.findRules(f)
+	rec.findAddrs(f, peers)
+	rec.findRoutes(f, peers)
+	rec.findRules(f)
 }
 
 // findAddrs finds addresses of peers' pods on this node's own interfaces. The kernel delivers packets to them here.
-func (p *pass) findAddrs(f *findings, peers []subnet.Lease) {
-	for _, a := range p.others {
-		if !p.elsewhere(hostPrefix(a.addr.Addr())) {
+func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
+	for _, a := range rec.others {
+		if !rec.hasRemotePods(hostPrefix(a.addr.Addr())) {
 			continue
 		}
-		if key, found := victim(p.network, hostPrefix(a.addr.Addr()), 0, p.want.routes); found {
+		if key, found := divertedRoute(rec.network, hostPrefix(a.addr.Addr()), 0, rec.want.routes); found {
 			f.problems.add(func() string {
-				text := addressText(a.addr, p.linkName(a.link))
+				text := addressText(a.addr, rec.linkName(a.link))
 				return fmt.Sprintf("%s takes traffic to peer %s; remove it: ip addr del %s",
-					text, peerText(p.family, key.prefix, peers), strings.TrimPrefix(text, "address "))
+					text, peerText(rec.family, key.prefix, peers), strings.TrimPrefix(text, "address "))
 			})
 		}
 	}
@@ -126,15 +126,15 @@ func (p *pass) findAddrs(f *findings, peers []subnet.Lease) {
 // findRoutes reads the main table. It records the first routes that take traffic. It reads the names of their interfaces
 // after the dump, because a socket serves one request at a time. A route that drops packets is a problem; one that leads
 // another way is a note.
-func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
+func (rec *reconciler) findRoutes(f *findings, peers []subnet.Lease) {
 	type taking struct {
 		route tableRoute
 		from  netip.Prefix
 	}
 	var first []taking
 	more := 0
-	err := eachRoute(p.w.conn, p.family, unix.RT_TABLE_MAIN, func(r tableRoute) {
-		switch key, found := p.drawnFrom(r); {
+	err := eachRoute(rec.w.conn, rec.family, unix.RT_TABLE_MAIN, func(r tableRoute) {
+		switch key, found := rec.divertedBy(r); {
 		case found && len(first) < backend.MaxNotes:
 			first = append(first, taking{r, key.prefix})
 		case found:
@@ -142,7 +142,7 @@ func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 		}
 	})
 	if err != nil {
-		f.notes.cannot(fmt.Sprintf("which %s routes take traffic to peers", p.family), err)
+		f.notes.addUnreadable(fmt.Sprintf("which %s routes take traffic to peers", rec.family), err)
 	}
 	for _, t := range first {
 		to := &f.notes
@@ -150,9 +150,9 @@ func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 			to = &f.problems
 		}
 		to.add(func() string {
-			words := t.route.text(p.linkName(t.route.route.link))
+			words := t.route.text(rec.linkName(t.route.route.link))
 			return fmt.Sprintf("route %s takes traffic to peer %s; remove it: %s route del %s",
-				words, peerText(p.family, t.from, peers), ipCommand[p.family], words)
+				words, peerText(rec.family, t.from, peers), ipCommand[rec.family], words)
 		})
 	}
 	f.notes.more += more
@@ -160,13 +160,13 @@ func (p *pass) findRoutes(f *findings, peers []subnet.Lease) {
 
 // drops reports whether a route drops its packets.
 func (r tableRoute) drops() bool {
-	return r.what == unix.RTN_BLACKHOLE || r.what == unix.RTN_UNREACHABLE || r.what == unix.RTN_PROHIBIT
+	return r.routeType == unix.RTN_BLACKHOLE || r.routeType == unix.RTN_UNREACHABLE || r.routeType == unix.RTN_PROHIBIT
 }
 
-// drawnFrom tells whether a route of the main table takes traffic from a peer, and from which. What the kernel made for an
+// divertedBy tells whether a route of the main table takes traffic from a peer, and from which. What the kernel made for an
 // address that is noted itself does not count, nor what leads the same way as ours.
-func (p *pass) drawnFrom(r tableRoute) (key routeKey, found bool) {
-	if r.protocol == protocol || r.dead || !p.elsewhere(r.key.prefix) {
+func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
+	if r.protocol == protocol || r.dead || !rec.hasRemotePods(r.key.prefix) {
 		return key, false
 	}
 	metric := r.key.metric
@@ -174,13 +174,13 @@ func (p *pass) drawnFrom(r tableRoute) (key routeKey, found bool) {
 		metric = 0
 	}
 	same := r.route
-	if same.link == p.index {
+	if same.link == rec.index {
 		same.link = ownDevice
 	}
-	if key, found = victim(p.network, r.key.prefix, metric, p.want.routes); !found || same == p.want.routes[key] {
+	if key, found = divertedRoute(rec.network, r.key.prefix, metric, rec.want.routes); !found || same == rec.want.routes[key] {
 		return key, false
 	}
-	for _, a := range p.others {
+	for _, a := range rec.others {
 		if r.protocol == unix.RTPROT_KERNEL && a.link == r.route.link && r.key.prefix.Contains(a.addr.Addr()) {
 			return key, false
 		}
@@ -203,7 +203,7 @@ var ipCommand = [len(subnet.Families)]string{subnet.IPv4: "ip", subnet.IPv6: "ip
 // text is the route in an operator's words, behind "ip route".
 func (r tableRoute) text(dev string) string {
 	var b words
-	if what := routeTypes[r.what]; what != "" {
+	if what := routeTypes[r.routeType]; what != "" {
 		b = b.word(what)
 	}
 	b = b.prefix(r.key.prefix)
