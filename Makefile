@@ -3,7 +3,10 @@ export CGO_ENABLED ?= 0
 export PATH := $(PATH):/usr/sbin:/sbin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
-.PHONY: help build deps lab test test-kubernetes soak lint bench benchmarks dist image clean
+.PHONY: help build deps lab check test test-kubernetes soak lint bench benchmarks dist image clean
+LINT     = bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
+# The packages whose tests need root: their TestMain is lab/sandbox's. Without root they are skipped.
+NEED_ROOT = $(shell git ls-files -co --exclude-standard '*_test.go' | xargs grep -lE '\bMain\(m\)' | xargs -n1 dirname | sort -u | sed "s|^|$$(go list -m)/|")
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,10 +32,15 @@ deps: # what the lab and the tests need of Debian
 	@sh lab/deps.sh
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
+check: build bin/golangci-lint ## check the code and run the tests that need no root: under two minutes
+	$(LINT)
+	go test $(filter-out $(NEED_ROOT),$(shell go list ./...))
+	@printf '%s\n' 'skipped, because their tests need root (make test runs them):' $(NEED_ROOT)
 test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
 	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh
+	@echo 'skipped, because their tests need root:'; if [ "$$(id -u)" = 0 ]; then echo none; else printf '%s\n' $(NEED_ROOT); fi
 test-kubernetes: build deps bin/helm ## run podlane in a whole Kubernetes, with its conformance tests; ONLY=smoke runs one step
 	@sh lab/deps.sh containerd runc tini curl wget iperf nc=netcat-openbsd dig=bind9-dnsutils busybox=busybox-static
 	sh tools/kubernetes/build.sh bin/kubernetes && for tag in v1 v2; do sh dist/image/build.sh $$tag bin/podlane-$$tag.tar $$(go env GOARCH); done
@@ -41,7 +49,7 @@ soak: build deps ## make faults in random order; SOAK=20m for how long, SEED=1 f
 	go test -v -count 1 -timeout 0 -run '^TestSoak$$' ./tests/faults -soak $(or $(SOAK),20m) -seed $(or $(SEED),0)
 lint: bin/golangci-lint ## check the code and the scripts
 	@sh lab/deps.sh shellcheck vagrant
-	bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
+	$(LINT)
 	shellcheck .ci/run $$(git ls-files '*.sh') && vagrant validate --ignore-provider
 bench: build deps ## measure beside the kernel and the standard tools (root, 24 minutes), into bench/RESULTS.md; ONLY=start,join measures these
 	@sh lab/deps.sh strace sockperf

@@ -22,7 +22,7 @@ type Backend struct {
 	underlay underlay.Interface
 	mtu      int
 	families [len(subnet.Families)]lastApply
-	budget    scanBudget
+	budget   scanBudget
 	problems []string // from the last look
 	notes    []string // and its notes
 }

@@ -42,11 +42,11 @@ type off struct {
 
 // fixed is what a device is made with.
 type fixed struct {
-	family subnet.Family // of the outer header
-	vni    uint32
-	port   uint16
-	gbp    bool
-	unsupported    bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
+	family      subnet.Family // of the outer header
+	vni         uint32
+	port        uint16
+	gbp         bool
+	unsupported bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
 }
 
 // settings are those of net.ipv4.conf and net.ipv6.conf that matter. They are set through netlink, which works where

@@ -23,8 +23,8 @@ import (
 
 // traffic is the packets to pods from one source.
 type traffic struct {
-	from netip.Prefix
-	ifaces   []string // the interfaces that they may arrive on; lo: the node itself
+	from   netip.Prefix
+	ifaces []string // the interfaces that they may arrive on; lo: the node itself
 }
 
 // match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.

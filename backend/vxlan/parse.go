@@ -83,13 +83,13 @@ func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))
 
 // tableRoute is a route of whatever table and owner, as it stands. Links are the kernel's indexes.
 type tableRoute struct {
-	key      routeKey
-	route    route
-	unlikeOurs      bool // not as ours are
-	dead     bool // its interface is down: it is passed over
-	protocol uint8
-	routeType     uint8 // unix.RTN_...
-	table    uint32
+	key        routeKey
+	route      route
+	unlikeOurs bool // not as ours are
+	dead       bool // its interface is down: it is passed over
+	protocol   uint8
+	routeType  uint8 // unix.RTN_...
+	table      uint32
 }
 
 // parseRoute reads RTM_NEWROUTE.

@@ -31,7 +31,7 @@ type reconciler struct {
 	want     state
 	before   state       // what the last pass left; for labels only
 	verified bool        // there was a last pass, and it found all as it should be
-	created     bool        // this pass made the device
+	created  bool        // this pass made the device
 	others   []otherAddr // addresses of all other interfaces, of both families
 	links    map[int]string
 }
