@@ -1,28 +1,27 @@
 package sysctl
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
-	"github.com/podlane/podlane/kernel"
-
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/kernel"
+	"github.com/podlane/podlane/rtnl"
 )
 
 // devconfForwarding is IPV4_DEVCONF_FORWARDING of linux/ip.h.
 const devconfForwarding = 1
 
-// forwardFrom makes the node forward the IPv4 packets that come by the interfaces named: what counts is each interface's own
-// setting, of which net.ipv4.ip_forward is only the common one. It is set by netlink (IFLA_INET_CONF, Linux 2.6.37), which
-// works where /proc/sys is read-only, as it is in a container. One that does not exist is passed over.
+// forwardFrom turns on IPv4 forwarding for packets that arrive on the named interfaces. Each interface has its own
+// setting; net.ipv4.ip_forward is only the common one. Netlink sets it (IFLA_INET_CONF, Linux 2.6.37). This works where
+// /proc/sys is read-only, as in a container. Interfaces that do not exist are ignored.
 func forwardFrom(interfaces []string) (ops []kernel.Op, err error) {
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	conn, err := rtnl.Dial()
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, err
 	}
-	defer func() { _ = conn.Close() }() // nothing is buffered
+	defer conn.Close()
 	for _, name := range interfaces {
 		set, err := forward(conn, name)
 		if errors.Is(err, unix.ENODEV) {
@@ -38,76 +37,44 @@ func forwardFrom(interfaces []string) (ops []kernel.Op, err error) {
 	return ops, nil
 }
 
-// forward turns on one interface's forwarding, and tells whether it was off.
-func forward(conn *netlink.Conn, name string) (set bool, err error) {
-	found, err := conn.Execute(link(unix.RTM_GETLINK, 0, name, nil))
-	if err != nil || len(found) == 0 {
+// forward turns on forwarding of one interface. set reports whether it was off.
+func forward(conn *rtnl.Conn, name string) (set bool, err error) {
+	on := true
+	b := linkRequest(unix.RTM_GETLINK, name)
+	if err := conn.Get(b, func(m rtnl.Message) { on = forwards(m) }); err != nil || on {
 		return false, err
 	}
-	if on, err := forwards(found[0].Data); err != nil || on {
-		return false, err
-	}
-	_, err = conn.Execute(link(unix.RTM_SETLINK, netlink.Acknowledge, name, func(ae *netlink.AttributeEncoder) error {
-		ae.Uint32(devconfForwarding, 1)
-		return nil
-	}))
+	b = linkRequest(unix.RTM_SETLINK, name)
+	b.Nest(unix.IFLA_AF_SPEC, func() {
+		b.Nest(unix.AF_INET, func() {
+			b.Nest(unix.IFLA_INET_CONF, func() { b.Uint32(devconfForwarding, 1) })
+		})
+	})
+	err = conn.Get(b, func(rtnl.Message) {})
 	return err == nil, err
 }
 
-// link is a message about an interface, with settings for its IPv4.
-func link(kind netlink.HeaderType, flags netlink.HeaderFlags, name string, settings func(*netlink.AttributeEncoder) error) netlink.Message {
-	ae := netlink.NewAttributeEncoder()
-	ae.String(unix.IFLA_IFNAME, name)
-	if settings != nil {
-		ae.Nested(unix.IFLA_AF_SPEC, func(ae *netlink.AttributeEncoder) error {
-			ae.Nested(unix.AF_INET, func(ae *netlink.AttributeEncoder) error {
-				ae.Nested(unix.IFLA_INET_CONF, settings)
-				return nil
-			})
-			return nil
-		})
-	}
-	attributes, _ := ae.Encode() // a name and a number: it cannot fail
-	return netlink.Message{
-		Header: netlink.Header{Type: kind, Flags: netlink.Request | flags},
-		Data:   append(make([]byte, unix.SizeofIfInfomsg), attributes...),
-	}
+func linkRequest(kind uint16, name string) *rtnl.Batch {
+	b := &rtnl.Batch{}
+	b.Start(kind, 0, make([]byte, unix.SizeofIfInfomsg)...)
+	b.String(unix.IFLA_IFNAME, name)
+	return b
 }
 
-// forwards tells whether an interface, as the kernel describes it, forwards IPv4, or has none.
-func forwards(message []byte) (on bool, err error) {
-	if len(message) < unix.SizeofIfInfomsg {
-		return false, errors.New("the kernel's answer is too short")
-	}
-	ad, err := netlink.NewAttributeDecoder(message[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return false, err
-	}
-	on = true
-	inside := func(kind uint16, do func(*netlink.AttributeDecoder) error) func(*netlink.AttributeDecoder) error {
-		return func(ad *netlink.AttributeDecoder) error {
-			for ad.Next() {
-				if ad.Type() == kind {
-					if err := do(ad); err != nil {
-						return err
-					}
+// forwards reports whether an interface forwards IPv4. It is true for an interface without IPv4 settings.
+func forwards(m rtnl.Message) bool {
+	_, attrs, _ := m.Header(unix.SizeofIfInfomsg)
+	for attrs.Next() {
+		if attrs.Type != unix.IFLA_AF_SPEC {
+			continue
+		}
+		for families := attrs.Nested(); families.Next(); {
+			for inner := families.Nested(); families.Type == unix.AF_INET && inner.Next(); {
+				if v, ok := inner.Array32(devconfForwarding); ok && inner.Type == unix.IFLA_INET_CONF {
+					return v != 0
 				}
 			}
-			return ad.Err()
 		}
 	}
-	err = inside(unix.IFLA_AF_SPEC, func(ad *netlink.AttributeDecoder) error {
-		ad.Nested(inside(unix.AF_INET, func(ad *netlink.AttributeDecoder) error {
-			ad.Nested(inside(unix.IFLA_INET_CONF, func(ad *netlink.AttributeDecoder) error {
-				// an array of numbers, counted from 1
-				if b := ad.Bytes(); len(b) >= 4*devconfForwarding {
-					on = binary.NativeEndian.Uint32(b[4*(devconfForwarding-1):]) != 0
-				}
-				return nil
-			}))
-			return nil
-		}))
-		return nil
-	})(ad)
-	return on, err
+	return true
 }

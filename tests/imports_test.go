@@ -113,6 +113,8 @@ func TestImportRules(t *testing.T) {
 				wrong = "the lease store is the only importer of the etcd client"
 			case !within(path, "lab", "tests") && path != "underlay" && within(imported, netlink):
 				wrong = "rtnl writes to the kernel; the netlink library reads the underlay"
+			case !within(path, "firewall", "nft", "tests") && within(imported, "github.com/mdlayher/netlink"):
+				wrong = "rtnl speaks rtnetlink; this library speaks nftables"
 			case within(path, "cni-shim") && !all[imported].Standard &&
 				!within(imported, "subnet", "github.com/containernetworking/cni", "golang.org/x/sys"):
 				wrong = "the CNI plugin imports subnet, the CNI library and x/sys"
