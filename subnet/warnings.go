@@ -2,40 +2,43 @@ package subnet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// Keys that mean something, and those of flannel's that mean nothing to podlane but are no mistake.
+// Keys of flannel's that podlane ignores without a warning.
 var (
-	knownKeys = []string{
-		"EnableIPv4", "EnableIPv6", "Network", "SubnetMin", "SubnetMax", "SubnetLen",
-		"IPv6Network", "IPv6SubnetMin", "IPv6SubnetMax", "IPv6SubnetLen", "Backend",
-		"EnableNFTables",
-	}
-	knownBackendKeys = []string{
-		"Type", "VNI", "Port", "MTU", "GBP", "Learning", "DirectRouting",
-		"Name", "MacPrefix",
-	}
+	flannelKeys        = []string{"EnableNFTables"}
+	flannelBackendKeys = []string{"Name", "MacPrefix"}
 )
 
-// maxWarnings bounds how many warnings a configuration gives, so that one full of junk does not fill the log.
+// keysOf returns the JSON keys that decoding into a struct reads.
+func keysOf[T any]() (keys []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		keys = append(keys, cmp.Or(tag, f.Name))
+	}
+	return keys
+}
+
+// maxWarnings is the maximum number of warnings. So junk cannot fill the log.
 const maxWarnings = 20
 
-// warnings names what is probably a mistake in a valid configuration, in the order in which it stands there.
+// warnings names the probable mistakes in a valid configuration, in the order of its keys.
 func (j networkJSON) warnings(data []byte) []string {
-	warnings := keyWarnings("", data, knownKeys)
-	warnings = append(warnings, keyWarnings("Backend.", j.Backend, knownBackendKeys)...)
+	warnings := keyWarnings("", data, append(keysOf[networkJSON](), flannelKeys...))
+	warnings = append(warnings, keyWarnings("Backend.", j.Backend, append(keysOf[backendJSON](), flannelBackendKeys...))...)
 	if j.IPv6Network != "" && !j.EnableIPv6 {
 		warnings = append(warnings, "network configuration: IPv6Network is ignored: EnableIPv6 is not true")
 	}
 	return warnings[:min(len(warnings), maxWarnings)]
 }
 
-// keyWarnings looks at the keys of one JSON object, which is known to be well formed. Keys match case-insensitively,
-// because encoding/json matches them so.
+// keyWarnings checks the keys of one well-formed JSON object. Keys match case-insensitively, as in encoding/json.
 func keyWarnings(at string, object []byte, known []string) (warnings []string) {
 	seen := map[string]bool{}
 	d := json.NewDecoder(bytes.NewReader(object))
@@ -50,7 +53,7 @@ func keyWarnings(at string, object []byte, known []string) (warnings []string) {
 		case i < 0:
 			warnings = append(warnings, fmt.Sprintf("network configuration: unknown key %.60q is ignored", at+key))
 		case seen[known[i]]:
-			warnings = append(warnings, fmt.Sprintf("network configuration: key %q stands there twice: the last one counts", at+known[i]))
+			warnings = append(warnings, fmt.Sprintf("network configuration: key %q appears twice: the last one is used", at+known[i]))
 		default:
 			seen[known[i]] = true
 		}
