@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// This file decides which keys keep a node from a pod subnet.
+// This file decides which keys block a pod subnet for other nodes:
 //
-// A key of a possible pod subnet always does, even if its value is not a lease: its owner may be about to repair it. A key
-// that no node can use does not: one of another length, or outside SubnetMin to SubnetMax, without a lease in it. If such a
-// key has a lease, a running node may use it: the configuration was changed after the node claimed it, and the node keeps
-// it until podlaned is restarted. So it blocks, unless it is outside the pod network or too large for any SubnetLen of the
-// pod network: the peers program neither.
+//   - The key of a possible pod subnet always blocks, even if its value is not a lease. Its owner may soon repair it.
+//   - A key of another length, or outside SubnetMin to SubnetMax, does not block if it has no lease. No node can use it.
+//   - If such a key has a lease, it blocks. The configuration may have changed since its claim. The node keeps it
+//     until podlaned restarts.
+//   - A lease outside the pod network, or too large for every SubnetLen, does not block. No peer programs it.
 
 // Blocks returns the halves of a key that other nodes must not use. lease reports whether the key's value is a lease.
 func (n Network) Blocks(p Pair, lease bool) Pair {
@@ -29,7 +29,7 @@ func (n Network) Blocks(p Pair, lease bool) Pair {
 // minSubnets is the smallest number of pod subnets in a pod network, as a number of bits. ParseNetwork refuses fewer.
 const minSubnets = 2
 
-// unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network; empty: it can.
+// unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network. It is empty if it can be.
 func (r Range) unusable(p netip.Prefix) string {
 	switch {
 	case !Contains(r.Prefix, p):
@@ -57,11 +57,11 @@ func (s Set) blocking(n Network) []Pair {
 
 // group holds the keys of one kind that fill the range.
 type group struct {
-	one, many string // the name of the kind
+	one, many string // the kind's name, singular and plural
 	keys      []string
 }
 
-// maxNamed is how many keys of a group are named.
+// maxNamed is the maximum number of keys of a group that an error names.
 const maxNamed = 3
 
 func (g group) String() string {
@@ -76,7 +76,7 @@ func (g group) String() string {
 	return text
 }
 
-// fills describes the keys that fill the range, and names the first ones of each kind.
+// fills describes the keys that fill the range. It names the first ones of each kind.
 func (s Set) fills(n Network) string {
 	leases := group{one: "lease", many: "leases"}
 	mismatched := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}

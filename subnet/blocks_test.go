@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// unusableKeys are keys that cover the whole range of 10.5.0.0/16 and that no node can use, whatever their value.
+// unusableKeys are keys that no node can use, with any value. They cover the whole range of 10.5.0.0/16.
 var unusableKeys = []string{"10.0.0.0/8", "10.5.0.0/16", "10.5.0.0/17", "10.4.0.0/15", "128.0.0.0/1", "0.0.0.0/2", "10.6.0.0/24"}
 
-func TestKeyThatNoNodeCanUseBlocksNobody(t *testing.T) {
+func TestKeyThatNoNodeCanUseDoesNotBlock(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16"}`)
 	for _, key := range unusableKeys {
 		junk, lease := Set{Blocked: []Pair{pair(key)}}, Set{Records: []Record{record(2, pair(key))}}
@@ -19,18 +19,18 @@ func TestKeyThatNoNodeCanUseBlocksNobody(t *testing.T) {
 			for _, self.Previous = range []Pair{{}, pair("10.5.77.0/24")} {
 				d, err := Decide(n, self, set, notAsked)
 				if err != nil || d.Verdict != Create || !n.Fits(d.Pair) {
-					t.Errorf("beside the %s %s: %+v, %v", name, key, d, err)
+					t.Errorf("with %s %s: %+v, %v; want a fitting pair to create", name, key, d, err)
 				}
 				if self.Previous != (Pair{}) && d.Pair != self.Previous {
-					t.Errorf("beside the %s %s: %s, and not the one held last", name, key, d.Pair)
+					t.Errorf("with %s %s: got %s, want the previous pair %s", name, key, d.Pair, self.Previous)
 				}
 			}
 		}
 	}
 }
 
-// Every key without a lease that is not one of the configuration's own pod subnets.
-func TestJunkKeyOfAnotherLengthOrOutsideTheRangeBlocksNobody(t *testing.T) {
+// None of these keys has a lease, and none is a possible pod subnet of the configuration.
+func TestJunkKeyOfAnotherLengthOrOutsideTheRangeDoesNotBlock(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.7.0"}`)
 	for _, key := range []string{"10.5.4.0/22", "10.5.4.0/23", "10.5.4.0/25", "10.5.4.1/32", "10.5.3.0/24", "10.5.8.0/24", "10.5.0.0/18"} {
 		if got := n.Blocks(pair(key), false); !got.IsZero() {
@@ -44,7 +44,7 @@ func TestJunkKeyOfAnotherLengthOrOutsideTheRangeBlocksNobody(t *testing.T) {
 	}
 }
 
-// The node claimed it under an earlier SubnetLen, SubnetMin or SubnetMax, and still runs.
+// The node claimed it under an earlier SubnetLen, SubnetMin or SubnetMax, and is still running.
 func TestLeaseOfAnEarlierConfigurationBlocks(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.7.0"}`)
 	for _, key := range []string{"10.5.4.0/23", "10.5.4.0/25", "10.5.0.0/18", "10.5.9.0/24"} {
@@ -71,13 +71,13 @@ func TestEachHalfBlocksSeparately(t *testing.T) {
 			t.Errorf("%s blocks %s without a lease and %s with one, want %s and %s", c.key, junk, has, c.junk, c.has)
 		}
 	}
-	// A family that is off: nothing is chosen from it.
+	// One family is off: no node chooses from it.
 	if got := network(t, `{"Network":"10.5.0.0/16"}`).Blocks(pair("10.6.0.0/24", "fd00:5:0:1::/64"), true); !got.IsZero() {
 		t.Errorf("blocks %s", got)
 	}
 }
 
-func TestPossiblePodSubnetBlocksWhateverItsValue(t *testing.T) {
+func TestPossiblePodSubnetBlocksWithAnyValue(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/22"}`)
 	for _, set := range []Set{
 		{Blocked: []Pair{pair("10.5.1.0/24"), pair("10.5.3.0/24"), pair("10.0.0.0/8")}},
@@ -112,7 +112,7 @@ func TestFullRangeNamesTheKeysThatFillIt(t *testing.T) {
 		many.Blocked = append(many.Blocked, Pair{IPv4: prefix(fmt.Sprintf("10.5.%d.%d/30", i/64, i%64*4))})
 	}
 	_, err = Decide(wide, me, many, notAsked)
-	says(t, err, "16383 keys that are not leases: 10.5.0.4-30, 10.5.0.8-30, 10.5.0.12-30, …")
+	wantError(t, err, "16383 keys that are not leases: 10.5.0.4-30, 10.5.0.8-30, 10.5.0.12-30, …")
 	if err == nil || strings.Contains(err.Error(), "10.5.0.16-30") {
 		t.Error(err)
 	}

@@ -10,12 +10,12 @@ import (
 	"slices"
 )
 
-// ErrFull answers a choice when every pod subnet of the network is taken.
+// ErrFull is the error if every pod subnet of the network is taken.
 var ErrFull = errors.New("every pod subnet is taken")
 
-// Choose picks a free pair of pod subnets: none of its halves shares an address with a half in taken. Where the search
-// starts is a hash of the node's identity over the whole range, so that many nodes choosing at once from the same set
-// choose differently. The same arguments always give the same pair.
+// Choose returns a free pair of pod subnets: its halves overlap no half in taken. The search starts at a hash of the
+// node's identity, spread over the whole range. So many nodes that choose at once from the same set choose differently.
+// The same arguments always give the same pair.
 func Choose(n Network, taken []Pair, identity string) (Pair, error) {
 	var p Pair
 	for _, f := range Families {
@@ -32,10 +32,11 @@ func Choose(n Network, taken []Pair, identity string) (Pair, error) {
 	return p, nil
 }
 
-// span is the addresses from first to last, both included.
+// span holds the addresses from first to last, both included.
 type span struct{ first, last number }
 
-// choose looks for the first free pod subnet from the hashed start to the end of the range, then from its beginning.
+// choose returns the first free pod subnet. It searches from the hashed start to the end of the range, then from the
+// beginning.
 func (r Range) choose(taken []Pair, identity string) (netip.Prefix, bool) {
 	f := FamilyOf(r.Prefix.Addr())
 	used := spans(f, taken)
@@ -48,11 +49,11 @@ func (r Range) choose(taken []Pair, identity string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// start spreads identities evenly over the pod subnets of the range.
+// start returns where the search begins. It spreads identities evenly over the pod subnets of the range.
 func (r Range) start(identity string) netip.Addr {
 	f := FamilyOf(r.Prefix.Addr())
 	size := blockSize(f, r.SubnetLen)
-	// The number of pod subnets, less one so that it cannot overflow; big.Int because there can be 2¹²⁴ of them.
+	// count is the number of pod subnets minus one. It is a big.Int because there can be 2¹²⁴ of them.
 	count := new(big.Int).Div(numberOf(r.Max).sub(numberOf(r.Min)).big(), size.big())
 	sum := sha256.Sum256([]byte(identity))
 	index := new(big.Int).SetBytes(sum[:])
@@ -63,8 +64,8 @@ func (r Range) start(identity string) netip.Addr {
 	return numberOf(r.Min).add(offset).addr(f)
 }
 
-// firstFree finds the first pod subnet at or after from that no span touches. It looks at each span once, however many
-// pod subnets a span covers.
+// firstFree returns the first pod subnet at or after from that overlaps no span. It reads each span once, even if the span
+// covers many pod subnets.
 func (r Range) firstFree(from netip.Addr, used []span) (netip.Prefix, bool) {
 	f := FamilyOf(r.Prefix.Addr())
 	at := from
@@ -76,7 +77,7 @@ func (r Range) firstFree(from netip.Addr, used []span) (netip.Prefix, bool) {
 		if numberOf(last(block)).less(s.first) {
 			break
 		}
-		// Taken: go on with the pod subnet after the one in which the span ends.
+		// The block is taken. Continue after the pod subnet in which the span ends.
 		end := last(netip.PrefixFrom(s.last.addr(f), r.SubnetLen))
 		if !end.Less(r.Max) {
 			return netip.Prefix{}, false
@@ -86,7 +87,7 @@ func (r Range) firstFree(from netip.Addr, used []span) (netip.Prefix, bool) {
 	return netip.PrefixFrom(at, r.SubnetLen), true
 }
 
-// spans is one family's halves of the pairs, in order. Overlapping ones stay: firstFree passes over them.
+// spans returns the sorted halves of one family. It does not merge overlapping ones: firstFree skips them.
 func spans(f Family, taken []Pair) []span {
 	var s []span
 	for _, p := range taken {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// checkChoice checks what Choose promises.
+// checkChoice checks that a pair fits the network and overlaps no taken one.
 func checkChoice(t testing.TB, n Network, taken []Pair, p Pair) {
 	t.Helper()
 	if !n.Fits(p) {
@@ -22,7 +22,7 @@ func checkChoice(t testing.TB, n Network, taken []Pair, p Pair) {
 	}
 }
 
-// checkChoices chooses four times, each time beside what was chosen before.
+// checkChoices chooses four times. Each choice is taken for the next one.
 func checkChoices(t testing.TB, n Network, taken []Pair, identity string) {
 	t.Helper()
 	for range 4 {
@@ -38,7 +38,7 @@ func checkChoices(t testing.TB, n Network, taken []Pair, identity string) {
 	}
 }
 
-// With m identities on k subnets a random function leaves k(1-1/k)^m of them empty; each collision makes one more.
+// With m identities on k subnets, a random function leaves k(1-1/k)^m of them empty.
 func TestFirstChoicesAreSpread(t *testing.T) {
 	n := dualStack(t)
 	for _, naming := range []string{"node-%d", "%032x", "10.0.0.%d"} {
@@ -55,11 +55,11 @@ func TestFirstChoicesAreSpread(t *testing.T) {
 				at := numberOf(p.Half(f).Addr()).sub(numberOf(r.Min)).big()
 				quarters[at.Mul(at, big.NewInt(4)).Div(at, numberOf(last(r.Prefix)).sub(numberOf(r.Min)).big()).Uint64()]++
 			}
-			// 255 subnets: 250 are expected to be hit, with a deviation of about 2.2; 65,535 of IPv6: 992.4, about 2.7.
+			// IPv4 has 255 subnets: 250 should be hit, with a deviation of about 2.2. IPv6 has 65,535: 992.4, about 2.7.
 			if want := map[Family]int{IPv4: 240, IPv6: 981}[f]; len(chosen) < want {
 				t.Errorf("%s of 1000 identities like %q: %d different subnets, want %d", f, naming, len(chosen), want)
 			}
-			for q := range uint64(4) { // 250 are expected, with a deviation of 13.7
+			for q := range uint64(4) { // each quarter should get 250, with a deviation of 13.7
 				if quarters[q] < 190 || quarters[q] > 310 {
 					t.Errorf("%s: %d of 1000 in quarter %d of the range", f, quarters[q], q)
 				}
@@ -68,7 +68,7 @@ func TestFirstChoicesAreSpread(t *testing.T) {
 	}
 }
 
-func TestEverySubnetIsSomebodysFirstChoice(t *testing.T) {
+func TestEverySubnetCanBeTheFirstChoice(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","SubnetMin":"10.5.10.0","SubnetMax":"10.5.17.0"}`)
 	chosen := map[Pair]int{}
 	for i := range 800 {
@@ -78,7 +78,7 @@ func TestEverySubnetIsSomebodysFirstChoice(t *testing.T) {
 		}
 		chosen[p]++
 	}
-	for i := 10; i <= 17; i++ { // 100 are expected of each, with a deviation of 9.4
+	for i := 10; i <= 17; i++ { // each should be chosen 100 times, with a deviation of 9.4
 		if p := pair(fmt.Sprintf("10.5.%d.0/24", i)); chosen[p] < 60 || chosen[p] > 140 {
 			t.Errorf("%s is the first choice of %d in 800", p, chosen[p])
 		}
@@ -133,8 +133,8 @@ func TestFullNetworkGivesEverySubnetOnceAndThenAnError(t *testing.T) {
 	}
 }
 
-// With one subnet left, every identity finds it, wherever its search starts.
-func TestTheLastFreeSubnetIsFound(t *testing.T) {
+// If one subnet is left, every identity finds it.
+func TestLastFreeSubnetIsFound(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/24","SubnetLen":28}`)
 	for left := 1; left < 16; left++ {
 		var taken []Pair
@@ -153,7 +153,7 @@ func TestTheLastFreeSubnetIsFound(t *testing.T) {
 	}
 }
 
-func TestTakenOfOtherLengths(t *testing.T) {
+func TestTakenSubnetsOfOtherLengths(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/22","SubnetLen":24}`) // 10.5.1.0, 10.5.2.0, 10.5.3.0
 	for _, c := range []struct {
 		taken []Pair
@@ -183,7 +183,7 @@ func TestTakenOfOtherLengths(t *testing.T) {
 		}
 	}
 	_, err := Choose(n, []Pair{pair("10.5.0.0/16")}, "")
-	says(t, err, "choose from 10.5.1.0 to 10.5.3.0: every pod subnet is taken")
+	wantError(t, err, "choose from 10.5.1.0 to 10.5.3.0: every pod subnet is taken")
 }
 
 func TestChoicesAtTheEndsOfTheAddressSpace(t *testing.T) {
@@ -200,7 +200,7 @@ func TestChoicesAtTheEndsOfTheAddressSpace(t *testing.T) {
 			checkChoices(t, n, nil, fmt.Sprint(config, i))
 			checkChoices(t, n, []Pair{{n.IPv4.Prefix, n.IPv6.Prefix}}, fmt.Sprint(i)) // full
 		}
-		// The upper half is taken: the search goes round.
+		// The upper half is taken. The search then wraps around.
 		var taken Pair
 		for _, f := range Families {
 			if r := n.Range(f); r.On() {
@@ -217,7 +217,7 @@ func TestChoicesAtTheEndsOfTheAddressSpace(t *testing.T) {
 	}
 }
 
-// randomTaken is junk in and around the network, of every length.
+// randomTaken returns junk of every length in and around the network.
 func randomTaken(r *rand.Rand, n Network, count int) []Pair {
 	taken := make([]Pair, count)
 	for i := range taken {
@@ -256,15 +256,15 @@ func TestChoiceFitsAndNeverOverlaps(t *testing.T) {
 		}
 		full++
 		if !reallyFull(n, taken) {
-			t.Fatalf("full beside %v, and is not", taken)
+			t.Fatalf("Choose returned ErrFull, but the network is not full with %v", taken)
 		}
 	}
 	if full == 0 || full == 10_000 {
-		t.Errorf("full in %d cases of 10,000: the cases are not good", full)
+		t.Errorf("full in %d cases of 10,000: the test needs both full and free networks", full)
 	}
 }
 
-// reallyFull looks at each subnet of each family, of which there must not be many.
+// reallyFull reports whether no subnet is free. It tries every subnet, so the network must be small.
 func reallyFull(n Network, taken []Pair) bool {
 	for _, f := range Families {
 		r := n.Range(f)

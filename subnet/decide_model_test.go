@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Random lives of a small cluster: nodes boot, are cloned, change address and name, fall silent, and the
-// configuration changes. No key that they create ever overlaps another.
+// The test plays random histories of a small cluster. Nodes boot, are cloned, get other addresses and names, and stop
+// answering; the configuration changes. No key that they create may overlap another.
 func TestDecisionsNeverCreateAnOverlap(t *testing.T) {
 	configs := []Network{
 		network(t, `{"Network":"10.5.0.0/24","SubnetLen":28,"EnableIPv6":true,"IPv6Network":"fd00:5::/60"}`),
@@ -27,7 +27,7 @@ func TestDecisionsNeverCreateAnOverlap(t *testing.T) {
 			if r.IntN(20) == 0 {
 				n = configs[r.IntN(len(configs))]
 			}
-			if len(set.Records) > 0 && r.IntN(10) == 0 { // one runs out
+			if len(set.Records) > 0 && r.IntN(10) == 0 { // a lease expires
 				i := r.IntN(len(set.Records))
 				set.Records = slices.Delete(set.Records, i, i+1)
 			}
@@ -50,7 +50,7 @@ func TestDecisionsNeverCreateAnOverlap(t *testing.T) {
 				revision++
 				if err == nil && d.Verdict == Ask {
 					if claim.Expired {
-						t.Fatalf("asks for ever: %+v", set)
+						t.Fatalf("still asks after the claim expired: %+v", set)
 					}
 					claim = Claim{Revision: revision, Expired: claim.Revision > 0}
 					for i := range set.Records {
@@ -89,7 +89,7 @@ func TestDecisionsNeverCreateAnOverlap(t *testing.T) {
 	}
 	for _, v := range []Verdict{Create, TakeOver, Ask, Refuse} {
 		if verdicts[v] < 300 {
-			t.Errorf("verdict %d only %d times: the lives are dull", v, verdicts[v])
+			t.Errorf("verdict %d only %d times, want 300: the histories do not vary enough", v, verdicts[v])
 		}
 	}
 }

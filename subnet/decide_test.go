@@ -14,13 +14,14 @@ var (
 	silent   = Claim{Revision: 20, Expired: true}
 )
 
-// at is a record that was last written at another revision.
+// at returns the record as last written at another revision.
 func at(revision int64, r Record) Record { r.Modified = revision; return r }
 
-// alive is a record whose holder answered the claim.
+// alive returns the record as written by a holder that answered the claim.
 func alive(r Record) Record { return at(21, r) }
 
-// marked is the stranger's lease with some of this node's marks: i, a and n for id, address and name.
+// marked returns the stranger's lease with some of this node's marks: i, a and n for id, address and name. f makes it a
+// lease that flannel wrote.
 func marked(marks string) Record {
 	r := stranger()
 	for _, m := range marks {
@@ -38,7 +39,7 @@ func marked(marks string) Record {
 	return r
 }
 
-// Every combination of marks, with every state of the question.
+// The table has every combination of marks, with every state of the claim.
 func TestWhoseLeaseIsIt(t *testing.T) {
 	n := dualStack(t)
 	type verdicts struct{ notAsked, pending, silent, alive Verdict }
@@ -120,7 +121,7 @@ func TestWordsOfTheWarnings(t *testing.T) {
 	}
 }
 
-// Machines cloned with their id: each has its own lease after the first question, and asks no more after a restart.
+// Machines were cloned with their id. After the first claim each has its own lease, and writes no claim after a restart.
 func TestClonedMachine(t *testing.T) {
 	n := dualStack(t)
 	original := record(1, pair("10.5.1.0/24", "fd00:5:0:1::/64"))
@@ -145,7 +146,7 @@ func TestClonedMachine(t *testing.T) {
 	}
 }
 
-// Clones have id and name in common, and still do not start to search at the same place.
+// Clones share id and name, but start their search at different places.
 func TestClonesChooseDifferently(t *testing.T) {
 	n := dualStack(t)
 	chosen := map[Pair]bool{}
@@ -162,14 +163,14 @@ func TestClonesChooseDifferently(t *testing.T) {
 	}
 }
 
-// We have our own lease, under an old address; our new address is another's.
+// We have our own lease with an old address. Our new address is that of another lease.
 func TestRecycledAddressOfTheOwnerOfALease(t *testing.T) {
 	n := dualStack(t)
 	own := record(1, pair("10.5.1.0/24", "fd00:5:0:1::/64"))
 	own.IPv4.PublicIP, own.IPv6.PublicIP = addr("192.0.0.99"), addr("2001:db8::99")
 	holder := marked("a")
 	self := me
-	self.Previous = holder.Pair() // the lease that we hold counts more
+	self.Previous = holder.Pair() // our own lease has precedence over it
 	for _, c := range []struct {
 		holder Record
 		claim  Claim
@@ -192,7 +193,7 @@ func TestRecycledAddressOfTheOwnerOfALease(t *testing.T) {
 	}
 }
 
-// Whoever has a lease is not disturbed by others with its name or id.
+// A node with a lease ignores other nodes with its name or id.
 func TestOwnLeaseBesideClonesIsTakenWithoutAQuestion(t *testing.T) {
 	n := dualStack(t)
 	own := record(1, pair("10.5.1.0/24", "fd00:5:0:1::/64"))
@@ -251,10 +252,10 @@ func TestConfigurationChangedSoThatOurLeaseNoLongerFits(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", config, d, err)
 		}
 		checkChoice(t, n, []Pair{own.Pair()}, d.Pair)
-		if want := fmt.Sprintf("lease %s does not fit the network configuration: %s is taken instead", own.Pair(), d.Pair); d.Warning != want {
+		if want := fmt.Sprintf("lease %s does not fit the network configuration: %s is used instead", own.Pair(), d.Pair); d.Warning != want {
 			t.Errorf("warning %q, want %q", d.Warning, want)
 		}
-		// With both leases there, the one that fits is taken after a restart, whichever comes first.
+		// If both leases exist after a restart, the node uses the one that fits, in any order.
 		fresh := Record{Lease: self.Lease(n, d.Pair, own.Lease), Created: 30, Modified: 30}
 		for _, records := range [][]Record{{own, fresh}, {fresh, own}} {
 			again, err := Decide(n, self, Set{Records: records}, notAsked)
@@ -265,7 +266,7 @@ func TestConfigurationChangedSoThatOurLeaseNoLongerFits(t *testing.T) {
 	}
 }
 
-// Our lease does not fit any more, and neither does that of a silent holder of our address; or that one does.
+// Our lease no longer fits. The lease of a silent holder of our address fits, or does not fit either.
 func TestSilentHoldersLeaseIsTakenWhereOurOwnDoesNotFit(t *testing.T) {
 	n := dualStack(t)
 	own := record(1, pair("10.6.1.0/24", "fd00:5:0:1::/64"))
@@ -281,7 +282,7 @@ func TestSilentHoldersLeaseIsTakenWhereOurOwnDoesNotFit(t *testing.T) {
 	if err != nil || d.Verdict != Create || !strings.HasPrefix(d.Warning, "lease 10.6.1.0/24") || !strings.HasSuffix(d.Warning, "it is left alone") {
 		t.Errorf("%+v, %v", d, err)
 	}
-	// Of two silent holders, the one whose lease fits.
+	// Of two silent holders' leases, the one that fits is used.
 	for _, records := range [][]Record{{holder, misfit}, {misfit, holder}} {
 		d, err = Decide(n, me, Set{Records: records}, silent)
 		if err != nil || d.Verdict != TakeOver || d.Record != holder {
@@ -337,7 +338,7 @@ func TestPreviousSubnetIsTakenIfFree(t *testing.T) {
 	}
 }
 
-// A reservation, which an operator wrote by hand, is its node's by the address alone.
+// An operator writes a reservation by hand. It is the lease of the node with its address.
 func TestReservationIsItsNodes(t *testing.T) {
 	l, err := ParseLease("10.5.9.0-24", []byte(`{"PublicIP":"192.0.0.1"}`))
 	if err != nil {

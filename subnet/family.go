@@ -1,23 +1,29 @@
-// Package subnet holds the values podlane is about: the network configuration, the leases of its nodes, the choice of a
-// free pod subnet, and the node file that the CNI plugin reads. It is pure: net/netip and the standard library only,
-// and nothing here talks to etcd or to the kernel.
+// Package subnet holds podlane's values and their rules:
+//
+//   - Network: the network configuration
+//   - Lease, Record, Set: the leases of the nodes
+//   - Decide, Choose: which pod subnet a node uses
+//   - Screen: which leases a node can program
+//   - NodeFile: the file that the CNI plugin reads
+//
+// The package is pure. It imports only the standard library, and does not talk to etcd or to the kernel.
 package subnet
 
 import "net/netip"
 
-// Family is an address family of the overlay. Code loops over Families rather than being written once for each.
+// Family is an address family of the overlay. Code loops over Families, so both families share it.
 type Family int
 
-// The families, in the order in which they stand in a lease key.
+// The families, in the order of a lease key.
 const (
 	IPv4 Family = iota
 	IPv6
 )
 
-// Families is both families.
+// Families holds both families.
 var Families = [...]Family{IPv4, IPv6}
 
-// FamilyOf tells the family of an address; IPv4-mapped IPv6 addresses are IPv6.
+// FamilyOf returns the family of an address. IPv4-mapped IPv6 addresses are IPv6.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return IPv4
@@ -25,7 +31,7 @@ func FamilyOf(a netip.Addr) Family {
 	return IPv6
 }
 
-// Bits is the length of an address in bits: 32 or 128.
+// Bits returns the length of an address in bits: 32 or 128.
 func (f Family) Bits() int {
 	if f == IPv4 {
 		return 32

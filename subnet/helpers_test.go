@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 var (
@@ -12,7 +15,7 @@ var (
 	addr   = netip.MustParseAddr
 )
 
-// pair makes a pair of pod subnets of one or two prefixes.
+// pair returns a pair of one or two pod subnets.
 func pair(prefixes ...string) Pair {
 	var p Pair
 	for _, s := range prefixes {
@@ -31,12 +34,12 @@ func network(t testing.TB, config string) Network {
 	return n
 }
 
-// dualStack is the network that most tests use.
+// dualStack returns the network that most tests use.
 func dualStack(t testing.TB) Network {
 	return network(t, `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`)
 }
 
-// record is the lease of node number i with these pod subnets, created at revision i.
+// record returns the lease of node number i with these pod subnets, created at revision i.
 func record(i int, p Pair) Record {
 	l := Lease{BackendType: BackendVXLAN, Node: Node{ID: fmt.Sprintf("id-%d", i), Name: fmt.Sprintf("n%d", i), Version: "v1"}}
 	if p.IPv4.IsValid() {
@@ -48,18 +51,23 @@ func record(i int, p Pair) Record {
 	return Record{Lease: l, Created: int64(i), Modified: int64(i), TTLID: 7}
 }
 
-// says checks that an error, or nil, contains a text, or is none where the text is empty.
-func says(t testing.TB, err error, want string) {
+// diff compares two values and returns how they differ.
+func diff(want, got any) string {
+	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}))
+}
+
+// wantError checks that an error contains a text. An empty text means no error. No error may be longer than 500 bytes.
+func wantError(t testing.TB, err error, want string) {
 	t.Helper()
 	switch {
 	case want == "" && err != nil:
 		t.Errorf("error %q, want none", err)
 	case want != "" && err == nil:
-		t.Errorf("no error, want one that says %q", want)
+		t.Errorf("no error, want %q", want)
 	case want != "" && !strings.Contains(err.Error(), want):
-		t.Errorf("error %q\ndoes not say %q", err, want)
+		t.Errorf("error %q\ndoes not contain %q", err, want)
 	}
 	if err != nil && len(err.Error()) > 500 {
-		t.Errorf("an error of %d bytes", len(err.Error()))
+		t.Errorf("the error has %d bytes, want at most 500", len(err.Error()))
 	}
 }

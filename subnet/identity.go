@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Self is what this node knows of itself before it holds a lease.
+// Self holds what a node knows about itself before it holds a lease.
 type Self struct {
 	Node       Node
-	PublicIP   netip.Addr // on the IPv4 underlay; not valid where there is none
-	PublicIPv6 netip.Addr // on the IPv6 underlay; not valid where there is none
+	PublicIP   netip.Addr // on the IPv4 underlay; not valid without one
+	PublicIPv6 netip.Addr // on the IPv6 underlay; not valid without one
 	Previous   Pair       // the pod subnets it held last, from the node file or the saved state
-	InUse      bool       // pods may run on Previous: where another node has taken it, that is a conflict, and no other will do
+	InUse      bool       // pods may run on Previous: the node must not switch to another pair, even if another node has it
 }
 
-// Lease is the lease of these pod subnets as this node would write it. MACs are those of old where old is a lease of
-// the same pod subnets, so that a lease taken over keeps the addresses that the peers know.
+// Lease returns this node's lease of a pair of pod subnets. It keeps the MACs of old if old has the same pod subnets.
+// So a lease that was taken over keeps the MACs that peers know.
 func (s Self) Lease(n Network, p Pair, old Lease) Lease {
 	l := Lease{
 		IPv4:        Endpoint{PublicIP: s.PublicIP},
@@ -38,7 +38,7 @@ func (s Self) Lease(n Network, p Pair, old Lease) Lease {
 	return l
 }
 
-// match is which of the three marks of identity a lease shares with this node.
+// match holds which of the three marks of identity a lease shares with this node.
 type match struct{ id, address, name bool }
 
 func (s Self) match(l Lease) match {
@@ -60,18 +60,18 @@ func (m match) count() int {
 	return n
 }
 
-// Ours tells whether a lease is this node's beyond doubt: all three marks match. A lease of flannel's has only the
+// Ours reports whether a lease is certainly this node's: all three marks match. A lease that flannel wrote has only the
 // address.
 func (s Self) Ours(l Lease) bool {
 	m := s.match(l)
 	return m.count() == 3 || m.address && l.Node == (Node{})
 }
 
-// inherits tells whether a lease is this node's if no live holder speaks up for it: two marks match, or the address,
-// which no two nodes can have.
-func (m match) inherits() bool { return m.count() >= 2 || m.address }
+// canAdopt reports whether this node may adopt a lease whose holder does not answer. Two marks must match, or the
+// address, because no two nodes can share one.
+func (m match) canAdopt() bool { return m.count() >= 2 || m.address }
 
-// String names the marks that match.
+// String returns the names of the marks that match.
 func (m match) String() string {
 	var marks []string
 	for _, mark := range []struct {
@@ -85,5 +85,5 @@ func (m match) String() string {
 	return strings.Join(marks, " and ")
 }
 
-// Concerns tells a holder whether a claim by another node asks about the holder's lease: at least one mark matches.
+// Concerns reports whether another node's claim asks about this node's lease: at least one mark matches.
 func (s Self) Concerns(claim Lease) bool { return s.match(claim).count() > 0 }

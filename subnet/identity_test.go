@@ -11,7 +11,7 @@ var me = Self{
 	PublicIPv6: addr("2001:db8::1"),
 }
 
-// stranger has nothing in common with me.
+// stranger returns a lease without any of my marks.
 func stranger() Record { return record(9, pair("10.5.9.0/24", "fd00:5:0:9::/64")) }
 
 func TestAllThreeMarksMakeALeaseOurs(t *testing.T) {
@@ -22,7 +22,7 @@ func TestAllThreeMarksMakeALeaseOurs(t *testing.T) {
 		{false, false, false, 0}, {true, false, false, 1}, {false, true, false, 1}, {false, false, true, 1},
 		{true, true, false, 2}, {true, false, true, 2}, {false, true, true, 2}, {true, true, true, 3},
 	} {
-		for _, f := range Families { // an address of either family will do
+		for _, f := range Families { // an address of either family counts
 			l := stranger().Lease
 			if c.id {
 				l.Node.ID = me.Node.ID
@@ -48,33 +48,36 @@ func TestAllThreeMarksMakeALeaseOurs(t *testing.T) {
 	}
 }
 
-func TestWhatIsAbsentMatchesNothing(t *testing.T) {
-	nobody := Self{}
-	if m := nobody.match(Lease{}); m.count() != 0 {
-		t.Errorf("nothing matches nothing: %+v", m)
+func TestAbsentMarksMatchNothing(t *testing.T) {
+	empty := Self{}
+	if m := empty.match(Lease{}); m.count() != 0 {
+		t.Errorf("an empty lease matches an empty node by %s", m)
 	}
-	if nobody.Ours(Lease{}) || nobody.Concerns(Lease{}) {
-		t.Error("nothing is ours")
+	if empty.Ours(Lease{}) {
+		t.Error("an empty lease is an empty node's own")
+	}
+	if empty.Concerns(Lease{}) {
+		t.Error("an empty lease concerns an empty node")
 	}
 }
 
-func TestFlannelsLeaseIsOursByItsAddressAlone(t *testing.T) {
+func TestFlannelLeaseIsOursByAddress(t *testing.T) {
 	l := stranger().Lease
 	l.Node = Node{}
 	if me.Ours(l) {
-		t.Error("a flannel lease of another address is ours")
+		t.Error("a flannel lease with another address is ours")
 	}
 	l.IPv4.PublicIP = me.PublicIP
 	if !me.Ours(l) {
-		t.Error("a flannel lease of our address is not ours")
+		t.Error("a flannel lease with our address is not ours")
 	}
 	l.Node = Node{Version: "v1"} // podlane wrote it
 	if me.Ours(l) {
-		t.Error("a lease of podlane's is ours by its address alone")
+		t.Error("a podlane lease is ours only by its address")
 	}
 }
 
-func TestLeaseAsThisNodeWritesIt(t *testing.T) {
+func TestLeaseOfThisNode(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:5::/48","Backend":{"VNI":7}}`)
 	p := pair("10.5.34.0/24", "fd00:5:0:22::/64")
 	fresh := me.Lease(n, p, Lease{})
@@ -84,28 +87,34 @@ func TestLeaseAsThisNodeWritesIt(t *testing.T) {
 		BackendType: "vxlan",
 		Node:        me.Node,
 	}
-	if fresh != want {
-		t.Errorf("got  %+v\nwant %+v", fresh, want)
+	if d := diff(want, fresh); d != "" {
+		t.Errorf("new lease (-want +got):\n%s", d)
 	}
-	// A lease taken over keeps the MACs of those halves that stay, and nothing else.
+	// A lease that was taken over keeps the MACs of unchanged halves, and nothing else.
 	old := fresh
 	old.IPv4.MAC, old.IPv6.MAC, old.IPv4.VNI, old.Node, old.BackendType = flannelMAC, flannelMAC, 1, Node{}, "host-gw"
 	old.IPv6.Subnet = prefix("fd00:5:0:23::/64")
 	want.IPv4.MAC = flannelMAC
-	if got := me.Lease(n, p, old); got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	if d := diff(want, me.Lease(n, p, old)); d != "" {
+		t.Errorf("lease that was taken over (-want +got):\n%s", d)
 	}
 	old.IPv4.MAC = MAC{}
 	want.IPv4.MAC = MACFor(p.IPv4)
-	if got := me.Lease(n, p, old); got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	if d := diff(want, me.Lease(n, p, old)); d != "" {
+		t.Errorf("lease without a MAC that was taken over (-want +got):\n%s", d)
 	}
-	// Without an IPv6 half the address stays known, for the node is recognised by it.
+	// Without an IPv6 half the lease keeps the IPv6 address, because it identifies the node.
+	want = fresh
+	want.IPv6 = Endpoint{PublicIP: me.PublicIPv6}
 	half := me.Lease(n, p.With(IPv6, netip.Prefix{}), Lease{})
-	if half.IPv6 != (Endpoint{PublicIP: me.PublicIPv6}) || half.IPv4 != fresh.IPv4 {
-		t.Errorf("%+v", half)
+	if d := diff(want, half); d != "" {
+		t.Errorf("lease without an IPv6 half (-want +got):\n%s", d)
 	}
-	if back, err := ParseLease(half.Pair().Key(), half.Value()); err != nil || back != half {
-		t.Errorf("%+v, %v", back, err)
+	back, err := ParseLease(half.Pair().Key(), half.Value())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff(half, back); d != "" {
+		t.Errorf("parsed lease (-want +got):\n%s", d)
 	}
 }

@@ -80,7 +80,7 @@ func TestUnionOfIntervals(t *testing.T) {
 	}
 }
 
-// checkPrefixes checks that the prefixes cover the interval: in order, without a gap, and no two could be merged.
+// checkPrefixes checks that the prefixes cover the interval in order, without a gap, and that no two could be merged.
 func checkPrefixes(t *testing.T, i Interval) {
 	t.Helper()
 	ps := i.Prefixes()

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// decode reads a JSON object that stands under the key at, or under none. Its errors are short, whatever the input, and
-// say in the words of JSON, not of Go, what is wrong.
+// decode reads a JSON object. at is the key that holds it, or empty. Errors are short for any input, and use JSON's words,
+// not Go's.
 func decode(at string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
@@ -21,7 +21,7 @@ func decode(at string, data []byte, v any) error {
 	return fmt.Errorf("%s is %s %.40s: want %s", key, article(wrong.Value), wrong.Value, wanted[wrong.Type.Kind()])
 }
 
-// wanted names the kinds of value that the configuration and leases have.
+// wanted names the kinds of values in the configuration and in leases.
 var wanted = map[reflect.Kind]string{
 	reflect.String: "a string",
 	reflect.Bool:   "true or false",
@@ -36,7 +36,7 @@ func article(noun string) string {
 	return "a"
 }
 
-// encode writes JSON.
+// encode returns the JSON of a value.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -11,33 +11,33 @@ import (
 // BackendVXLAN is the BackendType of leases that podlane programs.
 const BackendVXLAN = "vxlan"
 
-// Lease says that a node owns its pod subnets and where packets for them go. Leases can be compared with ==.
+// Lease is a node's claim to its pod subnets, with the address that packets for them go to. Leases compare with ==.
 type Lease struct {
-	IPv4, IPv6  Endpoint // without a Subnet where the node has no pod subnet of the family
-	BackendType string   // as flannel writes it; peers with another than BackendVXLAN are shown, not programmed
+	IPv4, IPv6  Endpoint // without a Subnet if the node has no pod subnet of the family
+	BackendType string   // as flannel writes it; peers with another type than BackendVXLAN are shown, not programmed
 	Node        Node     // the zero Node for a lease that flannel wrote
 }
 
-// Endpoint is one family's part of a lease. With BackendType vxlan and a Subnet, all fields but the VNI are set; without
-// a Subnet, none but perhaps PublicIP.
+// Endpoint is one family's part of a lease. With BackendType vxlan and a Subnet, all fields are set; the VNI may be 0.
+// Without a Subnet, only PublicIP may be set.
 type Endpoint struct {
 	Subnet   netip.Prefix // the node's pod subnet
 	PublicIP netip.Addr   // of the node on the underlay, of the same family as the subnet
-	VNI      uint32       // 0: the lease does not say, as those of flannel before 0.15 do not
+	VNI      uint32       // 0 if the lease has none, as before flannel 0.15
 	MAC      MAC          // of the node's VXLAN device
 }
 
-// Node is who a node says it is. Each field is at most MaxNodeText bytes of printable UTF-8.
+// Node is a node's identity. Each field is at most MaxNodeText bytes of printable UTF-8.
 type Node struct {
 	ID      string `json:"id"`      // machine-id or --node-id
 	Name    string `json:"name"`    // host name or --node-name
 	Version string `json:"version"` // of its podlaned
 }
 
-// MaxNodeText is how long a node's id, name and version may each be, in bytes; a DNS name fits (RFC 1035 section 2.3.4).
+// MaxNodeText is the maximum length of a node's id, name and version, in bytes. A DNS name fits (RFC 1035 section 2.3.4).
 const MaxNodeText = 255
 
-// Check tells whether the node's lease would be read by others: what they print of it must not break their terminal.
+// Check returns an error if other nodes would reject the identity. They print it, so it must not break a terminal.
 func (n Node) Check() error {
 	return errors.Join(checkText("node id", n.ID), checkText("node name", n.Name), checkText("version", n.Version))
 }
@@ -61,7 +61,7 @@ func (l Lease) Endpoint(f Family) Endpoint {
 // Pair returns the lease's pod subnets.
 func (l Lease) Pair() Pair { return Pair{l.IPv4.Subnet, l.IPv6.Subnet} }
 
-// PublicIP is the address the node is known by: its IPv4 one where it has one.
+// PublicIP returns the node's IPv4 address, or its IPv6 address if it has no other.
 func (l Lease) PublicIP() netip.Addr {
 	if l.IPv4.PublicIP.IsValid() {
 		return l.IPv4.PublicIP
@@ -69,7 +69,7 @@ func (l Lease) PublicIP() netip.Addr {
 	return l.IPv6.PublicIP
 }
 
-// String names the lease for a log line or an error.
+// String returns the lease's name for logs and errors.
 func (l Lease) String() string {
 	if l.Node.Name == "" {
 		return fmt.Sprintf("%s of %s", l.Pair(), l.PublicIP())

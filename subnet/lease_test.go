@@ -43,6 +43,6 @@ func TestNodeTextMustBePrintable(t *testing.T) {
 		{Node{Name: "a\u202eb"}, "node name"}, // would turn the rest of the line round
 		{Node{Version: "\n"}, "version"},
 	} {
-		says(t, c.node.Check(), c.want)
+		wantError(t, c.node.Check(), c.want)
 	}
 }

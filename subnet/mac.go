@@ -7,11 +7,11 @@ import (
 	"net/netip"
 )
 
-// MAC is an Ethernet address (IEEE 802, 48 bits) as a value that can be compared and be the key of a map.
+// MAC is an Ethernet address (IEEE 802, 48 bits). It is comparable and can be a map key.
 type MAC [6]byte
 
-// MACFor derives the address of a node's VXLAN device from its pod subnet, so that it survives reboots and the
-// re-creation of the device. It is unicast and locally administered (IEEE 802 section 8.4).
+// MACFor derives the MAC of a node's VXLAN device from its pod subnet. So it survives reboots, and a device that is
+// created again. It is unicast and locally administered (IEEE 802 section 8.4).
 func MACFor(p netip.Prefix) MAC {
 	sum := sha256.Sum256([]byte("podlane " + p.Masked().String()))
 	m := MAC(sum[:6])
@@ -19,7 +19,7 @@ func MACFor(p netip.Prefix) MAC {
 	return m
 }
 
-// ParseMAC reads an Ethernet address that a device can have: 48 bits, unicast, not zero.
+// ParseMAC parses an Ethernet address that a device can have: 48 bits, unicast, not zero.
 func ParseMAC(s string) (MAC, error) {
 	hw, err := net.ParseMAC(s)
 	if err != nil || len(hw) != len(MAC{}) {
@@ -35,7 +35,7 @@ func ParseMAC(s string) (MAC, error) {
 	return m, nil
 }
 
-// IsZero tells whether the address is absent.
+// IsZero reports whether the address is absent.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The address may never change: peers and running devices hold it across an upgrade.
+// The address must never change: peers and running devices keep it across an upgrade.
 func TestMACOfAPodSubnetIsFixed(t *testing.T) {
 	for p, want := range map[string]string{
 		"10.5.34.0/24":   "7a:37:2a:e9:e0:73",
@@ -58,7 +58,7 @@ func TestParseMAC(t *testing.T) {
 		strings.Repeat("c6:", 9999): "is not an Ethernet address",
 	} {
 		m, err := ParseMAC(text)
-		says(t, err, want)
+		wantError(t, err, want)
 		if (want == "") != (m.String() == "c6:d2:32:6f:8f:44") || m.IsZero() != (want != "") {
 			t.Errorf("ParseMAC(%.40q) = %s", text, m)
 		}

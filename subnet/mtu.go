@@ -3,8 +3,8 @@ package subnet
 // MaxMTU is the highest MTU that Linux gives a VXLAN device, in bytes.
 const MaxMTU = 65535
 
-// minMTU is the lowest MTU of an overlay that carries a family, in bytes: every IPv4 host receives packets of 576 (RFC 791
-// section 3.1), and IPv6 needs 1280 of every link (RFC 8200 section 5).
+// minMTU is the lowest MTU of an overlay that carries a family, in bytes. Every IPv4 host accepts packets of 576 bytes
+// (RFC 791 section 3.1). IPv6 needs 1280 on every link (RFC 8200 section 5).
 var minMTU = [len(Families)]int{IPv4: 576, IPv6: 1280}
 
 // MinMTU returns the lowest MTU of the overlay in bytes.

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Network is the configuration of the whole pod network, as it stands in etcd under PREFIX/config. The zero Network is
-// not valid; ParseNetwork makes valid ones.
+// Network is the configuration of the whole pod network, the value of PREFIX/config in etcd. The zero Network is not
+// valid; ParseNetwork makes valid ones.
 type Network struct {
-	IPv4, IPv6 Range // the zero Range where the family is off
+	IPv4, IPv6 Range // the zero Range if the family is off
 	VXLAN      VXLAN
 }
 
@@ -20,17 +20,17 @@ type Network struct {
 type Range struct {
 	Prefix    netip.Prefix // the pod network
 	SubnetLen int          // prefix length of a node's pod subnet
-	Min, Max  netip.Addr   // first addresses of the first and of the last pod subnet handed out
+	Min, Max  netip.Addr   // first addresses of the first and the last pod subnet that nodes may lease
 }
 
 // VXLAN is the backend's part of the configuration. Names and defaults are flannel's.
 type VXLAN struct {
 	VNI           uint32 // 1 to 16,777,215 (RFC 7348 section 5); default 1
 	Port          uint16 // UDP destination port; default 8472, Linux's own
-	MTU           int    // of the overlay in bytes; 0: the underlay's less the encapsulation
+	MTU           int    // of the overlay in bytes; 0: the underlay's minus the encapsulation
 	GBP           bool   // VXLAN group policy extension
 	Learning      bool   // the kernel learns FDB entries from traffic too
-	DirectRouting bool   // a peer on the same link is reached by a plain route, without encapsulation
+	DirectRouting bool   // peers on the same link get a plain route, without encapsulation
 }
 
 // MaxVNI is the highest VXLAN network identifier: it has 24 bits (RFC 7348 section 5).
@@ -55,16 +55,16 @@ func (n Network) Prefixes() []netip.Prefix {
 	return ps
 }
 
-// On tells whether the family is on.
+// On reports whether the family is on.
 func (r Range) On() bool { return r.Prefix.IsValid() }
 
-// Fits tells whether a pod subnet is one that this range could have handed out.
+// Fits reports whether a prefix is a possible pod subnet of this range.
 func (r Range) Fits(p netip.Prefix) bool {
 	return aligned(p) && p.Bits() == r.SubnetLen && !p.Addr().Less(r.Min) && !r.Max.Less(p.Addr())
 }
 
-// Fits tells whether both halves of a pair are ones that this configuration could have handed out: one for each family
-// that is on, none for one that is off.
+// Fits reports whether a pair is possible under this configuration. It needs a fitting half for each family that is on,
+// and none for a family that is off.
 func (n Network) Fits(p Pair) bool {
 	for _, f := range Families {
 		half, r := p.Half(f), n.Range(f)
@@ -75,8 +75,8 @@ func (n Network) Fits(p Pair) bool {
 	return true
 }
 
-// networkJSON is the configuration as it is written. EnableIPv4 is a pointer, for IPv4 is on where the key is absent.
-// Backend is read later: where it stands twice the last one counts as a whole, as with flannel.
+// networkJSON is the configuration as JSON. EnableIPv4 is a pointer, because IPv4 is on if the key is absent. Backend is
+// decoded later: if the key appears twice, the last value replaces the first as a whole, as with flannel.
 type networkJSON struct {
 	EnableIPv4                                *bool
 	EnableIPv6                                bool
@@ -87,7 +87,7 @@ type networkJSON struct {
 	Backend                                   json.RawMessage
 }
 
-// backendJSON is its Backend. VNI is a pointer, for a zero is an error and not the default.
+// backendJSON is the value of Backend. VNI is a pointer, because 0 is an error and not the default.
 type backendJSON struct {
 	Type                         string
 	VNI                          *int
@@ -95,8 +95,8 @@ type backendJSON struct {
 	GBP, Learning, DirectRouting bool
 }
 
-// ParseNetwork reads and checks the configuration. Keys match case-insensitively, as flannel's do. The warnings name
-// keys that mean nothing; an error names the key and the value that is wrong.
+// ParseNetwork parses and checks the configuration. Keys match case-insensitively, as with flannel. The warnings name
+// unknown keys. An error names the key and its invalid value.
 func ParseNetwork(data []byte) (n Network, warnings []string, err error) {
 	if len(data) > MaxValue {
 		return Network{}, nil, fmt.Errorf("network configuration: more than %d bytes", MaxValue)

@@ -1,6 +1,7 @@
 package subnet
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,7 @@ func rangeOf(prefixText string, length int, first, last string) Range {
 
 var defaultVXLAN = VXLAN{VNI: 1, Port: 8472}
 
-// The values are flannel's: what its ParseConfig and CheckNetworkConfig make of the same text.
+// The values are those of flannel's ParseConfig and CheckNetworkConfig for the same text.
 func TestConfigurationHasFlannelsDefaults(t *testing.T) {
 	for config, want := range map[string]Network{
 		`{"Network":"10.5.0.0/16"}`:                                                  {IPv4: rangeOf("10.5.0.0/16", 24, "10.5.1.0", "10.5.255.0")},
@@ -33,7 +34,7 @@ func TestConfigurationHasFlannelsDefaults(t *testing.T) {
 		`{"EnableIPv4":null,"Network":"10.5.0.0/16","EnableIPv6":null}`:              {IPv4: rangeOf("10.5.0.0/16", 24, "10.5.1.0", "10.5.255.0")},
 		`{"Network":"10.5.0.0/16","Network":"10.6.0.0/16"}`:                          {IPv4: rangeOf("10.6.0.0/16", 24, "10.6.1.0", "10.6.255.0")},
 		"\n\t{\"Network\":\"10.5.0.0/16\"}\n":                                        {IPv4: rangeOf("10.5.0.0/16", 24, "10.5.1.0", "10.5.255.0")},
-		// IPv6 needs EnableIPv6, and to be alone also EnableIPv4 false.
+		// IPv6 needs EnableIPv6. IPv6 only also needs EnableIPv4 false.
 		`{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00::/48"}`:                      {IPv6: rangeOf("fc00::/48", 64, "fc00:0:0:1::", "fc00:0:0:ffff::")},
 		`{"enableIPv4":false,"enableIPv6":true,"ipv6Network":"fc00::/62"}`:                      {IPv6: rangeOf("fc00::/62", 64, "fc00:0:0:1::", "fc00:0:0:3::")},
 		`{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00::/63"}`:                      {IPv6: rangeOf("fc00::/63", 65, "fc00:0:0:0:8000::", "fc00:0:0:1:8000::")},
@@ -53,8 +54,8 @@ func TestConfigurationHasFlannelsDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			want.VXLAN = defaultVXLAN
-			if got != want {
-				t.Errorf("got  %+v\nwant %+v", got, want)
+			if d := diff(want, got); d != "" {
+				t.Errorf("network (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -71,19 +72,19 @@ func TestBackendConfiguration(t *testing.T) {
 		`{"VNI":16777215,"Port":65535,"MTU":65535,"GBP":true,"Learning":true,"DirectRouting":true}`: {
 			VNI: 1<<24 - 1, Port: 65535, MTU: 65535, GBP: true, Learning: true, DirectRouting: true},
 		`{"MTU":576}`: {VNI: 1, Port: 8472, MTU: 576},
-		// Where Backend stands twice, the last counts as a whole.
+		// If Backend appears twice, the last value replaces the first as a whole.
 		`{"VNI":9,"Port":9},"backend":{"Port":4789}`: {VNI: 1, Port: 4789},
 	} {
 		t.Run(backend, func(t *testing.T) {
 			got := network(t, `{"Network":"10.5.0.0/16","Backend":`+backend+`}`).VXLAN
-			if got != want {
-				t.Errorf("got %+v, want %+v", got, want)
+			if d := diff(want, got); d != "" {
+				t.Errorf("VXLAN (-want +got):\n%s", d)
 			}
 		})
 	}
 }
 
-func TestWrongConfigurationIsNamed(t *testing.T) {
+func TestInvalidConfiguration(t *testing.T) {
 	v6 := `"EnableIPv4":false,"EnableIPv6":true,`
 	for config, want := range map[string]string{
 		"":                                      "empty",
@@ -157,7 +158,7 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		`{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00::/48","Backend":{"MTU":1279}}`: "Backend.MTU 1279 is not between 1280 and 65535",
 		`{"Network":"10.5.0.0/16","Backend":{"MTU":65536}}`:                                            "Backend.MTU 65536 is not between",
 		`{"Network":"10.5.0.0/16","Backend":{"GBP":"true"}}`:                                           "Backend.GBP is a string: want true or false",
-		// Whatever the input, the error is short (says checks it).
+		// The error is short for any input (see wantError).
 		`{"Network":"` + strings.Repeat("1", 60_000) + `"}`:                                  "is not an IPv4 prefix",
 		`{"Network":"10.5.0.0/16","SubnetLen":` + strings.Repeat("1", 60_000) + `}`:          "want a whole number",
 		`{"Network":"10.5.0.0/16","SubnetMin":"` + strings.Repeat("1", 60_000) + `"}`:        "is not an address",
@@ -166,9 +167,9 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 	} {
 		t.Run(config[:min(len(config), 90)], func(t *testing.T) {
 			n, warnings, err := ParseNetwork([]byte(config))
-			says(t, err, want)
+			wantError(t, err, want)
 			if err != nil && !strings.HasPrefix(err.Error(), "network configuration: ") {
-				t.Errorf("error %q does not say what it is about", err)
+				t.Errorf("error %q does not name the network configuration", err)
 			}
 			if n != (Network{}) || warnings != nil {
 				t.Errorf("an error comes with %+v and %q", n, warnings)
@@ -177,7 +178,7 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 	}
 }
 
-func TestSuspiciousKeysAreNamedInWarnings(t *testing.T) {
+func TestUnknownAndRepeatedKeysGiveWarnings(t *testing.T) {
 	unknown := func(key string) string { return `network configuration: unknown key "` + key + `" is ignored` }
 	var many strings.Builder
 	for i := range 1000 {
@@ -208,8 +209,8 @@ func TestSuspiciousKeysAreNamedInWarnings(t *testing.T) {
 			if len(want) == maxWarnings { // only their number matters
 				want = slices.Clone(got)[:maxWarnings]
 			}
-			if !slices.Equal(got, want) {
-				t.Errorf("got  %q\nwant %q", got, want)
+			if d := diff(want, got); d != "" {
+				t.Errorf("warnings (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -227,7 +228,7 @@ func TestOnlySubnetsOfTheRangeFit(t *testing.T) {
 		{pair("10.5.10.0/24", "fd00:5:0:1::/64"), false}, // above SubnetMax
 		{pair("10.5.4.0/25", "fd00:5:0:1::/64"), false},  // of another length
 		{pair("10.5.4.1/24", "fd00:5:0:1::/64"), false},  // not its first address
-		{pair("10.5.4.0/24", "fd00:5::/64"), false},      // the first, which is skipped
+		{pair("10.5.4.0/24", "fd00:5::/64"), false},      // below IPv6SubnetMin: the first is skipped
 		{pair("10.5.4.0/24", "fd00:6:0:1::/64"), false},  // outside the network
 		{pair("10.5.4.0/24"), false},                     // no IPv6 half
 		{pair("fd00:5:0:1::/64"), false},                 // no IPv4 half
@@ -240,19 +241,23 @@ func TestOnlySubnetsOfTheRangeFit(t *testing.T) {
 	}
 	v4 := network(t, `{"Network":"10.5.0.0/16"}`)
 	if v4.Fits(pair("10.5.4.0/24", "fd00:5:0:1::/64")) || !v4.Fits(pair("10.5.4.0/24")) {
-		t.Error("a half of a family that is off must not be there")
+		t.Error("a half of a family that is off fits, or a pair without it does not")
 	}
-	if (Range{}).Fits(prefix("10.5.4.0/24")) || (Network{}).Fits(pair("10.5.4.0/24")) {
+	if (Range{}).Fits(prefix("10.5.4.0/24")) {
 		t.Error("a subnet fits a range that is off")
+	}
+	if (Network{}).Fits(pair("10.5.4.0/24")) {
+		t.Error("a pair fits a network without a range")
 	}
 }
 
 func TestPrefixesOfTheNetwork(t *testing.T) {
-	if got := dualStack(t).Prefixes(); len(got) != 2 || got[0] != prefix("10.5.0.0/16") || got[1] != prefix("fd00:5::/48") {
-		t.Error(got)
+	if d := diff([]netip.Prefix{prefix("10.5.0.0/16"), prefix("fd00:5::/48")}, dualStack(t).Prefixes()); d != "" {
+		t.Errorf("dual-stack (-want +got):\n%s", d)
 	}
-	if got := network(t, `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`).Prefixes(); len(got) != 1 || got[0] != prefix("fd00:5::/48") {
-		t.Error(got)
+	ipv6 := network(t, `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/48"}`)
+	if d := diff([]netip.Prefix{prefix("fd00:5::/48")}, ipv6.Prefixes()); d != "" {
+		t.Errorf("IPv6 only (-want +got):\n%s", d)
 	}
 }
 
@@ -270,23 +275,35 @@ func FuzzParseNetwork(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, warnings, err := ParseNetwork(data)
 		if err != nil {
-			says(t, err, "network configuration: ")
+			wantError(t, err, "network configuration: ")
 			return
 		}
 		if len(warnings) > maxWarnings {
 			t.Errorf("%d warnings", len(warnings))
 		}
 		v := n.VXLAN
-		if v.VNI < 1 || v.VNI > MaxVNI || v.Port == 0 || v.MTU != 0 && (v.MTU < n.MinMTU() || v.MTU > 65535) || len(n.Prefixes()) == 0 {
-			t.Errorf("%+v is not valid", n)
+		if v.VNI < 1 || v.VNI > MaxVNI {
+			t.Errorf("VNI %d is out of range", v.VNI)
+		}
+		if v.Port == 0 {
+			t.Error("the port is 0")
+		}
+		if v.MTU != 0 && (v.MTU < n.MinMTU() || v.MTU > 65535) {
+			t.Errorf("MTU %d is out of range", v.MTU)
+		}
+		if len(n.Prefixes()) == 0 {
+			t.Error("no family is on")
 		}
 		for _, f := range Families {
 			r := n.Range(f)
 			if !r.On() {
 				continue
 			}
-			if !aligned(r.Prefix) || FamilyOf(r.Prefix.Addr()) != f || r.SubnetLen < r.Prefix.Bits()+2 || r.SubnetLen > f.Bits()-2 {
-				t.Errorf("%+v is not valid", r)
+			if !aligned(r.Prefix) || FamilyOf(r.Prefix.Addr()) != f {
+				t.Errorf("%s is not an aligned %s prefix", r.Prefix, f)
+			}
+			if r.SubnetLen < r.Prefix.Bits()+2 || r.SubnetLen > f.Bits()-2 {
+				t.Errorf("SubnetLen %d is out of range in %s", r.SubnetLen, r.Prefix)
 			}
 			for _, a := range []string{r.Min.String(), r.Max.String()} {
 				if p := prefix(a + "/" + strconv.Itoa(r.SubnetLen)); !r.Fits(p) || !Contains(r.Prefix, p) {

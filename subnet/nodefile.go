@@ -11,16 +11,17 @@ import (
 	"syscall"
 )
 
-// NodeFile is what the daemon tells the CNI plugin, and anybody else on the node (a systemd EnvironmentFile), about it.
+// NodeFile is the node's data for the CNI plugin. Other programs on the node can use the file too, for example as a
+// systemd EnvironmentFile.
 type NodeFile struct {
 	Network  Pair   // the whole pod network
 	Subnet   Pair   // this node's pod subnets; the file writes them as the gateway's address with the length
 	MTU      int    // of pods, in bytes
-	IPMasq   bool   // the daemon masquerades what leaves the pod network
-	NotReady string // why no new pod may be attached; empty: one may
+	IPMasq   bool   // the daemon masquerades packets that leave the pod network
+	NotReady string // why no new pod may be attached; empty if one may
 }
 
-// The keys of the file. keyIPMasq is written last, always, so that a file cut anywhere lacks it or its line's end.
+// The keys of the file. keyIPMasq is always last. So a truncated file lacks it, or the end of its line.
 const (
 	keyNetwork     = "PODLANE_NETWORK"
 	keySubnet      = "PODLANE_SUBNET"
@@ -31,13 +32,13 @@ const (
 	keyIPMasq      = "PODLANE_IPMASQ"
 )
 
-// ErrIncomplete tells of a node file that was cut short.
+// ErrIncomplete is the error for a truncated node file.
 var ErrIncomplete = errors.New("the file is incomplete")
 
-// Gateway is the pod subnet's first usable address: what the bridge has and pods route through.
+// Gateway returns the pod subnet's first usable address. The bridge has it, and pods route through it.
 func Gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
-// Marshal is the file's text: one KEY=value a line.
+// Marshal returns the file's text: one KEY=value per line.
 func (n NodeFile) Marshal() []byte {
 	var b strings.Builder
 	line := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }
@@ -57,8 +58,8 @@ func (n NodeFile) Marshal() []byte {
 
 var familyKeys = [len(Families)][2]string{{keyNetwork, keySubnet}, {keyIPv6Network, keyIPv6Subnet}}
 
-// quote writes text on one line so that systemd, a shell and ParseNodeFile read the same from it. What would need an
-// escape, which they differ in, becomes an apostrophe or a space.
+// quote puts text on one line that systemd, a shell and ParseNodeFile read alike. Their escapes differ, so a character
+// that needs one becomes an apostrophe or a space.
 func quote(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -72,8 +73,8 @@ func quote(s string) string {
 	return `"` + s + `"`
 }
 
-// ParseNodeFile reads the file's text. Keys it does not know are passed over, so that an older CNI plugin reads a newer
-// daemon's file. A file that was cut in half is ErrIncomplete.
+// ParseNodeFile parses the file's text. It ignores unknown keys, so an older CNI plugin can read a newer daemon's file.
+// A truncated file is ErrIncomplete.
 func ParseNodeFile(data []byte) (NodeFile, error) {
 	values := map[string]string{}
 	rest := string(data)
@@ -111,7 +112,7 @@ func parseValues(values map[string]string) (n NodeFile, err error) {
 		text = values[familyKeys[f][0]]
 		network, err := netip.ParsePrefix(text)
 		if err != nil || !aligned(network) || !Contains(network, gateway) {
-			return NodeFile{}, fmt.Errorf("%s=%.60s does not hold the pod subnet %s", familyKeys[f][0], text, gateway)
+			return NodeFile{}, fmt.Errorf("%s=%.60s does not contain the pod subnet %s", familyKeys[f][0], text, gateway)
 		}
 		n.Subnet, n.Network = n.Subnet.With(f, gateway.Masked()), n.Network.With(f, network)
 	}
@@ -132,7 +133,7 @@ func parseValues(values map[string]string) (n NodeFile, err error) {
 	return n, nil
 }
 
-// ReadNodeFile reads the file at path. Where there is none the error is fs.ErrNotExist.
+// ReadNodeFile reads the file at path. The error is fs.ErrNotExist if it does not exist.
 func ReadNodeFile(path string) (NodeFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -145,8 +146,8 @@ func ReadNodeFile(path string) (NodeFile, error) {
 	return n, nil
 }
 
-// WriteFile writes data to path by rename, so that a reader sees the old file or the new one and nothing between, and
-// syncs it, so that a power cut leaves one of the two. The folder is made where it is missing.
+// WriteFile writes data to path by rename, so a reader sees either the old file or the new one. It syncs the file, so a
+// power cut also leaves one of the two. It creates a missing folder.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the CNI plugin and the user read what is in it
@@ -156,7 +157,7 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(f.Name()) // nothing is there after the rename
+	defer os.Remove(f.Name()) // does nothing after the rename
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
@@ -168,8 +169,8 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-// replace renames a file over another. An empty folder in its place gives way: container runtimes make one where a file
-// that they are to mount is not there yet.
+// replace renames a file over another, or over an empty folder. Container runtimes create such a folder if a file that
+// they shall mount does not exist yet.
 func replace(from, to string) error {
 	err := os.Rename(from, to)
 	if err != nil && syscall.Rmdir(to) == nil {

@@ -31,8 +31,8 @@ PODLANE_MTU=1450
 PODLANE_NOT_READY="etcd is away"
 PODLANE_IPMASQ=true
 `
-	if got := string(nodeFile("etcd is away").Marshal()); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	if d := diff(want, string(nodeFile("etcd is away").Marshal())); d != "" {
+		t.Errorf("text (-want +got):\n%s", d)
 	}
 }
 
@@ -47,19 +47,22 @@ func TestNodeFileRoundTrip(t *testing.T) {
 		{Network: pair("8000::/1"), Subnet: pair("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126"), MTU: 1450},
 	} {
 		got, err := ParseNodeFile(n.Marshal())
-		if err != nil || got != n {
-			t.Errorf("got  %+v, %v\nwant %+v", got, err, n)
+		if err != nil {
+			t.Error(err)
+		}
+		if d := diff(n, got); d != "" {
+			t.Errorf("parsed node file (-want +got):\n%s", d)
 		}
 	}
 }
 
-// Wherever the file is cut, it is an error and never another value.
-func TestNodeFileCutAnywhereIsIncomplete(t *testing.T) {
+// A truncated file is always an error, and never another value.
+func TestTruncatedNodeFileIsIncomplete(t *testing.T) {
 	for _, n := range []NodeFile{nodeFile(""), nodeFile("PODLANE_IPMASQ=false"), {Network: pair("10.5.0.0/16"), Subnet: pair("10.5.34.0/24"), MTU: 1450}} {
 		text := n.Marshal()
 		for i := range text {
 			if got, err := ParseNodeFile(text[:i]); !errors.Is(err, ErrIncomplete) {
-				t.Errorf("cut to %q: %+v, %v", text[:i], got, err)
+				t.Errorf("truncated to %q: %+v, %v; want ErrIncomplete", text[:i], got, err)
 			}
 		}
 	}
@@ -80,7 +83,7 @@ func TestMTUOfTheNodeFileFitsItsFamilies(t *testing.T) {
 		}
 		n.MTU--
 		_, err := ParseNodeFile(n.Marshal())
-		says(t, err, fmt.Sprintf("PODLANE_MTU=%d is not between %d and 65535", n.MTU, c.least))
+		wantError(t, err, fmt.Sprintf("PODLANE_MTU=%d is not between %d and 65535", n.MTU, c.least))
 	}
 }
 
@@ -88,12 +91,15 @@ func TestHandWrittenNodeFile(t *testing.T) {
 	text := "# a comment\n\n  PODLANE_NETWORK=10.5.0.0/16  \r\nPODLANE_SUBNET=\"10.5.34.1/24\"\nPODLANE_MTU=9000\nPODLANE_MTU=1450\nPODLANE_FUTURE=a=b\nPODLANE_NOT_READY=\"\nPODLANE_IPMASQ=0\n"
 	got, err := ParseNodeFile([]byte(text))
 	want := NodeFile{Network: pair("10.5.0.0/16"), Subnet: pair("10.5.34.0/24"), MTU: 1450, NotReady: `"`}
-	if err != nil || got != want {
-		t.Errorf("%+v, %v", got, err)
+	if err != nil {
+		t.Error(err)
+	}
+	if d := diff(want, got); d != "" {
+		t.Errorf("node file (-want +got):\n%s", d)
 	}
 }
 
-func TestWrongNodeFileIsNamed(t *testing.T) {
+func TestInvalidNodeFile(t *testing.T) {
 	good := string(nodeFile("").Marshal())
 	long := strings.Repeat("x", 10_000)
 	for _, c := range []struct{ old, new, want string }{
@@ -107,12 +113,12 @@ func TestWrongNodeFileIsNamed(t *testing.T) {
 		{"10.5.34.1/24", long, "is not the gateway"},
 		{"10.5.34.1/24", "", "PODLANE_SUBNET= is not the gateway"},
 		{"fd00:5:0:22::1/64", "10.5.34.1/24", "PODLANE_IPV6_SUBNET=10.5.34.1/24 is not the gateway of an IPv6 pod subnet"},
-		{"10.5.0.0/16", "10.6.0.0/16", "PODLANE_NETWORK=10.6.0.0/16 does not hold the pod subnet 10.5.34.1/24"},
-		{"10.5.0.0/16", "10.5.34.0/25", "does not hold the pod subnet"},
-		{"10.5.0.0/16", "10.5.0.1/16", "does not hold the pod subnet"},
-		{"10.5.0.0/16", "fd00:5::/48", "does not hold the pod subnet"},
-		{"10.5.0.0/16", long, "does not hold the pod subnet"},
-		{"PODLANE_NETWORK=10.5.0.0/16\n", "", "PODLANE_NETWORK= does not hold"},
+		{"10.5.0.0/16", "10.6.0.0/16", "PODLANE_NETWORK=10.6.0.0/16 does not contain the pod subnet 10.5.34.1/24"},
+		{"10.5.0.0/16", "10.5.34.0/25", "does not contain the pod subnet"},
+		{"10.5.0.0/16", "10.5.0.1/16", "does not contain the pod subnet"},
+		{"10.5.0.0/16", "fd00:5::/48", "does not contain the pod subnet"},
+		{"10.5.0.0/16", long, "does not contain the pod subnet"},
+		{"PODLANE_NETWORK=10.5.0.0/16\n", "", "PODLANE_NETWORK= does not contain"},
 		{"MTU=1450", "MTU=1279", "PODLANE_MTU=1279 is not between 1280 and 65535"},
 		{"MTU=1450", "MTU=65536", "PODLANE_MTU=65536 is not between"},
 		{"MTU=1450", "MTU=99999999999999999999", "is not between"},
@@ -127,7 +133,7 @@ func TestWrongNodeFileIsNamed(t *testing.T) {
 			t.Fatalf("%q is not in the file", c.old)
 		}
 		got, err := ParseNodeFile([]byte(strings.Replace(good, c.old, c.new, 1)))
-		says(t, err, c.want)
+		wantError(t, err, c.want)
 		if got != (NodeFile{}) {
 			t.Errorf("an error comes with %+v", got)
 		}
@@ -139,8 +145,8 @@ var nastyReasons = []string{
 	"!history", "% * ? [a] ~ # ; & | < > ( ) { }", "ends in \\\n", " spaces ", "é ü 漢", "bad \xff\xfe utf-8", "'", "a'b", "=",
 }
 
-// The reason may hold anything, and a shell that sources the file reads what ParseNodeFile reads, and runs nothing.
-func TestReasonIsSafeForAShell(t *testing.T) {
+// The reason may be any text. A shell that sources the file reads the same text as ParseNodeFile, and runs no command.
+func TestReasonIsSafeInAShell(t *testing.T) {
 	for _, reason := range nastyReasons {
 		dir := t.TempDir()
 		n := nodeFile(reason)
@@ -149,36 +155,36 @@ func TestReasonIsSafeForAShell(t *testing.T) {
 		}
 		read, err := ReadNodeFile(filepath.Join(dir, "subnet.env"))
 		if err != nil || read.NotReady == "" {
-			t.Fatalf("%q is read as %+v, %v", reason, read, err)
+			t.Fatalf("reason %q gives %+v, %v", reason, read, err)
 		}
 		n.NotReady = read.NotReady
-		if read != n {
-			t.Errorf("%q changes the rest: %+v", reason, read)
+		if d := diff(n, read); d != "" {
+			t.Errorf("reason %q changes other fields (-want +got):\n%s", reason, d)
 		}
 		if strings.ContainsAny(read.NotReady, "\n\r\x00\x7f\"\\$`") {
-			t.Errorf("%q is read as %q", reason, read.NotReady)
+			t.Errorf("reason %q keeps an unsafe character: %q", reason, read.NotReady)
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-euc", `. ./subnet.env; printf '%s|%s' "$PODLANE_NOT_READY" "$PODLANE_MTU$PODLANE_IPMASQ"`)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		if want := read.NotReady + "|1450true"; err != nil || string(out) != want {
-			t.Errorf("%q: sh says %q, %v; want %q", reason, out, err, want)
+			t.Errorf("reason %q: sh prints %q, %v; want %q", reason, out, err, want)
 		}
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-			t.Errorf("%q leaves %v, %v", reason, entries, err)
+			t.Errorf("reason %q: the folder has %v, %v; want one file", reason, entries, err)
 		}
 	}
 }
 
-func TestNoNodeFile(t *testing.T) {
+func TestMissingNodeFile(t *testing.T) {
 	_, err := ReadNodeFile(filepath.Join(t.TempDir(), "subnet.env"))
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	says(t, err, "read node file: open ")
+	wantError(t, err, "read node file: open ")
 }
 
-func TestCutNodeFileIsNamedWithItsPath(t *testing.T) {
+func TestTruncatedNodeFileErrorNamesThePath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "subnet.env")
 	if err := os.WriteFile(path, []byte("PODLANE_NET"), 0o600); err != nil {
 		t.Fatal(err)
@@ -187,7 +193,7 @@ func TestCutNodeFileIsNamedWithItsPath(t *testing.T) {
 	if !errors.Is(err, ErrIncomplete) {
 		t.Error(err)
 	}
-	says(t, err, "node file "+path+": the file is incomplete: its last line has no end")
+	wantError(t, err, "node file "+path+": the file is incomplete: its last line has no end")
 }
 
 func TestWriteFileReplacesByRename(t *testing.T) {
@@ -213,7 +219,7 @@ func TestWriteFileReplacesByRename(t *testing.T) {
 		if err != nil || info.Mode() != c.mode {
 			t.Errorf("mode %v, %v; want %v", info.Mode(), err, c.mode)
 		}
-		if old != nil { // whoever had opened it still reads the old one
+		if old != nil { // a process that opened the old file still reads it
 			before, err := old.Stat()
 			if err != nil || os.SameFile(before, info) {
 				t.Error("the file was written in place")
@@ -226,13 +232,13 @@ func TestWriteFileReplacesByRename(t *testing.T) {
 	}
 }
 
-func TestFailedWriteLeavesNothingAndSaysWhere(t *testing.T) {
+func TestFailedWriteLeavesNoFileAndNamesThePath(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	says(t, WriteFile(path, []byte("x"), 0o644), "write "+path+": rename ")
+	wantError(t, WriteFile(path, []byte("x"), 0o644), "write "+path+": rename ")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -240,8 +246,8 @@ func TestFailedWriteLeavesNothingAndSaysWhere(t *testing.T) {
 	if err := WriteFile(plain, []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	says(t, WriteFile(filepath.Join(plain, "file"), nil, 0o644), "write "+plain+"/file: mkdir ")
-	says(t, WriteFile("/proc/self/file", nil, 0o644), "write /proc/self/file: open ")
+	wantError(t, WriteFile(filepath.Join(plain, "file"), nil, 0o644), "write "+plain+"/file: mkdir ")
+	wantError(t, WriteFile("/proc/self/file", nil, 0o644), "write /proc/self/file: open ")
 }
 
 func FuzzParseNodeFile(f *testing.F) {
@@ -263,24 +269,24 @@ func FuzzParseNodeFile(f *testing.F) {
 		text := n.Marshal()
 		again, err := ParseNodeFile(text)
 		if err != nil || !bytes.Equal(again.Marshal(), text) {
-			t.Fatalf("%q\nis read as %+v, %v", text, again, err)
+			t.Fatalf("%q\nparses as %+v, %v", text, again, err)
 		}
 		if (n.NotReady == "") != (again.NotReady == "") {
-			t.Errorf("ready or not: %q became %q", n.NotReady, again.NotReady)
+			t.Errorf("NotReady %q became %q", n.NotReady, again.NotReady)
 		}
 		again.NotReady = n.NotReady
-		if again != n {
-			t.Errorf("%+v became %+v", n, again)
+		if d := diff(n, again); d != "" {
+			t.Errorf("parsed again (-first +second):\n%s", d)
 		}
 		for i := range text {
 			if got, err := ParseNodeFile(text[:i]); err == nil {
-				t.Fatalf("cut to %q: %+v", text[:i], got)
+				t.Fatalf("truncated to %q: %+v, want an error", text[:i], got)
 			}
 		}
 	})
 }
 
-// Whoever mounts a file that is not there yet leaves a folder in its place.
+// A container runtime that mounts a missing file leaves a folder in its place.
 func TestWriteFileReplacesAnEmptyFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "subnet.env")
 	if err := os.Mkdir(path, 0o750); err != nil {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Pair is the pod subnets of one node: an IPv4 prefix, an IPv6 prefix, or both. An absent half is the zero Prefix.
+// Pair holds the pod subnets of one node: an IPv4 prefix, an IPv6 prefix, or both. An absent half is the zero Prefix.
 type Pair struct{ IPv4, IPv6 netip.Prefix }
 
-// Half returns the pair's prefix of one family; it is not valid where the pair has none.
+// Half returns the pair's prefix of one family. It is not valid if the pair has none.
 func (p Pair) Half(f Family) netip.Prefix {
 	if f == IPv4 {
 		return p.IPv4
@@ -28,15 +28,15 @@ func (p Pair) With(f Family, half netip.Prefix) Pair {
 	return p
 }
 
-// Overlaps tells whether a half of p shares an address with the same half of q.
+// Overlaps reports whether a half of p shares an address with the same half of q.
 func (p Pair) Overlaps(q Pair) bool {
 	return p.IPv4.Overlaps(q.IPv4) || p.IPv6.Overlaps(q.IPv6) // an absent half overlaps nothing
 }
 
-// IsZero tells whether the pair has no half.
+// IsZero reports whether the pair has no half.
 func (p Pair) IsZero() bool { return p == Pair{} }
 
-// String is the pair as an operator types it: 10.5.34.0/24, or 10.5.34.0/24 and fd00:5:22::/64.
+// String returns the pair for people: 10.5.34.0/24, or 10.5.34.0/24 and fd00:5:22::/64.
 func (p Pair) String() string {
 	switch {
 	case p.IsZero():
@@ -49,11 +49,11 @@ func (p Pair) String() string {
 	return p.IPv4.String() + " and " + p.IPv6.String()
 }
 
-// noIPv4 is what flannel writes for the IPv4 half of an IPv6-only key. It is compared with nothing.
+// noIPv4 is what flannel writes for the IPv4 half of an IPv6-only key. It is not a prefix and overlaps no key.
 const noIPv4 = "0.0.0.0-0"
 
-// Key is the last part of the lease's key in etcd, as flannel writes it: 10.5.34.0-24, 10.5.34.0-24&fd00:5:22::-64, or
-// 0.0.0.0-0&fd00:5:22::-64.
+// Key returns the last part of the lease's key in etcd, as flannel writes it: 10.5.34.0-24, 10.5.34.0-24&fd00:5:22::-64,
+// or 0.0.0.0-0&fd00:5:22::-64.
 func (p Pair) Key() string {
 	key := noIPv4
 	if p.IPv4.IsValid() {
@@ -67,7 +67,7 @@ func (p Pair) Key() string {
 
 func keyHalf(p netip.Prefix) string { return p.Addr().String() + "-" + strconv.Itoa(p.Bits()) }
 
-// ParseKey reads the last part of a lease's key. It accepts only what Key writes, so that no two keys mean one pair.
+// ParseKey parses the last part of a lease's key. It accepts only what Key writes, so two keys never mean the same pair.
 func ParseKey(key string) (Pair, error) {
 	v4, v6, hasIPv6 := strings.Cut(key, "&")
 	var p Pair

@@ -42,11 +42,11 @@ func TestKeysThatAreNotLeases(t *testing.T) {
 		if p != (Pair{}) {
 			t.Errorf("ParseKey(%.80q) = %s", key, p)
 		}
-		says(t, err, "is not a lease: want a name like 10.5.34.0-24")
+		wantError(t, err, "is not a lease: want a name like 10.5.34.0-24")
 	}
 }
 
-func TestPairs(t *testing.T) {
+func TestPairMethods(t *testing.T) {
 	p := pair("10.5.34.0/24", "fd00:5:22::/64")
 	for _, c := range []struct {
 		p    Pair
@@ -65,10 +65,10 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	if p.Half(IPv4) != p.IPv4 || p.Half(IPv6) != p.IPv6 {
-		t.Error("a half of the wrong family")
+		t.Error("Half returns the half of the wrong family")
 	}
 	if got := p.With(IPv6, netip.Prefix{}); got != pair("10.5.34.0/24") {
-		t.Errorf("without its IPv6 half: %s", got)
+		t.Errorf("pair without its IPv6 half: got %s", got)
 	}
 	for _, c := range []struct {
 		q    Pair
@@ -88,7 +88,7 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	if (Pair{}).Overlaps(Pair{}) {
-		t.Error("nothing overlaps nothing")
+		t.Error("empty pairs overlap")
 	}
 }
 
@@ -113,11 +113,11 @@ func FuzzParseKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string) {
 		p, err := ParseKey(key)
 		if err != nil {
-			says(t, err, "is not a lease")
+			wantError(t, err, "is not a lease")
 			return
 		}
 		if p.Key() != key || p.IsZero() {
-			t.Errorf("%q is read as %s, whose key is %q", key, p, p.Key())
+			t.Errorf("%q parses as %s, whose key is %q", key, p, p.Key())
 		}
 		for _, f := range Families {
 			if half := p.Half(f); half.IsValid() && (!aligned(half) || FamilyOf(half.Addr()) != f || half.Bits() == 0) {

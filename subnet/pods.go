@@ -15,15 +15,15 @@ func (r Range) handsOut(p netip.Prefix) bool {
 	return pods.Contains(p.Masked().Addr()) && pods.Contains(last(p))
 }
 
-// Pods returns the addresses that pods have, as the fewest intervals. In each family they are those of the pod network. If
-// the underlay is in the pod network too, they are only those of pod subnets: all pod subnets of the range, our own, and
-// the peers' from another configuration. links are the underlay's prefixes.
+// Pods returns the addresses that pods can have, as the fewest intervals. Usually these are the addresses of the pod
+// network. But the pod network may also contain the underlay. Then they are the addresses of the range, of our own lease,
+// and of peers' leases from another configuration. links holds the underlay's prefixes.
 func (n Network) Pods(links []netip.Prefix, self Lease, peers []Lease) (pods []Interval) {
 	for _, f := range Families {
 		r := n.Range(f)
 		switch {
 		case !r.On():
-		case !n.aroundUnderlay(f, links, self, peers):
+		case !n.containsUnderlay(f, links, self, peers):
 			pods = append(pods, IntervalOf(r.Prefix))
 		default:
 			pods = append(pods, r.Pods())
@@ -37,8 +37,8 @@ func (n Network) Pods(links []netip.Prefix, self Lease, peers []Lease) (pods []I
 	return Union(pods)
 }
 
-// aroundUnderlay reports whether the pod network contains addresses of the underlay: of its links, or public ones of nodes.
-func (n Network) aroundUnderlay(f Family, links []netip.Prefix, self Lease, peers []Lease) bool {
+// containsUnderlay reports whether the pod network contains addresses of the underlay: of its links, or of nodes.
+func (n Network) containsUnderlay(f Family, links []netip.Prefix, self Lease, peers []Lease) bool {
 	network := n.Range(f).Prefix
 	return slices.ContainsFunc(links, network.Overlaps) || network.Contains(self.Endpoint(f).PublicIP) ||
 		slices.ContainsFunc(peers, func(l Lease) bool { return network.Contains(l.Endpoint(f).PublicIP) })

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// around is a network whose pod subnets leave room for the underlay, as in flannel's documentation.
+// around is a network that contains the underlay, outside its pod subnets. flannel's documentation has such a network.
 const around = `{"Network":"10.0.0.0/8","SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0",
 	"EnableIPv6":true,"IPv6Network":"fd00::/16","IPv6SubnetMin":"fd00:5::","IPv6SubnetMax":"fd00:6::"}`
 
@@ -53,7 +53,7 @@ func TestAddressesOfPods(t *testing.T) {
 	}
 }
 
-func TestPublicAddressesThatNoNodeCanHave(t *testing.T) {
+func TestImpossiblePublicAddresses(t *testing.T) {
 	underlay := links("198.18.1.1/16", "192.0.2.4/31", "192.0.2.9/32", "2001:db8::1/64", "fe80::1/64")
 	for a, want := range map[string]string{
 		"198.18.1.2":         "",
@@ -90,6 +90,6 @@ func TestPublicAddressesThatNoNodeCanHave(t *testing.T) {
 		"::ffff:198.18.1.2":  "cannot be the address of a node",
 		"::ffff:198.18.1.77": "cannot be the address of a node",
 	} {
-		says(t, network(t, around).CheckPublicIP(underlay, addr(a)), want)
+		wantError(t, network(t, around).CheckPublicIP(underlay, addr(a)), want)
 	}
 }

@@ -51,7 +51,7 @@ func (n number) big() *big.Int {
 	return b.Lsh(b, 64).Add(b, new(big.Int).SetUint64(n.lo))
 }
 
-// blockSize is the number of addresses in a prefix of the given length, modulo 2¹²⁸: that of ::/0 is zero.
+// blockSize returns the number of addresses in a prefix of the given length, modulo 2¹²⁸. It is zero for ::/0.
 func blockSize(f Family, length int) number {
 	host := f.Bits() - length
 	if host >= 64 {
@@ -60,26 +60,26 @@ func blockSize(f Family, length int) number {
 	return number{lo: 1 << host}
 }
 
-// last is the highest address of a prefix.
+// last returns the highest address of a prefix.
 func last(p netip.Prefix) netip.Addr {
 	f := FamilyOf(p.Addr())
 	return numberOf(p.Masked().Addr()).add(blockSize(f, p.Bits())).sub(number{lo: 1}).addr(f)
 }
 
-// aligned tells whether a prefix names its own first address, as 10.5.34.0/24 does and 10.5.34.1/24 does not.
+// aligned reports whether a prefix has no host bits: 10.5.34.0/24 has none, 10.5.34.1/24 has.
 func aligned(p netip.Prefix) bool { return p.IsValid() && p == p.Masked() }
 
-// Contains tells whether every address of inner is one of outer's. A prefix that is not valid contains nothing.
+// Contains reports whether outer contains every address of inner. A prefix that is not valid contains nothing.
 func Contains(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// parents finds for each prefix the smallest other one that contains it, where there is one. Two prefixes overlap only
-// by one containing the other, so that the chain of parents, of 128 at the most, holds everything that contains a prefix.
+// parents returns, for each prefix, the smallest other prefix that contains it, if one exists. If two prefixes overlap,
+// one contains the other. So a prefix's chain of parents, at most 128, holds all prefixes that contain it.
 func parents(prefixes []netip.Prefix) map[netip.Prefix]netip.Prefix {
-	slices.SortFunc(prefixes, netip.Prefix.Compare) // each stands behind those that contain it
+	slices.SortFunc(prefixes, netip.Prefix.Compare) // each prefix comes after those that contain it
 	parent := make(map[netip.Prefix]netip.Prefix)
-	var open []netip.Prefix // those that contain the one before, the smallest last
+	var open []netip.Prefix // the previous prefix and those that contain it, the smallest last
 	for _, p := range slices.Compact(prefixes) {
 		for len(open) > 0 && !Contains(open[len(open)-1], p) {
 			open = open[:len(open)-1]

@@ -1,7 +1,6 @@
 package subnet
 
 import (
-	"fmt"
 	"math/big"
 	"net/netip"
 	"testing"
@@ -31,7 +30,7 @@ func TestLastAddress(t *testing.T) {
 	}
 }
 
-// The arithmetic carries between its two halves; big.Int says how it should.
+// The arithmetic must carry between its two halves. The test compares it with big.Int.
 func TestNumbersCarry(t *testing.T) {
 	modulus := new(big.Int).Lsh(big.NewInt(1), 128)
 	values := []uint64{0, 1, 2, 1<<63 - 1, 1 << 63, 1<<64 - 2, 1<<64 - 1}
@@ -71,8 +70,14 @@ func TestBlockSizes(t *testing.T) {
 }
 
 func TestAlignedPrefixes(t *testing.T) {
-	if !aligned(prefix("10.5.34.0/24")) || aligned(prefix("10.5.34.1/24")) || aligned(netip.Prefix{}) {
-		t.Error("wrong")
+	if !aligned(prefix("10.5.34.0/24")) {
+		t.Error("10.5.34.0/24 is not aligned")
+	}
+	if aligned(prefix("10.5.34.1/24")) {
+		t.Error("10.5.34.1/24 is aligned")
+	}
+	if aligned(netip.Prefix{}) {
+		t.Error("the zero prefix is aligned")
 	}
 }
 
@@ -92,7 +97,7 @@ func TestParents(t *testing.T) {
 	for child, parent := range parents(ps) {
 		got[child.String()] = parent.String()
 	}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("got  %v\nwant %v", got, want)
+	if d := diff(want, got); d != "" {
+		t.Errorf("parents (-want +got):\n%s", d)
 	}
 }

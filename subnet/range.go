@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// rangeJSON is one family's part of the configuration, and the prefix of its keys.
+// rangeJSON is one family's part of the configuration. prefix is the prefix of its keys.
 type rangeJSON struct {
 	family            Family
 	prefix            string
@@ -13,7 +13,7 @@ type rangeJSON struct {
 	length            int
 }
 
-// parse fills in flannel's defaults and makes flannel's checks.
+// parse applies flannel's defaults and flannel's checks.
 func (j rangeJSON) parse() (Range, error) {
 	key := func(name string) string { return j.prefix + name }
 	if j.network == "" {
@@ -44,7 +44,7 @@ func (j rangeJSON) parse() (Range, error) {
 	}
 	size := blockSize(j.family, r.SubnetLen)
 	first, end := numberOf(r.Prefix.Addr()), numberOf(last(r.Prefix))
-	// The first subnet is skipped: its first address is the network's own, which some still take for a broadcast.
+	// Skip the first subnet. Its first address is the network's own, and some programs treat that as a broadcast address.
 	if r.Min, err = r.bound(key("SubnetMin"), j.min, first.add(size)); err != nil {
 		return Range{}, err
 	}
@@ -63,8 +63,8 @@ var (
 	defaultSubnetLen = map[Family]int{IPv4: 24, IPv6: 64}
 )
 
-// bound reads SubnetMin or SubnetMax, which must be the first address of a pod subnet in the network. Flannel writes
-// 0.0.0.0 and :: where none was given.
+// bound parses SubnetMin or SubnetMax. It must be the first address of a pod subnet in the network. Flannel writes
+// 0.0.0.0 or :: if it is not set.
 func (r Range) bound(key, text string, otherwise number) (netip.Addr, error) {
 	f := FamilyOf(r.Prefix.Addr())
 	if text == "" || text == unspecified[f] {

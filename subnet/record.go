@@ -2,15 +2,15 @@ package subnet
 
 import "slices"
 
-// Record is a lease as it stands in etcd.
+// Record is a lease with its revisions in etcd.
 type Record struct {
 	Lease
-	Created  int64 // revision at which the key was created
-	Modified int64 // revision at which it was last written: what a compare-and-swap compares
-	TTLID    int64 // the etcd lease (time to live) that the key hangs on; 0: a reservation, which never expires
+	Created  int64 // revision that created the key
+	Modified int64 // revision that last wrote the key; compare-and-swap compares it
+	TTLID    int64 // id of the etcd lease (time to live) of the key; 0: a reservation, which never expires
 }
 
-// Skip is something in etcd that was left out, and why.
+// Skip is a key in etcd that is not used, with the reason.
 type Skip struct {
 	Key    string `json:"key"` // the last part of its key
 	Reason string `json:"reason"`
@@ -20,16 +20,16 @@ type Skip struct {
 type Set struct {
 	Revision int64
 	Records  []Record // in the order of their keys
-	Blocked  []Pair   // pod subnets whose key is valid and whose value is not a lease: see Network.Blocks
-	Lost     []Pair   // pod subnets of leases that the store has lost and whose nodes should write them again
-	Skipped  []Skip   // keys that are not leases, and values that cannot be read; the first MaxSkips of them
-	Junk     int      // how many there are
+	Blocked  []Pair   // pod subnets whose key is valid but whose value is not a lease: see Network.Blocks
+	Lost     []Pair   // pod subnets of leases that the store lost; their nodes should write them again
+	Skipped  []Skip   // keys and values that are not leases; the first MaxSkips of them
+	Junk     int      // number of keys and values that are not leases
 }
 
-// MaxSkips bounds how many skips a Set names, so that a store full of junk does not fill the memory.
+// MaxSkips is the maximum number of skips in a Set. So junk in the store cannot fill the memory.
 const MaxSkips = 100
 
-// Taken is every pair of pod subnets that has a key.
+// Taken returns every pair of pod subnets that has a key.
 func (s Set) Taken() []Pair {
 	taken := slices.Clone(s.Blocked)
 	for _, r := range s.Records {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSetAnswersForItsRecordsAndItsBlockedPairs(t *testing.T) {
+func TestSetMethods(t *testing.T) {
 	a, b := record(1, pair("10.5.1.0/24")), record(2, pair("10.5.2.0/24", "fd00:5:0:2::/64"))
 	set := Set{Records: []Record{a, b}, Blocked: []Pair{pair("10.5.3.0/24")}}
 	if got := set.Taken(); !slices.Equal(got, []Pair{pair("10.5.3.0/24"), a.Pair(), b.Pair()}) {

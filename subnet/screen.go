@@ -7,16 +7,18 @@ import (
 	"slices"
 )
 
-// Screen removes from a set the leases that conflict with others or with our own: each would divert a peer's traffic or
-// ours. If two clash, the older one is used. There is one exception: if a node returns with another address and other pod
-// subnets, its newer lease is used. links are the underlay's addresses on this node, with their prefixes. Peers and skips
-// are in the order of the records; each skip has its reason. Neither contains our own lease (self).
+// Screen removes the leases that conflict with another lease or with our own. Such a lease would divert traffic.
+//
+//   - If two leases clash, Screen keeps the older one.
+//   - One exception: if a node returns with another address and other pod subnets, Screen keeps its newer lease.
+//   - links holds the underlay's addresses on this node, with their prefixes.
+//   - Peers and skips are in the order of the records. They do not contain our own lease (self).
 func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
-	faults := faultsOf(n, links, self, records)
+	faults := leaseFaults(n, links, self, records)
 	peers = slices.Grow(peers, len(records))
 	for i, r := range records {
 		switch {
-		case r.Pair() == self.Pair(): // it overlaps ours, being ours
+		case r.Pair() == self.Pair(): // our own lease
 		case faults[i] != "":
 			skipped = append(skipped, Skip{r.Pair().Key(), faults[i]})
 		default:
@@ -26,13 +28,13 @@ func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peer
 	return peers, skipped
 }
 
-// faultsOf is why each of the records cannot stand; empty where it can.
-func faultsOf(n Network, links []netip.Prefix, self Lease, records []Record) []string {
+// leaseFaults returns, for each record, why it cannot be programmed. It is empty if it can.
+func leaseFaults(n Network, links []netip.Prefix, self Lease, records []Record) []string {
 	faults := make([]string, len(records))
 	for i := range records {
-		faults[i] = faultBeside(n, links, self, records[i].Lease)
+		faults[i] = faultAlone(n, links, self, records[i].Lease)
 	}
-	if apart(records) {
+	if disjoint(records) {
 		return faults
 	}
 	s := newScreen(n, records)
@@ -52,8 +54,8 @@ func faultsOf(n Network, links []netip.Prefix, self Lease, records []Record) []s
 	return faults
 }
 
-// byAge is the indices of the records, the oldest first. The pod subnets decide between two of one revision, so that
-// every node comes to the same result.
+// byAge returns the indices of the records, the oldest first. If two have the same revision, the pod subnets decide. So
+// every node gets the same result.
 func byAge(records []Record) []int {
 	order := make([]int, len(records))
 	for i := range order {
@@ -71,12 +73,12 @@ func byAge(records []Record) []int {
 
 // screen holds the leases admitted so far, each by its index among the records.
 type screen struct {
-	network Network
-	records []Record
-	parents map[netip.Prefix]netip.Prefix // of the pod subnets of all records
-	taken   map[netip.Prefix]int          // by the pod subnet of an admitted lease
-	around  map[netip.Prefix]int          // by a pod subnet of any record that contains an admitted lease's pod subnet
-	macs    map[familyMAC]int
+	network    Network
+	records    []Record
+	parents    map[netip.Prefix]netip.Prefix // of the pod subnets of all records
+	admitted   map[netip.Prefix]int          // by the pod subnet of an admitted lease
+	containing map[netip.Prefix]int          // by a pod subnet of any record that contains an admitted lease's pod subnet
+	macs       map[familyMAC]int
 }
 
 func newScreen(n Network, records []Record) *screen {
@@ -89,12 +91,12 @@ func newScreen(n Network, records []Record) *screen {
 		}
 	}
 	return &screen{
-		network: n,
-		records: records,
-		parents: parents(subnets),
-		taken:   make(map[netip.Prefix]int, len(subnets)),
-		around:  map[netip.Prefix]int{},
-		macs:    make(map[familyMAC]int, len(subnets)),
+		network:    n,
+		records:    records,
+		parents:    parents(subnets),
+		admitted:   make(map[netip.Prefix]int, len(subnets)),
+		containing: map[netip.Prefix]int{},
+		macs:       make(map[familyMAC]int, len(subnets)),
 	}
 }
 
@@ -109,12 +111,12 @@ func (s *screen) admit(i int) {
 		if !e.Subnet.IsValid() {
 			continue
 		}
-		s.taken[e.Subnet] = i
+		s.admitted[e.Subnet] = i
 		for p := s.parents[e.Subnet]; p.IsValid(); p = s.parents[p] {
-			if _, known := s.around[p]; known {
+			if _, known := s.containing[p]; known {
 				break
 			}
-			s.around[p] = i
+			s.containing[p] = i
 		}
 		if !e.MAC.IsZero() { // leases of other backends have none
 			s.macs[familyMAC{f, e.MAC}] = i
@@ -122,9 +124,9 @@ func (s *screen) admit(i int) {
 	}
 }
 
-// clash returns why a lease cannot be programmed together with those admitted before, or nothing. moved holds the admitted
-// leases that it replaces, because they are older ones of the same node. A replaced lease still blocks its pod subnets:
-// otherwise a forged lease of the same node could take them.
+// clash returns why a lease cannot be programmed together with those admitted before, or nothing. moved holds the older
+// admitted leases of the same node: this one replaces them. A replaced lease still blocks its pod subnets. Otherwise a
+// forged lease of the same node could get them.
 func (s *screen) clash(i int) (moved []int, fault string) {
 	l := s.records[i].Lease
 	for _, f := range Families {
@@ -147,8 +149,8 @@ func (s *screen) clash(i int) (moved []int, fault string) {
 }
 
 // sameNode reports whether two leases with the same VTEP MAC are of one node. The MAC alone does not prove it, because a
-// clone has it too. The same public address in one family proves it, or the same id and name; flannel writes neither id nor
-// name.
+// clone has it too. The same id and name prove it. flannel writes no id and no name: then the same public address in one
+// family proves it.
 func sameNode(a, b Lease) bool {
 	if a.Node.ID != "" && b.Node.ID != "" {
 		return a.Node.ID == b.Node.ID && a.Node.Name == b.Node.Name
@@ -159,15 +161,15 @@ func sameNode(a, b Lease) bool {
 	})
 }
 
-// faultBeside says why a lease cannot be programmed whatever the others are, or nothing.
-func faultBeside(n Network, links []netip.Prefix, self, l Lease) string {
+// faultAlone returns why a lease cannot be programmed, whatever the other leases are, or nothing.
+func faultAlone(n Network, links []netip.Prefix, self, l Lease) string {
 	for _, f := range Families {
 		e, own := l.Endpoint(f), self.Endpoint(f)
 		switch {
 		case !e.Subnet.IsValid():
 			continue
 		case !n.Range(f).On():
-			continue // a family we do not carry: nothing of it is programmed
+			continue // this family is not programmed
 		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet) && Contains(n.Range(f).Prefix, e.Subnet):
 			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
 		case n.Range(f).unusable(e.Subnet) != "":
@@ -190,7 +192,7 @@ func faultBeside(n Network, links []netip.Prefix, self, l Lease) string {
 func faultOnLinks(n Network, links []netip.Prefix, own, e Endpoint) string {
 	for _, link := range links {
 		switch {
-		case link.Overlaps(e.Subnet): // its route would take the traffic to the nodes themselves
+		case link.Overlaps(e.Subnet): // its route would divert traffic to the nodes
 			return fmt.Sprintf("pod subnet %s overlaps the underlay, %s", e.Subnet, link.Masked())
 		case link.Addr() == e.PublicIP:
 			return fmt.Sprintf("public address %s is ours", e.PublicIP)
@@ -205,14 +207,14 @@ func faultOnLinks(n Network, links []netip.Prefix, own, e Endpoint) string {
 	return ""
 }
 
-// overlapping looks for an admitted lease whose pod subnet shares an address with p, that of another record: it is p, or
-// contains p, or p contains it.
+// overlapping returns an admitted lease of another record whose pod subnet overlaps p. That pod subnet equals p, contains
+// p, or is in p.
 func (s *screen) overlapping(p netip.Prefix) (int, bool) {
-	if i, ok := s.around[p]; ok {
+	if i, ok := s.containing[p]; ok {
 		return i, true
 	}
 	for ; p.IsValid(); p = s.parents[p] {
-		if i, ok := s.taken[p]; ok {
+		if i, ok := s.admitted[p]; ok {
 			return i, true
 		}
 	}

@@ -1,7 +1,6 @@
 package subnet
 
 import (
-	"slices"
 	"testing"
 )
 
@@ -38,12 +37,15 @@ func TestLeasesThatDoNotFitTheUnderlayAreSkipped(t *testing.T) {
 			if c.reason != "" {
 				want = []Skip{{c.other.Pair().Key(), c.reason}}
 			}
-			if !slices.Equal(skipped, want) || len(peers)+len(skipped) != 1 {
-				t.Errorf("peers %v, skipped %q; want %q", peers, skipped, want)
+			if d := diff(want, skipped); d != "" {
+				t.Errorf("skipped (-want +got):\n%s", d)
+			}
+			if len(peers)+len(skipped) != 1 {
+				t.Errorf("%d peers and %d skipped leases, want 1 in total", len(peers), len(skipped))
 			}
 		})
 	}
-	// Our own pod subnet may be of an earlier range too.
+	// Our own pod subnet may also be of an earlier range.
 	self.IPv4.Subnet = prefix("10.200.1.0/24")
 	other := publicIP4(dual(), "10.200.1.7")
 	if _, skipped := Screen(n, underlay, self, []Record{other}); len(skipped) != 1 || skipped[0].Reason != "public address 10.200.1.7 is in our pod subnet, 10.200.1.0/24" {
@@ -51,8 +53,8 @@ func TestLeasesThatDoNotFitTheUnderlayAreSkipped(t *testing.T) {
 	}
 }
 
-// A lease that is skipped for its address does not block a valid younger one.
-func TestLeaseWithABadAddressBlocksNobody(t *testing.T) {
+// A lease that is skipped because of its address does not block a newer valid one.
+func TestSkippedLeaseWithAnInvalidAddressBlocksNoOther(t *testing.T) {
 	n := dualStack(t)
 	bad := publicIP4(record(2, pair("10.5.2.0/23")), "198.18.255.255")
 	good := record(3, pair("10.5.3.0/24"))
@@ -62,9 +64,9 @@ func TestLeaseWithABadAddressBlocksNobody(t *testing.T) {
 	}
 }
 
-func TestAddressesThatNoNodeCanHaveAreNotRead(t *testing.T) {
+func TestLeaseWithAnImpossibleAddressIsMalformed(t *testing.T) {
 	for _, a := range []string{"240.0.0.1", "255.255.255.255", "0.0.0.1", "127.0.0.1", "224.0.0.5"} {
 		_, err := ParseLease("10.5.2.0-24", []byte(`{"PublicIP":"`+a+`","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}`))
-		says(t, err, "PublicIP "+a+" cannot be the address of a node")
+		wantError(t, err, "PublicIP "+a+" cannot be the address of a node")
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// flannelLease returns the lease of a flannel node, which has no id. Each number stands for a pod subnet, an address or a
-// MAC.
+// flannelLease returns the lease of a flannel node, which has no id. pods, v4, v6 and mac number its pod subnets, its
+// addresses and its MACs.
 func flannelLease(created int64, pods, v4, v6, mac int) Record {
 	r := record(pods, pair(fmt.Sprintf("10.5.%d.0/24", pods), fmt.Sprintf("fd00:5:0:%x::/64", pods)))
 	r.Node, r.Created = Node{}, created
@@ -30,7 +30,7 @@ func only(r Record, f Family) Record {
 	return r
 }
 
-// The leases are in order of age, the oldest first. peers are those that are used.
+// The records are in order, the oldest first. peers holds the indices of those that are used.
 func TestMovedNodeUsesItsNewerLease(t *testing.T) {
 	for name, c := range map[string]struct {
 		records []Record
@@ -68,15 +68,18 @@ func TestMovedNodeUsesItsNewerLease(t *testing.T) {
 				want = append(want, c.records[i].Lease)
 			}
 			peers, skipped := Screen(dualStack(t), links("198.18.1.1/16"), Lease{}, c.records)
-			if !slices.Equal(peers, want) || len(peers)+len(skipped) != len(c.records) {
-				t.Errorf("peers %v\nskipped %q\nwant %v", peers, skipped, want)
+			if d := diff(want, peers); d != "" {
+				t.Errorf("peers (-want +got):\n%s\nskipped: %q", d, skipped)
+			}
+			if len(peers)+len(skipped) != len(c.records) {
+				t.Errorf("%d peers and %d skipped leases of %d", len(peers), len(skipped), len(c.records))
 			}
 			reversed := slices.Clone(c.records)
 			slices.Reverse(reversed)
 			again, _ := Screen(dualStack(t), links("198.18.1.1/16"), Lease{}, reversed)
 			slices.Reverse(again)
-			if !slices.Equal(again, want) {
-				t.Errorf("in another order: peers %v\nwant %v", again, want)
+			if d := diff(want, again); d != "" {
+				t.Errorf("peers, with the records reversed (-want +got):\n%s", d)
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// honest is the usual set: every node has a /24 and a /64 of its own.
+// honest returns the usual set: every node has its own /24 and /64.
 func honest(count int) []Record {
 	records := make([]Record, count)
 	for i := range records {
@@ -17,8 +17,8 @@ func honest(count int) []Record {
 	return records
 }
 
-// hostile is single addresses, all within the same 80 younger pod subnets, each of which is within the next: the most
-// parents that every lease can have.
+// hostile returns single addresses in 80 newer pod subnets that contain each other. So every lease has as many parents as
+// possible.
 func hostile(count int) []Record {
 	records := make([]Record, count)
 	for i := range records {
@@ -45,7 +45,7 @@ func benchmarkScreen(b *testing.B, records []Record) {
 	}
 }
 
-// cpuTime is how long this process has been computing; unlike the clock it does not count what others do meanwhile.
+// cpuTime returns the CPU time of this process. Unlike the clock, it does not count other processes.
 func cpuTime(t *testing.T) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -54,8 +54,8 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Four times as many leases take about four times as long, not sixteen, honest or not. The fastest of several runs
-// counts.
+// Four times as many leases must take about four times as long, not sixteen, honest or hostile. The test compares the
+// fastest of several runs.
 func TestScreenStaysLinear(t *testing.T) {
 	n := network(t, wide)
 	once := func(records []Record) time.Duration {

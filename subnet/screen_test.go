@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// age gives a record another age.
+// age returns the record with another age.
 func age(created int64, r Record) Record { r.Created = created; return r }
 
-// with changes one half of a record.
+// with returns the record with one half changed.
 func with(r Record, f Family, change func(*Endpoint)) Record {
 	if f == IPv4 {
 		change(&r.IPv4)
@@ -22,7 +22,7 @@ func with(r Record, f Family, change func(*Endpoint)) Record {
 	return r
 }
 
-func TestLeasesThatCannotStandAreSkippedWithTheirReason(t *testing.T) {
+func TestConflictingLeasesAreSkippedWithAReason(t *testing.T) {
 	n := dualStack(t)
 	self := record(1, pair("10.5.1.0/24", "fd00:5:0:1::/64")).Lease
 	peer := record(2, pair("10.5.2.0/24", "fd00:5:0:2::/64"))
@@ -51,7 +51,7 @@ func TestLeasesThatCannotStandAreSkippedWithTheirReason(t *testing.T) {
 		"a peer's MAC":    {with(record(3, pair("10.5.3.0/24")), IPv4, func(e *Endpoint) { e.MAC = peer.IPv4.MAC }), "VTEP MAC " + peer.IPv4.MAC.String() + " is that of an older lease, " + peerName},
 	} {
 		t.Run(name, func(t *testing.T) {
-			own := age(9, Record{Lease: self}) // our own lease is no peer, even if it is the newest
+			own := age(9, Record{Lease: self}) // our own lease is not a peer, even if it is the newest
 			for _, records := range [][]Record{{own, peer, c.other}, {c.other, own, peer}, {peer, c.other, own}} {
 				peers, skipped := Screen(n, nil, self, records)
 				wantPeers := []Lease{peer.Lease, c.other.Lease}
@@ -61,20 +61,23 @@ func TestLeasesThatCannotStandAreSkippedWithTheirReason(t *testing.T) {
 				} else if records[0] == c.other {
 					slices.Reverse(wantPeers)
 				}
-				if !slices.Equal(peers, wantPeers) || !slices.Equal(skipped, wantSkipped) {
-					t.Errorf("peers %v\nskipped %q\nwant %v\n%q", peers, skipped, wantPeers, wantSkipped)
+				if d := diff(wantPeers, peers); d != "" {
+					t.Errorf("peers (-want +got):\n%s", d)
+				}
+				if d := diff(wantSkipped, skipped); d != "" {
+					t.Errorf("skipped (-want +got):\n%s", d)
 				}
 			}
 		})
 	}
 }
 
-func TestOlderLeaseStays(t *testing.T) {
+func TestOlderOfTwoConflictingLeasesIsUsed(t *testing.T) {
 	n := dualStack(t)
 	for _, c := range []struct{ older, newer Record }{
 		{age(5, record(2, pair("10.5.2.0/23"))), age(6, record(3, pair("10.5.3.0/24")))},
 		{age(5, record(3, pair("10.5.3.0/24"))), age(6, record(2, pair("10.5.2.0/23")))},
-		// Of one revision: the pod subnets decide.
+		// The revision is the same: the pod subnets decide.
 		{age(5, record(2, pair("10.5.2.0/23"))), age(5, record(3, pair("10.5.3.0/24")))},
 		{age(5, record(2, pair("10.5.2.0/24", "fd00:5:0:2::/64"))), age(5, record(3, pair("10.5.2.0/24", "fd00:5:0:3::/64")))},
 	} {
@@ -87,7 +90,7 @@ func TestOlderLeaseStays(t *testing.T) {
 	}
 }
 
-func TestOldestOfSeveralIsNamed(t *testing.T) {
+func TestReasonNamesTheOldestConflictingLease(t *testing.T) {
 	records := []Record{record(5, pair("10.5.4.0/22")), record(3, pair("10.5.5.0/24")), record(2, pair("10.5.4.0/24")), record(4, pair("10.5.6.0/24"))}
 	_, skipped := Screen(dualStack(t), nil, Lease{}, records)
 	if want := "pod subnet 10.5.4.0/22 overlaps that of an older lease, 10.5.4.0/24 of n2 (192.0.0.2)"; len(skipped) != 1 || skipped[0].Reason != want {
@@ -95,8 +98,8 @@ func TestOldestOfSeveralIsNamed(t *testing.T) {
 	}
 }
 
-// A skipped lease takes nothing from those after it.
-func TestSkippedLeaseBlocksNobody(t *testing.T) {
+// A skipped lease does not conflict with newer ones.
+func TestSkippedLeaseBlocksNoOther(t *testing.T) {
 	n := dualStack(t)
 	a, b, c := record(2, pair("10.5.2.0/24")), record(3, pair("10.5.2.0/23", "fd00:5:0:3::/64")), record(4, pair("10.5.3.0/24", "fd00:5:0:3::/64"))
 	peers, skipped := Screen(n, nil, Lease{}, []Record{a, b, c})
@@ -105,7 +108,7 @@ func TestSkippedLeaseBlocksNobody(t *testing.T) {
 	}
 }
 
-func TestHalvesOfAFamilyThatIsOffAreNotLookedAt(t *testing.T) {
+func TestHalvesOfAFamilyThatIsOffAreIgnored(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16"}`)
 	self := record(1, pair("10.5.1.0/24")).Lease
 	dual := record(2, pair("10.5.2.0/24", "fd00:9::/64"))
@@ -115,7 +118,7 @@ func TestHalvesOfAFamilyThatIsOffAreNotLookedAt(t *testing.T) {
 	}
 }
 
-// Leases of other backends have no MAC: that is not one MAC shared by all of them.
+// Leases of other backends have no MAC. They do not share one.
 func TestLeasesWithoutMACsDoNotClash(t *testing.T) {
 	n := dualStack(t)
 	var records []Record
@@ -135,7 +138,7 @@ func TestNoLeases(t *testing.T) {
 	}
 }
 
-// randomRecords are leases by everybody's enemy: they overlap, have each other's MACs and lie outside. Their pairs differ.
+// randomRecords returns hostile leases: they overlap, share MACs and are outside the network. Their pairs differ.
 func randomRecords(r *rand.Rand, n Network, count int) []Record {
 	var records []Record
 	seen := map[Pair]bool{}
@@ -164,7 +167,7 @@ func randomRecords(r *rand.Rand, n Network, count int) []Record {
 	return records
 }
 
-// screenSlowly is Screen by comparing each with each.
+// screenSlowly is like Screen, but compares every lease with every other.
 func screenSlowly(n Network, self Lease, records []Record) (peers []Lease) {
 	var kept []Record
 	sorted := slices.Clone(records)
@@ -206,7 +209,7 @@ func screenSlowly(n Network, self Lease, records []Record) (peers []Lease) {
 	return peers
 }
 
-// checkScreen compares with the slow way, in any order, and checks that nobody is lost.
+// checkScreen compares Screen with screenSlowly, for several orders of the records. No record may be lost.
 func checkScreen(t *testing.T, r *rand.Rand, n Network, self Lease, records []Record) {
 	t.Helper()
 	want := screenSlowly(n, self, records)

@@ -9,14 +9,14 @@ import (
 
 // valueJSON is a lease's value, with flannel's keys.
 type valueJSON struct {
-	PublicIP      string          // flannel writes 0.0.0.0 where there is none
-	PublicIPv6    *string         // null where there is none
+	PublicIP      string          // flannel writes 0.0.0.0 if the node has none
+	PublicIPv6    *string         // null if the node has none
 	BackendType   string          `json:",omitempty"`
 	BackendData   json.RawMessage `json:",omitempty"`
 	BackendV6Data json.RawMessage `json:",omitempty"`
 }
 
-// dataJSON is BackendData and BackendV6Data. What podlane adds stands here, where flannel ignores it.
+// dataJSON is the value of BackendData and BackendV6Data. podlane's own keys are here, because flannel ignores them.
 type dataJSON struct {
 	VNI     *int `json:",omitempty"`
 	VtepMAC string
@@ -25,7 +25,7 @@ type dataJSON struct {
 	Version string `json:",omitempty"`
 }
 
-// Value is the lease's value in etcd.
+// Value returns the lease's value in etcd.
 func (l Lease) Value() []byte {
 	v := valueJSON{PublicIP: unspecified[IPv4], BackendType: l.BackendType, BackendData: l.data(IPv4), BackendV6Data: l.data(IPv6)}
 	if a := l.IPv4.PublicIP; a.IsValid() {
@@ -38,8 +38,8 @@ func (l Lease) Value() []byte {
 	return encode(v)
 }
 
-// data is the backend's data of one family. It is absent where the lease has no such half: a null would be read by
-// flannel, for the 0.0.0.0-0 of an IPv6-only key, as the data of a peer that owns 0.0.0.0/0.
+// data returns the backend's data of one family. It is absent, not null, if the lease has no such half. flannel would
+// read a null, under the 0.0.0.0-0 of an IPv6-only key, as the data of a peer that owns 0.0.0.0/0.
 func (l Lease) data(f Family) json.RawMessage {
 	e := l.Endpoint(f)
 	if !e.Subnet.IsValid() {
@@ -52,11 +52,11 @@ func (l Lease) data(f Family) json.RawMessage {
 	return encode(d)
 }
 
-// MaxValue bounds the value of a lease, and the network configuration, in bytes; real ones have some 300.
+// MaxValue is the maximum size of a lease's value and of the network configuration, in bytes. Real ones have about 300.
 const MaxValue = 64 << 10
 
-// ParseLease reads a lease from the last part of its key and its value. What another node wrote is not trusted: an
-// error says what is wrong with it. The backend's data is read for BackendVXLAN alone.
+// ParseLease parses a lease from the last part of its key and its value. It checks everything, because other nodes write
+// these. It parses the backend's data only for BackendVXLAN.
 func ParseLease(key string, value []byte) (Lease, error) {
 	pair, err := ParseKey(key)
 	if err != nil {
@@ -98,7 +98,7 @@ func ParseLease(key string, value []byte) (Lease, error) {
 
 var publicIPKey = map[Family]string{IPv4: "PublicIP", IPv6: "PublicIPv6"}
 
-// publicIP reads a node's address on the underlay. It is needed where the lease has a pod subnet of the family.
+// publicIP parses a node's address on the underlay. It is needed if the lease has a pod subnet of the family.
 func publicIP(f Family, text string, needed bool) (netip.Addr, error) {
 	if text == "" || text == unspecified[f] {
 		if needed {
@@ -123,14 +123,14 @@ func CanBeNode(a netip.Addr) bool {
 	return !reserved && !a.Is4In6() && (a.IsGlobalUnicast() || a.Is4() && a.IsLinkLocalUnicast())
 }
 
-// reserved holds the prefixes that netip counts as global unicast although no host can have their addresses.
+// reserved holds prefixes that netip counts as global unicast, but whose addresses no host can have.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),   // RFC 1122 section 3.2.1.3
 	netip.MustParsePrefix("240.0.0.0/4"), // RFC 1112 section 4
 	netip.MustParsePrefix("::/96"),       // IPv4-compatible, RFC 4291 section 2.5.5.1
 }
 
-// readData reads the backend's data of one half, if the lease has it.
+// readData parses the backend's data of one half, if the lease has this half.
 func (l *Lease) readData(e *Endpoint, key string, raw json.RawMessage) (err error) {
 	if !e.Subnet.IsValid() {
 		return nil

@@ -10,8 +10,8 @@ import (
 
 var flannelMAC = MAC{0xc6, 0xd2, 0x32, 0x6f, 0x8f, 0x44}
 
-// The texts are what flannel 0.28 puts: LeaseAttrs and vxlanLeaseAttrs through encoding/json.
-func TestReadsWhatFlannelWrites(t *testing.T) {
+// The texts are what flannel 0.28 writes: LeaseAttrs and vxlanLeaseAttrs through encoding/json.
+func TestReadsLeasesThatFlannelWrites(t *testing.T) {
 	v4 := Endpoint{Subnet: prefix("10.5.52.0/24"), PublicIP: addr("192.168.64.3"), VNI: 1, MAC: flannelMAC}
 	v6 := Endpoint{Subnet: prefix("fd00:5:22::/64"), PublicIP: addr("2001:db8::3"), VNI: 1, MAC: flannelMAC}
 	for _, c := range []struct {
@@ -37,14 +37,17 @@ func TestReadsWhatFlannelWrites(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := ParseLease(c.key, []byte(c.value))
-			if err != nil || got != c.want {
-				t.Errorf("got  %+v, %v\nwant %+v", got, err, c.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := diff(c.want, got); d != "" {
+				t.Errorf("lease (-want +got):\n%s", d)
 			}
 		})
 	}
 }
 
-// What flannel reads of a lease: its types, and what their methods accept, in the words of encoding/json.
+// flannelValue is what flannel reads of a lease.
 type flannelValue struct {
 	PublicIP      string
 	PublicIPv6    *string
@@ -53,7 +56,7 @@ type flannelValue struct {
 	BackendV6Data json.RawMessage
 }
 
-func TestWritesWhatFlannelReads(t *testing.T) {
+func TestWritesLeasesThatFlannelReads(t *testing.T) {
 	node := `"NodeID":"id-7","Node":"n7","Version":"v1"}`
 	for _, c := range []struct {
 		pair         Pair
@@ -65,18 +68,22 @@ func TestWritesWhatFlannelReads(t *testing.T) {
 		{pair("10.5.34.0/24", "fd00:5:22::/64"),
 			`{"PublicIP":"192.0.0.7","PublicIPv6":"2001:db8::7","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"` + MACFor(prefix("10.5.34.0/24")).String() + `",` + node +
 				`,"BackendV6Data":{"VNI":1,"VtepMAC":"` + MACFor(prefix("fd00:5:22::/64")).String() + `",` + node + `}`, true, true},
-		// BackendData must be absent, not null: flannel takes every key for one with an IPv4 half, reads a null without an
-		// error, and would then route 0.0.0.0/0 to this peer.
+		// BackendData must be absent, not null. flannel expects an IPv4 half in every key and accepts a null. It would then
+		// route 0.0.0.0/0 to this peer.
 		{pair("fd00:5:22::/64"),
 			`{"PublicIP":"0.0.0.0","PublicIPv6":"2001:db8::7","BackendType":"vxlan","BackendV6Data":{"VNI":1,"VtepMAC":"` + MACFor(prefix("fd00:5:22::/64")).String() + `",` + node + `}`, false, true},
 	} {
 		t.Run(c.pair.String(), func(t *testing.T) {
 			lease := record(7, c.pair).Lease
-			if got := string(lease.Value()); got != c.value {
-				t.Errorf("got  %s\nwant %s", got, c.value)
+			if d := diff(c.value, string(lease.Value())); d != "" {
+				t.Errorf("value (-want +got):\n%s", d)
 			}
-			if back, err := ParseLease(c.pair.Key(), lease.Value()); err != nil || back != lease {
-				t.Errorf("read back: %+v, %v", back, err)
+			back, err := ParseLease(c.pair.Key(), lease.Value())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := diff(lease, back); d != "" {
+				t.Errorf("parsed lease (-want +got):\n%s", d)
 			}
 			var v flannelValue
 			if err := json.Unmarshal(lease.Value(), &v); err != nil {
@@ -89,7 +96,7 @@ func TestWritesWhatFlannelReads(t *testing.T) {
 	}
 }
 
-func TestLeaseWithoutVNIStaysWithout(t *testing.T) {
+func TestLeaseWithoutVNIIsWrittenWithoutVNI(t *testing.T) {
 	l := record(7, pair("10.5.34.0/24")).Lease
 	l.IPv4.VNI = 0
 	if strings.Contains(string(l.Value()), "VNI") {
@@ -149,13 +156,13 @@ func TestMalformedLeases(t *testing.T) {
 		{v4(good, `{`+mac+`,"Node":"`+strings.Repeat("n", 256)+`"}`), "BackendData: node name"},
 		{`{"PublicIP":"192.0.2.1","BackendType":"a\tb"}`, `BackendType "a\tb" is not at most 255 printable bytes`},
 		{`{"PublicIP":"192.0.2.1","BackendType":{}}`, "BackendType is an object: want a string"},
-		// What belongs to a family that the lease has no pod subnet of is read too, if it is there.
+		// The lease has no IPv6 pod subnet, but its IPv6 address is parsed too.
 		{`{"PublicIP":"192.0.2.1","PublicIPv6":"nonsense"}`, `PublicIPv6 "nonsense" is not an IPv6 address`},
 		{`{"PublicIP":"192.0.2.1","PublicIPv6":"2001:db8::1","BackendV6Data":7}`, ""},
 	} {
 		t.Run(c.value[:min(len(c.value), 120)], func(t *testing.T) {
 			l, err := ParseLease("10.5.34.0-24", []byte(c.value))
-			says(t, err, c.want)
+			wantError(t, err, c.want)
 			if err != nil && l != (Lease{}) {
 				t.Errorf("an error comes with %+v", l)
 			}
@@ -178,11 +185,11 @@ func TestMalformedLeases(t *testing.T) {
 		value := `{"PublicIP":"192.0.2.1","PublicIPv6":` + c.ip + `,"BackendType":"vxlan","BackendData":{` + mac + `},"BackendV6Data":` + c.data + `}`
 		t.Run(value, func(t *testing.T) {
 			_, err := ParseLease("10.5.34.0-24&fd00:5:22::-64", []byte(value))
-			says(t, err, c.want)
+			wantError(t, err, c.want)
 		})
 	}
 	_, err := ParseLease("config", []byte("{}"))
-	says(t, err, `key "config" is not a lease`)
+	wantError(t, err, `key "config" is not a lease`)
 }
 
 func TestNodeIsReadFromEitherHalf(t *testing.T) {
@@ -218,7 +225,7 @@ func FuzzParseLease(f *testing.F) {
 			return
 		}
 		if l.Pair().Key() != key {
-			t.Errorf("%q is read as %s", key, l.Pair())
+			t.Errorf("%q parses as %s", key, l.Pair())
 		}
 		back, err := ParseLease(key, l.Value())
 		if err != nil || back != l {
@@ -226,8 +233,11 @@ func FuzzParseLease(f *testing.F) {
 		}
 		for _, f := range Families {
 			e := l.Endpoint(f)
-			if e.Subnet.IsValid() && (!e.PublicIP.IsValid() || l.BackendType == BackendVXLAN && e.MAC.IsZero()) {
-				t.Errorf("%+v lacks something", l)
+			if e.Subnet.IsValid() && !e.PublicIP.IsValid() {
+				t.Errorf("%+v has no %s address", l, f)
+			}
+			if e.Subnet.IsValid() && l.BackendType == BackendVXLAN && e.MAC.IsZero() {
+				t.Errorf("%+v has no %s MAC", l, f)
 			}
 			if e.PublicIP.IsValid() && FamilyOf(e.PublicIP) != f || !e.Subnet.IsValid() && e != (Endpoint{PublicIP: e.PublicIP}) {
 				t.Errorf("%+v: the %s half is wrong", l, f)

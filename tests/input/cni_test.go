@@ -160,7 +160,7 @@ func TestBadNodeFile(t *testing.T) {
 		{"of another program", "hello world\n", `line "hello world" is not KEY=value`},
 		{"pod subnet that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.1\n", 1), "PODLANE_SUBNET=10.5.34.1 is not the gateway of an IPv4 pod subnet"},
 		{"gateway that is none", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.5.34.7/24\n", 1), "PODLANE_SUBNET=10.5.34.7/24 is not the gateway"},
-		{"pod subnet outside the network", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.6.34.1/24\n", 1), "PODLANE_NETWORK=10.5.0.0/16 does not hold the pod subnet"},
+		{"pod subnet outside the network", strings.Replace(goodNode, subnet, "PODLANE_SUBNET=10.6.34.1/24\n", 1), "PODLANE_NETWORK=10.5.0.0/16 does not contain the pod subnet"},
 		{"no MTU", strings.Replace(goodNode, "PODLANE_MTU=1450\n", "", 1), "PODLANE_MTU= is not between 576 and 65535"},
 		{"MTU too small", strings.Replace(goodNode, "1450", "14", 1), "PODLANE_MTU=14 is not between 576 and 65535"},
 		{"masquerade that is neither", strings.Replace(goodNode, "IPMASQ=true", "IPMASQ=maybe", 1), "PODLANE_IPMASQ=maybe is neither true nor false"},

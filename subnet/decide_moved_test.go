@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A live holder has answered that it has left its address. The address in its lease does not count any more. Its other
-// marks count as those of any live holder.
+// A live holder answered that it has another address now. Its lease's address no longer counts. Its other marks count
+// like those of any live holder.
 func TestHolderThatHasLeftItsAddress(t *testing.T) {
 	n := dualStack(t)
 	for marks, warned := range map[string]string{
@@ -29,7 +29,7 @@ func TestHolderThatHasLeftItsAddress(t *testing.T) {
 			}
 		}
 	}
-	// One has moved, another has the address and lives, or has not answered yet.
+	// One holder has moved. Another has our address: it is alive, or has not answered yet.
 	left, other := marked("a"), marked("a")
 	other.IPv4.Subnet, other.IPv6.Subnet = prefix("10.5.8.0/24"), prefix("fd00:5:0:8::/64")
 	moved := Claim{Revision: 20, Moved: []Pair{left.Pair()}}
