@@ -38,7 +38,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// FuzzChanges carries the changes out, and looks whether the result is what was wanted and each change was needed.
+// FuzzChanges applies the changes. It checks that the result is the wanted state and that each change was needed.
 func FuzzChanges(f *testing.F) {
 	f.Add([]byte{1, 1, 2, 2}, []byte{2, 3, 4, 4})
 	f.Add([]byte{}, []byte{0, 0})

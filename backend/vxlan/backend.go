@@ -1,5 +1,5 @@
-// Package vxlan is the backend that carries packets between nodes through a VXLAN device (RFC 7348) for each family of
-// the overlay, with one neighbour, one FDB entry and one route for each peer.
+// Package vxlan is the backend that carries packets between nodes through VXLAN devices (RFC 7348). Each family of
+// the overlay has one device, and each peer one neighbour, one FDB entry and one route on it.
 package vxlan
 
 import (
@@ -15,30 +15,30 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// Backend is the VXLAN backend. Its methods must be called in the network namespace it is for; Apply is for one
-// goroutine at a time, Watch may run beside it.
+// Backend is the VXLAN backend. Call its methods in the network namespace that it programs. Only one goroutine at a
+// time may call Apply; Watch may run beside it.
 type Backend struct {
 	network  subnet.Network
 	underlay underlay.Interface
 	mtu      int
 	families [len(subnet.Families)]lastApply
 	budget   scanBudget
-	problems []string // from the last look
-	notes    []string // and its notes
+	problems []string // of the last scan
+	notes    []string // of the last scan
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// lastApply is what is kept of a family between passes. Nothing is decided by it.
+// lastApply holds what one family keeps between two calls of Apply. No decision depends on it.
 type lastApply struct {
-	have     state            // what was read: only for its memory
-	before   state            // what stood at the end of the last pass: tells drift from news
-	verified bool             // there was a last pass, and it succeeded
-	failed   []kernel.Failure // though the kernel refused these
+	have     state            // only to reuse its memory
+	before   state            // the state at the end of the last Apply; a difference to it is drift
+	verified bool             // the last Apply succeeded
+	failed   []kernel.Failure // the writes of the last Apply that the kernel refused
 }
 
-// New makes the backend for a network on an underlay interface. The error says what of the two does not go together:
-// a family without an address, an MTU that is too small or configured too big.
+// New returns the backend for a network on an underlay interface. It returns an error if the two do not fit: a family
+// has no address, or the MTU is too small or is configured too large.
 func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	mtu, err := overlayMTU(network, u)
 	if err != nil {
@@ -54,14 +54,14 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	return b, nil
 }
 
-// MTU is that of the overlay and of the pods, in bytes: as configured, or what the underlay's leaves, which is 50 less,
-// and 70 less where there is an IPv6 overlay.
+// MTU returns the MTU of the overlay and of the pods, in bytes. It is the configured one, or that of the underlay
+// less 50 (less 70 if there is an IPv6 overlay).
 func (b *Backend) MTU() int { return b.mtu }
 
-// Apply makes the kernel's state what the leases say and reads it again. See backend.Backend. The families are apart: what
-// stops one does not stop the other. Where the family's overlay is off, what is left of it is removed. The Report's
-// Problems and Notes are from the last read of other programs' entries. On a router with a million routes it may be minutes
-// old.
+// Apply makes the kernel's state match the leases and reads it again. See backend.Backend. The families are
+// independent: an error in one does not stop the other. If the overlay of a family is off, its remains are removed.
+// The Report's Problems and Notes are from the last scan of other programs' entries. On a router with a million
+// routes they may be minutes old.
 func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (backend.Report, error) {
 	var report backend.Report
 	conn, err := rtnl.Dial()
@@ -70,14 +70,14 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 	}
 	defer conn.Close()
 	var errs []error
-	var passes []*reconciler
+	var done []*reconciler
 	seen := map[subnet.Skip]bool{}
 	for _, f := range subnet.Families {
-		p, skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report)
+		rec, skipped, err := b.applyFamily(ctx, conn, f, self, peers, &report)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s overlay: %w", f, err))
 		} else {
-			passes = append(passes, p)
+			done = append(done, rec)
 		}
 		for _, s := range skipped {
 			if !seen[s] {
@@ -87,7 +87,7 @@ func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.L
 		}
 	}
 	report.Peers, report.Degraded = b.peerStatus(peers)
-	report.Problems, report.Notes = b.scan(passes, peers)
+	report.Problems, report.Notes = b.scan(done, peers)
 	return report, errors.Join(errs...)
 }
 
@@ -99,19 +99,19 @@ func (b *Backend) applyFamily(
 		return nil, nil, fmt.Errorf("our own lease, %s, has no %s pod subnet", self, f)
 	}
 	want, skipped := plan(f, b.network, b.underlay, self, peers)
-	m := &b.families[f]
-	p := &reconciler{
+	last := &b.families[f]
+	rec := &reconciler{
 		family: f, name: want.device.name, network: b.network.Range(f).Prefix, subnet: self.Endpoint(f).Subnet,
 		pods: b.network.Pods(b.underlay.Addrs, self, peers), underlay: b.underlay, w: writer{conn: conn},
-		have: &m.have, want: want, before: m.before, verified: m.verified,
+		have: &last.have, want: want, before: last.before, verified: last.verified,
 	}
-	m.before, m.verified = state{}, false
-	err := p.run(ctx)
-	report.Ops = append(report.Ops, p.w.done...)
-	report.Failed = append(report.Failed, p.w.failed...)
+	last.before, last.verified = state{}, false
+	err := rec.run(ctx)
+	report.Ops = append(report.Ops, rec.w.done...)
+	report.Failed = append(report.Failed, rec.w.failed...)
 	if err != nil {
 		return nil, skipped, err
 	}
-	m.before, m.verified, m.failed = p.want, true, p.w.failed
-	return p, skipped, nil
+	last.before, last.verified, last.failed = rec.want, true, rec.w.failed
+	return rec, skipped, nil
 }

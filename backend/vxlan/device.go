@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// device is a VXLAN device as a value. fixed is what the kernel does not change in place; the rest it does.
+// device is a VXLAN device as a value. The kernel cannot change fixed in place; it can change the rest.
 type device struct {
 	name     string
 	fixed    fixed
@@ -19,46 +19,46 @@ type device struct {
 	learning bool
 	mtu      int // in bytes
 	mac      subnet.MAC
-	master   uint32 // index of the bridge or VRF that it is a port of; 0: none
+	master   uint32 // index of the bridge or VRF whose port it is; 0: none
 	up       bool
 	settings settings
 	outer    outer
 	off      off
 }
 
-// outer is what others may set of the outer header, and ours leave to the kernel. Its type of service and flow label
-// are not here: an operator may mark the tunnel's packets.
+// outer holds settings of the outer header that another program may change and that we leave to the kernel. The type
+// of service and the flow label are not among them: an operator may mark the tunnel's packets.
 type outer struct {
-	group netip.Addr // gets what no FDB entry is for; not valid: nobody does
+	group netip.Addr // destination of packets without an FDB entry; not valid: they are dropped
 	ttl   uint8      // 0: the kernel's default
 	df    uint8      // 0: may be fragmented
 }
 
-// off is what others may turn off and makes a device carry nothing.
+// off holds what another program may turn off, so that the device carries nothing.
 type off struct {
 	arp     bool // IFF_NOARP: the neighbours' MACs are not used
 	carrier bool // IFLA_PROTO_DOWN, Linux 4.3
 }
 
-// fixed is what a device is made with.
+// fixed holds what is set when the device is created.
 type fixed struct {
 	family      subnet.Family // of the outer header
 	vni         uint32
 	port        uint16
 	gbp         bool
-	unsupported bool // it has something that ours have not: a bound link, collected metadata, a limit, other checksums
+	unsupported bool // it has an attribute that we never set: a bound link, collected metadata, a limit, other checksums
 }
 
-// settings are those of net.ipv4.conf and net.ipv6.conf that matter. They are set through netlink, which works where
-// /proc/sys is read-only, as it is in most containers.
+// settings holds the settings of net.ipv4.conf and net.ipv6.conf that we use. They are set through netlink. This
+// works where /proc/sys is read-only, as in most containers.
 type settings struct {
 	rpFilter   setting // net.ipv4.conf.DEVICE.rp_filter
-	forwarding setting // net.ipv4.conf.DEVICE.forwarding; for IPv6 netlink has no such thing
+	forwarding setting // net.ipv4.conf.DEVICE.forwarding; netlink has no IPv6 counterpart
 	addrGen    setting // net.ipv6.conf.DEVICE.addr_gen_mode
-	noIPv6     setting // net.ipv6.conf.DEVICE.disable_ipv6; netlink tells it, and does not set it
+	noIPv6     setting // net.ipv6.conf.DEVICE.disable_ipv6; netlink reads it but cannot set it
 }
 
-// setting is a number, or absent: not wished for, or not had because the kernel runs without the family.
+// setting is a number, or absent: we do not set it, or the kernel runs without the family.
 type setting int
 
 const absent setting = -1
@@ -71,14 +71,13 @@ const (
 	addrGenNone       = 1 // IN6_ADDR_GEN_MODE_NONE
 )
 
-// wantDevice is the device that a family should have.
+// wantDevice returns the device that a family should have.
 //
-// Its reverse path filter is loose: a process on a peer that sends from the peer's underlay address (it was bound to
-// it, or the kernel chose it) arrives through the tunnel, and the way back to that address is the underlay. It has no
-// link-local address: nobody would answer what is sent for it (router solicitations, MLD), for no FDB entry leads to
-// all peers.
+// Its reverse-path filter is loose. A process on a peer may send from the peer's underlay address. Such a packet
+// arrives through the tunnel, but the route back to that address is the underlay. The device has no link-local
+// address: no FDB entry leads to all peers, so no node would answer router solicitations or MLD.
 func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own subnet.Endpoint) device {
-	mtu, _ := overlayMTU(n, u) // New has looked at the error
+	mtu, _ := overlayMTU(n, u) // New has checked the error
 	d := device{
 		name:     DeviceName(f, n.VXLAN.VNI),
 		fixed:    fixed{family: f, vni: n.VXLAN.VNI, port: n.VXLAN.Port, gbp: n.VXLAN.GBP},
@@ -97,8 +96,8 @@ func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own sub
 	return d
 }
 
-// localAddr is the address that our packets come from: the one that peers know us by, unless that is another
-// machine's which translates it.
+// localAddr returns the source address of our outer packets. It is the address that peers know. If that belongs to
+// another machine, which translates it, it is the underlay's own address.
 func localAddr(f subnet.Family, u underlay.Interface, own subnet.Endpoint) netip.Addr {
 	for _, p := range u.Addrs {
 		if p.Addr() == own.PublicIP {
@@ -108,14 +107,14 @@ func localAddr(f subnet.Family, u underlay.Interface, own subnet.Endpoint) netip
 	return u.Local(f)
 }
 
-// change is one thing to be done to a device.
+// change is one change of a device.
 type change struct {
-	verb, what string // what: in an operator's words, behind "link NAME"
+	verb, what string // what: in an operator's words, after "link NAME"
 	request    func(b *rtnl.Batch)
 }
 
-// deviceChanges is what makes a device that stands (with an index) the one that should be, in the order of doing. It
-// is pure; the device is one that fits.
+// deviceChanges returns what makes the existing device, which has this index, the wanted one, in the order of
+// execution. It is pure. Both devices have the same fixed part.
 func deviceChanges(index int, have, want device) []change {
 	var cs []change
 	set := func(differs bool, what string, fill func(b *rtnl.Batch)) {
@@ -165,13 +164,13 @@ func settingChanges(index int, have, want settings) (cs []change) {
 	return cs
 }
 
-// setUp is the last change: addresses and settings come first, so that the kernel makes no link-local address.
+// setUp is the last change. Addresses and settings come first, so that the kernel makes no link-local address.
 func setUp(index int) change {
 	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
 }
 
-// create is the request for a device with all its attributes at once: a MAC that is set later would flush the
-// neighbours. It is not bound to the underlay interface (dev): the kernel would delete it together with that.
+// create requests a device with all its attributes at once, because setting the MAC later would flush the neighbours.
+// The device is not bound to the underlay interface (dev): the kernel would delete both together.
 func create(b *rtnl.Batch, d device) {
 	startLink(b, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0, 0)
 	b.String(unix.IFLA_IFNAME, d.name)
@@ -221,7 +220,7 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 	}
 }
 
-// clearProtoDown takes all reasons to be down away too: the kernel refuses while there is one.
+// clearProtoDown also clears all reasons for protodown: the kernel refuses to clear it while there is one.
 func clearProtoDown(b *rtnl.Batch) {
 	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)
@@ -230,7 +229,7 @@ func clearProtoDown(b *rtnl.Batch) {
 	b.Uint8(unix.IFLA_PROTO_DOWN, 0)
 }
 
-// unspecified is the address that takes a default destination away.
+// unspecified returns the address that removes a default destination.
 func unspecified(f subnet.Family) netip.Addr {
 	if f == subnet.IPv4 {
 		return netip.IPv4Unspecified()

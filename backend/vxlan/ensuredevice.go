@@ -16,24 +16,24 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// writeDevices gathers what makes the family's own device stand, and it alone: devices of ours by another name (of an
-// earlier VNI, or renamed by somebody) go, one that cannot be changed into what it should be is made anew. It tells
-// whether there is anything.
+// writeDevices queues the writes that leave the family exactly one device of ours. Devices with another name of ours,
+// from an earlier VNI or renamed, are deleted. A device that cannot be changed in place is created again. It reports
+// whether it queued anything.
 func (rec *reconciler) writeDevices(links []link) bool {
-	stands := false
+	found := false
 	for _, l := range links {
 		if !ownName(rec.family, l.device.name) && !rec.renamed(l.device) {
 			continue
 		}
 		if rec.name == l.device.name && l.device.fixed == rec.want.device.fixed {
-			stands = true
+			found = true
 			continue
 		}
 		if rec.w.add("delete", "device", l.device.String(), rec.sameDevice()) {
 			deleteLink(&rec.w.batch, l.index)
 		}
 	}
-	if rec.name != "" && !stands {
+	if rec.name != "" && !found {
 		rec.w.add("add", "device", rec.want.device.String(), rec.sameDevice())
 		create(&rec.w.batch, rec.want.device)
 		rec.created = true
@@ -41,16 +41,17 @@ func (rec *reconciler) writeDevices(links []link) bool {
 	return len(rec.w.ops) > 0
 }
 
-// renamed tells whether a device is ours by another name: nobody else's has our VNI and port and the MAC of our lease.
+// renamed reports whether a device is ours under another name. Only ours has our VNI and port and the MAC of our
+// lease.
 func (rec *reconciler) renamed(d device) bool {
 	want := rec.want.device
 	return rec.name != "" && rec.name != d.name && d.fixed == want.fixed && d.mac == want.mac
 }
 
-// sameDevice tells whether the last pass left the device that is wanted now.
+// sameDevice reports whether the last Apply left the device that is wanted now.
 func (rec *reconciler) sameDevice() bool { return rec.verified && rec.before.device == rec.want.device }
 
-// setDevice gathers what is to be changed of the device that stands, its addresses included.
+// setDevice queues the changes of the existing device, including its addresses.
 func (rec *reconciler) setDevice(links []link) (changed bool, err error) {
 	var have device
 	for _, l := range links {
@@ -69,14 +70,14 @@ func (rec *reconciler) setDevice(links []link) (changed bool, err error) {
 		op.Drift = rec.sameDevice()
 		rec.w.done = append(rec.w.done, op)
 	}
-	moves := have.local != rec.want.device.local
-	if moves {
+	localChanges := have.local != rec.want.device.local
+	if localChanges {
 		rec.rewriteFDB(rec.underlay)
 	}
 	for _, c := range deviceChanges(rec.index, have, rec.want.device) {
 		rec.change(c)
 	}
-	if moves {
+	if localChanges {
 		rec.rewriteFDB(underlay.Interface{})
 	}
 	rec.writeAddrs()
@@ -92,8 +93,8 @@ func (rec *reconciler) change(c change) {
 	}
 }
 
-// writeAddrs gathers what makes the device's addresses those wanted. The new come first: the last IPv4 address of a
-// device takes all routes through it along.
+// writeAddrs queues the changes of the device's addresses. New addresses come first: with its last IPv4 address a
+// device loses all IPv4 routes through it.
 func (rec *reconciler) writeAddrs() {
 	old, addrs := backend.Changes(rec.have.addrs, rec.want.addrs, netip.Prefix.Compare)
 	for _, a := range addrs {
@@ -107,8 +108,8 @@ func (rec *reconciler) writeAddrs() {
 	}
 }
 
-// sendDevice sends what concerns the device. A refusal without which there is no overlay ends the pass, with words for
-// those that an operator can do something about; any other is noted like that of an entry, and the pass goes on.
+// sendDevice sends the queued writes of the device. If the kernel refuses an essential one, the run ends with an
+// error that explains it. Any other refusal is recorded like that of an entry.
 func (rec *reconciler) sendDevice(links []link) error {
 	before := len(rec.w.failed)
 	if err := rec.w.send(); err != nil {
@@ -119,7 +120,7 @@ func (rec *reconciler) sendDevice(links []link) error {
 		return nil
 	}
 	f := rec.w.failed[before+i]
-	rec.w.failed = rec.w.failed[:before] // it is told as the pass's error
+	rec.w.failed = rec.w.failed[:before] // it is returned as the error
 	if err := rec.undoCreate(); err != nil {
 		return errors.Join(f, err)
 	}
@@ -132,12 +133,13 @@ func (rec *reconciler) sendDevice(links []link) error {
 	return f
 }
 
-// essential tells of an operation on the device whether nothing goes without it: that it stands, is up, and has its address.
+// essential reports whether the overlay cannot work without this write: the device must exist, be up and have its
+// address.
 func essential(op kernel.Op) bool {
 	return op.Verb == "add" || op.Verb == "replace" || strings.HasSuffix(op.Object, " up")
 }
 
-// undoCreate removes the device again that this pass has made and cannot use.
+// undoCreate deletes the device that this run has created and cannot use.
 func (rec *reconciler) undoCreate() error {
 	if !rec.created || rec.index == 0 {
 		return nil
@@ -147,7 +149,7 @@ func (rec *reconciler) undoCreate() error {
 	return rec.w.send()
 }
 
-// explainTaken says who has the name, or the VNI and port, of the device that could not be made.
+// explainTaken returns an error that names the owner of the name, or of the VNI and port, that we need.
 func (rec *reconciler) explainTaken(links []link, f kernel.Failure) error {
 	d := rec.want.device
 	if l, err := readLink(rec.w.conn, d.name, 0); err == nil {
@@ -163,7 +165,8 @@ func (rec *reconciler) explainTaken(links []link, f kernel.Failure) error {
 		d.name, d.fixed.vni, d.fixed.port, f.Err)
 }
 
-// explainPortTaken says who has the UDP port. A VXLAN device with other extensions than ours does not share its socket.
+// explainPortTaken returns an error that names the owner of the UDP port. VXLAN devices with different extensions
+// cannot share a socket.
 func (rec *reconciler) explainPortTaken(links []link, f kernel.Failure) error {
 	d := rec.want.device
 	for _, l := range links {
@@ -175,7 +178,7 @@ func (rec *reconciler) explainPortTaken(links []link, f kernel.Failure) error {
 	return fmt.Errorf("raise device %s: UDP port %d is taken by another program's socket: %w", d.name, d.fixed.port, f.Err)
 }
 
-// describe names a device with what it holds.
+// describe names a device with its VNI and port.
 func (l link) describe() string {
 	switch l.kind {
 	case linkKind:

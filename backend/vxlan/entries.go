@@ -12,20 +12,21 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// conflicts is what must go before the rest is written, because the kernel would take it for ours, or not replace it.
+// conflicts holds entries that must be deleted first, because the kernel would confuse them with ours or cannot
+// replace them.
 type conflicts struct {
 	routes []duplicate
 	fdb    []subnet.MAC
 }
 
-// writeEntries gathers what makes the kernel's neighbours, FDB entries and routes those wanted. A peer is added from
-// the neighbour to the route and removed from the route to the neighbour, so that no packet meets a route whose
-// neighbour is missing; what is added comes first, so that a peer that moves is never without a route.
-func (rec *reconciler) writeEntries(blocked conflicts) {
-	for _, s := range blocked.routes {
+// writeEntries queues the changes of neighbours, FDB entries and routes. A peer is added in the order neighbour, FDB
+// entry, route, and removed in reverse, so that no packet uses a route without a neighbour. Additions come before
+// removals, so that a peer that moves always has a route.
+func (rec *reconciler) writeEntries(conflicting conflicts) {
+	for _, s := range conflicting.routes {
 		rec.deleteRoute(s.key, s.route, rec.verified)
 	}
-	for _, mac := range blocked.fdb {
+	for _, mac := range conflicting.fdb {
 		rec.deleteFDB(mac, netip.Addr{}, rec.verified)
 	}
 	oldNeighbours, neighbours := backend.Changes(rec.have.neighbours, rec.want.neighbours, netip.Addr.Compare)
@@ -48,18 +49,17 @@ func (rec *reconciler) writeEntries(blocked conflicts) {
 		rec.deleteRoute(k, rec.have.routes[k], rec.routeAppeared(k))
 	}
 	for _, mac := range oldFDB {
-		_, stood := rec.before.fdb[mac]
-		rec.deleteFDB(mac, rec.have.fdb[mac], rec.verified && !stood)
+		_, known := rec.before.fdb[mac]
+		rec.deleteFDB(mac, rec.have.fdb[mac], rec.verified && !known)
 	}
 	for _, a := range oldNeighbours {
 		rec.deleteNeighbour(a)
 	}
 }
 
-// deleteConflictingRoutes removes old and changed routes that lead past our device, and returns the old ones that are left. Linux
-// refuses an IPv6 route whose gateway, onlink or not, it would reach through another device at that moment
-// (ip6_route_check_nh_onlink): a peer that was routed directly and no longer is, would keep its old route in the way of
-// the new.
+// deleteConflictingRoutes deletes old and changed routes that do not use our device, and returns the remaining old
+// ones. Linux refuses an IPv6 route while it would reach the gateway, onlink or not, through another device
+// (ip6_route_check_nh_onlink). So the direct route of a peer that is no longer on our link would block its new route.
 func (rec *reconciler) deleteConflictingRoutes(old []routeKey, changed []backend.Put[routeKey, route]) (left []routeKey) {
 	ours := func(r route) bool { return r.via.IsValid() && r.link == ownDevice }
 	for _, k := range old {
@@ -77,19 +77,19 @@ func (rec *reconciler) deleteConflictingRoutes(old []routeKey, changed []backend
 	return left
 }
 
-// routeAppeared tells whether a route that is not wanted was put there since the last pass.
+// routeAppeared reports whether another program has added this unwanted route since the last Apply.
 func (rec *reconciler) routeAppeared(k routeKey) bool {
-	_, stood := rec.before.routes[k]
-	return rec.verified && !stood
+	_, known := rec.before.routes[k]
+	return rec.verified && !known
 }
 
-// A write is drift where the last pass left the entry as it should be now: it is written again, or removed again. An
-// entry that could not be written is no longer wanted of this pass.
+// A write is drift if the last Apply left the entry in its wanted state: now it is restored or removed again. An
+// entry that the kernel refused is deleted from the wanted state of this run.
 
 func (rec *reconciler) putNeighbour(n backend.Put[netip.Addr, subnet.MAC]) {
-	known, verified := rec.before.neighbours[n.Key]
+	last, wasPut := rec.before.neighbours[n.Key]
 	text := neighbourText(n.Key, n.Value, rec.name)
-	if rec.w.add(putVerb(n.Replace), "neighbour", text, verified && known == n.Value) {
+	if rec.w.add(putVerb(n.Replace), "neighbour", text, wasPut && last == n.Value) {
 		putNeighbour(&rec.w.batch, rec.index, n.Key, n.Value)
 		return
 	}
@@ -104,18 +104,19 @@ func (rec *reconciler) deleteNeighbour(a netip.Addr) {
 }
 
 func (rec *reconciler) putFDB(e backend.Put[subnet.MAC, netip.Addr]) {
-	known, verified := rec.before.fdb[e.Key]
-	if rec.w.add(putVerb(e.Replace), "fdb", fdbText(e.Key, e.Value, rec.name), verified && known == e.Value) {
+	last, wasPut := rec.before.fdb[e.Key]
+	if rec.w.add(putVerb(e.Replace), "fdb", fdbText(e.Key, e.Value, rec.name), wasPut && last == e.Value) {
 		putFDB(&rec.w.batch, rec.index, e.Key, e.Value, 0)
 		return
 	}
 	delete(rec.want.fdb, e.Key)
 }
 
-// rewriteFDB writes the FDB entries again, with an interface by which they lead to the peers; none is as they should be. The
-// kernel keeps with each entry the route that it looked up last, source address included, and uses it for as long as
-// the route stands, though the device's local address is another by now; it forgets that where the entry changes (dst_cache
-// in vxlan_fdb_replace, Linux 4.6). Peers would drop what comes from an address that is no peer's any more.
+// rewriteFDB writes all FDB entries again, bound to an underlay interface or, with none, as they should stay. The
+// kernel caches in each entry the last route, with its source address. It uses that as long as the route exists, even
+// after the device's local address has changed. It drops the cache when the entry changes (dst_cache in
+// vxlan_fdb_replace, Linux 4.6). Without this, peers would drop our packets: their source is no longer a peer's
+// address.
 func (rec *reconciler) rewriteFDB(by underlay.Interface) {
 	for _, mac := range slices.SortedFunc(maps.Keys(rec.want.fdb), compareMAC) {
 		dst := rec.want.fdb[mac]
@@ -136,9 +137,9 @@ func (rec *reconciler) deleteFDB(mac subnet.MAC, dst netip.Addr, drift bool) {
 }
 
 func (rec *reconciler) putRoute(r backend.Put[routeKey, route]) {
-	known, verified := rec.before.routes[r.Key]
+	last, wasPut := rec.before.routes[r.Key]
 	text := routeText(r.Key, r.Value, rec.linkName(r.Value.link))
-	if rec.w.add(putVerb(r.Replace), "route", text, verified && known == r.Value) {
+	if rec.w.add(putVerb(r.Replace), "route", text, wasPut && last == r.Value) {
 		putRoute(&rec.w.batch, r.Key, r.Value, rec.linkIndex(r.Value.link))
 		return
 	}

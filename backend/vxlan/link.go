@@ -9,14 +9,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// link is a device that stands, of whatever kind.
+// link is an existing device of any kind.
 type link struct {
 	index  int
 	kind   string // vxlan, bridge, ...; empty for a physical one
-	device device // of another kind only its name, MTU, MAC, port and up have a meaning
+	device device // for other kinds only name, MTU, MAC, port and up are set
 }
 
-// parseLink reads RTM_NEWLINK.
+// parseLink parses RTM_NEWLINK and RTM_DELLINK.
 func parseLink(m rtnl.Message) (l link, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofIfInfomsg)
 	if !ok || m.Type != unix.RTM_NEWLINK && m.Type != unix.RTM_DELLINK || h[0] != unix.AF_UNSPEC {
@@ -50,7 +50,7 @@ func parseLink(m rtnl.Message) (l link, ok bool) {
 	return l, true
 }
 
-// parseInfo reads IFLA_LINKINFO and returns the device's kind. The kernel puts the kind first.
+// parseInfo parses IFLA_LINKINFO and returns the device's kind. The kernel puts the kind first.
 func parseInfo(d *device, attrs rtnl.Attrs) (kindOf string) {
 	for attrs.Next() {
 		switch attrs.Type {
@@ -91,10 +91,10 @@ func parseVXLAN(d *device, attrs rtnl.Attrs) {
 	}
 }
 
-// unsupportedAttr tells whether an attribute says something that does not hold of devices which podlane makes.
+// unsupportedAttr reports whether an attribute has a value that podlane's devices never have.
 func unsupportedAttr(a rtnl.Attrs) bool {
 	switch a.Type {
-	case unix.IFLA_VXLAN_LINK, unix.IFLA_VXLAN_LIMIT: // with a limit the kernel refuses further peers
+	case unix.IFLA_VXLAN_LINK, unix.IFLA_VXLAN_LIMIT: // with a limit the kernel refuses peers above it
 		return a.Uint32() != 0
 	case unix.IFLA_VXLAN_UDP_CSUM:
 		return a.Uint8() == 0

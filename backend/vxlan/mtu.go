@@ -7,11 +7,11 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// overhead is what the encapsulation adds to a packet of the overlay, in bytes (RFC 7348 section 5): the outer IP
-// header, UDP 8, VXLAN 8, the inner Ethernet header 14.
+// overhead is the size that the encapsulation adds to a packet of the overlay, in bytes (RFC 7348 section 5): the
+// outer IP header, UDP 8, VXLAN 8, the inner Ethernet header 14.
 var overhead = [len(subnet.Families)]int{subnet.IPv4: 20 + 8 + 8 + 14, subnet.IPv6: 40 + 8 + 8 + 14}
 
-// overlayMTU is the MTU of the overlay, one for both families: what a pod sends must fit whichever tunnel it takes.
+// overlayMTU returns the MTU of the overlay. Both families share it: a pod's packets must fit either tunnel.
 func overlayMTU(n subnet.Network, u underlay.Interface) (int, error) {
 	most := subnet.MaxMTU
 	for _, f := range subnet.Families {

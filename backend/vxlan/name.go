@@ -7,11 +7,11 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// maxName is the longest name of a device in bytes (IFNAMSIZ without the zero that ends it).
+// maxName is the longest name of a device in bytes (IFNAMSIZ without the final zero).
 const maxName = 15
 
-// names is how the devices of a family are called: prefix and VNI in decimal, or, where that is too long, hex and VNI
-// in hexadecimal.
+// names holds the forms of a family's device names: prefix and decimal VNI or, if that is too long, hex and
+// hexadecimal VNI.
 var names = [len(subnet.Families)]struct{ prefix, hex string }{
 	subnet.IPv4: {"podlane.", "podlane.x"},
 	subnet.IPv6: {"podlane-v6.", "pl-v6.x"},
@@ -26,7 +26,7 @@ func DeviceName(f subnet.Family, vni uint32) string {
 	return name
 }
 
-// ownName tells whether a device is called as those of the family are.
+// ownName reports whether a name has the form of the family's device names.
 func ownName(f subnet.Family, name string) bool {
 	for _, form := range []struct {
 		prefix string

@@ -12,16 +12,16 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// What others have in the kernel may draw traffic away from our peers: all of it within the pod network, and none of it
-// within our own pod subnet, where the bridge and the pods are.
+// Another program's addresses and routes may divert traffic from our peers. This concerns all of them in the pod
+// network, except those in our own pod subnet: the bridge and the pods are there.
 
-// otherAddr is an address of an interface that is not ours.
+// otherAddr is an address on an interface other than our device.
 type otherAddr struct {
 	addr netip.Prefix
 	link int
 }
 
-// hasRemotePods reports whether a prefix has addresses of pods beyond our own pod subnet.
+// hasRemotePods reports whether a prefix has addresses of pods outside our own pod subnet.
 func (rec *reconciler) hasRemotePods(q netip.Prefix) bool {
 	return slices.ContainsFunc(rec.pods, func(i subnet.Interval) bool { return i.Overlaps(q) }) && !subnet.Contains(rec.subnet, q)
 }
@@ -47,14 +47,14 @@ func (rec *reconciler) podLinks() map[int]bool {
 	return links
 }
 
-// divertedRoute is the peer's route that a prefix takes traffic from: all of it or, with a longer prefix, a part. The metric is
-// that of a route with this prefix.
+// divertedRoute returns the peer's route whose traffic a route with this prefix and metric diverts. A longer prefix
+// diverts a part of it.
 func divertedRoute(network, q netip.Prefix, metric uint32, routes map[routeKey]route) (key routeKey, found bool) {
 	for bits := q.Bits(); bits >= network.Bits(); bits-- {
 		p := netip.PrefixFrom(q.Addr(), bits).Masked()
 		for _, base := range []uint32{metricDirect, metricTunnel} {
 			key = routeKey{prefix: p, metric: base + subnetIndex(network, p)}
-			if _, stands := routes[key]; stands && (bits < q.Bits() || metric < key.metric) {
+			if _, exists := routes[key]; exists && (bits < q.Bits() || metric < key.metric) {
 				return key, true
 			}
 		}
@@ -62,13 +62,13 @@ func divertedRoute(network, q netip.Prefix, metric uint32, routes map[routeKey]r
 	return routeKey{}, false
 }
 
-// notes are sentences, of which the first are kept.
+// notes is a bounded list of sentences: it stores the first ones and counts the others.
 type notes struct {
 	list []string
 	more int
 }
 
-// add keeps a sentence, or only counts it.
+// add stores a sentence, or only counts it.
 func (n *notes) add(text func() string) {
 	if len(n.list) == backend.MaxNotes {
 		n.more++
@@ -77,27 +77,27 @@ func (n *notes) add(text func() string) {
 	n.list = append(n.list, text())
 }
 
-// all is the sentences that were kept, and where there were more, how many.
+// all returns the stored sentences. If there were more, the last one gives their number.
 func (n *notes) all() []string {
 	if n.more == 0 {
 		return n.list
 	}
 	last := backend.MaxNotes - 1
-	return append(n.list[:last:last], fmt.Sprintf("%d more addresses, routes and rules take traffic to peers", n.more+1))
+	return append(n.list[:last:last], fmt.Sprintf("%d more addresses, routes and rules divert traffic to peers", n.more+1))
 }
 
-// addUnreadable notes what could not be seen, and why.
+// addUnreadable adds a note about something that could not be read.
 func (n *notes) addUnreadable(see string, err error) {
 	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", see, err) })
 }
 
-// findings holds the result of a look.
+// findings holds the result of a scan.
 type findings struct {
 	problems notes // packets do not arrive
-	notes    notes // packets use another route and may arrive; or podlaned cannot tell
+	notes    notes // packets use another route and may arrive, or podlaned cannot decide
 }
 
-// findDiversions finds what draws traffic away.
+// findDiversions finds what diverts traffic.
 func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
 	if rec.name == "" {
 		return
@@ -107,7 +107,8 @@ func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
 	rec.findRules(f)
 }
 
-// findAddrs finds addresses of peers' pods on this node's own interfaces. The kernel delivers packets to them here.
+// findAddrs finds addresses of peers' pods on this node's own interfaces. The kernel delivers packets for them
+// locally.
 func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
 	for _, a := range rec.others {
 		if !rec.hasRemotePods(hostPrefix(a.addr.Addr())) {
@@ -116,33 +117,33 @@ func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
 		if key, found := divertedRoute(rec.network, hostPrefix(a.addr.Addr()), 0, rec.want.routes); found {
 			f.problems.add(func() string {
 				text := addressText(a.addr, rec.linkName(a.link))
-				return fmt.Sprintf("%s takes traffic to peer %s; remove it: ip addr del %s",
+				return fmt.Sprintf("%s diverts traffic to peer %s; remove it: ip addr del %s",
 					text, peerText(rec.family, key.prefix, peers), strings.TrimPrefix(text, "address "))
 			})
 		}
 	}
 }
 
-// findRoutes reads the main table. It records the first routes that take traffic. It reads the names of their interfaces
-// after the dump, because a socket serves one request at a time. A route that drops packets is a problem; one that leads
-// another way is a note.
+// findRoutes finds the routes of the main table that divert traffic. It records the first ones. It reads the names of
+// their interfaces after the dump, because a socket serves one request at a time. A route that drops packets is a
+// problem. A route that leads elsewhere is a note.
 func (rec *reconciler) findRoutes(f *findings, peers []subnet.Lease) {
-	type taking struct {
+	type diverting struct {
 		route tableRoute
 		from  netip.Prefix
 	}
-	var first []taking
+	var first []diverting
 	more := 0
 	err := eachRoute(rec.w.conn, rec.family, unix.RT_TABLE_MAIN, func(r tableRoute) {
 		switch key, found := rec.divertedBy(r); {
 		case found && len(first) < backend.MaxNotes:
-			first = append(first, taking{r, key.prefix})
+			first = append(first, diverting{r, key.prefix})
 		case found:
 			more++
 		}
 	})
 	if err != nil {
-		f.notes.addUnreadable(fmt.Sprintf("which %s routes take traffic to peers", rec.family), err)
+		f.notes.addUnreadable(fmt.Sprintf("which %s routes divert traffic to peers", rec.family), err)
 	}
 	for _, t := range first {
 		to := &f.notes
@@ -151,7 +152,7 @@ func (rec *reconciler) findRoutes(f *findings, peers []subnet.Lease) {
 		}
 		to.add(func() string {
 			words := t.route.text(rec.linkName(t.route.route.link))
-			return fmt.Sprintf("route %s takes traffic to peer %s; remove it: %s route del %s",
+			return fmt.Sprintf("route %s diverts traffic to peer %s; remove it: %s route del %s",
 				words, peerText(rec.family, t.from, peers), ipCommand[rec.family], words)
 		})
 	}
@@ -163,14 +164,15 @@ func (r tableRoute) drops() bool {
 	return r.routeType == unix.RTN_BLACKHOLE || r.routeType == unix.RTN_UNREACHABLE || r.routeType == unix.RTN_PROHIBIT
 }
 
-// divertedBy tells whether a route of the main table takes traffic from a peer, and from which. What the kernel made for an
-// address that is noted itself does not count, nor what leads the same way as ours.
+// divertedBy returns the peer's route from which a route of the main table diverts traffic. It ignores a route that
+// leads the same way as ours. It also ignores a route that the kernel made for an address, because findAddrs reports
+// the address.
 func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
 	if r.protocol == protocol || r.dead || !rec.hasRemotePods(r.key.prefix) {
 		return key, false
 	}
 	metric := r.key.metric
-	if r.key.tos != 0 { // preferred for packets of this type of service, whatever the metric
+	if r.key.tos != 0 { // it wins for packets of this type of service, whatever its metric
 		metric = 0
 	}
 	same := r.route
@@ -188,7 +190,7 @@ func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
 	return key, true
 }
 
-// peerText names a peer by its node, as far as it is known, and its pod subnet.
+// peerText names a peer by its pod subnet, and by its node if that is known.
 func peerText(f subnet.Family, p netip.Prefix, peers []subnet.Lease) string {
 	for _, l := range peers {
 		if l.Endpoint(f).Subnet == p && l.Node.Name != "" {
@@ -200,7 +202,7 @@ func peerText(f subnet.Family, p netip.Prefix, peers []subnet.Lease) string {
 
 var ipCommand = [len(subnet.Families)]string{subnet.IPv4: "ip", subnet.IPv6: "ip -6"}
 
-// text is the route in an operator's words, behind "ip route".
+// text returns the route in an operator's words, after "ip route".
 func (r tableRoute) text(dev string) string {
 	var b words
 	if what := routeTypes[r.routeType]; what != "" {
@@ -232,7 +234,7 @@ var routeTypes = map[uint8]string{
 	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
 
-// protocols are the owners of routes as ip calls them without a file of names.
+// protocols holds the owners of routes, with the names that ip has built in.
 var protocols = map[uint8]string{
 	unix.RTPROT_KERNEL: "kernel", unix.RTPROT_BOOT: "boot", unix.RTPROT_STATIC: "static", unix.RTPROT_RA: "ra",
 	unix.RTPROT_DHCP: "dhcp", unix.RTPROT_ZEBRA: "zebra", unix.RTPROT_BIRD: "bird", unix.RTPROT_BGP: "bgp",

@@ -25,26 +25,26 @@ func named(last int) []subnet.Lease {
 func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},
-		"half of a peer":    {"ip route add 10.5.3.0/25 dev e0 proto static", "route 10.5.3.0/25 dev e0 proto static takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev e0 proto static"},
-		"one pod":           {"ip route add 10.5.3.7 via 198.18.0.9", "route 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot"},
-		"a lower metric":    {"ip route add 10.5.3.0/24 via 198.18.0.9 proto bird metric 32", "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32"},
-		"a type of service": {"ip route add 10.5.3.0/24 tos 0x10 via 198.18.0.9 metric 200000 proto 99", "route 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000 takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000"},
-		"a black hole":      {"ip route add blackhole 10.5.3.0/26", "! route blackhole 10.5.3.0/26 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del blackhole 10.5.3.0/26 proto boot"},
-		"past our device":   {"ip route add 10.5.3.0/25 dev podlane.1", "route 10.5.3.0/25 dev podlane.1 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev podlane.1 proto boot"},
-		"several hops":      {"ip route add 10.5.3.0/25 nexthop via 198.18.0.8 nexthop via 198.18.0.9", "route 10.5.3.0/25 proto boot takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 proto boot"},
-		"an address":        {"ip addr add 10.5.3.1/24 dev e0", "! address 10.5.3.1/24 dev e0 takes traffic to peer n3 (10.5.3.0/24); remove it: ip addr del 10.5.3.1/24 dev e0"},
-		"another end":       {"ip addr add 192.0.2.1 peer 10.5.3.9/32 dev e0", "route 10.5.3.9/32 dev e0 proto kernel takes traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.9/32 dev e0 proto kernel"},
-		"IPv6, half":        {"ip -6 route add fd00:5:3::/65 dev e0", "route fd00:5:3::/65 dev e0 proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del fd00:5:3::/65 dev e0 proto boot metric 1024"},
-		"IPv6, unreachable": {"ip -6 route add unreachable fd00:5:3::/64", "! route unreachable fd00:5:3::/64 dev lo proto boot metric 1024 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del unreachable fd00:5:3::/64 dev lo proto boot metric 1024"},
-		"IPv6 address":      {"ip addr add fd00:5:3::9/128 dev e0 nodad", "! address fd00:5:3::9/128 dev e0 takes traffic to peer n3 (fd00:5:3::/64); remove it: ip addr del fd00:5:3::9/128 dev e0"},
+		"half of a peer":    {"ip route add 10.5.3.0/25 dev e0 proto static", "route 10.5.3.0/25 dev e0 proto static diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev e0 proto static"},
+		"one pod":           {"ip route add 10.5.3.7 via 198.18.0.9", "route 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.7/32 via 198.18.0.9 dev u0 proto boot"},
+		"a lower metric":    {"ip route add 10.5.3.0/24 via 198.18.0.9 proto bird metric 32", "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32 diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto bird metric 32"},
+		"a type of service": {"ip route add 10.5.3.0/24 tos 0x10 via 198.18.0.9 metric 200000 proto 99", "route 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000 diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/24 tos 0x10 via 198.18.0.9 dev u0 proto 99 metric 200000"},
+		"a black hole":      {"ip route add blackhole 10.5.3.0/26", "! route blackhole 10.5.3.0/26 proto boot diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del blackhole 10.5.3.0/26 proto boot"},
+		"past our device":   {"ip route add 10.5.3.0/25 dev podlane.1", "route 10.5.3.0/25 dev podlane.1 proto boot diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 dev podlane.1 proto boot"},
+		"several hops":      {"ip route add 10.5.3.0/25 nexthop via 198.18.0.8 nexthop via 198.18.0.9", "route 10.5.3.0/25 proto boot diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.0/25 proto boot"},
+		"an address":        {"ip addr add 10.5.3.1/24 dev e0", "! address 10.5.3.1/24 dev e0 diverts traffic to peer n3 (10.5.3.0/24); remove it: ip addr del 10.5.3.1/24 dev e0"},
+		"another end":       {"ip addr add 192.0.2.1 peer 10.5.3.9/32 dev e0", "route 10.5.3.9/32 dev e0 proto kernel diverts traffic to peer n3 (10.5.3.0/24); remove it: ip route del 10.5.3.9/32 dev e0 proto kernel"},
+		"IPv6, half":        {"ip -6 route add fd00:5:3::/65 dev e0", "route fd00:5:3::/65 dev e0 proto boot metric 1024 diverts traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del fd00:5:3::/65 dev e0 proto boot metric 1024"},
+		"IPv6, unreachable": {"ip -6 route add unreachable fd00:5:3::/64", "! route unreachable fd00:5:3::/64 dev lo proto boot metric 1024 diverts traffic to peer n3 (fd00:5:3::/64); remove it: ip -6 route del unreachable fd00:5:3::/64 dev lo proto boot metric 1024"},
+		"IPv6 address":      {"ip addr add fd00:5:3::9/128 dev e0 nodad", "! address fd00:5:3::9/128 dev e0 diverts traffic to peer n3 (fd00:5:3::/64); remove it: ip addr del fd00:5:3::9/128 dev e0"},
 
-		"rule":                 {"ip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 100 from all to 10.5.0.0/16 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
-		"rule for pods":        {"ip rule add pref 100 from 10.5.1.0/24 lookup 300\nip route add default via 198.18.0.9 table 300", "! rule pref 100 from 10.5.1.0/24 lookup 300, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
-		"rule without a table": {"ip rule add pref 100 prohibit to 10.5.3.0/24", "! rule pref 100 from all to 10.5.3.0/24 prohibit takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
-		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "! rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
-		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "! rule pref 100 from all unreachable takes traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
-		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "! rule pref 32765 not from all fwmark 0xca6c/0xffffffff lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 32764 to 10.5.0.0/16 lookup main"},
-		"rules of one table":   {"ip rule add pref 100 lookup 9 suppress_prefixlength 0\nip rule add pref 101 lookup 9\nip rule add pref 102 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 101 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 100 to 10.5.0.0/16 lookup main"},
+		"rule":                 {"ip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 100 from all to 10.5.0.0/16 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule for pods":        {"ip rule add pref 100 from 10.5.1.0/24 lookup 300\nip route add default via 198.18.0.9 table 300", "! rule pref 100 from 10.5.1.0/24 lookup 300, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule without a table": {"ip rule add pref 100 prohibit to 10.5.3.0/24", "! rule pref 100 from all to 10.5.3.0/24 prohibit diverts traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule for all others":  {"ip rule add pref 100 not from 192.0.2.0/24 lookup 9\nip route add 10.0.0.0/8 via 198.18.0.9 table 9", "! rule pref 100 not from 192.0.2.0/24 lookup 9, whose table has 10.0.0.0/8 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"IPv6 rule":            {"ip -6 rule add pref 100 unreachable", "! rule pref 100 from all unreachable diverts traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
+		"wireguard, half":      {"ip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", "! rule pref 32765 not from all fwmark 0xca6c/0xffffffff lookup 51820, whose table has 0.0.0.0/0 dev e0 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 32764 to 10.5.0.0/16 lookup main"},
+		"rules of one table":   {"ip rule add pref 100 lookup 9 suppress_prefixlength 0\nip rule add pref 101 lookup 9\nip rule add pref 102 from 192.0.2.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 101 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 100 to 10.5.0.0/16 lookup main"},
 		"main table not used":  {"ip rule del pref 32766", "! no IPv4 rule leads packets to pods to the main table; add it: ip rule add pref 32766 lookup main"},
 		"wireguard":            {"ip rule add pref 32764 lookup main suppress_prefixlength 0\nip rule add pref 32765 not fwmark 0xca6c lookup 51820\nip route add default dev e0 table 51820", ""},
 		"rule, empty table":    {"ip rule add pref 220 lookup 220", ""},
@@ -62,8 +62,8 @@ func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 		"rule of packets from the overlay": {"ip rule add pref 100 iif podlane.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all iif podlane.1 lookup 9")},
 		"rule of packets from the bridge":  {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 iif e0 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all iif e0 lookup 9")},
 		"two such rules, one fix":          {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip rule add pref 300 from 198.18.0.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9") + "\n" + diverts("300", "from 198.18.0.0/24 lookup 9")},
-		"rule with the first priority":     {"ip rule add pref 0 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 0 from 198.18.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods before the main table; remove it: ip rule del pref 0 from 198.18.0.1/32 lookup 9"},
-		"rule, a table that drops a pod":   {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip route add blackhole 10.5.3.7 table 9", "! rule pref 100 from 198.18.0.1/32 lookup 9, whose table has blackhole 10.5.3.7/32 proto boot, takes traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
+		"rule with the first priority":     {"ip rule add pref 0 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", "! rule pref 0 from 198.18.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods before the main table; remove it: ip rule del pref 0 from 198.18.0.1/32 lookup 9"},
+		"rule, a table that drops a pod":   {"ip rule add pref 100 from 198.18.0.1 lookup 9\nip route add blackhole 10.5.3.7 table 9", "! rule pref 100 from 198.18.0.1/32 lookup 9, whose table has blackhole 10.5.3.7/32 proto boot, diverts traffic to pods before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"},
 		"rule, not to our own pods":        {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 to 10.5.1.0/24 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all to 10.5.1.0/24 lookup 9")},
 		"rule, a table with all pods":      {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9\nip route add 10.5.1.0/24 dev e0 table 9\nip route add 10.5.2.0/23 dev podlane.1 table 9\nip route add 10.5.4.0/24 via 10.5.4.0 dev podlane.1 onlink table 9", ""},
 		"rule, a table without our pods":   {"ip addr add 10.5.1.1/24 dev e0\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9\nip route add 10.5.2.0/23 dev podlane.1 table 9\nip route add 10.5.4.0/24 dev podlane.1 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
@@ -74,10 +74,10 @@ func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 		"rule that a goto skips":           {"ip rule add pref 90 goto 32766\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
 		"rule after one for pods alone":    {"ip rule add pref 90 from 10.5.0.0/16 lookup main\nip rule add pref 100 from 198.18.0.1 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from 198.18.0.1/32 lookup 9")},
 		"rule after main, half of pods":    {"ip rule add pref 90 from 10.5.0.0/17 lookup main\nip rule add pref 100 to 10.5.0.0/16 lookup 9\nip route add default via 198.18.0.9 table 9", diverts("100", "from all to 10.5.0.0/16 lookup 9")},
-		"rule of a user":                   {"ip rule add pref 100 uidrange 1000-1000 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
-		"rule of a VRF":                    {"ip rule add pref 1000 l3mdev", "rule pref 1000 from all l3mdev may take traffic to pods before the main table: podlaned cannot tell which packets it matches"},
+		"rule of a user":                   {"ip rule add pref 100 uidrange 1000-1000 lookup 9\nip route add default via 198.18.0.9 table 9", "rule pref 100 from all lookup 9, whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, may divert traffic to pods before the main table: podlaned cannot tell which packets it matches"},
+		"rule of a VRF":                    {"ip rule add pref 1000 l3mdev", "rule pref 1000 from all l3mdev may divert traffic to pods before the main table: podlaned cannot tell which packets it matches"},
 		"rule of a bound socket":           {"ip rule add pref 100 oif u0 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
-		"IPv6 rule of the node's address":  {"ip -6 rule add pref 100 from 2001:db8::1 lookup 9\nip -6 route add default via 2001:db8::9 table 9", "! rule pref 100 from 2001:db8::1/128 lookup 9, whose table has ::/0 via 2001:db8::9 dev u0 proto boot metric 1024, takes traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
+		"IPv6 rule of the node's address":  {"ip -6 rule add pref 100 from 2001:db8::1 lookup 9\nip -6 route add default via 2001:db8::9 table 9", "! rule pref 100 from 2001:db8::1/128 lookup 9, whose table has ::/0 via 2001:db8::9 dev u0 proto boot metric 1024, diverts traffic to pods before the main table; add a rule before it: ip -6 rule add pref 99 to fd00:5::/32 lookup main"},
 		"IPv6 rule of another node's":      {"ip -6 rule add pref 100 from 2001:db8::7 lookup 9\nip -6 route add default via 2001:db8::9 table 9", ""},
 		"rule after main":                  {"ip rule add pref 40000 lookup 9\nip route add default via 198.18.0.9 table 9", ""},
 		"the bridge":                       {"ip addr add 10.5.1.1/24 dev e0\nip addr add fd00:5:1::1/64 dev e0 nodad", ""},
@@ -116,7 +116,7 @@ func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 // diverts returns the problem of a rule that leads to table 9, which has a default route, if the first such rule has
 // priority 100.
 func diverts(pref, rule string) string {
-	return "! rule pref " + pref + " " + rule + ", whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, takes traffic to pods " +
+	return "! rule pref " + pref + " " + rule + ", whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods " +
 		"before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"
 }
 
@@ -157,7 +157,7 @@ func TestRulesAroundTheUnderlay(t *testing.T) {
 		t.Errorf("a rule for other hosts: %s", got)
 	}
 	d.run("ip rule add pref 200 from 10.240.0.1 lookup 9")
-	want := "! rule pref 200 from 10.240.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 10.240.0.9 dev u0 proto boot, takes traffic to pods before the main " +
+	want := "! rule pref 200 from 10.240.0.1/32 lookup 9, whose table has 0.0.0.0/0 via 10.240.0.9 dev u0 proto boot, diverts traffic to pods before the main " +
 		"table; add a rule before it: ip rule add pref 199 to 10.5.0.0/16 lookup main && ip rule add pref 199 to 10.6.0.0/16 lookup main"
 	got := found(d.applyAndScan(named(4)))
 	if got != want {
@@ -177,7 +177,7 @@ func TestRulesAroundTheUnderlay(t *testing.T) {
 func TestRouteDivertsTrafficOfADirectRoute(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, `"DirectRouting":true`))
 	d.run("ip route add 10.5.3.0/24 via 198.18.0.9 metric 7")
-	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 takes traffic to peer 10.5.3.0/24; " +
+	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 diverts traffic to peer 10.5.3.0/24; " +
 		"remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7"
 	if got := d.applyAndScan(leases(3)).Notes; !slices.Equal(got, []string{want}) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -195,7 +195,7 @@ func TestManyDivertingRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := d.applyAndScan(leases(40)).Notes
-	if len(got) != backend.MaxNotes || got[backend.MaxNotes-1] != "30 more addresses, routes and rules take traffic to peers" {
+	if len(got) != backend.MaxNotes || got[backend.MaxNotes-1] != "30 more addresses, routes and rules divert traffic to peers" {
 		t.Errorf("%d notes: %q", len(got), got)
 	}
 }

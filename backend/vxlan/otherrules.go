@@ -12,19 +12,19 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// A routing rule of another program may lead packets to pods past the main table, where our routes are. This file finds
-// these packets, as the kernel would for a packet without a mark:
+// A routing rule of another program may lead packets to pods past the main table, which has our routes. This file
+// finds such rules. It evaluates them like the kernel does for a packet without a mark:
 //
 //	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
 //
-// The node's own packets have addresses of pods too, because the bridge and our device have some. The firewall's reverse-path
-// check also looks up the way back as for a packet of the node itself.
+// The node's own packets may have addresses of pods as source, because the bridge and our device have some. The
+// firewall's reverse-path check looks up the route back like that of a packet of the node itself.
 
 // traffic is the packets to pods from one source.
 type traffic struct {
 	from   netip.Prefix
-	ifaces []string // the interfaces that they may arrive on; lo: the node itself
+	ifaces []string // the interfaces on which they may arrive; lo: they are the node's own
 }
 
 // match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.
@@ -47,7 +47,7 @@ func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	return some, all
 }
 
-// within returns the part of traffic and of a destination that a rule's prefixes and its input interface select.
+// within returns the part of traffic and of a destination that the prefixes and the input interface of a rule select.
 func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 	if r.not {
 		return t, to
@@ -70,23 +70,23 @@ type diversion struct {
 	to map[netip.Prefix]bool
 }
 
-// diversions returns the rules that match packets to pods before a rule leads all of these to the main table. led reports
-// whether a rule leads those of pods there. It is pure.
-func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []diversion, led bool) {
+// diversions returns the rules that match packets to pods before another rule leads all of these packets to the main
+// table. leadsPods reports whether a rule leads packets of pods to the main table. diversions is pure.
+func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []diversion, leadsPods bool) {
 	var mains []rule
-	everybody := []string{"lo", "*"}
+	anyInterface := []string{"lo", "*"}
 	anywhere := netip.PrefixFrom(network.Addr(), 0).Masked()
 	jump := uint32(0)
 	for _, r := range rules {
-		_, ofPods := r.match(traffic{network, everybody}, network)
-		_, all := r.match(traffic{anywhere, everybody}, network)
+		_, ofPods := r.match(traffic{network, anyInterface}, network)
+		_, all := r.match(traffic{anywhere, anyInterface}, network)
 		switch {
 		case r.priority < jump: // a goto skips it
 		case r.action == actionGoto && all:
 			jump = r.target
 		case r.leadsToMain(network):
-			if led = led || ofPods; all {
-				return list, led
+			if leadsPods = leadsPods || ofPods; all {
+				return list, leadsPods
 			}
 			mains = append(mains, r)
 		case r.leadsAway():
@@ -95,11 +95,11 @@ func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []ne
 			}
 		}
 	}
-	return list, led
+	return list, leadsPods
 }
 
-// affected returns the destinations, or parts of them, whose packets this rule matches and no rule before it leads to the
-// main table.
+// affected returns the destinations, or parts of them, whose packets this rule matches and no earlier rule leads to
+// the main table.
 func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
 	to := map[netip.Prefix]bool{}
 	for _, t := range sources {
@@ -123,12 +123,12 @@ func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, po
 func (rec *reconciler) findRules(f *findings) {
 	var rules []rule
 	if err := eachRule(rec.w.conn, rec.family, func(r rule) { rules = append(rules, r) }); err != nil {
-		f.notes.addUnreadable(fmt.Sprintf("which %s rules take traffic to peers", rec.family), err)
+		f.notes.addUnreadable(fmt.Sprintf("which %s rules divert traffic to peers", rec.family), err)
 		return
 	}
-	list, led := diversions(rules, rec.network, rec.sources(), rec.destinations())
+	list, leadsPods := diversions(rules, rec.network, rec.sources(), rec.destinations())
 	rec.reportRules(f, list)
-	if len(rules) > 0 && !led {
+	if len(rules) > 0 && !leadsPods {
 		f.problems.add(func() string {
 			return fmt.Sprintf("no %s rule leads packets to pods to the main table; add it: %s rule add pref 32766 lookup main",
 				rec.family, ipCommand[rec.family])
@@ -136,14 +136,14 @@ func (rec *reconciler) findRules(f *findings) {
 	}
 }
 
-// sources returns the traffic that rules are checked for.
+// sources returns the traffic for which the rules are checked.
 func (rec *reconciler) sources() []traffic {
 	by := []string{"lo", rec.name}
 	for link := range rec.podLinks() {
 		by = append(by, rec.linkName(link))
 	}
 	for _, r := range rec.want.routes {
-		if r.link != ownDevice { // peers' pods come directly
+		if r.link != ownDevice { // peers' pods arrive directly
 			by = append(by, rec.underlay.Name)
 			break
 		}
@@ -175,49 +175,49 @@ func (rec *reconciler) destinations() []netip.Prefix {
 	return pods
 }
 
-// reportRules reports the rules that divert packets: those that need no table, and those whose table has another route. It reads
-// each table once.
+// reportRules reports the rules that divert packets. A rule without a table diverts them by itself; one with a table
+// only if that has another route. Each table is read once.
 func (rec *reconciler) reportRules(f *findings, list []diversion) {
-	known := map[uint32]table{}
-	type verdict struct {
+	tables := map[uint32]table{}
+	type finding struct {
 		rule
-		why string
+		route string
 	}
-	var sure []verdict
+	var certain []finding
 	for _, s := range list {
-		why := ""
+		route := ""
 		if s.action == actionTable && !s.l3mdev {
-			if _, is := known[s.table]; !is {
+			if _, is := tables[s.table]; !is {
 				t, err := rec.readTable(s.table)
 				if err != nil {
-					f.notes.addUnreadable(fmt.Sprintf("whether rule %s takes traffic to pods", s.rule), err)
+					f.notes.addUnreadable(fmt.Sprintf("whether rule %s diverts traffic to pods", s.rule), err)
 					continue
 				}
-				known[s.table] = t
+				tables[s.table] = t
 			}
-			takes, found := known[s.table].diverts(s, rec.matchesOurRoute)
+			diverting, found := tables[s.table].diverts(s, rec.matchesOurRoute)
 			if !found {
 				continue
 			}
-			why = ", whose table has " + takes.text(rec.linkName(takes.route.link)) + ","
+			route = ", whose table has " + diverting.text(rec.linkName(diverting.route.link)) + ","
 		}
 		if s.unsure {
 			f.notes.add(func() string {
-				return fmt.Sprintf("rule %s%s may take traffic to pods before the main table: podlaned cannot tell which packets it matches", s.rule, why)
+				return fmt.Sprintf("rule %s%s may divert traffic to pods before the main table: podlaned cannot tell which packets it matches", s.rule, route)
 			})
 			continue
 		}
-		sure = append(sure, verdict{s.rule, why})
+		certain = append(certain, finding{s.rule, route})
 	}
-	for _, v := range sure { // in the order of their priorities
+	for _, v := range certain { // in the order of their priorities
 		f.problems.add(func() string {
-			return fmt.Sprintf("rule %s%s takes traffic to pods before the main table; %s", v.rule, v.why, rec.fixCommand(sure[0].rule, v.rule))
+			return fmt.Sprintf("rule %s%s diverts traffic to pods before the main table; %s", v.rule, v.route, rec.fixCommand(certain[0].rule, v.rule))
 		})
 	}
 }
 
-// fixCommand returns the command for a rule. It adds a rule to the main table before the first such rule; if no priority is
-// left before that, it removes the rule.
+// fixCommand returns the command that repairs a rule. It adds a rule to the main table before the first such rule. If
+// no priority is free before that, it removes the rule.
 func (rec *reconciler) fixCommand(first, r rule) string {
 	if first.priority == 0 {
 		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[rec.family], r)
@@ -229,7 +229,7 @@ func (rec *reconciler) fixCommand(first, r rule) string {
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// matchesOurRoute reports whether a route of another table leads packets to a pod subnet as the main table does.
+// matchesOurRoute reports whether a route of another table leads packets to a pod subnet like the main table does.
 func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	if rec.subnet.Overlaps(pods) {
 		return rec.podLinks()[r.route.link]
@@ -264,14 +264,14 @@ func (rec *reconciler) readTable(number uint32) (table, error) {
 	return t, err
 }
 
-// diverts returns a route of this table that leads a rule's packets elsewhere: the longest that contains a whole
-// destination, or one to a part of it.
-func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) bool) (takes tableRoute, found bool) {
+// diverts returns a route of this table that leads a rule's packets elsewhere. It is the longest route that contains
+// a whole destination, or a route to a part of one.
+func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) bool) (diverting tableRoute, found bool) {
 	elsewhere := func(r tableRoute, to netip.Prefix) bool {
 		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.routeType != unix.RTN_UNICAST || !right(r, to))
 	}
 	if len(t) == 0 {
-		return takes, false
+		return diverting, false
 	}
 	for _, to := range slices.SortedFunc(maps.Keys(s.to), netip.Prefix.Compare) {
 		for bits := to.Bits(); bits >= 0; bits-- {
@@ -287,10 +287,10 @@ func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) 
 	for p, r := range t {
 		for bits := p.Bits() - 1; bits >= 0; bits-- {
 			to := netip.PrefixFrom(p.Addr(), bits).Masked()
-			if s.to[to] && elsewhere(r, p) && (!found || p.Compare(takes.key.prefix) < 0) {
-				takes, found = r, true
+			if s.to[to] && elsewhere(r, p) && (!found || p.Compare(diverting.key.prefix) < 0) {
+				diverting, found = r, true
 			}
 		}
 	}
-	return takes, found
+	return diverting, found
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// What stands in one message of a dump or of a subscription, read in place.
+// Parsers of one message of a dump or a subscription. They copy nothing.
 
-// parseNeighbour reads RTM_NEWNEIGH of an IP family. Entries of the kernel's own (NOARP: multicast) and those that have no
-// MAC yet, or never got one, are nobody's: false. The MAC is zero where the entry is not permanent.
+// parseNeighbour parses RTM_NEWNEIGH of an IP family. It returns false for the kernel's own entries (NOARP:
+// multicast) and for entries without a MAC. The MAC is zero if the entry is not permanent.
 func parseNeighbour(m rtnl.Message, f subnet.Family, index int) (a netip.Addr, mac subnet.MAC, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofNdMsg)
 	if !ok || m.Type != unix.RTM_NEWNEIGH || h[0] != socketFamily[f] || ndIndex(h) != index {
@@ -39,18 +39,18 @@ func parseNeighbour(m rtnl.Message, f subnet.Family, index int) (a netip.Addr, m
 // fdbEntry is one destination of one entry.
 type fdbEntry struct {
 	mac     subnet.MAC
-	dst     netip.Addr // not valid where the destination is not as ours are: another port, VNI or interface
-	nexthop bool       // the entry points to a next hop object: the kernel does not replace it in place
+	dst     netip.Addr // not valid if it differs from ours: another port, VNI or interface
+	nexthop bool       // the entry points to a next hop object; the kernel cannot replace it in place
 	learned bool       // from traffic: it ages
 }
 
-// A next hop object's number in an FDB entry and in a route, of linux/neighbour.h and linux/rtnetlink.h.
+// The id of a next hop object in an FDB entry and in a route (linux/neighbour.h, linux/rtnetlink.h).
 const (
 	ndaNHID = 13 // NDA_NH_ID
 	rtaNHID = 30 // RTA_NH_ID
 )
 
-// parseFDB reads RTM_NEWNEIGH of the bridge family.
+// parseFDB parses RTM_NEWNEIGH of the bridge family.
 func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofNdMsg)
 	if !ok || m.Type != unix.RTM_NEWNEIGH || h[0] != unix.AF_BRIDGE || ndIndex(h) != index {
@@ -67,7 +67,7 @@ func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
 			e.mac = subnet.MAC(attrs.Value)
 		case unix.NDA_DST:
 			e.dst = attrs.Addr()
-		case unix.NDA_PORT, unix.NDA_VNI, unix.NDA_IFINDEX: // told only where they are not the device's
+		case unix.NDA_PORT, unix.NDA_VNI, unix.NDA_IFINDEX: // present only if they differ from the device's
 			plain = false
 		case ndaNHID:
 			e.nexthop = true
@@ -81,18 +81,18 @@ func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
 
 func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))) } //nolint:gosec // signed in struct ndmsg
 
-// tableRoute is a route of whatever table and owner, as it stands. Links are the kernel's indexes.
+// tableRoute is an installed route of any table and owner. Links are the kernel's indexes.
 type tableRoute struct {
 	key        routeKey
 	route      route
-	unlikeOurs bool // not as ours are
-	dead       bool // its interface is down: it is passed over
+	unlikeOurs bool // our routes never look like this
+	dead       bool // its interface is down: the kernel ignores it
 	protocol   uint8
 	routeType  uint8 // unix.RTN_...
 	table      uint32
 }
 
-// parseRoute reads RTM_NEWROUTE.
+// parseRoute parses RTM_NEWROUTE and RTM_DELROUTE.
 func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
 	if !ok || m.Type != unix.RTM_NEWROUTE && m.Type != unix.RTM_DELROUTE || h[0] != socketFamily[f] {
@@ -123,7 +123,7 @@ func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 	return r, r.key.prefix.IsValid() && subnet.FamilyOf(dst) == f
 }
 
-// ours is the route as a pass compares it: zero where it is not as ours are.
+// ours returns the route to compare with a wanted one. It is zero if our routes never look like this.
 func (r tableRoute) ours() route {
 	if r.unlikeOurs || !r.route.via.IsValid() {
 		return route{}
@@ -131,13 +131,14 @@ func (r tableRoute) ours() route {
 	return r.route
 }
 
-// parseAddress reads RTM_NEWADDR and RTM_DELADDR: the address with its length, and the index of its interface.
+// parseAddress parses RTM_NEWADDR and RTM_DELADDR. It returns the address with its prefix length, and the index of
+// its interface.
 func parseAddress(m rtnl.Message) (p netip.Prefix, index int, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofIfAddrmsg)
 	if !ok || m.Type != unix.RTM_NEWADDR && m.Type != unix.RTM_DELADDR {
 		return p, 0, false
 	}
-	var addr, local netip.Addr // IPv6 has no IFA_LOCAL where there is no other end
+	var addr, local netip.Addr // IPv6 has no IFA_LOCAL unless the address has a peer
 	for attrs.Next() {
 		switch attrs.Type {
 		case unix.IFA_LOCAL:

@@ -8,15 +8,15 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// peerStatus counts the peers of which everything stands, in each family that they are programmed in, and says of the
-// others what the kernel refused. A family whose pass could not end has neither.
-func (b *Backend) peerStatus(peers []subnet.Lease) (count int, unwell []subnet.Skip) {
+// peerStatus counts the peers whose entries are all installed, in each family in which they are programmed. For the
+// others it returns the entry that the kernel refused, with its error. It ignores a family whose run failed.
+func (b *Backend) peerStatus(peers []subnet.Lease) (count int, degraded []subnet.Skip) {
 	var refused [len(subnet.Families)]map[string]kernel.Failure
 	for _, f := range subnet.Families {
 		refused[f] = failuresByObject(b.families[f].failed)
 	}
 	for _, p := range peers {
-		stands, missing := false, false
+		installed, missing := false, false
 		var reasons []string
 		for _, f := range subnet.Families {
 			e := p.Endpoint(f)
@@ -25,22 +25,22 @@ func (b *Backend) peerStatus(peers []subnet.Lease) (count int, unwell []subnet.S
 			}
 			m := &b.families[f]
 			ok := m.verified && (len(m.failed) == 0 || m.before.hasPeer(f, b.network, b.underlay, e))
-			stands, missing = stands || ok, missing || !ok
+			installed, missing = installed || ok, missing || !ok
 			if m.verified && !ok {
 				reasons = append(reasons, b.failureReason(f, e, refused[f]))
 			}
 		}
-		if stands && !missing {
+		if installed && !missing {
 			count++
 		}
 		if len(reasons) > 0 {
-			unwell = append(unwell, subnet.Skip{Key: p.Pair().Key(), Reason: strings.Join(reasons, "; ")})
+			degraded = append(degraded, subnet.Skip{Key: p.Pair().Key(), Reason: strings.Join(reasons, "; ")})
 		}
 	}
-	return count, unwell
+	return count, degraded
 }
 
-// failuresByObject is what could not be put, by its object.
+// failuresByObject returns the additions and changes that failed, by their object.
 func failuresByObject(failed []kernel.Failure) map[string]kernel.Failure {
 	m := make(map[string]kernel.Failure, len(failed))
 	for _, f := range failed {
@@ -51,7 +51,7 @@ func failuresByObject(failed []kernel.Failure) map[string]kernel.Failure {
 	return m
 }
 
-// failureReason is the first of a peer's entries that the kernel refused, with its words.
+// failureReason returns the first of a peer's entries that the kernel refused, with its error.
 func (b *Backend) failureReason(f subnet.Family, e subnet.Endpoint, refused map[string]kernel.Failure) string {
 	key, r := peerRoute(f, b.network, b.underlay, e)
 	dev := DeviceName(f, b.network.VXLAN.VNI)
@@ -64,5 +64,5 @@ func (b *Backend) failureReason(f subnet.Family, e subnet.Endpoint, refused map[
 			return f.Error()
 		}
 	}
-	return "it does not stand"
+	return "it is not installed"
 }

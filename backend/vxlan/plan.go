@@ -9,44 +9,45 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// state is what the kernel carries, or should carry, for one family.
+// state is the installed or the wanted kernel state of one family.
 type state struct {
-	device     device                    // the zero device where there is none
+	device     device                    // zero if there is none
 	addrs      map[netip.Prefix]bool     // of the device, of both families; the values are true
-	neighbours map[netip.Addr]subnet.MAC // on the device; the zero MAC where an entry stands that is not permanent
-	fdb        map[subnet.MAC]netip.Addr // of the device; not valid where an entry stands that is not as ours are
+	neighbours map[netip.Addr]subnet.MAC // on the device; the MAC is zero if the installed entry is not permanent
+	fdb        map[subnet.MAC]netip.Addr // of the device; not valid if the installed entry is unlike ours
 	routes     map[routeKey]route        // in the main table with our protocol, through any device
 }
 
-// routeKey is what may stand but once in a routing table. podlane's own routes have no type of service.
+// routeKey identifies a route in a routing table. podlane's own routes have no type of service.
 type routeKey struct {
 	prefix netip.Prefix
 	metric uint32
 	tos    uint8
 }
 
-// route is where a route leads. The zero route stands for one that is not as ours are: a blackhole, several next hops,
-// a source address.
+// route is the target of a route. It is zero for a route that looks unlike ours: a blackhole, several next hops, a
+// source address.
 type route struct {
 	via    netip.Addr
 	link   int // index of the interface, or ownDevice
 	onlink bool
 }
 
-// ownDevice stands for the index of the family's own device: a wish cannot know it, the kernel gives it.
+// ownDevice is used in place of the index of the family's own device. A plan cannot know the index: the kernel
+// assigns it.
 const ownDevice = 0
 
-// The metrics of routes. A direct route wins over one through the tunnel, and hardly two routes share a metric: Linux
-// hashes route information without the gateway, so that N routes of one metric share a hash chain, and adding them
-// costs O(N²): 20,000 took 5.1 s with one metric and 0.41 s with distinct ones.
+// The metrics of routes. A direct route wins over a route through the tunnel. Hardly any two routes share a metric,
+// because Linux hashes route information without the gateway. N routes with one metric share a hash chain, and adding
+// them costs O(N²): 20,000 took 5.1 s with one metric and 0.41 s with distinct ones.
 const (
 	metricDirect = 1 << 16
 	metricTunnel = 1 << 17
-	metricRoom   = 1 << 16 // how many there are of either
+	metricRoom   = 1 << 16 // number of metrics of each kind
 )
 
-// plan is what the kernel should carry for this node's own lease and its peers, in one family. Peers that cannot be
-// programmed are named with the reason; those that have nothing in the family are passed over. It is pure.
+// plan returns the wanted state for this node's own lease and its peers, in one family. It names peers that cannot be
+// programmed, with the reason. It ignores peers without a pod subnet in the family. It is pure.
 func plan(f subnet.Family, n subnet.Network, u underlay.Interface, self subnet.Lease, peers []subnet.Lease) (state, []subnet.Skip) {
 	if !n.Range(f).On() {
 		return newState(0), nil
@@ -79,7 +80,7 @@ func newState(peers int) state {
 	}
 }
 
-// unsupported says why a peer cannot be programmed, or nothing.
+// unsupported returns why a peer cannot be programmed, or nothing.
 func unsupported(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
 	switch {
 	case p.BackendType != subnet.BackendVXLAN:
@@ -90,7 +91,7 @@ func unsupported(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
 	return ""
 }
 
-// addPeer adds what reaches one peer:
+// addPeer adds the entries that reach one peer:
 //
 //	through the tunnel   route subnet via first -> neighbour first is MAC -> FDB: MAC is at the public address
 //	directly             route subnet via the public address
@@ -111,17 +112,18 @@ func peerRoute(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet
 	return routeKey{prefix: e.Subnet, metric: metricTunnel + i}, route{via: e.Subnet.Addr(), link: ownDevice, onlink: true}
 }
 
-// hasPeer tells whether all stands that reaches a peer.
+// hasPeer reports whether the state has all entries that reach a peer.
 func (s *state) hasPeer(f subnet.Family, n subnet.Network, u underlay.Interface, e subnet.Endpoint) bool {
 	key, want := peerRoute(f, n, u, e)
-	if r, stands := s.routes[key]; !stands || r != want {
+	if r, exists := s.routes[key]; !exists || r != want {
 		return false
 	}
 	return want.link != ownDevice || s.neighbours[want.via] == e.MAC && s.fdb[e.MAC] == e.PublicIP
 }
 
-// subnetIndex is the number of a pod subnet within the pod network, modulo 65536: 34 for 10.5.34.0/24 in 10.5.0.0/16. IPv6
-// numbers are folded, because nodes are often told apart by their upper bits (fd00:5:22::/64 in fd00:5::/32).
+// subnetIndex returns the number of a pod subnet within the pod network, modulo 65536: 34 for 10.5.34.0/24 in
+// 10.5.0.0/16. IPv6 numbers are folded, because nodes often differ in their upper bits (fd00:5:22::/64 in
+// fd00:5::/32).
 func subnetIndex(network, p netip.Prefix) uint32 {
 	base, at := network.Masked().Addr().As16(), p.Addr().As16()
 	hi := binary.BigEndian.Uint64(base[:8]) ^ binary.BigEndian.Uint64(at[:8])

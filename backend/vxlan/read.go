@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// dump reads until the kernel's tables did not change meanwhile. start is called before each attempt.
+// dump reads until the kernel's tables do not change meanwhile. start is called before each attempt.
 func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), each func(rtnl.Message)) error {
 	return kernel.RetryRead(rtnl.ErrInterrupted, func() error {
 		start()
@@ -20,7 +20,7 @@ func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), 
 	})
 }
 
-// dumpOnce reads once, for what is no harm to have missed.
+// dumpOnce reads once. Use it if missing an entry does no harm.
 func dumpOnce(c *rtnl.Conn, what string, request func(b *rtnl.Batch), each func(rtnl.Message)) error {
 	var b rtnl.Batch
 	request(&b)
@@ -30,10 +30,10 @@ func dumpOnce(c *rtnl.Conn, what string, request func(b *rtnl.Batch), each func(
 	return nil
 }
 
-// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: counters are not wanted.
+// filterSkipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: omit the counters.
 const filterSkipStats = 1 << 3
 
-// readLinks reads the VXLAN devices. The kernel filters by kind: the pods' devices cost nothing.
+// readLinks reads the VXLAN devices. The kernel filters by kind, so the pods' devices cost nothing.
 func readLinks(c *rtnl.Conn) (links []link, err error) {
 	err = dump(c, "vxlan devices", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETLINK, 0, ifinfo(0, 0, 0)...)
@@ -47,7 +47,7 @@ func readLinks(c *rtnl.Conn) (links []link, err error) {
 	return links, err
 }
 
-// readLink reads one device by name or, where that is empty, by index.
+// readLink reads one device by name or, if that is empty, by index.
 func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 	var b rtnl.Batch
 	b.Start(unix.RTM_GETLINK, 0, ifinfo(index, 0, 0)...)
@@ -65,8 +65,8 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 	return l, nil
 }
 
-// readAddrs reads a device's addresses, of both families, and returns those of the other interfaces. It omits loopback and
-// IPv6 link-local addresses: no packet goes from them to pods of other nodes.
+// readAddrs reads a device's addresses of both families. It returns those of the other interfaces, except loopback
+// and IPv6 link-local addresses: no packet goes from them to pods of other nodes.
 func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err error) {
 	err = dump(c, "addresses", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)
@@ -93,18 +93,18 @@ func (s *state) readNeighbours(c *rtnl.Conn, f subnet.Family, index int) error {
 	})
 }
 
-// readFDB reads a device's forwarding database, and returns the entries that stand in the way of ours because the
-// kernel does not replace them. With learning on, what the kernel learned is its own.
-func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (inTheWay []subnet.MAC, err error) {
+// readFDB reads a device's forwarding database. It returns entries that conflict with ours because the kernel cannot
+// replace them. With learning on, learned entries belong to the kernel.
+func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (conflicting []subnet.MAC, err error) {
 	err = dump(c, "fdb", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETNEIGH, 0, ndmsg(unix.AF_BRIDGE, 0, 0, 0)...)
 		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as above
-	}, func() { clear(s.fdb); inTheWay = nil }, func(m rtnl.Message) {
+	}, func() { clear(s.fdb); conflicting = nil }, func(m rtnl.Message) {
 		e, ok := parseFDB(m, index)
 		switch {
 		case !ok || e.learned && learning:
 		case e.nexthop:
-			inTheWay = append(inTheWay, e.mac)
+			conflicting = append(conflicting, e.mac)
 		default:
 			if _, several := s.fdb[e.mac]; several {
 				e.dst = netip.Addr{}
@@ -112,19 +112,19 @@ func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (inTheWay []subn
 			s.fdb[e.mac] = e.dst
 		}
 	})
-	return inTheWay, err
+	return conflicting, err
 }
 
-// duplicate is a further route with the key of another: only somebody who appends makes one.
+// duplicate is another route with the same key. Only a program that appends routes makes one.
 type duplicate struct {
 	key   routeKey
 	route route
 }
 
-// readRoutes reads the main table's routes of ours, through whatever device, and returns those that stand beside another
-// of the same key.
-func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []duplicate, err error) {
-	err = dump(c, "routes", requestRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); strays = nil }, func(m rtnl.Message) {
+// readRoutes reads our routes in the main table, through any device. It returns duplicates: routes that exist beside
+// another one of the same key.
+func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (duplicates []duplicate, err error) {
+	err = dump(c, "routes", requestRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); duplicates = nil }, func(m rtnl.Message) {
 		r, ok := parseRoute(m, f)
 		if !ok || r.table != unix.RT_TABLE_MAIN || r.protocol != protocol {
 			return
@@ -134,15 +134,15 @@ func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (strays []dup
 		}
 		switch _, several := s.routes[r.key]; {
 		case several:
-			strays = append(strays, duplicate{r.key, r.ours()})
+			duplicates = append(duplicates, duplicate{r.key, r.ours()})
 		default:
 			s.routes[r.key] = r.ours()
 		}
 	})
-	return strays, ignoreNoTable(err)
+	return duplicates, ignoreNoTable(err)
 }
 
-// eachRoute calls each for the routes of a table, whoever's, as they come.
+// eachRoute calls each for every route of a table, of any owner, in the order of the dump.
 func eachRoute(c *rtnl.Conn, f subnet.Family, table uint32, each func(tableRoute)) error {
 	return ignoreNoTable(dumpOnce(c, "routes", requestRoutes(f, table, unix.RTPROT_UNSPEC), func(m rtnl.Message) {
 		if r, ok := parseRoute(m, f); ok && r.table == table {
@@ -151,8 +151,8 @@ func eachRoute(c *rtnl.Conn, f subnet.Family, table uint32, each func(tableRoute
 	}))
 }
 
-// requestRoutes asks for the routes of a table, and of those only an owner's, or all (RTPROT_UNSPEC). The kernel filters: others'
-// routes cost it a look each, and us nothing.
+// requestRoutes requests the routes of a table: those of one owner, or all (RTPROT_UNSPEC). The kernel filters. It
+// still visits routes of other owners, but we do not receive them.
 func requestRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch) {
 	return func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETROUTE, 0, socketFamily[f], 0, 0, 0, 0, owner, 0, 0, 0, 0, 0, 0)
@@ -160,7 +160,7 @@ func requestRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch)
 	}
 }
 
-// ignoreNoTable passes over that a table does not exist: the kernel makes it with its first route.
+// ignoreNoTable ignores that a table does not exist: the kernel makes it with its first route.
 func ignoreNoTable(err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -168,8 +168,8 @@ func ignoreNoTable(err error) error {
 	return err
 }
 
-// eachRule calls each for the routing rules of a family, in the order in which the kernel asks them. A kernel without policy
-// routing has none.
+// eachRule calls each for every routing rule of a family, in the order in which the kernel evaluates them. A kernel
+// without policy routing has none.
 func eachRule(c *rtnl.Conn, f subnet.Family, each func(rule)) error {
 	err := dumpOnce(c, "rules", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETRULE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

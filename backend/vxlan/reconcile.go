@@ -13,15 +13,15 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// maxRounds is how often one pass reads and writes before it gives up, because somebody changes the kernel against it.
-// A start from nothing takes four: make the device, set it up, write the entries, find all as it should be.
+// maxRounds bounds the rounds of one run: another program may keep undoing our writes. A start from nothing takes
+// four rounds: create the device, set it up, write the entries, find everything in sync.
 const maxRounds = 8
 
-// reconciler makes one family's state what it should be.
+// reconciler makes the kernel's state of one family match the wanted one. Each Apply has one run for each family.
 type reconciler struct {
 	family   subnet.Family
 	name     string            // of the wanted device; empty if the family is off
-	index    int               // of that device
+	index    int               // of that device; 0 if it does not exist
 	network  netip.Prefix      // of the family's pods
 	pods     []subnet.Interval // the addresses of all pods, of both families
 	subnet   netip.Prefix      // our own
@@ -29,24 +29,24 @@ type reconciler struct {
 	w        writer
 	have     *state
 	want     state
-	before   state       // what the last pass left; for labels only
-	verified bool        // there was a last pass, and it found all as it should be
-	created  bool        // this pass made the device
+	before   state       // state at the end of the last Apply; only to mark drift
+	verified bool        // the last Apply ended with everything in sync
+	created  bool        // this run has created the device
 	others   []otherAddr // addresses of all other interfaces, of both families
 	links    map[int]string
 }
 
-// run reads, and writes what differs, until a round finds nothing to write. What the kernel refused is then gone from
-// want, so that want is what stands.
+// run reads the kernel and writes the differences, until a round finds none. Entries that the kernel refused are then
+// deleted from want, so want is what is installed.
 func (rec *reconciler) run(ctx context.Context) error {
 	for range maxRounds {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		settled, err := rec.round()
+		inSync, err := rec.round()
 		switch {
-		case errors.Is(err, unix.ENODEV): // the device has gone meanwhile: the next round makes it again
-		case settled || err != nil:
+		case errors.Is(err, unix.ENODEV): // the device was deleted meanwhile: the next round creates it again
+		case inSync || err != nil:
 			return err
 		}
 	}
@@ -56,10 +56,11 @@ func (rec *reconciler) run(ctx context.Context) error {
 	return errNotConverged
 }
 
-var errNotConverged = fmt.Errorf("the kernel differs after %d rounds of writing: somebody else changes it back", maxRounds)
+var errNotConverged = fmt.Errorf("the kernel differs after %d rounds of writing: another program keeps changing it", maxRounds)
 
-// round reads the kernel and writes one layer of what differs: the device, what belongs to it, the entries.
-func (rec *reconciler) round() (settled bool, err error) {
+// round reads the kernel and writes one layer of the differences: the device, its settings and addresses, or the
+// entries.
+func (rec *reconciler) round() (inSync bool, err error) {
 	links, err := readLinks(rec.w.conn)
 	if err != nil {
 		return false, err
@@ -73,31 +74,31 @@ func (rec *reconciler) round() (settled bool, err error) {
 		return false, err
 	}
 	if changed {
-		rec.w.clearRefused() // what was refused while the device was not right may now be taken
+		rec.w.clearRefused() // with the device changed, the kernel may accept what it refused
 		return false, rec.sendDevice(links)
 	}
-	blocked, err := rec.readEntries()
+	conflicting, err := rec.readEntries()
 	if err != nil {
 		return false, err
 	}
-	rec.writeEntries(blocked)
+	rec.writeEntries(conflicting)
 	if len(rec.w.ops) == 0 {
 		return true, nil
 	}
 	return false, rec.w.send()
 }
 
-func (rec *reconciler) readEntries() (blocked conflicts, err error) {
+func (rec *reconciler) readEntries() (conflicting conflicts, err error) {
 	if rec.name != "" {
 		if err = rec.have.readNeighbours(rec.w.conn, rec.family, rec.index); err != nil {
-			return blocked, err
+			return conflicting, err
 		}
-		if blocked.fdb, err = rec.have.readFDB(rec.w.conn, rec.index, rec.want.device.learning); err != nil {
-			return blocked, err
+		if conflicting.fdb, err = rec.have.readFDB(rec.w.conn, rec.index, rec.want.device.learning); err != nil {
+			return conflicting, err
 		}
 	}
-	blocked.routes, err = rec.have.readRoutes(rec.w.conn, rec.family, rec.index)
-	return blocked, err
+	conflicting.routes, err = rec.have.readRoutes(rec.w.conn, rec.family, rec.index)
+	return conflicting, err
 }
 
 func (rec *reconciler) recordLinks(links []link) {
@@ -111,7 +112,7 @@ func (rec *reconciler) recordLinks(links []link) {
 	}
 }
 
-// linkName is the name of an interface by its index, for words.
+// linkName returns the name of an interface by its index, for texts.
 func (rec *reconciler) linkName(index int) string {
 	if index == ownDevice {
 		return rec.name
@@ -121,7 +122,7 @@ func (rec *reconciler) linkName(index int) string {
 		l, err := readLink(rec.w.conn, "", index)
 		name = l.device.name
 		if err != nil {
-			name = "if" + strconv.Itoa(index) // gone meanwhile: as ip writes it
+			name = "if" + strconv.Itoa(index) // it was deleted meanwhile; ip prints it like this
 		}
 		rec.links[index] = name
 	}

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// linkKind is what the kernel calls a VXLAN device (IFLA_INFO_KIND).
+	// linkKind is the kernel's name for a VXLAN device (IFLA_INFO_KIND).
 	linkKind = "vxlan"
-	// protocol marks routes as podlane's (rtm_protocol). Names for it may be put into /etc/iproute2/rt_protos.d.
+	// protocol marks routes as podlane's (rtm_protocol). A name for it can be added to /etc/iproute2/rt_protos.d.
 	protocol = 112
-	// putFlags write an entry whether or not one stands: a changed peer is replaced in place.
+	// putFlags add an entry or replace it in place.
 	putFlags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 )
 
-// ndmsg is the header of neighbour and FDB requests (struct ndmsg). FDB entries have the family AF_BRIDGE and the flag
-// NTF_SELF: they are the device's own, not those of a bridge that it might be a port of.
+// ndmsg returns the header of neighbour and FDB requests (struct ndmsg). FDB entries have the family AF_BRIDGE and
+// the flag NTF_SELF: they belong to the device itself, not to a bridge that it may be a port of.
 func ndmsg(family uint8, index int, state uint16, flags uint8) []byte {
 	h := make([]byte, unix.SizeofNdMsg)
 	h[0] = family
@@ -41,7 +41,7 @@ func deleteNeighbour(b *rtnl.Batch, index int, a netip.Addr) {
 	b.Addr(unix.NDA_DST, a)
 }
 
-// putFDB writes an entry. by is the interface that the kernel has to reach the destination by; 0: any.
+// putFDB writes an entry. by is the interface through which the kernel must reach the destination; 0: any.
 func putFDB(b *rtnl.Batch, index int, mac subnet.MAC, dst netip.Addr, by int) {
 	b.Start(unix.RTM_NEWNEIGH, putFlags, ndmsg(unix.AF_BRIDGE, index, unix.NUD_PERMANENT, unix.NTF_SELF)...)
 	b.Bytes(unix.NDA_LLADDR, mac[:])
@@ -57,8 +57,8 @@ func deleteFDB(b *rtnl.Batch, index int, mac subnet.MAC) {
 	b.Bytes(unix.NDA_LLADDR, mac[:])
 }
 
-// putRoute writes a route in the place of any with its prefix and metric, whoever's: the metrics are podlane's, and a
-// route of ours that somebody replaced has lost our protocol.
+// putRoute writes a route. It replaces any route with its prefix and metric, because the metrics are podlane's: a
+// route of ours that another program replaced has lost our protocol.
 func putRoute(b *rtnl.Batch, k routeKey, r route, link int) {
 	var flags uint32
 	if r.onlink {
@@ -69,7 +69,8 @@ func putRoute(b *rtnl.Batch, k routeKey, r route, link int) {
 	b.Uint32(unix.RTA_OIF, uint32(link)) //nolint:gosec // the kernel's interface indexes are positive
 }
 
-// deleteRoute deletes a route of ours; where its next hop is given, exactly that one of several with the same key.
+// deleteRoute deletes a route of ours. If the next hop is given, it deletes exactly that one of several routes with
+// the same key.
 func deleteRoute(b *rtnl.Batch, k routeKey, r route, link int) {
 	startRoute(b, unix.RTM_DELROUTE, 0, k, unix.RT_SCOPE_NOWHERE, unix.RTN_UNSPEC, 0)
 	if r.via.IsValid() {
@@ -91,8 +92,8 @@ func startRoute(b *rtnl.Batch, request, flags uint16, k routeKey, scope, what ui
 	b.Uint32(unix.RTA_PRIORITY, k.metric)
 }
 
-// address is the request that adds or deletes an address of a device. IPv6 addresses are usable at once (nodad): no
-// other node can hold an address of our pod subnet, and nobody would answer.
+// address requests the addition or removal of an address of a device. IPv6 addresses are usable at once (nodad): no
+// other node can have an address of our pod subnet, and no node would answer.
 func address(b *rtnl.Batch, request, flags uint16, index int, p netip.Prefix) {
 	h := []byte{addressFamily(p.Addr()), uint8(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE, 0, 0, 0, 0} //nolint:gosec // at most 128
 	if p.Addr().Is4() {
@@ -104,7 +105,7 @@ func address(b *rtnl.Batch, request, flags uint16, index int, p netip.Prefix) {
 	b.Addr(unix.IFA_ADDRESS, p.Addr())
 }
 
-// ifinfo is the header of link requests (struct ifinfomsg): flags as masked by change.
+// ifinfo returns the header of link requests (struct ifinfomsg): flags, masked by change.
 func ifinfo(index int, flags, change uint32) []byte {
 	h := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(h[4:], uint32(index)) //nolint:gosec // as in ndmsg

@@ -16,9 +16,9 @@ type rule struct {
 	priority uint32
 	not      bool
 	src, dst netip.Prefix // not valid: all
-	iif      string       // the interface that packets come by; lo: the node's own packets
+	iif      string       // the interface on which packets arrive; lo: the node's own packets
 	mark     mark
-	rare     bool // it matches few packets: those of sockets that are bound to an interface
+	rare     bool // it matches few packets: those of sockets bound to an interface
 	unsure   bool // it has an unsupported condition: a user, a port, a type of service, a VRF
 	l3mdev   bool // its table is that of the packet's VRF
 	action   uint8
@@ -58,7 +58,7 @@ const (
 	fraRuleProtocol = 21 // the program that made the rule
 )
 
-// parseRule reads RTM_NEWRULE. An unknown attribute may be a condition: the rule is then unsure.
+// parseRule parses RTM_NEWRULE. An unknown attribute may be a condition: the rule is then unsure.
 func parseRule(m rtnl.Message, f subnet.Family) (r rule, ok bool) {
 	h, attrs, ok := m.Header(sizeofRule)
 	if !ok || m.Type != unix.RTM_NEWRULE || h[0] != socketFamily[f] {
@@ -116,7 +116,7 @@ func (r rule) leadsToMain(longer netip.Prefix) bool {
 	return r.action == actionTable && r.table == unix.RT_TABLE_MAIN && !r.l3mdev && r.suppress <= longer.Bits()
 }
 
-// String is the rule in an operator's words, behind "ip rule add".
+// String returns the rule in an operator's words, after "ip rule add".
 func (r rule) String() string {
 	b := words("pref").number(uint64(r.priority))
 	if r.not {

@@ -6,28 +6,30 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// What others have in the kernel that draws traffic away is told, not repaired, and to find it takes all routes: the kernel
-// lists those of one owner or one interface, but not those within a prefix, and a router may have a million. (To ask it for
-// the way to each peer, RTM_GETROUTE, would miss what takes single pods away.) So a look comes after the repair of both
-// families, it may fail, and where it takes long it is made seldom.
+// A scan searches all routes and rules for entries of other programs that divert traffic. They are reported, not
+// repaired.
+//
+// A scan may be slow: the kernel lists the routes of one owner or one interface, but not those within a prefix, and a
+// router may have a million. (Asking for the route to each peer, RTM_GETROUTE, would miss routes to single pods.) So
+// a scan runs after the repair of both families, it may fail, and a slow scan runs seldom.
 
-// scanBudget is the time for looks: a hundredth of all time, of which a little can be saved up. Where a look took more, it
-// is below zero until that is made up for: after a second's look the next is not before a minute and a half. The zero
-// scanBudget is full.
+// scanBudget is the time for scans: a hundredth of all time, of which up to scanReserve can be saved. A long scan
+// makes it negative until that time is earned again. After a scan of a second, the next one comes a minute and a half
+// later. The zero budget is full.
 type scanBudget struct {
 	left time.Duration
-	at   time.Time // when that was left
+	at   time.Time // time of the last update
 }
 
 const (
-	// scanShare is the part of all time that is for looks: one in so many.
+	// scanShare is the part of all time that scans may use: one in so many.
 	scanShare = 100
-	// scanReserve is what can be saved up. Where a look takes a few milliseconds, as on any node that is no router, every
-	// pass has one, but for those of a storm.
+	// scanReserve is the largest budget. If a scan takes a few milliseconds, as on any node that is no router, every
+	// Apply has one, except in a burst.
 	scanReserve = 100 * time.Millisecond
 )
 
-// ready tells whether there is time for a look.
+// ready reports whether the budget allows a scan.
 func (a *scanBudget) ready(now time.Time) bool {
 	a.left = min(a.left+now.Sub(a.at)/scanShare, scanReserve)
 	a.at = now
@@ -36,13 +38,13 @@ func (a *scanBudget) ready(now time.Time) bool {
 
 func (a *scanBudget) spend(d time.Duration) { a.left -= d }
 
-// scan finds other programs' entries that divert traffic, in the families whose passes succeeded. If it is not due, it
-// returns its last result.
-func (b *Backend) scan(passes []*reconciler, peers []subnet.Lease) (problems, notes []string) {
+// scan finds other programs' entries that divert traffic, in the families that were reconciled. If no scan is due, it
+// returns the result of the last one.
+func (b *Backend) scan(reconcilers []*reconciler, peers []subnet.Lease) (problems, notes []string) {
 	start := time.Now()
 	if b.budget.ready(start) {
 		var f findings
-		for _, p := range passes {
+		for _, p := range reconcilers {
 			p.findDiversions(&f, peers)
 		}
 		b.problems, b.notes = f.problems.all(), f.notes.all()

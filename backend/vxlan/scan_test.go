@@ -82,7 +82,7 @@ func TestApplyWithoutAScan(t *testing.T) {
 	if len(r.Notes) != 0 {
 		t.Errorf("looked though there was no time: %q", r.Notes)
 	}
-	want := []string{"route 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot takes traffic to peer n3 (10.5.3.0/24); " +
+	want := []string{"route 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot diverts traffic to peer n3 (10.5.3.0/24); " +
 		"remove it: ip route del 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot"}
 	if got := d.applyAndScan(named(3)).Notes; !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -110,8 +110,8 @@ func TestScanFails(t *testing.T) {
 	}
 	_, got := d.backend.scan(passes, leases(4))
 	want := []string{
-		"cannot see which IPv4 routes take traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
-		"cannot see which IPv4 rules take traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
+		"cannot see which IPv4 routes divert traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
+		"cannot see which IPv4 rules divert traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
 	}
 	for _, w := range slices.Clone(want) {
 		want = append(want, strings.Replace(w, "IPv4", "IPv6", 1))
@@ -121,7 +121,7 @@ func TestScanFails(t *testing.T) {
 	}
 	var f findings
 	passes[0].reportRules(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
-	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 takes traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
+	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 diverts traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

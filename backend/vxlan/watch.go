@@ -13,8 +13,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// coalesce is how long changes coalesce after a kick before the next. A pass of ours over thousands of peers is as many
-// notifications; this makes them a few kicks, and a few system calls.
+// coalesce is how long Watch waits after a kick, so that later changes become one kick. An Apply with thousands of
+// peers causes as many notifications. This makes them a few kicks and a few system calls.
 const coalesce = 50 * time.Millisecond
 
 var groups = []int{
@@ -22,27 +22,27 @@ var groups = []int{
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
 	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
-	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, // forwarding and the reverse path filter
+	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, // forwarding and the reverse-path filter
 }
 
-// Watch calls kick once when it is ready, and then whenever the kernel's state may have been changed: at once, and
-// again 50 ms later where there was more. It ends without an error when ctx does. See backend.Backend.
+// Watch calls kick once when it is ready, and then when the kernel's state may have changed: at once, and again 50 ms
+// later if there was more. It returns nil when ctx ends. See backend.Backend.
 //
-// Each kick begins a new subscription and closes the old: what that still holds happened before the kick, and whoever
-// is kicked reads everything.
+// Each kick begins a new subscription and closes the old one. Notifications left in the old one are older than the
+// kick, and the receiver of the kick reads everything.
 func (b *Backend) Watch(ctx context.Context, kick func()) error {
 	for {
 		err := b.watchOnce(ctx, kick)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // to end is what was asked for
+			return nil //nolint:nilerr // the end of ctx is no failure
 		case err != nil:
 			return err
 		}
 	}
 }
 
-// watchOnce subscribes, kicks for what came before, and waits for the next change.
+// watchOnce subscribes, kicks for earlier changes, and waits for the next change.
 func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
 	s, err := rtnl.Subscribe(groups...)
 	if err != nil {
@@ -60,7 +60,8 @@ func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
 	return s.Await(ctx, filter.matters)
 }
 
-// filter tells the notifications that may concern the backend from the pods' devices, neighbours and routes.
+// filter selects the notifications that may concern the backend among those of the pods' devices, neighbours and
+// routes.
 type filter struct {
 	network  subnet.Network
 	underlay underlay.Interface
@@ -85,10 +86,11 @@ func isOwn(l link) bool {
 	return ownName(subnet.IPv4, l.device.name) || ownName(subnet.IPv6, l.device.name)
 }
 
-// matters reports whether a notification may concern us. VXLAN devices of others do: they may have held, or take, our VNI and
-// port. So do the addresses of all interfaces: they may be the underlay's new ones, the bridge's, or take traffic from a
-// peer. An interface of a pod has only a link-local one. If the underlay is virtual, each interface that is not a bridge's
-// port may be on the path to a peer.
+// matters reports whether a notification may concern us. These do:
+//   - other VXLAN devices: they may use, or release, our VNI and port
+//   - addresses of all interfaces: they may be the underlay's new ones or the bridge's, or divert traffic from a
+//     peer (an interface of a pod has only a link-local address)
+//   - any interface that is not a bridge's port, if the underlay is virtual: it may be on the path to a peer
 func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
@@ -112,11 +114,11 @@ func (f filter) matters(m rtnl.Message) bool {
 	return false
 }
 
-// settingMatters reports whether a notification is about a changed setting: one of all interfaces, such as
-// net.ipv4.ip_forward, or forwarding or the reverse-path filter of one that may lead to pods. A new interface, such as a
-// pod's, is announced with all its settings at once; a change names one.
+// settingMatters reports whether a notification is about a changed setting. It may concern all interfaces, such as
+// net.ipv4.ip_forward, or be forwarding or the reverse-path filter of an interface that may lead to pods. The kernel
+// announces a new interface, such as a pod's, with all its settings at once; a change names one.
 func (f filter) settingMatters(m rtnl.Message) bool {
-	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, filled up
+	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, padded
 	settings, ours := 0, false
 	for ok && attrs.Next() {
 		if attrs.Type != netconfIfindex {
@@ -138,9 +140,11 @@ const (
 	netconfAll        = -1 // NETCONFA_IFINDEX_ALL
 )
 
-// routeMatters: a default route, or one that the kernel makes for an address, which may lead to another underlay; a route
-// with our protocol, through our device, or with a metric of ours: somebody else's may have taken the place of one; and
-// any within the pod network that is not of a single address, as those to pods are.
+// routeMatters reports whether a notification is about one of these routes of the main table:
+//   - a default route or one that the kernel made for an address: it may lead to another underlay
+//   - a route with our protocol, through our device, or with a metric of ours: another program may have replaced our
+//     route
+//   - a route within the pod network, except those of single addresses, as routes to pods are
 func (f filter) routeMatters(m rtnl.Message) bool {
 	for _, family := range subnet.Families {
 		r, ok := parseRoute(m, family)

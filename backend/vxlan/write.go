@@ -12,18 +12,18 @@ import (
 	"github.com/podlane/podlane/rtnl"
 )
 
-// writer gathers requests and the words for them, and sends them together.
+// writer queues requests with their texts, and sends them together.
 type writer struct {
 	conn    *rtnl.Conn
 	batch   rtnl.Batch
 	ops     []kernel.Op     // one for each request of the batch
-	refused map[string]bool // by the kernel, earlier in this pass: they are not tried again
+	refused map[string]bool // by the kernel, earlier in this run: they are not tried again
 	done    []kernel.Op
 	failed  []kernel.Failure
 }
 
-// add notes what the next request of the batch does. It is false where the kernel has refused that in this pass: then
-// the request must not be made.
+// add records the text of the next request. It returns false if the kernel has refused the same request in this run:
+// then the request must not be queued.
 func (w *writer) add(verb, kind, object string, drift bool) bool {
 	op := kernel.Op{Verb: verb, Kind: kind, Object: object, Drift: drift}
 	if len(w.refused) > 0 && w.refused[op.String()] {
@@ -33,13 +33,14 @@ func (w *writer) add(verb, kind, object string, drift bool) bool {
 	return true
 }
 
-// grow makes room for further requests.
+// grow makes room for more requests.
 func (w *writer) grow(requests int) {
 	w.ops = slices.Grow(w.ops, requests)
 	w.batch.Grow(requests)
 }
 
-// send writes all that was gathered. What the kernel refuses is noted as failed; the error is for what concerns all.
+// send sends the queued requests. A request that the kernel refuses is recorded as failed. The error is for failures
+// that concern all requests.
 func (w *writer) send() error {
 	refused := map[int]error{}
 	err := w.conn.Send(&w.batch, func(i int, err error) {
@@ -70,11 +71,11 @@ func (w *writer) send() error {
 	return err
 }
 
-// clearRefused forgets what the kernel has refused.
+// clearRefused clears what the kernel has refused.
 func (w *writer) clearRefused() { w.failed, w.refused = nil, nil }
 
-// alreadyGone tells whether the kernel refused to delete because there is nothing to delete: ENOENT of neighbours and
-// FDB entries, ESRCH of routes, ENODEV of links and what was on them, EADDRNOTAVAIL of addresses.
+// alreadyGone reports whether the kernel refused a deletion because the object does not exist: ENOENT for neighbours
+// and FDB entries, ESRCH for routes, ENODEV for links and what was on them, EADDRNOTAVAIL for addresses.
 func alreadyGone(err error) bool {
 	for _, gone := range []error{unix.ENOENT, unix.ESRCH, unix.ENODEV, unix.EADDRNOTAVAIL} {
 		if errors.Is(err, gone) {

@@ -165,7 +165,7 @@ func divertNode(t *testing.T, b *bed) {
 			t.Errorf("%s: pods are reached", c.rule)
 		}
 		fix := c.ip + " rule add pref 999 to " + c.pods + " lookup main"
-		awaitProblem(t, n, "takes traffic to pods before the main table; add a rule before it: "+fix)
+		awaitProblem(t, n, "diverts traffic to pods before the main table; add a rule before it: "+fix)
 		cluster.Run(t, n.Place, fix)
 		cluster.AwaitStatus(t, n, soon, "no problem", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
 		if err := reach(); err != nil {
