@@ -7,23 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attrs walks over attributes in place:
+// Attrs iterates over attributes without copying them:
 //
 //	for a := rtnl.AttrsOf(data); a.Next(); {
 //		switch a.Type { case unix.RTA_OIF: use(a.Uint32()) }
 //	}
 //
-// It allocates nothing. Attributes that run over the end of the data, as no kernel sends them, end the walk.
+// It allocates nothing. An attribute longer than the data ends the iteration; no kernel sends one.
 type Attrs struct {
 	Type  uint16 // without the flag NLA_F_NESTED
 	Value []byte // valid as long as the data is
 	rest  []byte
 }
 
-// AttrsOf walks over the attributes in data.
+// AttrsOf iterates over the attributes in data.
 func AttrsOf(data []byte) Attrs { return Attrs{rest: data} }
 
-// Next steps to the next attribute; false where there is none.
+// Next steps to the next attribute. It returns false if there is none.
 func (a *Attrs) Next() bool {
 	if len(a.rest) < unix.SizeofRtAttr {
 		return false
@@ -38,7 +38,7 @@ func (a *Attrs) Next() bool {
 	return true
 }
 
-// Uint8 is the value as a number; 0 where it has another length.
+// Uint8 returns the value as a number, or 0 if it has another length.
 func (a *Attrs) Uint8() uint8 {
 	if len(a.Value) != 1 {
 		return 0
@@ -46,7 +46,7 @@ func (a *Attrs) Uint8() uint8 {
 	return a.Value[0]
 }
 
-// Uint32 is the value as a number; 0 where it has another length.
+// Uint32 returns the value as a number, or 0 if it has another length.
 func (a *Attrs) Uint32() uint32 {
 	if len(a.Value) != 4 {
 		return 0
@@ -54,7 +54,7 @@ func (a *Attrs) Uint32() uint32 {
 	return native.Uint32(a.Value)
 }
 
-// Port is the value as a port in the order of the wire; 0 where it has another length.
+// Port returns the value as a port in network byte order, or 0 if it has another length.
 func (a *Attrs) Port() uint16 {
 	if len(a.Value) != 2 {
 		return 0
@@ -62,16 +62,17 @@ func (a *Attrs) Port() uint16 {
 	return uint16(a.Value[0])<<8 | uint16(a.Value[1])
 }
 
-// Addr is the value as an IP address; not valid where it has neither 4 nor 16 bytes.
+// Addr returns the value as an IP address. It is not valid unless the value has 4 or 16 bytes.
 func (a *Attrs) Addr() netip.Addr {
 	addr, _ := netip.AddrFromSlice(a.Value)
 	return addr
 }
 
-// Text is the value as a string without the zero that ends it.
+// Text returns the value as a string without the final zero byte.
 func (a *Attrs) Text() string { return string(bytes.TrimRight(a.Value, "\x00")) }
 
-// Array32 is the i-th number of an array, counted from 1 as the kernel counts settings; false where it is too short.
+// Array32 returns the i-th number of an array. The kernel counts its settings from 1. It returns false if the array
+// is too short.
 func (a *Attrs) Array32(i int) (uint32, bool) {
 	if i < 1 || len(a.Value) < 4*i {
 		return 0, false
@@ -79,17 +80,18 @@ func (a *Attrs) Array32(i int) (uint32, bool) {
 	return native.Uint32(a.Value[4*(i-1):]), true
 }
 
-// Nested walks over the attributes within.
+// Nested iterates over the attributes inside this one.
 func (a *Attrs) Nested() Attrs { return AttrsOf(a.Value) }
 
-// Message is one message from the kernel, in place.
+// Message is one message from the kernel. Its body is not copied.
 type Message struct {
 	Type, Flags uint16
 	Seq         uint32
 	Body        []byte // the family's header and the attributes; valid until the next read
 }
 
-// Header is the first n bytes of the body and the attributes that follow; false where the body is shorter.
+// Header returns the first n bytes of the body, and the attributes after them. It returns false if the body is
+// shorter.
 func (m Message) Header(n int) ([]byte, Attrs, bool) {
 	if len(m.Body) < n {
 		return nil, Attrs{}, false
@@ -97,7 +99,7 @@ func (m Message) Header(n int) ([]byte, Attrs, bool) {
 	return m.Body[:n], AttrsOf(m.Body[n:]), true
 }
 
-// Next cuts the first message off data; false where there is none, or only a part of one.
+// Next cuts the first message off data. It returns false if data has no complete message.
 func Next(data []byte) (m Message, rest []byte, ok bool) {
 	if len(data) < unix.SizeofNlMsghdr {
 		return m, nil, false

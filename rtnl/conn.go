@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// The kernel puts up to 32 KiB of a dump into one read, if the reader has the room.
+	// The kernel puts up to 32 KiB of a dump into one read, if the buffer has the room.
 	readSize = 32 << 10
-	// What may be asked of the kernel in one sendmsg. Beyond this nothing is gained.
+	// Limits of one sendmsg. Larger ones gain nothing.
 	maxSend     = 256 << 10
 	maxRequests = 2048
-	// What one error reply takes of the receive buffer: a sk_buff of some 0.8 KB, or with the kernel's words 1.3 KB.
+	// What one error reply uses of the receive buffer: a sk_buff of some 0.8 KB, or 1.3 KB with the kernel's text.
 	replySize = 2 << 10
-	// The kernel answers within the system call. This is for a kernel that does not.
+	// The kernel answers within the system call. This bounds the wait if one does not.
 	timeout = 10 // seconds
 )
 
-// Conn is a netlink socket for requests. It is bound to the network namespace of the thread that opened it, and is for
-// one goroutine at a time.
+// Conn is a netlink socket for requests. It belongs to the network namespace of the thread that opened it. Only one
+// goroutine at a time may use it.
 type Conn struct {
 	fd    int
 	seq   uint32
-	limit int // of requests in one sendmsg, so that the error replies to all of them fit the receive buffer
+	limit int // of requests in one sendmsg: the error replies to all of them fit the receive buffer
 	size  int // of one sendmsg in bytes
 	buf   []byte
 }
@@ -44,7 +44,7 @@ func Dial() (*Conn, error) {
 }
 
 // Close closes the socket.
-func (c *Conn) Close() { _ = unix.Close(c.fd) } // nothing is buffered: no error can matter
+func (c *Conn) Close() { _ = unix.Close(c.fd) } // nothing is buffered, so no error matters
 
 func (c *Conn) prepare() error {
 	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -55,7 +55,7 @@ func (c *Conn) prepare() error {
 		unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait),
 		unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1),
 		unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1),
-		// Linux 4.20: filters in a dump's request are obeyed, and one the kernel does not know is an error.
+		// Linux 4.20: the kernel obeys the filters of a dump request, and rejects filters that it does not know.
 		unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1),
 	)
 	if err != nil {
@@ -74,8 +74,8 @@ func (c *Conn) prepare() error {
 	return nil
 }
 
-// grow makes a socket's buffer as big as may be, and returns what it is, in bytes as the kernel accounts them. Beyond
-// the machine's limit it takes CAP_NET_ADMIN in the first user namespace, which a container may lack.
+// grow enlarges a socket's buffer as far as possible and returns its size, in bytes as the kernel accounts them.
+// Exceeding the machine's limit needs CAP_NET_ADMIN in the first user namespace, which a container may lack.
 func grow(fd, force, option, size int) (int, error) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, size); err != nil {
@@ -85,8 +85,8 @@ func grow(fd, force, option, size int) (int, error) {
 	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
 }
 
-// Dump sends the one request in b with NLM_F_DUMP and calls each for every message of the answer. Where the kernel's
-// tables changed meanwhile the error is ErrInterrupted, and what each saw may be wrong.
+// Dump sends the one request in b with NLM_F_DUMP and calls each for every message of the answer. If the kernel's
+// tables changed meanwhile, it returns ErrInterrupted: the messages may then be incomplete or wrong.
 func (c *Conn) Dump(b *Batch, each func(Message)) error {
 	h := b.buf
 	native.PutUint16(h[6:], native.Uint16(h[6:])|unix.NLM_F_DUMP)
@@ -132,11 +132,11 @@ func (c *Conn) Get(b *Batch, each func(Message)) error {
 	return errors.Join(err, refused)
 }
 
-// Send sends all requests, many a sendmsg, each asking an acknowledgement of its last alone: the kernel reports every
-// request that fails anyway, with its sequence number. failed is called for each of those, in the order of the
-// requests. The error is for what leaves the outcome unknown.
+// Send sends all requests, many in one sendmsg. Only the last one of each sendmsg asks for an acknowledgement: the
+// kernel reports every failed request anyway, with its sequence number. Send calls failed for each of those, in the
+// order of the requests. An error means that the outcome is unknown.
 //
-// Acknowledgements for all would drown the socket: 1,000 requests gave 256 of them and then ENOBUFS.
+// Acknowledgements for all requests would overflow the socket: 1,000 requests gave 256 of them and then ENOBUFS.
 func (c *Conn) Send(b *Batch, failed func(i int, err error)) error {
 	for from := 0; from < b.Len(); {
 		to := from + 1
@@ -156,7 +156,7 @@ func (c *Conn) Send(b *Batch, failed func(i int, err error)) error {
 	return nil
 }
 
-// exchange sends the requests [from, to) and reads until the last of them is answered by an error or its
+// exchange sends the requests [from, to). It reads until the last of them is answered, by an error or an
 // acknowledgement.
 func (c *Conn) exchange(b *Batch, from, to int, each func(i int, m Message)) error {
 	first := c.seq + 1
@@ -171,7 +171,7 @@ func (c *Conn) exchange(b *Batch, from, to int, each func(i int, m Message)) err
 			return err
 		}
 		for m, rest, ok := Next(data); ok; m, rest, ok = Next(rest) {
-			if m.Seq-first >= count { // unsigned: also what is older
+			if m.Seq-first >= count { // unsigned: this also skips older messages
 				continue
 			}
 			each(from+int(m.Seq-first), m)

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Error is the kernel's answer to a request that it refused.
+// Error is the kernel's refusal of a request.
 type Error struct {
 	Errno unix.Errno
-	Text  string // why, in the kernel's own words (extended acknowledgement, Linux 4.12); often empty
+	Text  string // the kernel's explanation (extended acknowledgement, Linux 4.12); often empty
 }
 
 func (e *Error) Error() string {
@@ -19,17 +19,17 @@ func (e *Error) Error() string {
 	return e.Errno.Error() + " (" + e.Text + ")"
 }
 
-// Unwrap returns the errno, so that errors.Is(err, unix.EEXIST) tells.
+// Unwrap returns the errno, for errors.Is(err, unix.EEXIST).
 func (e *Error) Unwrap() error { return e.Errno }
 
-// ErrInterrupted says that what a dump lists was changed while it was read (NLM_F_DUMP_INTR): read it again.
+// ErrInterrupted means that the dumped tables changed during the dump (NLM_F_DUMP_INTR): read them again.
 var ErrInterrupted = errors.New("the kernel's tables changed while they were read")
 
 var errShort = errors.New("a message from the kernel was cut short")
 
-// answer is the error in a message of type NLMSG_ERROR or NLMSG_DONE; nil where it says that all is well.
+// answer returns the error in a message of type NLMSG_ERROR or NLMSG_DONE, or nil if there is none.
 //
-//	| errno | the request's header (NETLINK_CAP_ACK) | attributes, where NLM_F_ACK_TLVS is set |
+//	| errno | the request's header (NETLINK_CAP_ACK) | attributes, if NLM_F_ACK_TLVS is set |
 func answer(m Message) error {
 	if len(m.Body) < 4 {
 		return errShort

@@ -1,5 +1,6 @@
-// Package rtnl speaks rtnetlink (RFC 3549, rtnetlink(7)) at the speed of the kernel: many requests a sendmsg with one
-// acknowledgement, and dumps that are read in place. It knows messages and attributes; what they mean is its caller's.
+// Package rtnl speaks rtnetlink (RFC 3549, rtnetlink(7)) at the speed of the kernel: many requests in one sendmsg
+// with one acknowledgement, and dumps that are not copied. It encodes and decodes messages and attributes; the caller
+// knows their meaning.
 package rtnl
 
 import (
@@ -10,32 +11,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// native is the byte order of netlink: the machine's own, but for what goes on the wire.
+// native is the byte order of netlink: the machine's own, except for values that go on the wire.
 var native = binary.NativeEndian
 
-// Batch is requests one behind the other, as they are sent. The zero Batch is empty and ready for use.
+// Batch holds requests one after the other, as they are sent. The zero Batch is empty and ready for use.
 //
 //	 nlmsghdr        family header   attributes
 //	| len type ... |               | len type value, padded to 4 | ... |
 type Batch struct {
 	buf    []byte
-	starts []int // where each request begins
+	starts []int // offset of each request
 }
 
-// Len is the number of requests.
+// Len returns the number of requests.
 func (b *Batch) Len() int { return len(b.starts) }
 
-// Reset empties the batch and keeps its memory.
+// Reset empties the batch. Its memory is reused.
 func (b *Batch) Reset() { b.buf, b.starts = b.buf[:0], b.starts[:0] }
 
-// Grow makes room for further requests of about 64 bytes each.
+// Grow makes room for more requests of about 64 bytes each.
 func (b *Batch) Grow(requests int) {
 	b.starts = slices.Grow(b.starts, requests)
 	b.buf = slices.Grow(b.buf, 64*requests)
 }
 
-// Start begins a request with its type (unix.RTM_...), its flags besides NLM_F_REQUEST, and the header of its family
-// (struct ndmsg, rtmsg, ...), whose length must be a multiple of 4.
+// Start begins a request. kind is its type (unix.RTM_...), flags are those besides NLM_F_REQUEST. header is the
+// header of its family (struct ndmsg, rtmsg, ...); its length must be a multiple of 4.
 func (b *Batch) Start(kind, flags uint16, header ...byte) {
 	b.starts = append(b.starts, len(b.buf))
 	b.buf = append(b.buf, make([]byte, unix.SizeofNlMsghdr)...)
@@ -46,14 +47,14 @@ func (b *Batch) Start(kind, flags uint16, header ...byte) {
 	b.closeLast()
 }
 
-// Bytes adds an attribute with a value of any kind.
+// Bytes adds an attribute with any value.
 func (b *Batch) Bytes(attr uint16, value []byte) {
 	b.attr(attr, len(value))
 	b.buf = append(b.buf, value...)
 	b.pad()
 }
 
-// String adds an attribute with a string, ended by a zero byte.
+// String adds an attribute with a string and a final zero byte.
 func (b *Batch) String(attr uint16, value string) {
 	b.attr(attr, len(value)+1)
 	b.buf = append(append(b.buf, value...), 0)
@@ -67,7 +68,7 @@ func (b *Batch) Uint8(attr uint16, value uint8) {
 	b.pad()
 }
 
-// Port adds an attribute with a port, in the order of the wire.
+// Port adds an attribute with a port in network byte order.
 func (b *Batch) Port(attr, value uint16) {
 	b.attr(attr, 2)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, value)
@@ -92,7 +93,7 @@ func (b *Batch) Addr(attr uint16, value netip.Addr) {
 	b.Bytes(attr, a[:])
 }
 
-// Nest adds an attribute that holds those which fill adds.
+// Nest adds an attribute that contains the attributes which fill adds.
 func (b *Batch) Nest(attr uint16, fill func()) {
 	start := len(b.buf)
 	b.attr(attr, 0)
@@ -113,15 +114,15 @@ func (b *Batch) pad() {
 	b.closeLast()
 }
 
-// closeLast writes the length of the last request.
+// closeLast updates the length of the last request.
 func (b *Batch) closeLast() {
 	native.PutUint32(b.buf[b.last():], uint32(len(b.buf)-b.last())) //nolint:gosec // as in Nest
 }
 
 func (b *Batch) last() int { return b.starts[len(b.starts)-1] }
 
-// seal gives the requests [from, to) the sequence numbers that begin with seq, asks for an acknowledgement of the last
-// alone, and returns their bytes.
+// seal numbers the requests [from, to) from seq on. It asks for an acknowledgement of the last one only. It returns
+// their bytes.
 func (b *Batch) seal(from, to int, seq uint32) []byte {
 	for i := from; i < to; i++ {
 		h := b.buf[b.starts[i]:]
@@ -135,7 +136,7 @@ func (b *Batch) seal(from, to int, seq uint32) []byte {
 	return b.buf[b.starts[from]:b.end(to-1)]
 }
 
-// end is where the request i ends.
+// end returns the offset at which request i ends.
 func (b *Batch) end(i int) int {
 	if i+1 < len(b.starts) {
 		return b.starts[i+1]

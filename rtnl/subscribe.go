@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel throws notifications away when this is full, and says so (ENOBUFS); in bytes as it accounts them, about
-// 1 KB each.
+// Size of the receive buffer, in bytes as the kernel accounts them: about 1 KB for each notification. If it is full,
+// the kernel drops notifications and returns ENOBUFS.
 const subscriptionSize = 8 << 20
 
-// Subscription is a netlink socket that receives notifications. Like Conn it belongs to the network namespace of the
+// Subscription is a netlink socket that receives notifications. Like Conn, it belongs to the network namespace of the
 // thread that opened it.
 type Subscription struct {
-	file *os.File // in the runtime's poller, so that a read can be ended
+	file *os.File // in the runtime's poller, so that a read can be interrupted
 	buf  []byte
 }
 
-// Subscribe opens a subscription to groups (unix.RTNLGRP_...). What happens from now on is not missed.
+// Subscribe opens a subscription to groups (unix.RTNLGRP_...). It receives every later notification.
 func Subscribe(groups ...int) (*Subscription, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -44,13 +44,13 @@ func Subscribe(groups ...int) (*Subscription, error) {
 	return s, nil
 }
 
-// Close ends the subscription and forgets what it holds.
-func (s *Subscription) Close() { _ = s.file.Close() } // nothing is buffered: no error can matter
+// Close ends the subscription and discards unread notifications.
+func (s *Subscription) Close() { _ = s.file.Close() } // nothing is buffered, so no error matters
 
-// Await reads until a notification matters, or some were thrown away because nobody read them in time: then any might
-// have. It ends with ctx's error when ctx does.
+// Await reads until matters returns true for a notification. It also returns if the kernel dropped some because they
+// were not read in time: any of them may have mattered. It returns ctx's error when ctx ends.
 func (s *Subscription) Await(ctx context.Context, matters func(Message) bool) error {
-	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }) // it fails on a closed file alone
+	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }) // it fails only on a closed file
 	defer stop()
 	for {
 		n, err := s.file.Read(s.buf)

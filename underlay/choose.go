@@ -11,30 +11,30 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Want describes the interface that should be the underlay. Its fields are tried in their order. If none is set, the
-// interface with the Kept addresses is used; if there is none, that of the default route, IPv4's before IPv6's.
+// Want describes the wanted underlay interface. Its fields are tried in order. If none is set, Choose returns the
+// interface with the Kept addresses. If there is none, it returns that of the default route, IPv4's before IPv6's.
 type Want struct {
 	Ifaces   []string   // names, altnames, addresses or CIDRs, tried in order
-	Regex    string     // matches in a name or an address; in an altname if it matches no name and no address
-	CanReach netip.Addr // the interface through which the kernel sends to it
-	PublicIP netip.Addr // the interface that has it; if none has (the node is behind NAT), the default route's
+	Regex    string     // matches in a name or an address; in an altname if no name and no address matches
+	CanReach netip.Addr // the interface through which the kernel sends to this address
+	PublicIP netip.Addr // the interface with this address; if there is none (the node is behind NAT), that of the default route
 
-	// Known is the addresses by which peers know the node already. They choose no interface; of several addresses that
-	// the chosen one has they come first, so that a further one, a virtual address say, does not take their place.
+	// Known holds the addresses by which peers know this node. They choose no interface. They come first among the
+	// addresses of the chosen interface, so that another one, such as a virtual address, does not replace them.
 	Known []netip.Addr
 
-	// Kept holds the addresses of the node at which the tunnels end. As long as an interface has them and is up, a changed
-	// default route does not move the underlay: peers send to these addresses, and may not reach others.
+	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed
+	// default route does not move the underlay: peers send to these addresses and may not reach others.
 	Kept []netip.Addr
 }
 
 // named reports whether the operator names the interface.
 func (w Want) named() bool { return len(w.Ifaces) > 0 || w.Regex != "" || w.CanReach.IsValid() }
 
-// Choose finds the underlay interface. route is RouteTo, and Choose is otherwise a pure function. The interface chosen is
-// up and has an address that other nodes can use. The loopback interface is chosen only by its name or its address, which
-// may be a Kept one. podlane.* and cni0, which podlane makes, are chosen only by name. The error names the wanted and the
-// existing interfaces.
+// Choose returns the underlay interface. route is RouteTo; otherwise Choose is pure. The interface is up and has an
+// address that other nodes can use. The loopback interface is chosen only by its name or by an address, which may be
+// a Kept one. podlane's own interfaces, podlane.* and cni0, are chosen only by name. The error names the wanted and
+// the existing interfaces.
 func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
 	c := chooser{ifaces, route}
 	var ways []func() (Interface, error)
@@ -72,7 +72,7 @@ type chooser struct {
 	route  func(netip.Addr) (int, error)
 }
 
-// named returns the interface with a name, an altname, an address or a CIDR. The kernel gives no two interfaces the same
+// named returns the interface with a name, an altname, an address or a CIDR. In the kernel no two interfaces share a
 // name or altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
@@ -113,7 +113,8 @@ func (c chooser) matching(expression string) (Interface, error) {
 	return c.first(fmt.Sprintf("no interface has a name or an address that matches %q", expression), matches)
 }
 
-// first returns the first usable interface that matches; if some match and none is usable, what the first lacks.
+// first returns the first usable interface that matches. If some match but none is usable, the error is that of the
+// first one.
 func (c chooser) first(none string, matches func(Interface) bool) (Interface, error) {
 	var unusable error
 	for _, i := range c.ifaces {
@@ -189,12 +190,12 @@ func (c chooser) holding(a netip.Addr) (Interface, bool) {
 	return all[0], true
 }
 
-// ours tells whether podlane, or the bridge plugin for it, made the interface.
+// ours reports whether the interface was created by podlane, or by the bridge plugin for it.
 func (i Interface) ours() bool {
 	return i.Name == "cni0" || strings.HasPrefix(i.Name, "podlane") || strings.HasPrefix(i.Name, "pl-v6.")
 }
 
-// usable tells what an interface lacks to be the underlay.
+// usable returns an error if an interface cannot be the underlay.
 func usable(i Interface) error {
 	switch {
 	case !i.Up:
@@ -205,8 +206,8 @@ func usable(i Interface) error {
 	return nil
 }
 
-// list is the interfaces as an operator knows them: eth0 (198.18.0.1/16), eth1 (down). The overlay's own and the pods'
-// ends are left out, of which there may be hundreds.
+// list returns the interfaces in an operator's words: eth0 (198.18.0.1/16), eth1 (down). It omits podlane's own and
+// the pods' ends, of which there may be hundreds.
 func list(ifaces []Interface) string {
 	var names []string
 	for _, i := range ifaces {

@@ -45,16 +45,16 @@ func dumpRoutes[T any](f subnet.Family, parse func(rtnl.Message) (T, bool)) (rou
 			}
 		})
 	})
-	if err != nil && !errors.Is(err, unix.ENOENT) { // that is the table, which the first route makes
+	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: no table yet; the first route makes it
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	return routes, nil
 }
 
-// families are as rtnetlink has them.
+// families maps a family to its number in rtnetlink.
 var families = map[subnet.Family]uint8{subnet.IPv4: unix.AF_INET, subnet.IPv6: unix.AF_INET6}
 
-// routesOf asks for the unicast routes of the main table. There may be a great many: they are read in place.
+// routesOf requests the unicast routes of the main table. There may be very many, so they are read without copying.
 func routesOf(f subnet.Family) *rtnl.Batch {
 	h := make([]byte, unix.SizeofRtMsg)
 	h[0] = families[f]
@@ -64,14 +64,14 @@ func routesOf(f subnet.Family) *rtnl.Batch {
 	return b
 }
 
-// defaultTo is a default route: the lower its metric the better.
+// defaultTo is a default route. The one with the lowest metric wins.
 type defaultTo struct {
 	link   int
 	metric uint32
 }
 
-// parseDefault reads a default route of a family, and its first next hop where it has several. A kernel without IPv6
-// answers with what it has of others.
+// parseDefault parses a default route of a family. It uses the first of several next hops. A kernel without IPv6
+// answers with routes of other families, which it rejects.
 func parseDefault(m rtnl.Message, f subnet.Family) (r defaultTo, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
 	if !ok || m.Type != unix.RTM_NEWROUTE || h[0] != families[f] || h[1] != 0 || h[4] != unix.RT_TABLE_MAIN || h[7] != unix.RTN_UNICAST {

@@ -7,19 +7,19 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Patience is how long an address that peers know must be away before a node gives it up. Whoever sets an interface up
-// anew, as NetworkManager does, takes its addresses and routes away for some hundred milliseconds: meanwhile a virtual
-// address, or another interface's default route, looks like the place to be.
+// Patience is how long an address that peers know must be missing before a node gives it up. A program that
+// configures an interface again, such as NetworkManager, removes its addresses and routes for some hundred
+// milliseconds. Meanwhile a virtual address, or the interface of another default route, looks like the right choice.
 const Patience = 500 * time.Millisecond
 
 // Follower decides when a node follows a change of its underlay. The zero Follower is ready for use.
 type Follower struct {
-	since time.Time // when an address in use was first missing from the choice; zero: it is not
+	since time.Time // when an address in use was first missing from the choice; zero if it is not missing
 }
 
-// Follow tells whether to move now from the underlay in use to that which Choose finds: at once where the addresses that
-// peers know go along, though it be to another interface; else with Patience. Where it is too early, again is after how
-// long to look once more; it is 0 where there is nothing to wait for.
+// Follow reports whether to move now from the underlay in use to the choice of Choose. It moves at once if the choice
+// has the addresses that peers know, even on another interface. Otherwise it waits for Patience. again is the time
+// until the next check, or 0 if there is nothing to wait for.
 func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, again time.Duration) {
 	if inUse.Same(choice) || keepsLocal(inUse, choice) {
 		f.since = time.Time{}
@@ -35,7 +35,7 @@ func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, ag
 	return true, 0
 }
 
-// keepsLocal tells whether the second underlay has the addresses by which peers know a node on the first.
+// keepsLocal reports whether the choice has the addresses by which peers know this node.
 func keepsLocal(inUse, choice Interface) bool {
 	return !slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool {
 		return inUse.Local(f).IsValid() && inUse.Local(f) != choice.Local(f)

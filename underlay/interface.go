@@ -13,18 +13,18 @@ type Interface struct {
 	Name       string
 	AltNames   []string // its alternative names (ip-link(8), altname)
 	Index      int
-	MTU        int            // in bytes; 0: not known
-	Up         bool           // administratively
+	MTU        int            // in bytes; 0: unknown
+	Up         bool           // administratively up
 	NoCarrier  bool           // it is up, but its link is down: a cable is unplugged
 	Loopback   bool           // it reaches only the node itself
-	Virtual    bool           // no packet leaves the node by it: loopback, dummy and VRF interfaces, bridges without ports
-	Addrs      []netip.Prefix // its addresses with the prefix length of their link, preferred ones first
+	Virtual    bool           // no packet leaves the node through it: loopback, dummy and VRF interfaces, bridges without ports
+	Addrs      []netip.Prefix // with the prefix length of their link, preferred ones first
 	Tunnel     netip.Addr     // the address at which the tunnels of podlane's VXLAN device end; not valid for other interfaces
-	Deprecated []netip.Addr   // the addresses of Addrs that new connections must not use (RFC 4862 section 5.5.4)
+	Deprecated []netip.Addr   // those of Addrs that new connections must not use (RFC 4862 section 5.5.4)
 }
 
-// Local is the interface's first address of the family that other nodes can use: not link-local. It is not valid where
-// there is none.
+// Local returns the interface's first address of the family that other nodes can use: one that is not link-local. The
+// address is not valid if there is none.
 func (i Interface) Local(f subnet.Family) netip.Addr {
 	for _, p := range i.Addrs {
 		if subnet.FamilyOf(p.Addr()) == f && p.Addr().IsGlobalUnicast() {
@@ -34,7 +34,7 @@ func (i Interface) Local(f subnet.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// preferring is the interface with the addresses given, as far as it has them, before its others.
+// preferring returns the interface with these addresses before its others.
 func (i Interface) preferring(known []netip.Addr) Interface {
 	isKnown := func(p netip.Prefix) bool { return slices.Contains(known, p.Addr()) }
 	others := slices.DeleteFunc(slices.Clone(i.Addrs), isKnown)
@@ -42,8 +42,8 @@ func (i Interface) preferring(known []netip.Addr) Interface {
 	return i
 }
 
-// Same reports whether two values of an interface mean the same underlay. It ignores link-local addresses, which come and
-// go with the link. The order of the addresses matters only if it changes the node's address.
+// Same reports whether two values of an interface mean the same underlay. It ignores link-local addresses, which come
+// and go with the link. It ignores the order of the addresses unless that changes the node's address.
 func (i Interface) Same(j Interface) bool {
 	return i.Name == j.Name && i.Index == j.Index && i.MTU == j.MTU && slices.Equal(i.global(), j.global()) &&
 		i.Local(subnet.IPv4) == j.Local(subnet.IPv4) && i.Local(subnet.IPv6) == j.Local(subnet.IPv6)
@@ -65,7 +65,7 @@ func (i Interface) has(a netip.Addr) bool {
 	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
 }
 
-// OnLink tells whether an address is on the interface's own link, reached without a router.
+// OnLink reports whether an address is on the interface's own link: no router is needed.
 func (i Interface) OnLink(a netip.Addr) bool {
 	for _, p := range i.Addrs {
 		if p.Contains(a) {

@@ -13,10 +13,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Paths finds the MTU of a virtual underlay: its address is on lo or a dummy interface, and packets to other nodes leave by
-// other interfaces. The MTU is the smallest on the paths to the peers. As long as no peer is known, it is the smallest on
-// the routes to routers. Later it only falls until podlaned restarts. Otherwise it would change with each peer that comes
-// or goes.
+// Paths finds the MTU of a virtual underlay: its address is on lo or a dummy interface, and packets to other nodes
+// leave through other interfaces. The MTU is the smallest on the paths to the peers. While no peer is known, it is
+// the smallest on the routes to routers. With peers it only falls until podlaned restarts: otherwise it would change
+// with each peer that comes or goes.
 //
 // The zero Paths is ready for use.
 type Paths struct {
@@ -68,13 +68,13 @@ func (p *Paths) update(toPeers, toRouters int) int {
 
 // path is a route to a node.
 type path struct {
-	links    []int // indexes of the interfaces: one for each next hop
-	mtu      int   // the route's own MTU; 0: it has none
+	links    []int // indexes of the interfaces, one for each next hop
+	mtu      int   // the route's own MTU; 0: none
 	toRouter bool  // it leads to a router, or it is a default route
 }
 
-// smallest returns the smallest MTU of the paths, given the MTUs of the interfaces by their indexes; 0 if there is none. It
-// ignores a path by an interface that is not among them.
+// smallest returns the smallest MTU of the paths, or 0 if there is none. mtus holds the MTUs of the interfaces by
+// index. Paths through other interfaces are ignored.
 func smallest(paths []path, mtus map[int]int) int {
 	least := math.MaxInt
 	for _, p := range paths {
@@ -95,7 +95,7 @@ func smallest(paths []path, mtus map[int]int) int {
 	return least
 }
 
-// rtmFIBMatch asks for the route itself, with all its next hops (RTM_F_FIB_MATCH of linux/rtnetlink.h, Linux 4.15).
+// rtmFIBMatch requests the route itself, with all its next hops (RTM_F_FIB_MATCH of linux/rtnetlink.h, Linux 4.15).
 const rtmFIBMatch = 0x2000
 
 // pathsTo returns the kernel's routes to these addresses. It omits addresses without a route.
@@ -144,7 +144,7 @@ func pathsToRouters() (all []path, err error) {
 	return all, nil
 }
 
-// parsePath reads a unicast route.
+// parsePath parses a unicast route.
 func parsePath(m rtnl.Message) (p path, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
 	if !ok || m.Type != unix.RTM_NEWROUTE || h[7] != unix.RTN_UNICAST {
@@ -171,8 +171,8 @@ func parsePath(m rtnl.Message) (p path, ok bool) {
 	return p, len(p.links) > 0
 }
 
-// nextHops returns the indexes of the interfaces of a route with several next hops: struct rtnexthop, each followed by its
-// attributes.
+// nextHops returns the indexes of the interfaces of a route with several next hops: struct rtnexthop, each followed
+// by its attributes.
 func nextHops(data []byte) (links []int) {
 	for len(data) >= unix.SizeofRtNexthop {
 		length := int(binary.NativeEndian.Uint16(data))

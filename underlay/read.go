@@ -24,10 +24,10 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// Read lists the interfaces of the calling thread's network namespace, with their addresses, in the kernel's order. It
-// omits addresses that another node cannot rely on: temporary ones (RFC 8981), and those that duplicate address detection
-// also found on another machine. Tentative ones, which it still checks, come after the others. Deprecated ones (RFC 4862
-// section 5.5.4) still carry packets but may soon be removed: they come last.
+// Read returns the interfaces of the calling thread's network namespace with their addresses, in the kernel's order.
+// It omits addresses on which another node cannot rely: temporary ones (RFC 8981), and those that duplicate address
+// detection also found on another machine. Tentative addresses, which are still being checked, come after the others.
+// Deprecated ones (RFC 4862 section 5.5.4) still carry packets but may be removed soon: they come last.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {
@@ -93,7 +93,7 @@ func rank(a netlink.Addr) int {
 }
 
 func reliable(a netip.Addr, flags int) bool {
-	if a.Is4() { // the bit that means temporary means a second address of its prefix here
+	if a.Is4() { // for IPv4 the same bit means: a second address of its prefix
 		flags &^= unix.IFA_F_SECONDARY
 	}
 	return flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DADFAILED) == 0
@@ -108,8 +108,8 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a.Unmap(), ones), ok
 }
 
-// RouteTo returns the index of the interface through which the kernel sends to an address; for an unspecified address
-// (0.0.0.0 or ::), that of its family's default route. Without a route the error wraps ErrNoRoute.
+// RouteTo returns the index of the interface through which the kernel sends to an address. An unspecified address
+// (0.0.0.0 or ::) means its family's default route. If there is no route, the error wraps ErrNoRoute.
 func RouteTo(dst netip.Addr) (int, error) {
 	if dst.IsUnspecified() {
 		return defaultRoute(subnet.FamilyOf(dst))
@@ -128,5 +128,5 @@ func RouteTo(dst netip.Addr) (int, error) {
 	return r.LinkIndex, nil
 }
 
-// ErrNoRoute says that the kernel has no route to an address.
+// ErrNoRoute means that the kernel has no route to an address.
 var ErrNoRoute = errors.New("there is no route")
