@@ -1,4 +1,4 @@
-// Package backend is the interface between the daemon and a backend, the part that carries packets between nodes.
+// Package backend is the interface between the daemon and a backend. The backend carries packets between nodes.
 package backend
 
 import (
@@ -13,7 +13,7 @@ import (
 type Backend interface {
 	// Apply programs this node's own lease and those of all its peers. It reads the kernel again and reports. It is
 	// idempotent: if the kernel is in sync, it writes nothing. An error means that the whole run failed. A single
-	// peer that could not be programmed is named in the Report; the other peers are unaffected.
+	// peer that could not be programmed is named in the Report. The other peers are unaffected.
 	Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (Report, error)
 	// Watch calls kick when the kernel's state may have changed, until ctx ends. A kick carries no data. A kick after
 	// the backend's own writes is harmless. kick must not block.

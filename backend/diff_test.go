@@ -21,7 +21,7 @@ func TestChanges(t *testing.T) {
 		"from nothing":   {want: entries{"b": 2, "a": 1}, put: puts{{"a", 1, false}, {"b", 2, false}}},
 		"to nothing":     {have: entries{"b": 2, "a": 1}, remove: []string{"a", "b"}},
 		"another value":  {have: entries{"a": 1}, want: entries{"a": 2}, put: puts{{"a", 2, true}}},
-		"zero stands":    {have: entries{"a": 0}, want: entries{"a": 1}, put: puts{{"a", 1, true}}},
+		"zero exists":    {have: entries{"a": 0}, want: entries{"a": 1}, put: puts{{"a", 1, true}}},
 		"same number":    {have: entries{"a": 1}, want: entries{"b": 1}, remove: []string{"a"}, put: puts{{"b", 1, false}}},
 		"one of each":    {have: entries{"a": 1, "b": 1, "c": 1}, want: entries{"b": 1, "c": 2, "d": 1}, remove: []string{"a"}, put: puts{{"c", 2, true}, {"d", 1, false}}},
 		"absent is zero": {want: entries{"a": 0}, put: puts{{"a", 0, false}}},
@@ -53,8 +53,8 @@ func FuzzChanges(f *testing.F) {
 			delete(got, k)
 		}
 		for _, p := range put {
-			if old, stands := got[p.Key]; stands != p.Replace || stands && old == p.Value {
-				t.Errorf("put %+v where %d, %t stands", p, old, stands)
+			if old, exists := got[p.Key]; exists != p.Replace || exists && old == p.Value {
+				t.Errorf("put %+v, but the key exists: %t, with value %d", p, exists, old)
 			}
 			got[p.Key] = p.Value
 		}

@@ -8,12 +8,13 @@ import (
 )
 
 const (
-	// The kernel puts up to 32 KiB of a dump into one read, if the buffer has the room.
+	// The kernel puts up to 32 KiB of a dump into one read if they fit.
 	readSize = 32 << 10
 	// Limits of one sendmsg. Larger ones gain nothing.
 	maxSend     = 256 << 10
 	maxRequests = 2048
-	// What one error reply uses of the receive buffer: a sk_buff of some 0.8 KB, or 1.3 KB with the kernel's text.
+	// Space of one error reply in the receive buffer. It is a sk_buff of some 0.8 KB, or 1.3 KB with the kernel's
+	// text.
 	replySize = 2 << 10
 	// The kernel answers within the system call. This bounds the wait if one does not.
 	timeout = 10 // seconds
@@ -74,7 +75,7 @@ func (c *Conn) prepare() error {
 	return nil
 }
 
-// grow enlarges a socket's buffer as far as possible and returns its size, in bytes as the kernel accounts them.
+// grow enlarges a socket's buffer as far as possible. It returns the size in bytes as the kernel accounts them.
 // Exceeding the machine's limit needs CAP_NET_ADMIN in the first user namespace, which a container may lack.
 func grow(fd, force, option, size int) (int, error) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
@@ -86,7 +87,7 @@ func grow(fd, force, option, size int) (int, error) {
 }
 
 // Dump sends the one request in b with NLM_F_DUMP and calls each for every message of the answer. If the kernel's
-// tables changed meanwhile, it returns ErrInterrupted: the messages may then be incomplete or wrong.
+// tables changed meanwhile, it returns ErrInterrupted. The messages may then be incomplete or wrong.
 func (c *Conn) Dump(b *Batch, each func(Message)) error {
 	h := b.buf
 	native.PutUint16(h[6:], native.Uint16(h[6:])|unix.NLM_F_DUMP)
@@ -132,11 +133,11 @@ func (c *Conn) Get(b *Batch, each func(Message)) error {
 	return errors.Join(err, refused)
 }
 
-// Send sends all requests, many in one sendmsg. Only the last one of each sendmsg asks for an acknowledgement: the
+// Send sends all requests, many in one sendmsg. Only the last one of each sendmsg asks for an acknowledgement. The
 // kernel reports every failed request anyway, with its sequence number. Send calls failed for each of those, in the
 // order of the requests. An error means that the outcome is unknown.
 //
-// Acknowledgements for all requests would overflow the socket: 1,000 requests gave 256 of them and then ENOBUFS.
+// Acknowledgements for all requests would overflow the socket. 1,000 requests gave 256 of them and then ENOBUFS.
 func (c *Conn) Send(b *Batch, failed func(i int, err error)) error {
 	for from := 0; from < b.Len(); {
 		to := from + 1

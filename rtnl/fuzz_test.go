@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzNext walks over whatever comes: all that is seen lies within the data, and the walk ends.
+// FuzzNext iterates over arbitrary data: the iteration ends and stays within the data.
 func FuzzNext(f *testing.F) {
 	var b Batch
 	b.Start(unix.RTM_NEWLINK, 0, 1, 2, 3, 4)

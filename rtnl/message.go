@@ -1,6 +1,6 @@
-// Package rtnl speaks rtnetlink (RFC 3549, rtnetlink(7)) at the speed of the kernel: many requests in one sendmsg
-// with one acknowledgement, and dumps that are not copied. It encodes and decodes messages and attributes; the caller
-// knows their meaning.
+// Package rtnl speaks rtnetlink (RFC 3549, rtnetlink(7)) at the speed of the kernel. It sends many requests in one
+// sendmsg with one acknowledgement, and does not copy dumps. It encodes and decodes messages and attributes; the
+// caller knows their meaning.
 package rtnl
 
 import (
@@ -36,7 +36,7 @@ func (b *Batch) Grow(requests int) {
 }
 
 // Start begins a request. kind is its type (unix.RTM_...), flags are those besides NLM_F_REQUEST. header is the
-// header of its family (struct ndmsg, rtmsg, ...); its length must be a multiple of 4.
+// header of its family (struct ndmsg, rtmsg, ...). Its length must be a multiple of 4.
 func (b *Batch) Start(kind, flags uint16, header ...byte) {
 	b.starts = append(b.starts, len(b.buf))
 	b.buf = append(b.buf, make([]byte, unix.SizeofNlMsghdr)...)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab/sandbox"
@@ -13,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// inside runs f with a connection in a namespace of its own.
+// inside runs f with a connection in a new namespace.
 func inside(t *testing.T, f func(c *Conn) error) {
 	t.Helper()
 	err := sandbox.Test(t, "n1").Do(func() error {
@@ -29,7 +31,7 @@ func inside(t *testing.T, f func(c *Conn) error) {
 	}
 }
 
-// addAddress and deleteAddress are requests for lo, whose index is always 1.
+// addAddress and deleteAddress add requests for lo, whose index is always 1.
 func addAddress(b *Batch, a netip.Addr)    { address(b, unix.RTM_NEWADDR, a) }
 func deleteAddress(b *Batch, a netip.Addr) { address(b, unix.RTM_DELADDR, a) }
 
@@ -72,7 +74,7 @@ func TestSendMany(t *testing.T) {
 	})
 }
 
-// Where the kernel refuses every request its replies must fit the socket's buffer, whatever that may be.
+// If the kernel refuses every request, its replies must fit the socket's buffer of any size.
 func TestEveryRequestFails(t *testing.T) {
 	for name, buffer := range map[string]int{"own": 0, "smallest": 4 << 10, "small": 64 << 10} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +88,7 @@ func TestEveryRequestFails(t *testing.T) {
 	}
 }
 
-// shrink gives the socket a receive buffer as small as where CAP_NET_ADMIN is that of a container.
+// shrink limits the receive buffer as for a container without CAP_NET_ADMIN.
 func (c *Conn) shrink(buffer int) error {
 	if buffer == 0 {
 		return nil
@@ -171,7 +173,7 @@ func TestDumpFails(t *testing.T) {
 	})
 }
 
-// The kernel hands a long dump out in parts. What is changed between two of them makes the whole uncertain.
+// The kernel returns a long dump in parts. A change between two parts makes the whole dump unreliable.
 func TestDumpIsInterrupted(t *testing.T) {
 	inside(t, func(c *Conn) error {
 		other, err := Dial()
@@ -241,8 +243,15 @@ func TestAttributesReadBack(t *testing.T) {
 	b.Start(unix.RTM_DELLINK, 0)
 	m, rest, ok := Next(b.seal(0, 2, 41))
 	header, attrs, has := m.Header(4)
-	if !ok || !has || m.Type != unix.RTM_NEWLINK || m.Seq != 41 || m.Flags != unix.NLM_F_CREATE|unix.NLM_F_REQUEST || header[3] != 4 {
-		t.Fatalf("message %+v", m)
+	if !ok || !has {
+		t.Fatalf("no message with a header: %+v", m)
+	}
+	want := Message{Type: unix.RTM_NEWLINK, Flags: unix.NLM_F_CREATE | unix.NLM_F_REQUEST, Seq: 41, Body: m.Body}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]byte{1, 2, 3, 4}, header); diff != "" {
+		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	var got []any
 	for attrs.Next() {
@@ -260,14 +269,9 @@ func TestAttributesReadBack(t *testing.T) {
 			got = append(got, attrs.Addr())
 		}
 	}
-	want := []any{"podlane.1", uint8(7), uint16(0), uint8(0), uint16(8472), uint8(0), uint16(0), uint32(1 << 30), netip.MustParseAddr("fd00::1")}
-	if len(got) != len(want) {
-		t.Fatalf("got %v, want %v", got, want)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%d: got %v, want %v", i, got[i], want[i])
-		}
+	values := []any{"podlane.1", uint8(7), uint16(0), uint8(0), uint16(8472), uint8(0), uint16(0), uint32(1 << 30), netip.MustParseAddr("fd00::1")}
+	if diff := cmp.Diff(values, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
 	if m, _, ok = Next(rest); !ok || m.Type != unix.RTM_DELLINK || m.Seq != 42 || m.Flags&unix.NLM_F_ACK == 0 {
 		t.Errorf("the last message %+v", m)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Size of the receive buffer, in bytes as the kernel accounts them: about 1 KB for each notification. If it is full,
+// Size of the receive buffer in bytes as the kernel accounts them. A notification needs about 1 KB. If it is full,
 // the kernel drops notifications and returns ENOBUFS.
 const subscriptionSize = 8 << 20
 
@@ -48,7 +48,7 @@ func Subscribe(groups ...int) (*Subscription, error) {
 func (s *Subscription) Close() { _ = s.file.Close() } // nothing is buffered, so no error matters
 
 // Await reads until matters returns true for a notification. It also returns if the kernel dropped some because they
-// were not read in time: any of them may have mattered. It returns ctx's error when ctx ends.
+// were not read in time. Any of them may have mattered. It returns ctx's error when ctx ends.
 func (s *Subscription) Await(ctx context.Context, matters func(Message) bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }) // it fails only on a closed file
 	defer stop()

@@ -20,11 +20,11 @@ type Want struct {
 	PublicIP netip.Addr // the interface with this address; if there is none (the node is behind NAT), that of the default route
 
 	// Known holds the addresses by which peers know this node. They choose no interface. They come first among the
-	// addresses of the chosen interface, so that another one, such as a virtual address, does not replace them.
+	// addresses of the chosen interface. So another one, such as a virtual address, does not replace them.
 	Known []netip.Addr
 
 	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed
-	// default route does not move the underlay: peers send to these addresses and may not reach others.
+	// default route does not move the underlay. Peers send to these addresses and may not reach others.
 	Kept []netip.Addr
 }
 

@@ -32,7 +32,7 @@ func kept(list ...string) (as []netip.Addr) {
 	return as
 }
 
-// routes is a routing table by the text of the destination.
+// routes returns a routing table that is indexed by the text of the destination.
 func routes(table map[string]int) func(netip.Addr) (int, error) {
 	return func(a netip.Addr) (int, error) {
 		if index, ok := table[a.String()]; ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// step is what Choose finds some time after the start, and what is to come of it.
+// step is the choice at a time after the start, and the expected decision.
 type step struct {
 	at     time.Duration
 	choice Interface
@@ -56,9 +56,9 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// An underlay that passes through a state, in the kernel: what Choose finds then, and whether a node would follow it.
+// The underlay passes through a transient state. The test checks the choice, and whether a node follows at once.
 func TestTransientStates(t *testing.T) {
-	const none = "" // an error, with which the underlay in use stays
+	const none = "" // an error: the underlay in use stays
 	for name, c := range map[string]struct {
 		want     Want
 		commands string
@@ -129,10 +129,10 @@ const (
 	bridged = "ip link add br0 type bridge; ip link set br0 up; ip link set eth0 master br0"
 )
 
-// tentative makes duplicate address detection take ten seconds.
+// tentative makes duplicate address detection last ten seconds.
 const tentative = "sysctl -qw net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.eth0.dad_transmits=10; "
 
-// twoDefaults is a node with a second way out, as good as the first when that is gone.
+// twoDefaults is a node with a second default route, as good as the first one when that is gone.
 const twoDefaults = `
 sysctl -qw net.ipv6.conf.default.accept_dad=0
 ip link add eth0 type veth peer name far0
@@ -145,7 +145,7 @@ ip addr add 2001:db8::1/64 dev eth0 nodad
 ip route add default via 198.18.0.254 dev eth0 metric 100
 ip route add default via 198.19.0.254 dev eth1 metric 200`
 
-// A node that starts while an address is still being looked at takes another one that it has.
+// A node that starts while an address is still tentative chooses another address that it has.
 func TestTentativeAddressComesLast(t *testing.T) {
 	n := setUp(t, twoDefaults)
 	for _, c := range []struct{ command, want string }{

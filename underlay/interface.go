@@ -23,8 +23,8 @@ type Interface struct {
 	Deprecated []netip.Addr   // those of Addrs that new connections must not use (RFC 4862 section 5.5.4)
 }
 
-// Local returns the interface's first address of the family that other nodes can use: one that is not link-local. The
-// address is not valid if there is none.
+// Local returns the interface's first address of the family that other nodes can use. Link-local ones do not count.
+// The address is not valid if there is none.
 func (i Interface) Local(f subnet.Family) netip.Addr {
 	for _, p := range i.Addrs {
 		if subnet.FamilyOf(p.Addr()) == f && p.Addr().IsGlobalUnicast() {
@@ -65,7 +65,7 @@ func (i Interface) has(a netip.Addr) bool {
 	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
 }
 
-// OnLink reports whether an address is on the interface's own link: no router is needed.
+// OnLink reports whether an address is on the interface's own link. Then no router is needed.
 func (i Interface) OnLink(a netip.Addr) bool {
 	for _, p := range i.Addrs {
 		if p.Contains(a) {

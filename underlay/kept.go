@@ -10,8 +10,8 @@ import (
 )
 
 // keeping returns the interface with the addresses at which the tunnels end. If no interface has all of them, it may
-// have some, with other addresses of the missing families: the IPv6 prefix of the network has changed. If several
-// have them, as while eth0 becomes a port of br0, it is that of the default route.
+// have some, with other addresses of the missing families. This happens when the IPv6 prefix of the network changes.
+// Several may have them, as while eth0 becomes a port of br0. Then it is that of the default route.
 func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	has := func(i Interface) bool { return i.HasAll(kept) }
 	all := c.holders(has)
@@ -30,15 +30,15 @@ func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	return all[0], usable(all[0])
 }
 
-// hasInPart reports whether the interface has some of these addresses, and another address of the same family for
-// each missing one.
+// hasInPart reports whether the interface has some of these addresses. For each missing one it must have another
+// address of the same family.
 func (i Interface) hasInPart(addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, i.has) &&
 		!slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.Local(subnet.FamilyOf(a)).IsValid() })
 }
 
-// holders returns the interfaces that has accepts: those that are up first, and real ones before virtual ones. An
-// address may also be on lo, so that the node accepts a load balancer's packets.
+// holders returns the interfaces that has accepts. Those that are up come first, and real ones before virtual ones.
+// An address may also be on lo, so that the node accepts a load balancer's packets.
 func (c chooser) holders(has func(Interface) bool) []Interface {
 	all := slices.DeleteFunc(slices.Clone(c.ifaces), func(i Interface) bool { return i.ours() || !has(i) })
 	worse := func(i Interface) int {
@@ -54,7 +54,7 @@ func (c chooser) holders(has func(Interface) bool) []Interface {
 	return all
 }
 
-// Notes returns notes about a working underlay: the default route leads to another interface, or an address is
+// Notes returns notes about a working underlay. The default route may lead to another interface, or an address may be
 // deprecated. route is RouteTo.
 func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
 	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))

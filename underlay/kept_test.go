@@ -2,8 +2,9 @@ package underlay
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestNotes(t *testing.T) {
@@ -31,8 +32,8 @@ func TestNotes(t *testing.T) {
 		"deprecated, of no family used": {Want{Kept: at[:1]}, deprecated, map[string]int{"0.0.0.0": 2}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Notes(node, c.want, c.inUse, routes(c.routes)); !slices.Equal(got, c.notes) {
-				t.Errorf("got\n%q\nwant\n%q", got, c.notes)
+			if diff := cmp.Diff(c.notes, Notes(node, c.want, c.inUse, routes(c.routes))); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
 			}
 		})
 	}

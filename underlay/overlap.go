@@ -6,7 +6,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Overlap returns an error if a pod subnet of the range overlaps the underlay's own prefixes: a route to a peer's
+// Overlap returns an error if a pod subnet of the range overlaps the underlay's own prefixes. A route to a peer's
 // pods would then replace the route to the peer. The error names both ranges. The rest of the pod network may contain
 // the underlay.
 func Overlap(i Interface, network subnet.Network) error {

@@ -13,10 +13,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Paths finds the MTU of a virtual underlay: its address is on lo or a dummy interface, and packets to other nodes
-// leave through other interfaces. The MTU is the smallest on the paths to the peers. While no peer is known, it is
-// the smallest on the routes to routers. With peers it only falls until podlaned restarts: otherwise it would change
-// with each peer that comes or goes.
+// Paths finds the MTU of a virtual underlay. Its address is on lo or a dummy interface. Packets to other nodes leave
+// through other interfaces. The MTU is the smallest on the paths to the peers. While no peer is known, it is the
+// smallest on the routes to routers. With peers it only falls until podlaned restarts. Otherwise it would change with
+// each peer that comes or goes.
 //
 // The zero Paths is ready for use.
 type Paths struct {
@@ -171,7 +171,7 @@ func parsePath(m rtnl.Message) (p path, ok bool) {
 	return p, len(p.links) > 0
 }
 
-// nextHops returns the indexes of the interfaces of a route with several next hops: struct rtnexthop, each followed
+// nextHops returns the indexes of the interfaces of a route with several next hops. Each struct rtnexthop is followed
 // by its attributes.
 func nextHops(data []byte) (links []int) {
 	for len(data) >= unix.SizeofRtNexthop {

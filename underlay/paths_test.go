@@ -15,8 +15,8 @@ func TestPathsOnlyFallOncePeersAreKnown(t *testing.T) {
 		{0, 0, 0},       // nothing is known
 		{0, 1400, 1400}, // no peer yet
 		{0, 1500, 1500},
-		{1600, 1500, 1600}, // only the first peer decides
-		{9000, 1500, 1600}, // it is gone, and there is another peer
+		{1600, 1500, 1600}, // only the first peer raises it
+		{9000, 1500, 1600}, // the first peer is gone, another one came
 		{1450, 1500, 1450},
 		{0, 1500, 1450}, // all are gone
 		{0, 0, 1450},
@@ -49,7 +49,7 @@ func TestSmallestPath(t *testing.T) {
 	}
 }
 
-// A node whose address is on lo, with two uplinks; eth2 leads to no node.
+// A node whose address is on lo, with two uplinks. eth2 leads to no node.
 const uplinks = `
 sysctl -qw net.ipv6.conf.default.accept_dad=0
 ip link set lo up
@@ -110,7 +110,7 @@ func TestMTUOfADummyAndOfARealInterface(t *testing.T) {
 	}{
 		{"true", "dummy0", 9000},
 		{"true", "eth0", 1400},
-		{"ip route del default", "dummy0", 1200}, // its own, because there is no other
+		{"ip route del default", "dummy0", 1200}, // its own, if no path is known
 		{"ip link set lo mtu 1300", "lo", 1300},
 	} {
 		if _, err := n.Run("sh", "-ec", c.commands); err != nil {

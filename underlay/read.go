@@ -25,9 +25,9 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 }
 
 // Read returns the interfaces of the calling thread's network namespace with their addresses, in the kernel's order.
-// It omits addresses on which another node cannot rely: temporary ones (RFC 8981), and those that duplicate address
-// detection also found on another machine. Tentative addresses, which are still being checked, come after the others.
-// Deprecated ones (RFC 4862 section 5.5.4) still carry packets but may be removed soon: they come last.
+// It omits addresses on which another node cannot rely. These are temporary ones (RFC 8981), and those that duplicate
+// address detection also found on another machine. Tentative addresses, which are still being checked, come after the
+// others. Deprecated ones (RFC 4862 section 5.5.4) still carry packets but may be removed soon. They come last.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// TestDeviceAttributeChanges lets somebody alter each attribute that a VXLAN device has. What harms is put right in
-// place, where the kernel changes it in place; what only marks or shows is the operator's.
+// TestDeviceAttributeChanges changes each attribute of a VXLAN device. Harmful changes are repaired, in place if the
+// kernel can do that. Harmless ones, such as marks, belong to the operator.
 func TestDeviceAttributeChanges(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"ttl":               {"ip link set podlane.1 type vxlan ttl 1", "set link podlane.1 ttl auto (drift)"},
@@ -48,14 +48,14 @@ func TestDeviceAttributeChanges(t *testing.T) {
 	}
 }
 
-// deviceRecreated is the operations that put another device by our name right, which has all that ours has.
+// deviceRecreated returns the operations that replace a wrong device and restore everything on it.
 func deviceRecreated() string {
 	return "delete link podlane.1 type vxlan id 1 dstport 8472 local 198.18.0.1 mtu 1450 address 8e:ca:98:f1:de:ac (drift)\n" +
 		strings.ReplaceAll(strings.TrimSpace(startOps), "\n", " (drift)\n") + " (drift)"
 }
 
-// What the kernel gives a device only at its birth: a device by our name that was made otherwise is made anew, if that
-// harms.
+// Some attributes are fixed when a device is created. A device with our name and a harmful attribute is created
+// again.
 func TestDeviceMadeWithOtherAttributes(t *testing.T) {
 	for attributes, harms := range map[string]bool{
 		"id 1": false, "external": true, "id 2": true, "id 1 dev u0": true, "id 1 ttl inherit": true, "id 1 proxy": true, "id 1 rsc": true, "id 1 l2miss": true, "id 1 l3miss": true, "id 1 noudpcsum": true,
@@ -67,8 +67,8 @@ func TestDeviceMadeWithOtherAttributes(t *testing.T) {
 			d.run("ip link add podlane.1 mtu 1450 address 8e:ca:98:f1:de:ac type vxlan dstport 8472 local 198.18.0.1 nolearning " + attributes)
 			index := d.index("podlane.1")
 			d.apply(leases(4))
-			if anew := d.index("podlane.1") != index; anew != harms {
-				t.Errorf("made anew: %v, want %v", anew, harms)
+			if created := d.index("podlane.1") != index; created != harms {
+				t.Errorf("created again: %v, want %v", created, harms)
 			}
 			d.wantInSync(leases(4))
 		})
@@ -91,7 +91,7 @@ func TestIPv6DeviceAttributeChanges(t *testing.T) {
 	}
 }
 
-// The kernel does not set a group address for a MAC. Nothing else waits for that.
+// The kernel refuses a multicast address as MAC. Everything else is programmed all the same.
 func TestKernelRefusesAnAttribute(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(2))

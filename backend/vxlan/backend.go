@@ -1,5 +1,5 @@
 // Package vxlan is the backend that carries packets between nodes through VXLAN devices (RFC 7348). Each family of
-// the overlay has one device, and each peer one neighbour, one FDB entry and one route on it.
+// the overlay has one device. Each peer has one neighbour, one FDB entry and one route on it.
 package vxlan
 
 import (
@@ -37,8 +37,8 @@ type lastApply struct {
 	failed   []kernel.Failure // the writes of the last Apply that the kernel refused
 }
 
-// New returns the backend for a network on an underlay interface. It returns an error if the two do not fit: a family
-// has no address, or the MTU is too small or is configured too large.
+// New returns the backend for a network on an underlay interface. It returns an error if the two do not fit. A family
+// may have no address, or the MTU may be too small or configured too large.
 func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	mtu, err := overlayMTU(network, u)
 	if err != nil {
@@ -54,8 +54,8 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	return b, nil
 }
 
-// MTU returns the MTU of the overlay and of the pods, in bytes. It is the configured one, or that of the underlay
-// less 50 (less 70 if there is an IPv6 overlay).
+// MTU returns the MTU of the overlay and of the pods, in bytes. It is the configured one, or the underlay's less 50.
+// With an IPv6 overlay it is less 70.
 func (b *Backend) MTU() int { return b.mtu }
 
 // Apply makes the kernel's state match the leases and reads it again. See backend.Backend. The families are

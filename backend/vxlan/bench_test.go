@@ -17,7 +17,7 @@ import (
 
 const configLarge = `{"Network":"10.0.0.0/8","SubnetLen":24,"Backend":{"Type":"vxlan"%s}}`
 
-// many is the leases of the nodes 1 to n of a large network; the first is this node's.
+// many returns the leases of the nodes 1 to n of a large network. The first one is this node's.
 func many(n int) (ls []subnet.Lease) {
 	for i := 1; i <= n; i++ {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
@@ -28,7 +28,7 @@ func many(n int) (ls []subnet.Lease) {
 	return ls
 }
 
-// large is a node on which nothing has been programmed; it is gone with done.
+// large returns a node on which nothing is programmed. done removes it.
 func large(b *testing.B, self subnet.Lease) (d *node, done func()) {
 	b.Helper()
 	space, err := sandbox.New("large")
@@ -38,7 +38,7 @@ func large(b *testing.B, self subnet.Lease) (d *node, done func()) {
 	d = &node{TB: b, Namespace: space, i: 1, self: self}
 	d.prepare(network(b, configLarge, ""))
 	return d, func() {
-		d.run("ip link del podlane.1") // now, not beside the next round
+		d.run("ip link del podlane.1") // now, because the kernel would do it during the next round
 		if err := space.Delete(); err != nil {
 			b.Fatal(err)
 		}
@@ -82,22 +82,22 @@ func BenchmarkApplyUnchanged5000(b *testing.B) {
 	}
 }
 
-// BenchmarkApplyUnchangedAmongRoutes is a pass on a router that has 200,000 routes of others in its main table, and no peer's
-// among them.
+// BenchmarkApplyUnchangedAmongRoutes runs on a router. Its main table has 200,000 foreign routes, none of them to a
+// peer.
 func BenchmarkApplyUnchangedAmongRoutes(b *testing.B) {
 	ls := many(5001)
 	d, done := large(b, ls[0])
 	defer done()
 	d.addForeign(200_000)
 	d.applyLarge(b, ls)
-	b.Run("without a look", func(b *testing.B) {
+	b.Run("without a scan", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			d.backend.budget.spend(time.Hour)
 			d.applyLarge(b, ls)
 		}
 	})
-	b.Run("with a look", func(b *testing.B) {
+	b.Run("with a scan", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			d.backend.budget = scanBudget{}
@@ -106,7 +106,7 @@ func BenchmarkApplyUnchangedAmongRoutes(b *testing.B) {
 	})
 }
 
-// addForeign puts routes of others into the main table, outside the pod network.
+// addForeign adds foreign routes outside the pod network to the main table.
 func (d *node) addForeign(routes int) {
 	d.Helper()
 	var batch strings.Builder
@@ -120,7 +120,7 @@ func (d *node) addForeign(routes int) {
 	d.run("ip -batch " + path)
 }
 
-// BenchmarkApplyOneMore5000 adds a peer to 5,000, and takes it away again.
+// BenchmarkApplyOneMore5000 adds a peer to 5,000 and removes it again.
 func BenchmarkApplyOneMore5000(b *testing.B) {
 	ls := many(5002)
 	d, done := large(b, ls[0])
@@ -133,7 +133,7 @@ func BenchmarkApplyOneMore5000(b *testing.B) {
 	}
 }
 
-// BenchmarkPlan5000 is the pure part alone.
+// BenchmarkPlan5000 runs only the pure part.
 func BenchmarkPlan5000(b *testing.B) {
 	ls, n := many(5001), network(b, configLarge, "")
 	u := underlay.Interface{MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.0.1/24")}}
@@ -143,8 +143,7 @@ func BenchmarkPlan5000(b *testing.B) {
 	}
 }
 
-// BenchmarkRawNetlink5000 writes the same entries as BenchmarkApplyStart5000 and does nothing else: the kernel's own
-// limit.
+// BenchmarkRawNetlink5000 only writes the same entries as BenchmarkApplyStart5000: the kernel's own limit.
 func BenchmarkRawNetlink5000(b *testing.B) {
 	ls := many(5001)
 	for b.Loop() {
@@ -182,8 +181,8 @@ func rawEntries(d *node, ls []subnet.Lease) *rtnl.Batch {
 	return batch
 }
 
-// BenchmarkIPBatch5000 writes the same entries with ip -batch and bridge -batch; the second with one metric for all
-// routes, as other overlays do.
+// BenchmarkIPBatch5000 writes the same entries with ip -batch and bridge -batch. The second one uses the same metric
+// for all routes, like other overlays.
 func BenchmarkIPBatch5000(b *testing.B) {
 	b.Run("metrics", func(b *testing.B) { benchmarkIPBatch(b, 5000, false) })
 	b.Run("one metric", func(b *testing.B) { benchmarkIPBatch(b, 5000, true) })

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/kernel"
 )
 
@@ -33,8 +35,8 @@ func TestCleanupLeavesOthers(t *testing.T) {
 		delete link podlane-v6.1 type vxlan id 1 dstport 8472 local 2001:db8::1 mtu 1430 address be:54:42:17:bd:5f
 		delete route fd00:5:2::/64 via 2001:db8::2 dev u0 proto 112 metric 65538
 		delete route fd00:5:3::/64 via 2001:db8::3 dev u0 proto 112 metric 65539`)
-	if got := d.foreignState(); got != before {
-		t.Errorf("others have\n%s\nand had\n%s", got, before)
+	if diff := cmp.Diff(before, d.foreignState()); diff != "" {
+		t.Errorf("the state of other programs (-before +after):\n%s", diff)
 	}
 	wantOps(t, d.cleanup(), "")
 }

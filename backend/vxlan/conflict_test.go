@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab/sandbox"
@@ -56,7 +57,7 @@ func TestNameVNIOrPortIsTaken(t *testing.T) {
 	}
 }
 
-// A device keeps its VNI and port of the namespace in which it was made.
+// A device keeps its VNI and port in the namespace in which it was created.
 func TestDeviceIsMovedToAnotherNamespace(t *testing.T) {
 	sandbox.Test(t, "n2")
 	d := newNode(t, network(t, configIPv4, ""))
@@ -94,7 +95,7 @@ func TestPortHeldByAProgram(t *testing.T) {
 	d.wantInSync(leases(3))
 }
 
-// One VNI and port for each family is no conflict, and VXLAN devices of others stay.
+// Each family may use the same VNI and port. VXLAN devices of other programs are not touched.
 func TestForeignStateIsLeftAlone(t *testing.T) {
 	n := network(t, configBoth, `"DirectRouting":true`)
 	d := newNode(t, n)
@@ -103,15 +104,15 @@ func TestForeignStateIsLeftAlone(t *testing.T) {
 	peers := leases(5)
 	d.apply(peers)
 	for range 2 {
-		if got := d.foreignState(); got != before {
-			t.Errorf("others have\n%s\nand had\n%s", got, before)
+		if diff := cmp.Diff(before, d.foreignState()); diff != "" {
+			t.Errorf("the state of other programs (-before +after):\n%s", diff)
 		}
 		d.configure(n)
 		d.apply(peers[:1])
 	}
 }
 
-// addForeignState makes what belongs to somebody else, as like ours as can be.
+// addForeignState adds objects of other programs that look almost like ours.
 func (d *node) addForeignState() {
 	d.Helper()
 	for command := range strings.Lines(`ip link add flannel.7 address 02:00:00:00:00:07 type vxlan id 7 dstport 8472 local 198.18.0.1 nolearning
@@ -132,7 +133,7 @@ func (d *node) addForeignState() {
 	}
 }
 
-// foreignState is what the node has beside podlane's.
+// foreignState returns the kernel state that is not podlane's.
 func (d *node) foreignState() string {
 	d.Helper()
 	var kept []string

@@ -26,8 +26,8 @@ type device struct {
 	off      off
 }
 
-// outer holds settings of the outer header that another program may change and that we leave to the kernel. The type
-// of service and the flow label are not among them: an operator may mark the tunnel's packets.
+// outer holds settings of the outer header that we leave to the kernel. Another program may change them. The type of
+// service and the flow label are not among them. An operator may mark the tunnel's packets.
 type outer struct {
 	group netip.Addr // destination of packets without an FDB entry; not valid: they are dropped
 	ttl   uint8      // 0: the kernel's default
@@ -58,7 +58,7 @@ type settings struct {
 	noIPv6     setting // net.ipv6.conf.DEVICE.disable_ipv6; netlink reads it but cannot set it
 }
 
-// setting is a number, or absent: we do not set it, or the kernel runs without the family.
+// setting is a number, or absent. Absent means that we do not set it, or that the kernel runs without the family.
 type setting int
 
 const absent setting = -1
@@ -75,7 +75,7 @@ const (
 //
 // Its reverse-path filter is loose. A process on a peer may send from the peer's underlay address. Such a packet
 // arrives through the tunnel, but the route back to that address is the underlay. The device has no link-local
-// address: no FDB entry leads to all peers, so no node would answer router solicitations or MLD.
+// address. No FDB entry leads to all peers, so no node would answer router solicitations or MLD.
 func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own subnet.Endpoint) device {
 	mtu, _ := overlayMTU(n, u) // New has checked the error
 	d := device{
@@ -113,8 +113,8 @@ type change struct {
 	request    func(b *rtnl.Batch)
 }
 
-// deviceChanges returns what makes the existing device, which has this index, the wanted one, in the order of
-// execution. It is pure. Both devices have the same fixed part.
+// deviceChanges returns the changes from the existing device to the wanted one, in the order of execution. It is
+// pure. Both devices have the same fixed part.
 func deviceChanges(index int, have, want device) []change {
 	var cs []change
 	set := func(differs bool, what string, fill func(b *rtnl.Batch)) {
@@ -169,8 +169,8 @@ func setUp(index int) change {
 	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
 }
 
-// create requests a device with all its attributes at once, because setting the MAC later would flush the neighbours.
-// The device is not bound to the underlay interface (dev): the kernel would delete both together.
+// create requests a device with all its attributes at once. Setting the MAC later would flush the neighbours. The
+// device is not bound to the underlay interface (dev). The kernel would delete both together.
 func create(b *rtnl.Batch, d device) {
 	startLink(b, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0, 0)
 	b.String(unix.IFLA_IFNAME, d.name)
@@ -220,7 +220,7 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 	}
 }
 
-// clearProtoDown also clears all reasons for protodown: the kernel refuses to clear it while there is one.
+// clearProtoDown also clears all reasons for protodown. The kernel refuses to clear it while there is one.
 func clearProtoDown(b *rtnl.Batch) {
 	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)

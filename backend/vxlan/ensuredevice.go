@@ -93,7 +93,7 @@ func (rec *reconciler) change(c change) {
 	}
 }
 
-// writeAddrs queues the changes of the device's addresses. New addresses come first: with its last IPv4 address a
+// writeAddrs queues the changes of the device's addresses. New addresses come first. With its last IPv4 address a
 // device loses all IPv4 routes through it.
 func (rec *reconciler) writeAddrs() {
 	old, addrs := backend.Changes(rec.have.addrs, rec.want.addrs, netip.Prefix.Compare)
@@ -133,7 +133,7 @@ func (rec *reconciler) sendDevice(links []link) error {
 	return f
 }
 
-// essential reports whether the overlay cannot work without this write: the device must exist, be up and have its
+// essential reports whether the overlay cannot work without this write. The device must exist, be up and have its
 // address.
 func essential(op kernel.Op) bool {
 	return op.Verb == "add" || op.Verb == "replace" || strings.HasSuffix(op.Object, " up")
@@ -149,7 +149,7 @@ func (rec *reconciler) undoCreate() error {
 	return rec.w.send()
 }
 
-// explainTaken returns an error that names the owner of the name, or of the VNI and port, that we need.
+// explainTaken returns an error that names the owner of the name, or of the VNI and port.
 func (rec *reconciler) explainTaken(links []link, f kernel.Failure) error {
 	d := rec.want.device
 	if l, err := readLink(rec.w.conn, d.name, 0); err == nil {

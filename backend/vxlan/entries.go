@@ -12,15 +12,14 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// conflicts holds entries that must be deleted first, because the kernel would confuse them with ours or cannot
-// replace them.
+// conflicts holds entries that must be deleted first. The kernel would confuse them with ours or cannot replace them.
 type conflicts struct {
 	routes []duplicate
 	fdb    []subnet.MAC
 }
 
 // writeEntries queues the changes of neighbours, FDB entries and routes. A peer is added in the order neighbour, FDB
-// entry, route, and removed in reverse, so that no packet uses a route without a neighbour. Additions come before
+// entry, route, and removed in reverse. So no packet uses a route without a neighbour. Additions come before
 // removals, so that a peer that moves always has a route.
 func (rec *reconciler) writeEntries(conflicting conflicts) {
 	for _, s := range conflicting.routes {
@@ -57,9 +56,10 @@ func (rec *reconciler) writeEntries(conflicting conflicts) {
 	}
 }
 
-// deleteConflictingRoutes deletes old and changed routes that do not use our device, and returns the remaining old
-// ones. Linux refuses an IPv6 route while it would reach the gateway, onlink or not, through another device
-// (ip6_route_check_nh_onlink). So the direct route of a peer that is no longer on our link would block its new route.
+// deleteConflictingRoutes deletes old and changed routes that do not use our device. It returns the remaining old
+// ones. Linux refuses an IPv6 route while it would reach the gateway through another device
+// (ip6_route_check_nh_onlink). Onlink does not help. So when a peer leaves our link, its old direct route would block
+// the new one.
 func (rec *reconciler) deleteConflictingRoutes(old []routeKey, changed []backend.Put[routeKey, route]) (left []routeKey) {
 	ours := func(r route) bool { return r.via.IsValid() && r.link == ownDevice }
 	for _, k := range old {
@@ -83,7 +83,7 @@ func (rec *reconciler) routeAppeared(k routeKey) bool {
 	return rec.verified && !known
 }
 
-// A write is drift if the last Apply left the entry in its wanted state: now it is restored or removed again. An
+// A write is drift if the last Apply left the entry in its wanted state. Now it is restored or removed again. An
 // entry that the kernel refused is deleted from the wanted state of this run.
 
 func (rec *reconciler) putNeighbour(n backend.Put[netip.Addr, subnet.MAC]) {
@@ -112,11 +112,10 @@ func (rec *reconciler) putFDB(e backend.Put[subnet.MAC, netip.Addr]) {
 	delete(rec.want.fdb, e.Key)
 }
 
-// rewriteFDB writes all FDB entries again, bound to an underlay interface or, with none, as they should stay. The
-// kernel caches in each entry the last route, with its source address. It uses that as long as the route exists, even
-// after the device's local address has changed. It drops the cache when the entry changes (dst_cache in
-// vxlan_fdb_replace, Linux 4.6). Without this, peers would drop our packets: their source is no longer a peer's
-// address.
+// rewriteFDB writes all FDB entries again. They are bound to an underlay interface or, with none, unbound. The kernel
+// caches in each entry the last route, with its source address. It uses that as long as the route exists, even after
+// the device's local address has changed. It drops the cache when the entry changes (dst_cache in vxlan_fdb_replace,
+// Linux 4.6). Without this, peers would drop our packets. Their source is no longer a peer's address.
 func (rec *reconciler) rewriteFDB(by underlay.Interface) {
 	for _, mac := range slices.SortedFunc(maps.Keys(rec.want.fdb), compareMAC) {
 		dst := rec.want.fdb[mac]

@@ -7,8 +7,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// overhead is the size that the encapsulation adds to a packet of the overlay, in bytes (RFC 7348 section 5): the
-// outer IP header, UDP 8, VXLAN 8, the inner Ethernet header 14.
+// overhead is the number of bytes that the encapsulation adds to a packet (RFC 7348 section 5). It is the outer IP
+// header, UDP 8, VXLAN 8 and the inner Ethernet header 14.
 var overhead = [len(subnet.Families)]int{subnet.IPv4: 20 + 8 + 8 + 14, subnet.IPv6: 40 + 8 + 8 + 14}
 
 // overlayMTU returns the MTU of the overlay. Both families share it: a pod's packets must fit either tunnel.

@@ -10,8 +10,8 @@ import (
 // maxName is the longest name of a device in bytes (IFNAMSIZ without the final zero).
 const maxName = 15
 
-// names holds the forms of a family's device names: prefix and decimal VNI or, if that is too long, hex and
-// hexadecimal VNI.
+// names holds the forms of a family's device names. The normal form is prefix and decimal VNI. If that is too long,
+// it is hex and hexadecimal VNI.
 var names = [len(subnet.Families)]struct{ prefix, hex string }{
 	subnet.IPv4: {"podlane.", "podlane.x"},
 	subnet.IPv6: {"podlane-v6.", "pl-v6.x"},

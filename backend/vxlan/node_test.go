@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/kernel"
 
 	"github.com/podlane/podlane/backend"
@@ -25,7 +27,7 @@ const (
 	configIPv6 = `{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:5::/32","IPv6SubnetLen":64,"Backend":{"Type":"vxlan"%s}}`
 )
 
-// network reads a configuration; more is what its Backend has besides the type: `"VNI":7`.
+// network parses a configuration. more holds further keys of its Backend: `"VNI":7`.
 func network(t testing.TB, config, more string) subnet.Network {
 	t.Helper()
 	if more != "" {
@@ -38,7 +40,7 @@ func network(t testing.TB, config, more string) subnet.Network {
 	return n
 }
 
-// lease is that of the i-th node, whose pod subnets and public addresses all have an i in them.
+// lease returns the lease of the i-th node. Its pod subnets and public addresses contain i.
 func lease(i int) subnet.Lease {
 	v4 := netip.AddrFrom4([4]byte{10, 5, byte(i), 0})
 	v6 := netip.MustParseAddr(fmt.Sprintf("fd00:5:%x::", i))
@@ -52,7 +54,7 @@ func endpoint(p netip.Prefix, public netip.Addr) subnet.Endpoint {
 	return subnet.Endpoint{Subnet: p, PublicIP: public, VNI: 1, MAC: subnet.MACFor(p)}
 }
 
-// leases is those of the peers from the second node to the last.
+// leases returns the leases of the peers, from the second node to the last.
 func leases(last int) (ls []subnet.Lease) {
 	for i := 2; i <= last; i++ {
 		ls = append(ls, lease(i))
@@ -60,7 +62,7 @@ func leases(last int) (ls []subnet.Lease) {
 	return ls
 }
 
-// node is a namespace with an underlay interface u0 and the i-th node's addresses on it.
+// node is a namespace with an underlay interface u0, which has the i-th node's addresses.
 type node struct {
 	testing.TB
 	sandbox.Namespace
@@ -69,7 +71,7 @@ type node struct {
 	backend *Backend
 }
 
-// newNode makes a node whose underlay leads nowhere.
+// newNode returns a node whose underlay leads nowhere.
 func newNode(t testing.TB, n subnet.Network) *node {
 	t.Helper()
 	d := &node{TB: t, Namespace: sandbox.Test(t, "n1"), i: 1, self: lease(1)}
@@ -85,7 +87,7 @@ func (d *node) prepare(n subnet.Network) {
 	d.join(n)
 }
 
-// join gives the node's u0 its addresses, and the node a backend.
+// join adds the node's addresses to u0 and makes a backend.
 func (d *node) join(n subnet.Network) {
 	d.Helper()
 	d.run("sysctl -qw net/ipv6/conf/u0/accept_dad=0") // so that its link-local address is usable at once
@@ -106,7 +108,7 @@ func (d *node) underlay() underlay.Interface {
 	}
 }
 
-// configure is what a daemon does at its start: nothing is known of what was before.
+// configure makes a new backend without memory, like a restart of the daemon.
 func (d *node) configure(n subnet.Network) {
 	d.Helper()
 	b, err := New(n, d.underlay())
@@ -130,7 +132,7 @@ func (d *node) json(command string, v any) {
 	}
 }
 
-// run runs a command whose words have no spaces.
+// run runs a command. Its words contain no spaces.
 func (d *node) run(command string) string {
 	d.Helper()
 	words := strings.Fields(command)
@@ -149,7 +151,7 @@ func (d *node) try(peers []subnet.Lease) (r backend.Report, err error) {
 	return r, err
 }
 
-// apply demands that all goes well.
+// apply calls Apply and fails the test on any failure.
 func (d *node) apply(peers []subnet.Lease) backend.Report {
 	d.Helper()
 	r, err := d.try(peers)
@@ -162,15 +164,19 @@ func (d *node) apply(peers []subnet.Lease) backend.Report {
 	return r
 }
 
-// wantInSync demands that a pass finds nothing to do, and all peers.
+// wantInSync checks that Apply writes nothing and finds all peers installed.
 func (d *node) wantInSync(peers []subnet.Lease) {
 	d.Helper()
-	if r := d.apply(peers); len(r.Ops) != 0 || r.Peers != len(peers) {
-		d.Errorf("a pass over a settled kernel: %d of %d peers, and wrote:\n%s", r.Peers, len(peers), texts(r.Ops))
+	r := d.apply(peers)
+	if len(r.Ops) != 0 {
+		d.Errorf("the kernel is not in sync, Apply wrote:\n%s", texts(r.Ops))
+	}
+	if r.Peers != len(peers) {
+		d.Errorf("%d peers are installed, want %d", r.Peers, len(peers))
 	}
 }
 
-// texts is one operation a line; those that put back what somebody changed end in "(drift)".
+// texts returns one line for each operation. Those that repair drift end in "(drift)".
 func texts(ops []kernel.Op) string {
 	var b strings.Builder
 	for _, op := range ops {
@@ -183,7 +189,7 @@ func texts(ops []kernel.Op) string {
 	return b.String()
 }
 
-// wantOps compares operations with lines of text. Spaces before a line do not count.
+// wantOps compares operations with lines of text, without leading spaces.
 func wantOps(t testing.TB, ops []kernel.Op, want string) {
 	t.Helper()
 	var lines strings.Builder
@@ -192,12 +198,12 @@ func wantOps(t testing.TB, ops []kernel.Op, want string) {
 			lines.WriteString(line + "\n")
 		}
 	}
-	if got := texts(ops); got != lines.String() {
-		t.Errorf("operations:\n%swant:\n%s", got, &lines)
+	if diff := cmp.Diff(lines.String(), texts(ops)); diff != "" {
+		t.Errorf("operations (-want +got):\n%s", diff)
 	}
 }
 
-// sorted is a text with its lines in order and without spaces at their ends.
+// sorted returns the sorted lines of a text, without spaces at their ends.
 func sorted(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i, line := range lines {

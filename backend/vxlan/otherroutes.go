@@ -13,7 +13,7 @@ import (
 )
 
 // Another program's addresses and routes may divert traffic from our peers. This concerns all of them in the pod
-// network, except those in our own pod subnet: the bridge and the pods are there.
+// network. Those in our own pod subnet are normal: the bridge and the pods are there.
 
 // otherAddr is an address on an interface other than our device.
 type otherAddr struct {
@@ -62,7 +62,7 @@ func divertedRoute(network, q netip.Prefix, metric uint32, routes map[routeKey]r
 	return routeKey{}, false
 }
 
-// notes is a bounded list of sentences: it stores the first ones and counts the others.
+// notes is a bounded list of sentences. It stores the first ones and counts the others.
 type notes struct {
 	list []string
 	more int
@@ -125,8 +125,8 @@ func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
 }
 
 // findRoutes finds the routes of the main table that divert traffic. It records the first ones. It reads the names of
-// their interfaces after the dump, because a socket serves one request at a time. A route that drops packets is a
-// problem. A route that leads elsewhere is a note.
+// their interfaces after the dump. A socket serves one request at a time. A route that drops packets is a problem. A
+// route that leads elsewhere is a note.
 func (rec *reconciler) findRoutes(f *findings, peers []subnet.Lease) {
 	type diverting struct {
 		route tableRoute

@@ -3,15 +3,16 @@ package vxlan
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
 )
 
-// named is the leases of the peers, which have names.
+// named returns the leases of the peers, with names.
 func named(last int) []subnet.Lease {
 	ls := leases(last)
 	for i := range ls {
@@ -20,8 +21,8 @@ func named(last int) []subnet.Lease {
 	return ls
 }
 
-// Another program's entry diverts packets to pods, or only seems to. It is reported and not changed. Problems begin with an
-// exclamation mark; the others are notes.
+// An entry of another program diverts packets to pods, or only seems to. It is reported and not changed. Problems
+// begin with an exclamation mark; the others are notes.
 func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},
@@ -100,8 +101,8 @@ func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 			}
 			r := d.applyAndScan(named(4))
 			wantOps(t, r.Ops, "")
-			if got := found(r); got != c.want {
-				t.Errorf("found\n%s\nwant\n%s", got, c.want)
+			if diff := cmp.Diff(c.want, found(r)); diff != "" {
+				t.Errorf("found (-want +got):\n%s", diff)
 			}
 			if remove := remedy(c.want); remove != "" {
 				d.run(remove)
@@ -113,14 +114,14 @@ func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 	}
 }
 
-// diverts returns the problem of a rule that leads to table 9, which has a default route, if the first such rule has
+// diverts returns the problem of a rule that leads to table 9, which has a default route. The first such rule has
 // priority 100.
 func diverts(pref, rule string) string {
 	return "! rule pref " + pref + " " + rule + ", whose table has 0.0.0.0/0 via 198.18.0.9 dev u0 proto boot, diverts traffic to pods " +
 		"before the main table; add a rule before it: ip rule add pref 99 to 10.5.0.0/16 lookup main"
 }
 
-// found returns the problems of a look, each after an exclamation mark, and the notes, one on each line.
+// found returns the problems and notes of a scan, one on each line. A problem begins with an exclamation mark.
 func found(r backend.Report) string {
 	var lines []string
 	for _, p := range r.Problems {
@@ -136,8 +137,8 @@ func remedy(sentence string) string {
 	return first
 }
 
-// With the underlay in the pod network, the addresses of pods decide about a rule. The command of the problem leads no other
-// packets past it.
+// If the pod network contains the underlay, only the addresses of pods matter for a rule. The command in the problem
+// affects no other packets.
 func TestRulesAroundTheUnderlay(t *testing.T) {
 	const config = `{"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.5.0.0","SubnetMax":"10.6.255.0","Backend":{"Type":"vxlan"%s}}`
 	n := network(t, config, "")
@@ -151,7 +152,7 @@ func TestRulesAroundTheUnderlay(t *testing.T) {
 	}
 	d.backend = b
 	d.run("ip route add default via 10.240.0.9 table 9")
-	d.run("ip rule add pref 100 from 10.250.0.0/16 lookup 9") // neither a pod's nor the node's
+	d.run("ip rule add pref 100 from 10.250.0.0/16 lookup 9") // no address of a pod or of the node
 	d.apply(named(4))
 	if got := found(d.applyAndScan(named(4))); got != "" {
 		t.Errorf("a rule for other hosts: %s", got)
@@ -179,12 +180,12 @@ func TestRouteDivertsTrafficOfADirectRoute(t *testing.T) {
 	d.run("ip route add 10.5.3.0/24 via 198.18.0.9 metric 7")
 	want := "route 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7 diverts traffic to peer 10.5.3.0/24; " +
 		"remove it: ip route del 10.5.3.0/24 via 198.18.0.9 dev u0 proto boot metric 7"
-	if got := d.applyAndScan(leases(3)).Notes; !slices.Equal(got, []string{want}) {
-		t.Errorf("got %q\nwant %q", got, want)
+	if diff := cmp.Diff([]string{want}, d.applyAndScan(leases(3)).Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
 
-// Another overlay left its routes to all nodes: the notes are bounded.
+// Another overlay has left its routes to all nodes. The number of notes is bounded.
 func TestManyDivertingRoutes(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	var batch strings.Builder

@@ -13,13 +13,13 @@ import (
 )
 
 // A routing rule of another program may lead packets to pods past the main table, which has our routes. This file
-// finds such rules. It evaluates them like the kernel does for a packet without a mark:
+// finds such rules. For a packet without a mark it evaluates them like the kernel:
 //
 //	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
 //
-// The node's own packets may have addresses of pods as source, because the bridge and our device have some. The
-// firewall's reverse-path check looks up the route back like that of a packet of the node itself.
+// The node's own packets may have addresses of pods as source. The bridge and our device have some. The firewall's
+// reverse-path check looks up the route back like that of a packet of the node itself.
 
 // traffic is the packets to pods from one source.
 type traffic struct {
@@ -27,7 +27,7 @@ type traffic struct {
 	ifaces []string // the interfaces on which they may arrive; lo: they are the node's own
 }
 
-// match reports whether a rule matches some packets of traffic to a destination, and whether it matches all of them.
+// match reports whether a rule matches some, or all, packets of traffic to a destination.
 func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	some = !r.rare && r.mark.value == 0
 	all = some && !r.unsure
@@ -47,7 +47,8 @@ func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	return some, all
 }
 
-// within returns the part of traffic and of a destination that the prefixes and the input interface of a rule select.
+// within returns the part of traffic and of a destination that a rule selects. It uses the rule's prefixes and input
+// interface.
 func (r rule) within(t traffic, to netip.Prefix) (traffic, netip.Prefix) {
 	if r.not {
 		return t, to
@@ -70,8 +71,8 @@ type diversion struct {
 	to map[netip.Prefix]bool
 }
 
-// diversions returns the rules that match packets to pods before another rule leads all of these packets to the main
-// table. leadsPods reports whether a rule leads packets of pods to the main table. diversions is pure.
+// diversions returns the rules that divert packets to pods. They match before another rule leads all of these packets
+// to the main table. leadsPods reports whether a rule leads packets of pods to the main table. diversions is pure.
 func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []diversion, leadsPods bool) {
 	var mains []rule
 	anyInterface := []string{"lo", "*"}
@@ -98,8 +99,8 @@ func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []ne
 	return list, leadsPods
 }
 
-// affected returns the destinations, or parts of them, whose packets this rule matches and no earlier rule leads to
-// the main table.
+// affected returns the destinations, or parts of them, whose packets this rule diverts. No earlier rule leads these
+// to the main table.
 func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
 	to := map[netip.Prefix]bool{}
 	for _, t := range sources {
@@ -175,8 +176,8 @@ func (rec *reconciler) destinations() []netip.Prefix {
 	return pods
 }
 
-// reportRules reports the rules that divert packets. A rule without a table diverts them by itself; one with a table
-// only if that has another route. Each table is read once.
+// reportRules reports the rules that divert packets. A rule without a table diverts them by itself. A rule with a
+// table diverts them only if the table has another route. Each table is read once.
 func (rec *reconciler) reportRules(f *findings, list []diversion) {
 	tables := map[uint32]table{}
 	type finding struct {
@@ -229,7 +230,7 @@ func (rec *reconciler) fixCommand(first, r rule) string {
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// matchesOurRoute reports whether a route of another table leads packets to a pod subnet like the main table does.
+// matchesOurRoute reports whether a route of another table leads packets to a pod subnet like our route.
 func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	if rec.subnet.Overlaps(pods) {
 		return rec.podLinks()[r.route.link]

@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// FuzzParse reads what a kernel would never send. Its seeds in testdata are messages of Linux 6.18: one of each kind
-// that a pass reads.
+// FuzzParse parses data that no kernel sends. Its seeds in testdata are messages of Linux 6.18, one of each kind that
+// Apply reads.
 func FuzzParse(f *testing.F) {
 	watch := filter{underlay: underlay.Interface{Index: 3}, own: map[int]bool{4: true}}
 	pods := netip.MustParsePrefix("10.5.0.0/16")

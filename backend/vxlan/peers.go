@@ -8,8 +8,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// peerStatus counts the peers whose entries are all installed, in each family in which they are programmed. For the
-// others it returns the entry that the kernel refused, with its error. It ignores a family whose run failed.
+// peerStatus counts the peers whose entries are all installed, in each of their families. For the others it returns
+// the entry that the kernel refused, with its error. It ignores a family whose run failed.
 func (b *Backend) peerStatus(peers []subnet.Lease) (count int, degraded []subnet.Skip) {
 	var refused [len(subnet.Families)]map[string]kernel.Failure
 	for _, f := range subnet.Families {

@@ -4,25 +4,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
 
-// The kernel takes no gateway that is an address of the node itself: the route to one of three peers is refused for as
-// long as somebody has given the node the peer's first address.
+// The kernel refuses a gateway that is an address of the node itself. While another program has added a peer's first
+// address to the node, the route to that peer is refused.
 func TestKernelRefusesOnePeer(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	peers := leases(4)
 	d.run("ip addr add 10.5.3.0/32 dev lo")
 	const refused = "add route 10.5.3.0/24 via 10.5.3.0 dev podlane.1 proto 112 metric 131075 onlink: "
-	for round := range 3 { // each pass tries again
+	for round := range 3 { // each Apply tries again
 		r, err := d.try(peers)
 		if err != nil || r.Peers != 2 || len(r.Failed) != 1 || len(r.Degraded) != 1 {
-			t.Fatalf("round %d: %d peers, failed %v, unwell %v, %v", round, r.Peers, r.Failed, r.Degraded, err)
+			t.Fatalf("round %d: %d peers, failed %v, degraded %v, %v", round, r.Peers, r.Failed, r.Degraded, err)
 		}
-		if u := r.Degraded[0]; u.Key != peers[1].Pair().Key() || u.Reason != r.Failed[0].Error() || !strings.HasPrefix(u.Reason, refused) ||
-			!strings.Contains(u.Reason, "invalid argument") {
-			t.Errorf("unwell %+v, want the lease's key and %s", u, refused)
+		want := subnet.Skip{Key: peers[1].Pair().Key(), Reason: r.Failed[0].Error()}
+		if diff := cmp.Diff(want, r.Degraded[0]); diff != "" {
+			t.Errorf("degraded (-want +got):\n%s", diff)
+		}
+		if !strings.HasPrefix(want.Reason, refused) || !strings.Contains(want.Reason, "invalid argument") {
+			t.Errorf("the refusal is %q, want %q with \"invalid argument\"", want.Reason, refused)
 		}
 		if round > 0 && len(r.Ops) > 0 {
 			t.Errorf("round %d wrote\n%s", round, texts(r.Ops))
@@ -37,12 +42,12 @@ func TestKernelRefusesOnePeer(t *testing.T) {
 	r := d.apply(peers)
 	wantOps(t, r.Ops, strings.TrimSuffix(refused, ": "))
 	if len(r.Degraded) != 0 {
-		t.Errorf("unwell %v", r.Degraded)
+		t.Errorf("degraded %v", r.Degraded)
 	}
 	d.wantInSync(peers)
 }
 
-// A refusal concerns new entries alone: what stands is not looked at anew, and not written.
+// A refusal concerns only new entries. Apply does not check or write an installed entry again.
 func TestInstalledPeerIsNotRefused(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))
@@ -50,7 +55,7 @@ func TestInstalledPeerIsNotRefused(t *testing.T) {
 	d.wantInSync(leases(3))
 }
 
-// All that are unwell are named.
+// All degraded peers are named.
 func TestManyRefusals(t *testing.T) {
 	ls := many(152)
 	d := newNode(t, network(t, configLarge, ""))
@@ -60,11 +65,11 @@ func TestManyRefusals(t *testing.T) {
 	}
 	r, err := d.try(ls[1:])
 	if err != nil || r.Peers != 1 || len(r.Failed) != len(ls)-2 || len(r.Degraded) != len(ls)-2 {
-		t.Errorf("%d peers, %d failed, %d unwell, %v", r.Peers, len(r.Failed), len(r.Degraded), err)
+		t.Errorf("%d peers, %d failed, %d degraded, %v", r.Peers, len(r.Failed), len(r.Degraded), err)
 	}
 }
 
-// Somebody else is faster at deleting: that is what was wanted.
+// Another program deletes an object first: the wanted state is reached all the same.
 func TestAnotherProgramDeletesFirst(t *testing.T) {
 	for name, faster := range map[string]string{
 		"the route":     "ip route del 10.5.3.0/24",
@@ -90,7 +95,7 @@ func TestAnotherProgramDeletesFirst(t *testing.T) {
 	}
 }
 
-// between runs the first round of a pass, with something in between its read and its write.
+// between runs the first round of a reconciler. It calls meanwhile between the read and the write.
 func (d *node) between(peers []subnet.Lease, meanwhile func()) {
 	d.Helper()
 	err := d.Do(func() error {
@@ -118,7 +123,7 @@ func (d *node) between(peers []subnet.Lease, meanwhile func()) {
 	}
 }
 
-// newReconciler is one of the IPv4 family as Apply makes it.
+// newReconciler returns a reconciler of the IPv4 family, like that of Apply.
 func (d *node) newReconciler(peers []subnet.Lease) (p *reconciler, done func()) {
 	d.Helper()
 	conn, err := rtnl.Dial()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
 )
@@ -14,7 +16,7 @@ var testUnderlay = underlay.Interface{Name: "u0", Index: 7, MTU: 1500, Up: true,
 	netip.MustParsePrefix("198.18.0.1/24"), netip.MustParsePrefix("2001:db8::1/64"),
 }}
 
-// text is a state in an operator's words, one entry a line.
+// text returns a state in an operator's words, one entry on each line.
 func (s state) text() string {
 	var lines []string
 	for p := range s.addrs {
@@ -75,8 +77,11 @@ func TestPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, skipped := plan(c.family, network(t, c.config, c.more), testUnderlay, lease(1), peers)
 			want := strings.TrimSpace(strings.ReplaceAll(c.want, "\t", ""))
-			if got := s.text(); got != want || len(skipped) != 0 {
-				t.Errorf("got\n%s\nskipped %v, want\n%s", got, skipped, want)
+			if diff := cmp.Diff(want, s.text()); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+			if len(skipped) != 0 {
+				t.Errorf("skipped %v", skipped)
 			}
 		})
 	}
@@ -86,7 +91,7 @@ func TestUnsupportedPeersAreSkipped(t *testing.T) {
 	hostGW, otherVNI, old, v6 := lease(2), lease(3), lease(4), lease(5)
 	hostGW.BackendType = "host-gw"
 	otherVNI.IPv4.VNI = 7
-	old.IPv4.VNI = 0 // flannel before 0.15 does not say
+	old.IPv4.VNI = 0 // flannel before 0.15 does not write it
 	v6.IPv4 = subnet.Endpoint{}
 	peers := []subnet.Lease{hostGW, otherVNI, old, v6}
 	s, skipped := plan(subnet.IPv4, network(t, configBoth, ""), testUnderlay, lease(1), peers)
@@ -97,12 +102,12 @@ func TestUnsupportedPeersAreSkipped(t *testing.T) {
 		{Key: "10.5.2.0-24&fd00:5:2::-64", Reason: `its backend is "host-gw": only "vxlan" is programmed`},
 		{Key: "10.5.3.0-24&fd00:5:3::-64", Reason: "its VNI is 7, ours is 1"},
 	}
-	if !slices.Equal(skipped, want) {
-		t.Errorf("skipped %v, want %v", skipped, want)
+	if diff := cmp.Diff(want, skipped); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
 }
 
-// A node behind an address translation is known by an address that it does not have.
+// Peers know a node behind NAT by an address that it does not have.
 func TestLocalAddress(t *testing.T) {
 	u := testUnderlay
 	u.Addrs = append(slices.Clone(u.Addrs), netip.MustParsePrefix("198.18.0.9/24"))
@@ -140,7 +145,7 @@ func TestIndexOfSubnet(t *testing.T) {
 	}
 }
 
-// The kernel's cost grows with the square of the routes that share a metric.
+// The kernel's cost grows with the square of the number of routes that share a metric.
 func TestRoutesHaveDistinctMetrics(t *testing.T) {
 	for _, config := range []string{configLarge, configIPv6} {
 		n := network(t, config, "")

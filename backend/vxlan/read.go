@@ -66,7 +66,7 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 }
 
 // readAddrs reads a device's addresses of both families. It returns those of the other interfaces, except loopback
-// and IPv6 link-local addresses: no packet goes from them to pods of other nodes.
+// and IPv6 link-local addresses. No packet goes from them to pods of other nodes.
 func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err error) {
 	err = dump(c, "addresses", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)
@@ -160,7 +160,7 @@ func requestRoutes(f subnet.Family, table uint32, owner uint8) func(*rtnl.Batch)
 	}
 }
 
-// ignoreNoTable ignores that a table does not exist: the kernel makes it with its first route.
+// ignoreNoTable ignores that a table does not exist. The kernel makes it with its first route.
 func ignoreNoTable(err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -168,8 +168,8 @@ func ignoreNoTable(err error) error {
 	return err
 }
 
-// eachRule calls each for every routing rule of a family, in the order in which the kernel evaluates them. A kernel
-// without policy routing has none.
+// eachRule calls each for every routing rule of a family, in the kernel's order of evaluation. A kernel without
+// policy routing has none.
 func eachRule(c *rtnl.Conn, f subnet.Family, each func(rule)) error {
 	err := dumpOnce(c, "rules", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETRULE, 0, socketFamily[f], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

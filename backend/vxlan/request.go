@@ -20,7 +20,7 @@ const (
 )
 
 // ndmsg returns the header of neighbour and FDB requests (struct ndmsg). FDB entries have the family AF_BRIDGE and
-// the flag NTF_SELF: they belong to the device itself, not to a bridge that it may be a port of.
+// the flag NTF_SELF. They belong to the device itself, not to a bridge of which it is a port.
 func ndmsg(family uint8, index int, state uint16, flags uint8) []byte {
 	h := make([]byte, unix.SizeofNdMsg)
 	h[0] = family
@@ -57,8 +57,8 @@ func deleteFDB(b *rtnl.Batch, index int, mac subnet.MAC) {
 	b.Bytes(unix.NDA_LLADDR, mac[:])
 }
 
-// putRoute writes a route. It replaces any route with its prefix and metric, because the metrics are podlane's: a
-// route of ours that another program replaced has lost our protocol.
+// putRoute writes a route. It replaces any route with its prefix and metric, because the metrics are podlane's. If
+// another program replaced our route, that route lacks our protocol.
 func putRoute(b *rtnl.Batch, k routeKey, r route, link int) {
 	var flags uint32
 	if r.onlink {
@@ -92,7 +92,7 @@ func startRoute(b *rtnl.Batch, request, flags uint16, k routeKey, scope, what ui
 	b.Uint32(unix.RTA_PRIORITY, k.metric)
 }
 
-// address requests the addition or removal of an address of a device. IPv6 addresses are usable at once (nodad): no
+// address requests the addition or removal of an address of a device. IPv6 addresses are usable at once (nodad). No
 // other node can have an address of our pod subnet, and no node would answer.
 func address(b *rtnl.Batch, request, flags uint16, index int, p netip.Prefix) {
 	h := []byte{addressFamily(p.Addr()), uint8(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE, 0, 0, 0, 0} //nolint:gosec // at most 128

@@ -9,22 +9,22 @@ import (
 // A scan searches all routes and rules for entries of other programs that divert traffic. They are reported, not
 // repaired.
 //
-// A scan may be slow: the kernel lists the routes of one owner or one interface, but not those within a prefix, and a
+// A scan may be slow. The kernel lists the routes of one owner or one interface, but not those within a prefix. A
 // router may have a million. (Asking for the route to each peer, RTM_GETROUTE, would miss routes to single pods.) So
-// a scan runs after the repair of both families, it may fail, and a slow scan runs seldom.
+// a scan runs after the repair of both families. It may fail. A slow scan runs seldom.
 
-// scanBudget is the time for scans: a hundredth of all time, of which up to scanReserve can be saved. A long scan
-// makes it negative until that time is earned again. After a scan of a second, the next one comes a minute and a half
-// later. The zero budget is full.
+// scanBudget is the time for scans. It grows by a hundredth of all time, up to scanReserve. A long scan makes it
+// negative until that time is earned again. After a scan of a second, the next one comes a minute and a half later.
+// The zero budget is full.
 type scanBudget struct {
 	left time.Duration
 	at   time.Time // time of the last update
 }
 
 const (
-	// scanShare is the part of all time that scans may use: one in so many.
+	// scanShare is the part of all time that scans may use, as one in so many.
 	scanShare = 100
-	// scanReserve is the largest budget. If a scan takes a few milliseconds, as on any node that is no router, every
+	// scanReserve is the largest budget. On a node that is no router a scan takes a few milliseconds. Then every
 	// Apply has one, except in a burst.
 	scanReserve = 100 * time.Millisecond
 )

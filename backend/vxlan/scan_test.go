@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
@@ -13,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// applyAndScan is a pass that has time for a applyAndScan.
+// applyAndScan runs Apply with a full scan budget.
 func (d *node) applyAndScan(peers []subnet.Lease) backend.Report {
 	d.Helper()
 	d.backend.budget = scanBudget{}
@@ -21,12 +22,12 @@ func (d *node) applyAndScan(peers []subnet.Lease) backend.Report {
 }
 
 func TestScanBudget(t *testing.T) {
-	type look struct {
+	type scan struct {
 		after, takes time.Duration // since the last step
 		ready        bool
 	}
 	const ms = time.Millisecond
-	for name, looks := range map[string][]look{
+	for name, scans := range map[string][]scan{
 		"short ones, one behind the other": {{0, ms, true}, {0, ms, true}, {ms, ms, true}},
 		"a long one":                       {{0, 2 * time.Second, true}, {ms, 0, false}, {187 * time.Second, 0, false}, {2 * time.Second, 0, true}},
 		"a long one after a long time":     {{time.Hour, time.Second, true}, {89 * time.Second, 0, false}, {2 * time.Second, 0, true}},
@@ -35,10 +36,10 @@ func TestScanBudget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var a scanBudget
 			now := time.Now()
-			for i, l := range looks {
+			for i, l := range scans {
 				now = now.Add(l.after)
 				if got := a.ready(now); got != l.ready {
-					t.Errorf("look %d: ready is %v; %s are left", i, got, a.left)
+					t.Errorf("scan %d: ready is %v; %s are left", i, got, a.left)
 				}
 				a.spend(l.takes)
 				now = now.Add(l.takes)
@@ -47,7 +48,7 @@ func TestScanBudget(t *testing.T) {
 	}
 }
 
-// TestShareOfTimeForScans passes as fast as it can over looks of any length: they take a hundredth of the time.
+// TestShareOfTimeForScans spends scans of any length as fast as it can. They use a hundredth of the time.
 func TestShareOfTimeForScans(t *testing.T) {
 	for _, takes := range []time.Duration{100 * time.Microsecond, 10 * time.Millisecond, 3 * time.Second} {
 		var a scanBudget
@@ -63,12 +64,12 @@ func TestShareOfTimeForScans(t *testing.T) {
 			now = now.Add(10 * time.Millisecond)
 		}
 		if most := now.Sub(start)/scanShare + scanReserve + takes; spent > most || spent < time.Minute/2 {
-			t.Errorf("looks of %s took %s of an hour, want at most %s", takes, spent, most)
+			t.Errorf("scans of %s took %s of an hour, want at most %s", takes, spent, most)
 		}
 	}
 }
 
-// Where looks take long a pass repairs without one, and says what the last one found.
+// If scans are slow, Apply repairs without one and returns the result of the last scan.
 func TestApplyWithoutAScan(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	if notes := d.apply(named(3)).Notes; len(notes) != 0 {
@@ -80,35 +81,36 @@ func TestApplyWithoutAScan(t *testing.T) {
 	r := d.apply(named(3))
 	wantOps(t, r.Ops, "add "+ours+" (drift)")
 	if len(r.Notes) != 0 {
-		t.Errorf("looked though there was no time: %q", r.Notes)
+		t.Errorf("scanned without a budget: %q", r.Notes)
 	}
 	want := []string{"route 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot diverts traffic to peer n3 (10.5.3.0/24); " +
 		"remove it: ip route del 10.5.3.0/25 via 198.18.0.9 dev u0 proto boot"}
-	if got := d.applyAndScan(named(3)).Notes; !slices.Equal(got, want) {
-		t.Errorf("got %q\nwant %q", got, want)
+	if diff := cmp.Diff(want, d.applyAndScan(named(3)).Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	if left := d.backend.budget.left; left >= scanReserve {
-		t.Errorf("the look cost nothing: %s are left", left)
+		t.Errorf("the scan cost nothing: %s are left", left)
 	}
 	d.run("ip route del 10.5.3.0/25")
 	d.backend.budget.spend(time.Minute)
-	if got := d.apply(named(3)).Notes; !slices.Equal(got, want) {
-		t.Errorf("without a look: %q\nwant %q", got, want)
+	if diff := cmp.Diff(want, d.apply(named(3)).Notes); diff != "" {
+		t.Errorf("notes without a scan (-want +got):\n%s", diff)
 	}
 	if got := d.applyAndScan(named(3)).Notes; len(got) != 0 {
-		t.Errorf("the route has gone: %q", got)
+		t.Errorf("the route was deleted: %q", got)
 	}
 }
 
-// A kernel that does not let us look has all that is ours nevertheless. No kernel here refuses, so a socket does that is none.
+// If the kernel refuses a scan, our entries are installed all the same. No kernel here refuses, so the scan uses an
+// invalid socket.
 func TestScanFails(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
-	var passes []*reconciler
+	var reconcilers []*reconciler
 	for _, f := range subnet.Families {
 		p := &reconciler{family: f, name: "podlane.1", network: d.backend.network.Range(f).Prefix, w: writer{conn: new(rtnl.Conn)}}
-		passes = append(passes, p)
+		reconcilers = append(reconcilers, p)
 	}
-	_, got := d.backend.scan(passes, leases(4))
+	_, got := d.backend.scan(reconcilers, leases(4))
 	want := []string{
 		"cannot see which IPv4 routes divert traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
 		"cannot see which IPv4 rules divert traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
@@ -116,17 +118,17 @@ func TestScanFails(t *testing.T) {
 	for _, w := range slices.Clone(want) {
 		want = append(want, strings.Replace(w, "IPv4", "IPv6", 1))
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q\nwant %q", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	var f findings
-	passes[0].reportRules(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
+	reconcilers[0].reportRules(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
 	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 diverts traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }
 
-// A repair asks for our routes alone: the kernel passes over those of others.
+// A repair requests only our routes: the kernel omits all others.
 func TestKernelFiltersRoutes(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	d.run("ip route add 10.9.0.0/24 via 198.18.0.9")

@@ -8,8 +8,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The texts of writes, in the syntax of ip and bridge. The texts of entries are built without fmt: on a node with
-// thousands of peers fmt would take as long as the kernel does.
+// The texts of writes, in the syntax of ip and bridge. The texts of entries are built without fmt. With thousands of
+// peers fmt would take as long as the kernel does.
 
 func (d device) String() string {
 	s := fmt.Sprintf("link %s type vxlan id %d dstport %d local %s mtu %d address %s",

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// pair makes two nodes on one underlay, each with an address of its pod subnet on a bridge of its own.
+// pair makes two nodes on one underlay. Each has a bridge with an address of its pod subnet.
 func pair(t *testing.T, n subnet.Network) (a, b *node) {
 	t.Helper()
 	a = &node{TB: t, Namespace: sandbox.Test(t, "n1"), i: 1, self: lease(1)}
@@ -38,7 +38,7 @@ func pair(t *testing.T, n subnet.Network) (a, b *node) {
 	return a, b
 }
 
-// owns waits until an address is heard: the kernel gives a new IPv6 address its local route only in a work queue.
+// owns waits until an address is local. The kernel adds the local route of a new IPv6 address in a work queue.
 func (d *node) owns(a netip.Addr) {
 	d.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(d.run("ip route get "+a.String()), "local "); {
@@ -48,8 +48,8 @@ func (d *node) owns(a netip.Addr) {
 	}
 }
 
-// reaches waits until the underlay carries packets: IPv6 takes notice of a new link's carrier only after up to a second,
-// and hears no neighbour solicitation before.
+// reaches waits until the underlay carries packets. IPv6 notices a new link's carrier after up to a second, and
+// receives no neighbour solicitation before.
 func (d *node) reaches(a netip.Addr) {
 	d.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -63,10 +63,10 @@ func (d *node) reaches(a netip.Addr) {
 	}
 }
 
-// pod is the second address of a pod subnet with its length.
+// pod returns the second address of a pod subnet with its prefix length.
 func pod(p netip.Prefix) netip.Prefix { return netip.PrefixFrom(p.Addr().Next(), p.Bits()) }
 
-// ping sends one packet of the given size that must not be fragmented, with the IP and ICMP headers, from pod to pod.
+// ping sends one packet from pod to pod that must not be fragmented. size includes the IP and ICMP headers.
 func (d *node) ping(to *node, f subnet.Family, size int) error {
 	d.Helper()
 	header := map[subnet.Family]int{subnet.IPv4: 20 + 8, subnet.IPv6: 40 + 8}[f]
@@ -93,14 +93,14 @@ func TestPacketsOfFullSizeFromPodToPod(t *testing.T) {
 	}
 }
 
-// A process on a node that sends from its underlay address is heard: the reverse path filter is loose.
+// A packet from a node's underlay address is accepted: the reverse-path filter is loose.
 func TestPacketFromUnderlayAddressThroughTunnel(t *testing.T) {
 	a, b := pair(t, network(t, configIPv4, ""))
 	b.run("sysctl -qw net.ipv4.conf.all.rp_filter=1")
 	a.run("ping -c1 -W2 -I 198.18.0.1 10.5.2.1")
 }
 
-// Whatever a pass repairs, what was right goes on: no packet of a stream is lost while it runs.
+// No packet of a running stream is lost while Apply adds and removes another peer.
 func TestRepairOfOnePeerLosesNothingOfAnother(t *testing.T) {
 	a, b := pair(t, network(t, configIPv4, ""))
 	third := lease(3)

@@ -25,11 +25,11 @@ var groups = []int{
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, // forwarding and the reverse-path filter
 }
 
-// Watch calls kick once when it is ready, and then when the kernel's state may have changed: at once, and again 50 ms
-// later if there was more. It returns nil when ctx ends. See backend.Backend.
+// Watch calls kick once when it is ready, and then when the kernel's state may have changed. It calls at once, and
+// again 50 ms later if there was more. It returns nil when ctx ends. See backend.Backend.
 //
 // Each kick begins a new subscription and closes the old one. Notifications left in the old one are older than the
-// kick, and the receiver of the kick reads everything.
+// kick. The receiver of the kick reads everything.
 func (b *Backend) Watch(ctx context.Context, kick func()) error {
 	for {
 		err := b.watchOnce(ctx, kick)
@@ -60,7 +60,7 @@ func (b *Backend) watchOnce(ctx context.Context, kick func()) error {
 	return s.Await(ctx, filter.matters)
 }
 
-// filter selects the notifications that may concern the backend among those of the pods' devices, neighbours and
+// filter selects the notifications that may concern the backend. Most are about the pods' devices, neighbours and
 // routes.
 type filter struct {
 	network  subnet.Network
@@ -88,8 +88,8 @@ func isOwn(l link) bool {
 
 // matters reports whether a notification may concern us. These do:
 //   - other VXLAN devices: they may use, or release, our VNI and port
-//   - addresses of all interfaces: they may be the underlay's new ones or the bridge's, or divert traffic from a
-//     peer (an interface of a pod has only a link-local address)
+//   - addresses of all interfaces: they may be the underlay's or the bridge's, or divert traffic (an interface of a
+//     pod has only a link-local one)
 //   - any interface that is not a bridge's port, if the underlay is virtual: it may be on the path to a peer
 func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
@@ -115,8 +115,8 @@ func (f filter) matters(m rtnl.Message) bool {
 }
 
 // settingMatters reports whether a notification is about a changed setting. It may concern all interfaces, such as
-// net.ipv4.ip_forward, or be forwarding or the reverse-path filter of an interface that may lead to pods. The kernel
-// announces a new interface, such as a pod's, with all its settings at once; a change names one.
+// net.ipv4.ip_forward. Or it is forwarding or the reverse-path filter of an interface that may lead to pods. The
+// kernel announces a new interface, such as a pod's, with all its settings at once. A change names one.
 func (f filter) settingMatters(m rtnl.Message) bool {
 	_, attrs, ok := m.Header(unix.NLMSG_ALIGNTO) // struct netconfmsg, padded
 	settings, ours := 0, false

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// watched is a node with a Watch that runs.
+// watched is a node with a running Watch.
 type watched struct {
 	*node
 	kicks atomic.Int64
@@ -48,7 +48,7 @@ func (w *watched) wait(n int64, what string) {
 	}
 }
 
-// quiet waits until no kick has come for some rounds of gathering, and returns how many there were.
+// quiet waits until no more kicks arrive, and returns their number.
 func (w *watched) quiet() int64 {
 	w.Helper()
 	deadline := time.After(10 * time.Second)
@@ -95,7 +95,7 @@ func TestChangesKick(t *testing.T) {
 	d.wantInSync(peers)
 }
 
-// What is not ours kicks where it may be the next underlay, the bridge of the pods, or take traffic from a peer.
+// A foreign change kicks if it may concern the next underlay or the pods' bridge, or divert traffic from a peer.
 func TestRelatedForeignChangesKick(t *testing.T) {
 	d := newNode(t, network(t, configBoth, ""))
 	d.run("ip link add u8 type veth peer name u9")
@@ -175,7 +175,7 @@ func TestUnrelatedChangesDoNotKick(t *testing.T) {
 	}
 }
 
-// Thousands of changes are a handful of kicks, whatever the size of the socket's buffer.
+// Thousands of changes cause a few kicks, for any size of the socket's buffer.
 func TestBurstCausesFewKicks(t *testing.T) {
 	ls := many(2001)
 	d := newNode(t, network(t, configLarge, ""))

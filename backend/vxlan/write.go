@@ -22,8 +22,8 @@ type writer struct {
 	failed  []kernel.Failure
 }
 
-// add records the text of the next request. It returns false if the kernel has refused the same request in this run:
-// then the request must not be queued.
+// add records the text of the next request. It returns false if the kernel has refused the same request in this run.
+// The caller must then not queue it.
 func (w *writer) add(verb, kind, object string, drift bool) bool {
 	op := kernel.Op{Verb: verb, Kind: kind, Object: object, Drift: drift}
 	if len(w.refused) > 0 && w.refused[op.String()] {
@@ -74,8 +74,9 @@ func (w *writer) send() error {
 // clearRefused clears what the kernel has refused.
 func (w *writer) clearRefused() { w.failed, w.refused = nil, nil }
 
-// alreadyGone reports whether the kernel refused a deletion because the object does not exist: ENOENT for neighbours
-// and FDB entries, ESRCH for routes, ENODEV for links and what was on them, EADDRNOTAVAIL for addresses.
+// alreadyGone reports whether the kernel refused a deletion because the object does not exist. The errors are ENOENT
+// for neighbours and FDB entries, ESRCH for routes, ENODEV for links and what was on them, EADDRNOTAVAIL for
+// addresses.
 func alreadyGone(err error) bool {
 	for _, gone := range []error{unix.ENOENT, unix.ESRCH, unix.ENODEV, unix.EADDRNOTAVAIL} {
 		if errors.Is(err, gone) {
