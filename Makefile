@@ -32,7 +32,7 @@ deps: # what the lab and the tests need of Debian
 	@sh lab/deps.sh
 lab: build deps ## run a pod network of three nodes on this machine (root); LAB_FLAGS=--once ends after the table
 	bin/lab up $(LAB_FLAGS)
-check: build bin/golangci-lint ## check the code and run the tests that need no root: under two minutes
+check: build bin/golangci-lint bin/helm bin/kustomize ## check the code and run the tests that need no root: under two minutes
 	$(LINT)
 	go test $(filter-out $(NEED_ROOT),$(shell go list ./...))
 	@printf '%s\n' 'skipped, because their tests need root (make test runs them):' $(NEED_ROOT)
