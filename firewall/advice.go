@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -16,16 +17,16 @@ import (
 func (w *Firewall) Advice() []string { return slices.Clone(w.findings.notes) }
 
 // acceptIn returns the commands that accept pods' packets in a chain.
-func acceptIn(c heldChain, r Rules) (commands []string) {
+func acceptIn(c nft.KernelChain, r Rules) (commands []string) {
 	words := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}
 	for _, f := range subnet.Families {
-		if c.family != nftables.TableFamilyINet && c.family != nftables.TableFamilyNetdev && c.family != iptables[f].family {
+		if c.Table.Family != nftables.TableFamilyINet && c.Table.Family != nftables.TableFamilyNetdev && c.Table.Family != iptables[f].family {
 			continue
 		}
 		for _, pods := range r.pods(f) {
 			for _, side := range []string{"saddr", "daddr"} {
 				commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s %s %s accept",
-					family(c.family), c.table, c.name, words[iptables[f].family], side, pods))
+					nft.FamilyName(c.Table.Family), c.Table.Name, c.Name, words[iptables[f].family], side, pods))
 			}
 		}
 	}

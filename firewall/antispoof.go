@@ -6,6 +6,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -51,36 +52,36 @@ func bound(f subnet.Family) part {
 //
 // The way back is looked up in a chain of its own, to which all that is judged goes and from which nothing returns: the
 // lookup is what costs most here, and whatever a packet is judged for, it is one.
-func antispoof(r Rules) table {
-	judged := chain{name: "pod_source", rules: []rule{newDrop("pod_source_forged", noWayBack())}}
+func antispoof(r Rules) nft.Table {
+	judged := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noWayBack())}}
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
-	var toPods []chain
+	var toPods []nft.Chain
 	for _, f := range subnet.Families {
-		c.rules = append(c.rules, newRule(bound(f), goTo(judged.name)))
+		c.Rules = append(c.Rules, newRule(bound(f), goTo(judged.Name)))
 		if own := r.Subnet.Half(f); own.IsValid() {
-			c.rules = append(c.rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(judged.name)))
+			c.Rules = append(c.Rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(judged.Name)))
 		}
 		if !r.Network.VXLAN.DirectRouting {
-			rules, more := betweenPods(r.pods(f), f, judged.name)
-			c.rules, toPods = append(c.rules, rules...), append(toPods, more...)
+			rules, more := betweenPods(r.pods(f), f, judged.Name)
+			c.Rules, toPods = append(c.Rules, rules...), append(toPods, more...)
 		}
 	}
-	return table{chains: append([]chain{c, judged}, toPods...)}
+	return nft.Table{Chains: append([]nft.Chain{c, judged}, toPods...)}
 }
 
 // betweenPods returns the rules that send packets between addresses of the intervals to the chain verdict. If there is more
 // than one interval, the destination is checked in a chain of its own, because one rule for each pair would be too many.
-func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []rule, more []chain) {
+func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []nft.Rule, more []nft.Chain) {
 	if len(pods) == 1 {
-		return []rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil
+		return []nft.Rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil
 	}
-	to := chain{name: [...]string{subnet.IPv4: "to_pods4", subnet.IPv6: "to_pods6"}[f]}
+	to := nft.Chain{Name: [...]string{subnet.IPv4: "to_pods4", subnet.IPv6: "to_pods6"}[f]}
 	for _, i := range pods {
-		rules = append(rules, newRule(ofFamily(f), inside(source, i), goTo(to.name)))
-		to.rules = append(to.rules, newRule(ofFamily(f), inside(destination, i), goTo(verdict)))
+		rules = append(rules, newRule(ofFamily(f), inside(source, i), goTo(to.Name)))
+		to.Rules = append(to.Rules, newRule(ofFamily(f), inside(destination, i), goTo(verdict)))
 	}
 	if len(pods) > 0 {
-		more = []chain{to}
+		more = []nft.Chain{to}
 	}
 	return rules, more
 }

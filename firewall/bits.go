@@ -97,3 +97,5 @@ func (b bits) between(yes, no bool) match {
 	}
 	return b.open()
 }
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -58,11 +59,11 @@ func (w *Firewall) judgeOthers(did outcome, r Rules) {
 
 // unjudged returns notes about firewalld and ufw if none of their chains could be evaluated.
 func unjudged(rulings []ruling, have snapshot, rules Rules) (notes []string) {
-	ruled := func(of func(heldChain) bool) bool {
+	ruled := func(of func(nft.KernelChain) bool) bool {
 		return slices.ContainsFunc(rulings, func(r ruling) bool { return of(r.chain) })
 	}
-	firewalld := slices.ContainsFunc(have.tables, func(t heldTable) bool { return t.name == "firewalld" })
-	if firewalld && !ruled(func(c heldChain) bool { return c.table == "firewalld" }) {
+	firewalld := slices.ContainsFunc(have.Tables, func(t nft.KernelTable) bool { return t.Name == "firewalld" })
+	if firewalld && !ruled(func(c nft.KernelChain) bool { return c.Table.Name == "firewalld" }) {
 		notes = append(notes, say("firewalld is active", firewalldCommands(rules)))
 	}
 	if hasUfw(have) && !ruled(isIptablesFilter) {

@@ -5,108 +5,101 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/podlane/podlane/kernel"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"github.com/podlane/podlane/kernel"
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
-// The one foreign chain that is edited, in nftables as iptables-nft keeps it and in iptables-legacy alike: an accept in
-// a table of our own cannot override another table's drop.
+// The one foreign chain in which podlane writes, in nftables as iptables-nft has it, and in iptables-legacy. An accept in
+// podlane's own table cannot override a drop of another table.
 const (
 	filter       = "filter"
 	forwardChain = "FORWARD"
-	// mark is the comment by which our rules in it are known again, whatever wrote them back: iptables-restore, or an
-	// earlier podlaned for another pod network.
+	// mark is the comment that identifies podlane's rules in it, whoever wrote them: iptables-restore, or an earlier podlaned
+	// for another pod network.
 	mark = "podlane"
 )
 
-// iptables is its two halves.
+// iptables holds what differs between the families.
 var iptables = [...]struct {
 	family nftables.TableFamily
 	legacy string // the program
-	names  string // lists the tables that the kernel has for it; of this thread's network namespace
+	names  string // the file with the names of its tables in this thread's network namespace
 }{
 	subnet.IPv4: {nftables.TableFamilyIPv4, "iptables-legacy", "/proc/thread-self/net/ip_tables_names"},
 	subnet.IPv6: {nftables.TableFamilyIPv6, "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names"},
 }
 
-// forwardRules accept what comes from pods and what goes to pods, in the form iptables-nft gives its own rules.
-func forwardRules(pods []netip.Prefix) (rules []rule) {
+// forwardRules returns rules that accept packets from pods and to pods, in the form of iptables-nft.
+func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 	for _, p := range pods {
 		for _, s := range []side{source, destination} {
 			r := newRule(address(s, expr.CmpOpEq, p), counter(), accept())
-			r.comment = mark
+			r.Comment = mark
 			rules = append(rules, r)
 		}
 	}
 	return rules
 }
 
-// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. They are added if the chain would
-// drop the pods' packets and they are absent or come too late. Otherwise their position is left to other programs. Our
-// duplicate and unwanted rules are deleted. It is a pure function.
-func planForward(have snapshot, want []rule, pods []packet, f subnet.Family) plan {
+// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. It adds them if the chain would drop
+// the pods' packets and they are absent or come too late. Otherwise their position is left to other programs. It deletes
+// podlane's duplicate and unwanted rules. The function is pure.
+func planForward(have snapshot, want []nft.Rule, pods []packet, f subnet.Family) plan {
 	var p plan
-	fam := iptables[f].family
-	c, ok := have.chain(fam, filter, forwardChain)
-	if !ok || c.base.hook != *nftables.ChainHookForward {
+	table := nft.ID{Family: iptables[f].family, Name: filter}
+	c, ok := have.Chain(table, forwardChain)
+	if !ok || c.Base.Hook != *nftables.ChainHookForward {
 		return p
 	}
-	rules := have.in(fam, filter, forwardChain)
+	rules := have.foreignRules(chainKey{table, forwardChain})
 	point := have.insertPoint(c, rules, pods)
-	at := "rule " + family(fam) + " " + filter + " " + forwardChain + " "
-	n := &nftables.Chain{Name: forwardChain, Table: &nftables.Table{Name: filter, Family: fam}}
+	at := "rule " + table.String() + " " + forwardChain + " "
+	n := &nftables.Chain{Name: forwardChain, Table: &nftables.Table{Name: filter, Family: table.Family}}
 	missing := slices.Clone(want)
-	var deletes []step
+	var deletes []nft.Step
 	for pos, h := range rules {
-		if h.comment() != mark {
+		if h.Comment() != mark {
 			continue
 		}
-		i := slices.IndexFunc(missing, func(r rule) bool { return r.sameButComment(h) })
+		i := slices.IndexFunc(missing, func(r nft.Rule) bool { return r.SameButComment(h) })
 		if i >= 0 && point.inTime(pos) {
-			p.stands = append(p.stands, at+missing[i].String())
+			p.inPlace = append(p.inPlace, at+missing[i].String())
 			missing = slices.Delete(missing, i, i+1)
 			continue
 		}
-		p.ops = append(p.ops, kernel.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.handle, mark)})
-		deletes = append(deletes, func(conn *nftables.Conn) error {
-			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.handle})
-		})
+		op := kernel.Op{Verb: "delete", Kind: "rule", Object: fmt.Sprintf("%shandle %d (comment %s)", at, h.Handle, mark)}
+		p.Ops = append(p.Ops, op)
+		deletes = append(deletes, nft.Step{Op: op, Add: func(conn *nftables.Conn) error {
+			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.Handle})
+		}})
 	}
 	if point.needed {
 		for _, r := range missing {
-			p.ops = append(p.ops, kernel.Op{Verb: "add", Kind: "rule", Object: at + r.String()})
-			p.steps = append(p.steps, insertAt(point.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.exprs, UserData: r.userdata()}))
+			op := kernel.Op{Verb: "add", Kind: "rule", Object: at + r.String()}
+			p.Ops = append(p.Ops, op)
+			p.Steps = append(p.Steps, insertAt(op, point.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.Exprs, UserData: r.UserData()}))
 		}
 	}
-	p.steps = append(p.steps, deletes...) // last: another rule may be inserted before one of them
+	p.Steps = append(p.Steps, deletes...) // last: a new rule may be inserted before one of them
 	return p
 }
 
 // insertAt inserts a rule before the one at an index of the chain's rules, or at the end.
-func insertAt(at int, rules []heldRule, r *nftables.Rule) step {
-	return func(conn *nftables.Conn) error {
+func insertAt(op kernel.Op, at int, rules []nft.KernelRule, r *nftables.Rule) nft.Step {
+	return nft.Step{Op: op, Add: func(conn *nftables.Conn) error {
 		switch {
 		case at == 0:
 			conn.InsertRule(r)
 		case at < len(rules):
-			r.Position = rules[at].handle
+			r.Position = rules[at].Handle
 			conn.InsertRule(r)
 		default:
 			conn.AddRule(r)
 		}
 		return nil
-	}
-}
-
-// sameButComment compares a rule with one whose comment may stand elsewhere: iptables-restore writes it as a match.
-func (r rule) sameButComment(h heldRule) bool {
-	exprs := slices.DeleteFunc(slices.Clone(h.exprs), func(e []byte) bool {
-		_, ok := matchComment(e)
-		return ok
-	})
-	return sameExprs(h.family, exprs, r.exprs)
+	}}
 }

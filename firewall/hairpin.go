@@ -6,6 +6,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -20,7 +21,7 @@ const statusDNAT = 1 << 5
 //
 // With the node's address as the source, the answer comes back to the node, which translates it. This is only for a kernel
 // without the module br_netfilter: pod B does not see the client's address.
-func bridgedAnswers(r Rules) (rules []rule) {
+func bridgedAnswers(r Rules) (rules []nft.Rule) {
 	for _, f := range subnet.Families {
 		if own := r.Subnet.Half(f); r.BridgeHidden && own.IsValid() {
 			rules = append(rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), address(destination, expr.CmpOpEq, own),

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -80,17 +80,17 @@ func findInsertPoint(pods []packet, policyDrops bool, walk func(packet) *walker,
 }
 
 // insertPoint returns the position of the accepts in iptables-nft's FORWARD.
-func (s snapshot) insertPoint(c heldChain, rules []heldRule, pods []packet) insertPoint {
-	at := place{c.family, c.base.hook, c.base.priority}
+func (s snapshot) insertPoint(c nft.KernelChain, rules []nft.KernelRule, pods []packet) insertPoint {
+	at := place{c.Table.Family, c.Base.Hook, c.Base.Priority}
 	walk := func(p packet) *walker {
 		return &walker{effects: func(chain string) (all []effect, ok bool) {
-			for _, r := range s.in(c.family, c.table, chain) {
-				all = append(all, effectOf(r, p, at, unread{}, fmt.Sprintf("rule handle %d", r.handle)))
+			for _, r := range s.foreignRules(chainKey{c.Table, chain}) {
+				all = append(all, effectOf(r, p, at, unread{}, fmt.Sprintf("rule handle %d", r.Handle)))
 			}
-			return all, s.followed[chainKey{c.family, c.table, chain}]
+			return all, s.followed[chainKey{c.Table, chain}]
 		}}
 	}
-	return findInsertPoint(pods, c.base.policy == nftables.ChainPolicyDrop, walk, func(i int) bool { return rules[i].comment() == mark })
+	return findInsertPoint(pods, c.Base.Policy == nftables.ChainPolicyDrop, walk, func(i int) bool { return rules[i].Comment() == mark })
 }
 
 // insertPoint returns the position of the accepts in iptables-legacy's FORWARD.
@@ -106,14 +106,14 @@ type unread struct{}
 
 var errUnread = errors.New("not read")
 
-func (unread) keyLength(string) (int, error)                { return 0, errUnread }
-func (unread) element(string, []byte) ([]byte, bool, error) { return nil, false, errUnread }
+func (unread) keyLength(string) (int, error)                   { return 0, errUnread }
+func (unread) element(string, []byte) (nft.Attrs, bool, error) { return nil, false, errUnread }
 
 // maxFollowed bounds how many chains of iptables-nft are read to find the position of the accepts.
 const maxFollowed = 64
 
 // follow reads the rules of a chain, and of the chains that it jumps to without a condition.
-func (s socket) follow(shot *snapshot, first chainKey) error {
+func follow(c *nft.Conn, shot *snapshot, first chainKey) error {
 	if shot.followed == nil {
 		shot.followed = map[chainKey]bool{}
 	}
@@ -124,15 +124,15 @@ func (s socket) follow(shot *snapshot, first chainKey) error {
 		if shot.followed[k] {
 			continue
 		}
-		rules, err := each(s, heldRuleOf, unix.NFT_MSG_GETRULE, k.family, name(unix.NFTA_RULE_TABLE, k.table), name(unix.NFTA_RULE_CHAIN, k.chain))
+		rules, err := c.Rules(k.table, k.chain)
 		if err != nil {
 			return err
 		}
 		shot.followed[k] = true
-		shot.rules = append(shot.rules, rules...)
+		shot.foreign = append(shot.foreign, rules...)
 		for _, r := range rules {
-			if e := effectOf(r, packet{}, place{family: k.family}, unread{}, ""); e.bare && (e.does == jumpTo || e.does == gotoChain) {
-				todo = append(todo, chainKey{k.family, k.table, e.to})
+			if e := effectOf(r, packet{}, place{family: k.table.Family}, unread{}, ""); e.bare && (e.does == jumpTo || e.does == gotoChain) {
+				todo = append(todo, chainKey{k.table, e.to})
 			}
 		}
 	}

@@ -114,7 +114,7 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 		}
 		changes, stands := planLegacy(listing, want, pods)
 		for _, s := range stands {
-			p.stands = append(p.stands, object(strings.TrimPrefix(s, "-A")))
+			p.inPlace = append(p.inPlace, object(strings.TrimPrefix(s, "-A")))
 		}
 		if len(changes) == 0 {
 			return p, listing, nil
@@ -123,7 +123,7 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 			if err := editLegacy(ctx, program, args...); err != nil {
 				return p, listing, err
 			}
-			p.ops = append(p.ops, kernel.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
+			p.Ops = append(p.Ops, kernel.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
 		}
 	}
 	return p, listing, fmt.Errorf("verify %s %s: another program changes it at the same time", iptables[f].legacy, forwardChain)

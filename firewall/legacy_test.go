@@ -59,7 +59,7 @@ func TestLegacyWithoutItsProgram(t *testing.T) {
 }
 
 func TestPlanLegacy(t *testing.T) {
-	want := legacyRules(dual.tidy().podPrefixes(subnet.IPv4))
+	want := legacyRules(dual.normalized().podPrefixes(subnet.IPv4))
 	for name, c := range map[string]struct{ listing, changes string }{
 		"accept":            {"-P FORWARD ACCEPT", ""},
 		"drop":              {"-P FORWARD DROP", "-I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT\n-I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"},
@@ -80,7 +80,7 @@ func TestPlanLegacy(t *testing.T) {
 
 // What `iptables-legacy -S` prints is others' rules too. Only what bears our mark is deleted, and what stands is left.
 func FuzzPlanLegacy(f *testing.F) {
-	want := legacyRules(dual.tidy().podPrefixes(subnet.IPv4))
+	want := legacyRules(dual.normalized().podPrefixes(subnet.IPv4))
 	for _, seed := range []string{"", "-P FORWARD DROP", "-P FORWARD DROP\n" + want[0], want[1] + "\n" + want[1], "-A FORWARD -m comment --comment podlane -j DROP", " --comment podlane ", "\x00\n\r-A"} {
 		f.Add(seed)
 	}

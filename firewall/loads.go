@@ -6,18 +6,19 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/podlane/podlane/nft"
 	"golang.org/x/sys/unix"
 )
 
 // meta loads what the kernel knows about a packet. Values that a rule writes (a mark, a priority) are ignored: marks are
 // always unknown.
-func (m *machine) meta(e object) {
-	if _, writes := find(e.attrs, unix.NFTA_META_SREG); writes {
+func (m *machine) meta(e nft.Attrs) {
+	if _, writes := e.Find(unix.NFTA_META_SREG); writes {
 		return
 	}
-	register := e.number(unix.NFTA_META_DREG)
+	register := e.Number(unix.NFTA_META_DREG)
 	in, out := m.devices()
-	switch expr.MetaKey(e.number(unix.NFTA_META_KEY)) {
+	switch expr.MetaKey(e.Number(unix.NFTA_META_KEY)) {
 	case expr.MetaKeyIIFNAME:
 		m.store(register, in.nameBits())
 	case expr.MetaKeyOIFNAME:
@@ -71,7 +72,7 @@ func (d device) nameBits() bits {
 	if d.name == "" && !d.none {
 		return unknown(unix.IFNAMSIZ)
 	}
-	return exactly([]byte(ifname(d.name)))
+	return exactly([]byte(nft.InterfaceElement(d.name).Key))
 }
 
 func (d device) indexBits() bits {
@@ -84,19 +85,19 @@ func (d device) indexBits() bits {
 // bridgeName returns the bridge of the interface of one side, except at hooks that have no such side.
 func (m *machine) bridgeName(without ...nftables.ChainHook) bits {
 	if slices.Contains(without, m.hook) {
-		return exactly([]byte(ifname("")))
+		return exactly([]byte(nft.InterfaceElement("").Key))
 	}
-	return exactly([]byte(ifname(m.bridge)))
+	return exactly([]byte(nft.InterfaceElement(m.bridge).Key))
 }
 
 // payload loads bytes of the packet's headers.
-func (m *machine) payload(e object) {
-	register, writes := e.number(unix.NFTA_PAYLOAD_DREG), false
-	if _, writes = find(e.attrs, unix.NFTA_PAYLOAD_SREG); writes {
+func (m *machine) payload(e nft.Attrs) {
+	register, writes := e.Number(unix.NFTA_PAYLOAD_DREG), false
+	if _, writes = e.Find(unix.NFTA_PAYLOAD_SREG); writes {
 		return
 	}
-	from, n := int(e.number(unix.NFTA_PAYLOAD_OFFSET)), int(e.number(unix.NFTA_PAYLOAD_LEN))
-	switch expr.PayloadBase(e.number(unix.NFTA_PAYLOAD_BASE)) {
+	from, n := int(e.Number(unix.NFTA_PAYLOAD_OFFSET)), int(e.Number(unix.NFTA_PAYLOAD_LEN))
+	switch expr.PayloadBase(e.Number(unix.NFTA_PAYLOAD_BASE)) {
 	case expr.PayloadBaseLLHeader:
 		link := unknown(14)
 		binary.BigEndian.PutUint16(link.value[12:], m.ethertype)
@@ -115,11 +116,11 @@ func (m *machine) payload(e object) {
 
 // ct loads what connection tracking knows. A packet without a connection has only a state: a rule that reads anything else
 // does not match.
-func (m *machine) ct(e object) match {
-	if _, writes := find(e.attrs, unix.NFTA_CT_SREG); writes {
+func (m *machine) ct(e nft.Attrs) match {
+	if _, writes := e.Find(unix.NFTA_CT_SREG); writes {
 		return always
 	}
-	register, key := e.number(unix.NFTA_CT_DREG), expr.CtKey(e.number(unix.NFTA_CT_KEY))
+	register, key := e.Number(unix.NFTA_CT_DREG), expr.CtKey(e.Number(unix.NFTA_CT_KEY))
 	state, known := m.stateAt(m.hook, m.priority)
 	switch {
 	case !known:
@@ -138,10 +139,10 @@ func (m *machine) ct(e object) match {
 }
 
 // fib loads the type of the destination. The result for the source depends on the routes: it is unsupported.
-func (m *machine) fib(e object) {
+func (m *machine) fib(e nft.Attrs) {
 	const destinationOnly = unix.NFTA_FIB_F_DADDR
-	register, flags := e.number(unix.NFTA_FIB_DREG), e.number(unix.NFTA_FIB_FLAGS)
-	if e.number(unix.NFTA_FIB_RESULT) != unix.NFT_FIB_RESULT_ADDRTYPE || flags != destinationOnly || m.traffic == bridged {
+	register, flags := e.Number(unix.NFTA_FIB_DREG), e.Number(unix.NFTA_FIB_FLAGS)
+	if e.Number(unix.NFTA_FIB_RESULT) != unix.NFT_FIB_RESULT_ADDRTYPE || flags != destinationOnly || m.traffic == bridged {
 		m.store(register, unknown(4))
 		return
 	}
@@ -158,9 +159,9 @@ func (p packet) kindOfDestination() addrType {
 
 // byteorder turns numbers of some bytes from the host's order into the network's, or back. nft writes it for one byte too,
 // which stays.
-func (m *machine) byteorder(e object) {
-	from, to := e.number(unix.NFTA_BYTEORDER_SREG), e.number(unix.NFTA_BYTEORDER_DREG)
-	n, size := int(e.number(unix.NFTA_BYTEORDER_LEN)), int(e.number(unix.NFTA_BYTEORDER_SIZE))
+func (m *machine) byteorder(e nft.Attrs) {
+	from, to := e.Number(unix.NFTA_BYTEORDER_SREG), e.Number(unix.NFTA_BYTEORDER_DREG)
+	n, size := int(e.Number(unix.NFTA_BYTEORDER_LEN)), int(e.Number(unix.NFTA_BYTEORDER_SIZE))
 	if size == 0 || n%size != 0 && from != to {
 		m.forget()
 		return

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/google/nftables"
+	"github.com/podlane/podlane/nft"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ type tableReader interface {
 	// keyLength returns the length of a set's keys in bytes.
 	keyLength(set string) (int, error)
 	// element looks up a key in a set. data is the map's value, as the kernel returned it.
-	element(set string, key []byte) (data []byte, found bool, err error)
+	element(set string, key []byte) (data nft.Attrs, found bool, err error)
 }
 
 // machine evaluates the expressions of one rule, as the kernel does: they load parts of the packet into registers and
@@ -37,15 +38,14 @@ type machine struct {
 }
 
 // effectOf returns what a rule does with the packets.
-func effectOf(r heldRule, p packet, at place, sets tableReader, name string) effect {
+func effectOf(r nft.KernelRule, p packet, at place, sets tableReader, name string) effect {
 	m := machine{packet: p, place: at, sets: sets, effect: effect{match: always, rule: name, bare: true}}
-	for _, raw := range r.exprs {
-		data, _ := find(raw, unix.NFTA_EXPR_DATA)
-		kind := exprName(raw)
-		if m.match = m.match.and(m.run(kind, object{r.family, data})); m.match == never {
+	for _, raw := range r.Exprs {
+		kind, data := raw.Expr()
+		if m.match = m.match.and(m.run(kind, data)); m.match == never {
 			break
 		}
-		m.bare = m.bare && (withoutCondition[kind] || kind == "match" && object{r.family, data}.text(unix.NFTA_MATCH_NAME) == "comment")
+		m.bare = m.bare && (withoutCondition[kind] || kind == "match" && data.Text(unix.NFTA_MATCH_NAME) == "comment")
 	}
 	return m.effect
 }
@@ -56,7 +56,7 @@ var withoutCondition = map[string]bool{
 }
 
 // run evaluates one expression. It records verdicts in the effect.
-func (m *machine) run(kind string, e object) match {
+func (m *machine) run(kind string, e nft.Attrs) match {
 	switch kind {
 	case "meta":
 		m.meta(e)
@@ -71,8 +71,8 @@ func (m *machine) run(kind string, e object) match {
 	case "byteorder":
 		m.byteorder(e)
 	case "cmp":
-		value, _ := find(e.data(unix.NFTA_CMP_DATA), unix.NFTA_DATA_VALUE)
-		return m.load(e.number(unix.NFTA_CMP_SREG), len(value)).compare(e.number(unix.NFTA_CMP_OP), value)
+		value := e.Data(unix.NFTA_CMP_DATA).Data(unix.NFTA_DATA_VALUE)
+		return m.load(e.Number(unix.NFTA_CMP_SREG), len(value)).compare(e.Number(unix.NFTA_CMP_OP), value)
 	case "range":
 		return m.inRange(e)
 	case "lookup":
@@ -145,34 +145,34 @@ func (m *machine) store(register uint32, b bits) {
 	copy(m.known[from:], b.known)
 }
 
-func (m *machine) inRange(e object) match {
-	from, _ := find(e.data(unix.NFTA_RANGE_FROM_DATA), unix.NFTA_DATA_VALUE)
-	to, _ := find(e.data(unix.NFTA_RANGE_TO_DATA), unix.NFTA_DATA_VALUE)
-	b := m.load(e.number(unix.NFTA_RANGE_SREG), len(from))
+func (m *machine) inRange(e nft.Attrs) match {
+	from := e.Data(unix.NFTA_RANGE_FROM_DATA).Data(unix.NFTA_DATA_VALUE)
+	to := e.Data(unix.NFTA_RANGE_TO_DATA).Data(unix.NFTA_DATA_VALUE)
+	b := m.load(e.Number(unix.NFTA_RANGE_SREG), len(from))
 	low, high := b.fill(0), b.fill(0xff)
 	result := b.between(bytes.Compare(low, from) >= 0 && bytes.Compare(high, to) <= 0, bytes.Compare(high, from) < 0 || bytes.Compare(low, to) > 0)
-	if e.number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ {
+	if e.Number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ {
 		return result.not()
 	}
 	return result
 }
 
-func (m *machine) immediate(e object) match {
-	data := e.data(unix.NFTA_IMMEDIATE_DATA)
-	if verdict, ok := find(data, unix.NFTA_DATA_VERDICT); ok {
+func (m *machine) immediate(e nft.Attrs) match {
+	data := e.Data(unix.NFTA_IMMEDIATE_DATA)
+	if verdict, ok := data.Find(unix.NFTA_DATA_VERDICT); ok {
 		m.verdict(verdict)
 		return always
 	}
-	value, _ := find(data, unix.NFTA_DATA_VALUE)
-	m.store(e.number(unix.NFTA_IMMEDIATE_DREG), exactly(value))
+	value, _ := data.Find(unix.NFTA_DATA_VALUE)
+	m.store(e.Number(unix.NFTA_IMMEDIATE_DREG), exactly(value))
 	return always
 }
 
 // verdict reads a verdict (struct nft_verdict).
-func (m *machine) verdict(list []byte) {
-	code, _ := find(list, unix.NFTA_VERDICT_CODE)
-	chain, _ := find(list, unix.NFTA_VERDICT_CHAIN)
-	m.to, m.does = text(chain), unclear
+func (m *machine) verdict(list nft.Attrs) {
+	code := list.Data(unix.NFTA_VERDICT_CODE)
+	chain := list.Text(unix.NFTA_VERDICT_CHAIN)
+	m.to, m.does = chain, unclear
 	if len(code) != 4 {
 		return
 	}
@@ -193,35 +193,35 @@ func (m *machine) verdict(list []byte) {
 }
 
 // bitwise masks and inverts bits. Bits that a mask clears become known. Shifts are unsupported.
-func (m *machine) bitwise(e object) {
-	n := int(e.number(unix.NFTA_BITWISE_LEN))
-	mask, _ := find(e.data(unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
-	xor, _ := find(e.data(unix.NFTA_BITWISE_XOR), unix.NFTA_DATA_VALUE)
+func (m *machine) bitwise(e nft.Attrs) {
+	n := int(e.Number(unix.NFTA_BITWISE_LEN))
+	mask := e.Data(unix.NFTA_BITWISE_MASK).Data(unix.NFTA_DATA_VALUE)
+	xor := e.Data(unix.NFTA_BITWISE_XOR).Data(unix.NFTA_DATA_VALUE)
 	const op, maskAndXor = 6, 0 // NFTA_BITWISE_OP
-	b, out := m.load(e.number(unix.NFTA_BITWISE_SREG), n), unknown(n)
+	b, out := m.load(e.Number(unix.NFTA_BITWISE_SREG), n), unknown(n)
 	out.unsupported = true
-	if e.number(op) == maskAndXor && len(mask) == n && len(xor) == n {
+	if e.Number(op) == maskAndXor && len(mask) == n && len(xor) == n {
 		out.unsupported, out.blank = b.unsupported, b.blank
 		for i := range n {
 			out.value[i], out.known[i] = b.value[i]&mask[i]^xor[i], b.known[i]|^mask[i]
 		}
 	}
-	m.store(e.number(unix.NFTA_BITWISE_DREG), out)
+	m.store(e.Number(unix.NFTA_BITWISE_DREG), out)
 }
 
 // lookup finds a register's bytes in a set or a map. Bits that are not known are tried in three patterns. These tell enough of
 // a range of addresses, but not that a set has none of all ports.
-func (m *machine) lookup(e object) match {
-	set := e.text(unix.NFTA_LOOKUP_SET)
+func (m *machine) lookup(e nft.Attrs) match {
+	set := e.Text(unix.NFTA_LOOKUP_SET)
 	n, err := m.sets.keyLength(set)
 	if err != nil {
 		m.forget()
 		m.does = unclear
 		return unsupported
 	}
-	key := m.load(e.number(unix.NFTA_LOOKUP_SREG), n)
+	key := m.load(e.Number(unix.NFTA_LOOKUP_SREG), n)
 	var results [3]bool
-	var datas [3][]byte
+	var datas [3]nft.Attrs
 	for i, pattern := range []byte{0x00, 0x55, 0xff} {
 		if datas[i], results[i], err = m.sets.element(set, key.fill(pattern)); err != nil {
 			m.forget()
@@ -233,20 +233,20 @@ func (m *machine) lookup(e object) match {
 	if results[0] != results[1] || results[0] != results[2] || key.unsupported || key.blank && !results[0] {
 		found = key.open()
 	}
-	if e.number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
+	if e.Number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
 		found = found.not()
 	}
-	if _, isMap := find(e.attrs, unix.NFTA_LOOKUP_DREG); isMap {
-		m.mapped(e.number(unix.NFTA_LOOKUP_DREG), found, datas)
+	if _, isMap := e.Find(unix.NFTA_LOOKUP_DREG); isMap {
+		m.mapped(e.Number(unix.NFTA_LOOKUP_DREG), found, datas)
 	}
 	return found
 }
 
 // mapped applies the map's value for a key: a verdict, or the bytes of a register.
-func (m *machine) mapped(register uint32, found match, datas [3][]byte) {
+func (m *machine) mapped(register uint32, found match, datas [3]nft.Attrs) {
 	same := bytes.Equal(datas[0], datas[1]) && bytes.Equal(datas[0], datas[2])
-	verdict, isVerdict := find(datas[0], unix.NFTA_DATA_VERDICT)
-	value, isValue := find(datas[0], unix.NFTA_DATA_VALUE)
+	verdict, isVerdict := datas[0].Find(unix.NFTA_DATA_VERDICT)
+	value, isValue := datas[0].Find(unix.NFTA_DATA_VALUE)
 	switch {
 	case found == always && same && isVerdict:
 		m.verdict(verdict)

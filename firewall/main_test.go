@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/kernel"
+	"github.com/podlane/podlane/nft"
 
 	"github.com/podlane/podlane/lab/sandbox"
 	"github.com/podlane/podlane/subnet"
@@ -93,12 +94,12 @@ func (n *node) quiet(r Rules) {
 func (n *node) generation() uint32 {
 	n.Helper()
 	g, err := here(n.ns, func() (uint32, error) {
-		s, err := open(nil)
+		c, err := nft.Dial()
 		if err != nil {
 			return 0, err
 		}
-		defer s.close()
-		return s.generation()
+		defer c.Close()
+		return c.Generation()
 	})
 	if err != nil {
 		n.Fatal(err)

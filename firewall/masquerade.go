@@ -6,6 +6,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -18,16 +19,16 @@ var multicast = map[subnet.Family]netip.Prefix{
 // pods. Packets to a pod of any node keep their source. So do the node's packets to itself from its address in the pod
 // subnet, and packets to more than one receiver. Ports are fully random: otherwise two pods that send from the same port at
 // the same moment could get the same new one, and the second would lose its packet.
-func masqueraded(r Rules) table {
-	c := chain{name: "postrouting", base: base{
-		kind: nftables.ChainTypeNAT, hook: *nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource, policy: nftables.ChainPolicyAccept,
+func masqueraded(r Rules) nft.Table {
+	c := nft.Chain{Name: "postrouting", Base: nft.Base{
+		Type: nftables.ChainTypeNAT, Hook: *nftables.ChainHookPostrouting, Priority: *nftables.ChainPriorityNATSource, Policy: nftables.ChainPolicyAccept,
 	}}
 	for _, f := range subnet.Families {
 		from := r.Subnet.Half(f)
 		if !r.Masquerade || !from.IsValid() {
 			continue
 		}
-		c.rules = append(c.rules, newRule(
+		c.Rules = append(c.Rules, newRule(
 			ofFamily(f),
 			address(source, expr.CmpOpEq, from),
 			outside(destination, r.pods(f)),
@@ -37,6 +38,6 @@ func masqueraded(r Rules) table {
 			masquerade(),
 		))
 	}
-	c.rules = append(c.rules, bridgedAnswers(r)...)
-	return table{chains: []chain{c}}
+	c.Rules = append(c.Rules, bridgedAnswers(r)...)
+	return nft.Table{Chains: []nft.Chain{c}}
 }

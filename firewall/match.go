@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -19,9 +20,9 @@ type part struct {
 	exprs []expr.Any
 }
 
-func newRule(parts ...part) rule {
+func newRule(parts ...part) nft.Rule {
 	all := join(parts...)
-	return rule{text: all.text, exprs: all.exprs}
+	return nft.Rule{Text: all.text, Exprs: all.exprs}
 }
 
 func join(parts ...part) part {
@@ -176,16 +177,16 @@ func noRoute() part {
 }
 
 // addressIn looks an address of the packet up in a set of the table.
-func addressIn(s side, f subnet.Family, in set) part {
-	return part{addressWords(s, f) + "@" + in.name, []expr.Any{
+func addressIn(s side, f subnet.Family, in nft.Set) part {
+	return part{addressWords(s, f) + "@" + in.Name, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
-		&expr.Lookup{SourceRegister: register, SetName: in.name},
+		&expr.Lookup{SourceRegister: register, SetName: in.Name},
 	}}
 }
 
 // fromPod matches what comes from an interface that leads to pods.
 func fromPod() part {
-	name := podInterfaces(Rules{}).name
+	name := podInterfaces(Rules{}).Name
 	return part{"iifname @" + name, []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
 		&expr.Lookup{SourceRegister: register, SetName: name},

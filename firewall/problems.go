@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -150,11 +151,11 @@ func findingsOf(rulings []ruling, have snapshot, rules Rules) findings {
 	for _, r := range rulings {
 		c := r.chain
 		like := chainFinding{
-			chain:   fmt.Sprintf("chain %s %s %s", family(c.family), c.table, c.name),
+			chain:   fmt.Sprintf("chain %s %s %s", nft.FamilyName(c.Table.Family), c.Table.Name, c.Name),
 			traffic: r.packet.traffic, fix: fixes(r, rules),
 		}
 		switch {
-		case c.table == "firewalld":
+		case c.Table.Name == "firewalld":
 			like.manager = "firewalld"
 		case ufw && isIptablesFilter(c):
 			like.manager = "ufw"
@@ -167,7 +168,7 @@ func findingsOf(rulings []ruling, have snapshot, rules Rules) findings {
 // fixes returns the commands that accept the packets of a ruling in its chain.
 func fixes(r ruling, rules Rules) []string {
 	c := r.chain
-	insert := fmt.Sprintf("nft insert rule %s %s %s ", family(c.family), c.table, c.name)
+	insert := fmt.Sprintf("nft insert rule %s %s %s ", nft.FamilyName(c.Table.Family), c.Table.Name, c.Name)
 	switch r.packet.traffic {
 	case bridged:
 		return bridgeFixes(insert, r.packet, rules)
@@ -198,10 +199,12 @@ func bridgeFixes(insert string, p packet, r Rules) (commands []string) {
 }
 
 // isIptablesFilter reports whether a chain is one of iptables' filter table.
-func isIptablesFilter(c heldChain) bool {
-	return c.table == filter && (c.family == nftables.TableFamilyIPv4 || c.family == nftables.TableFamilyIPv6)
+func isIptablesFilter(c nft.KernelChain) bool {
+	return c.Table.Name == filter && (c.Table.Family == nftables.TableFamilyIPv4 || c.Table.Family == nftables.TableFamilyIPv6)
 }
 
 func hasUfw(have snapshot) bool {
-	return slices.ContainsFunc(have.chains, func(c heldChain) bool { return strings.HasPrefix(c.name, "ufw-") || strings.HasPrefix(c.name, "ufw6-") })
+	return slices.ContainsFunc(have.Chains, func(c nft.KernelChain) bool {
+		return strings.HasPrefix(c.Name, "ufw-") || strings.HasPrefix(c.Name, "ufw6-")
+	})
 }

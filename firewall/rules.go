@@ -53,10 +53,10 @@ func (r Rules) check() error {
 }
 
 // Equal tells whether two Rules make the same table. The order of their lists, and what is in one twice, do not count.
-func (r Rules) Equal(o Rules) bool { return r.tidy().equal(o.tidy()) }
+func (r Rules) Equal(o Rules) bool { return r.normalized().equal(o.normalized()) }
 
-// tidy brings the lists into the one order, without what is there twice or is no address.
-func (r Rules) tidy() Rules {
+// normalized brings the lists into the one order, without what is there twice or is no address.
+func (r Rules) normalized() Rules {
 	if len(r.Pods) == 0 {
 		r.Pods = r.Network.Pods(nil, subnet.Lease{}, nil)
 	}
@@ -95,20 +95,10 @@ func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) 
 	return prefixes
 }
 
-// equal is Equal for Rules that are tidy.
+// equal is Equal for Rules that are normalized.
 func (r Rules) equal(o Rules) bool {
 	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade &&
 		r.BridgeHidden == o.BridgeHidden && r.HTTPPort == o.HTTPPort &&
 		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces) &&
 		r.Underlay == o.Underlay && r.Overlay == o.Overlay && slices.Equal(r.Addrs, o.Addrs)
-}
-
-// build makes the table of tidy Rules. Each duty of the firewall is a function that returns its chains, and the sets
-// that are its own.
-func build(r Rules) table {
-	all := table{sets: []set{podInterfaces(r)}}
-	for _, duty := range []table{antispoof(r), vxlanGuard(r), untracked(r), httpGuard(r), masqueraded(r)} {
-		all.sets, all.chains = append(all.sets, duty.sets...), append(all.chains, duty.chains...)
-	}
-	return all
 }

@@ -3,6 +3,7 @@ package firewall
 import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/podlane/podlane/nft"
 )
 
 // untracked keeps our VXLAN, in and out, from being tracked as connections. Its source port is a hash of the flow inside
@@ -18,10 +19,10 @@ import (
 // The match "ct state != untracked" does more than pass over what somebody has exempted before: with it the kernel
 // reassembles fragments before the chains of prerouting see them. Without it IPv6 fragments would come to the guard in
 // input as they are, and a first one that ends before the VNI would be VXLAN to nobody until it is too late.
-func untracked(r Rules) table {
+func untracked(r Rules) nft.Table {
 	in := filterChain("untracked_in", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
 		newRule(notYetUntracked(), overlay(r), to(expr.CmpOpEq, local), notrack()))
 	out := filterChain("untracked_out", nftables.ChainHookOutput, nftables.ChainPriorityRaw,
 		newRule(notYetUntracked(), overlay(r), notrack()))
-	return table{chains: []chain{in, out}}
+	return nft.Table{Chains: []nft.Chain{in, out}}
 }

@@ -1,9 +1,12 @@
 package firewall
 
 import (
+	"time"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -30,60 +33,68 @@ import (
 //
 // A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
 // the filters of others, which then have nothing of this to count or to log.
-func vxlanGuard(r Rules) table {
+func vxlanGuard(r Rules) nft.Table {
 	input := filterChain("vxlan_input", nftables.ChainHookInput, beforeFilters, newRule(overlay(r), goTo("vxlan_to_node")))
 	forward := filterChain("vxlan_forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo("vxlan_from_pods")))
-	fromPods := chain{name: "vxlan_from_pods", rules: []rule{newDrop("vxlan_from_a_pod", fromPod())}}
+	fromPods := nft.Chain{Name: "vxlan_from_pods", Rules: []nft.Rule{newDrop("vxlan_from_a_pod", fromPod())}}
 	for _, f := range subnet.Families {
 		if from := r.Subnet.Half(f); from.IsValid() {
-			fromPods.rules = append(fromPods.rules, newDrop("vxlan_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, from)))
+			fromPods.Rules = append(fromPods.Rules, newDrop("vxlan_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, from)))
 		}
 	}
-	toNode := chain{name: "vxlan_to_node", rules: []rule{newRule(jump(fromPods.name))}}
+	toNode := nft.Chain{Name: "vxlan_to_node", Rules: []nft.Rule{newRule(jump(fromPods.Name))}}
 	if r.Peers == nil {
-		return table{chains: []chain{input, toNode, forward, fromPods}}
+		return nft.Table{Chains: []nft.Chain{input, toNode, forward, fromPods}}
 	}
 	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	wrongInterface := chain{name: "vxlan_wrong_iface"}
-	var sets []set
+	wrongInterface := nft.Chain{Name: "vxlan_wrong_iface"}
+	var sets []nft.Set
 	for _, f := range subnet.Families {
 		reverse := [...]part{subnet.IPv4: noWayBack(), subnet.IPv6: noRoute()}[f]
-		arriving.rules = append(arriving.rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(wrongInterface.name)))
+		arriving.Rules = append(arriving.Rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(wrongInterface.Name)))
 		s := peers(r, f)
 		sets = append(sets, s)
-		wrongInterface.rules = append(wrongInterface.rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
-		toNode.rules = append(toNode.rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
+		wrongInterface.Rules = append(wrongInterface.Rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
+		toNode.Rules = append(toNode.Rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
 	}
-	wrongInterface.rules = append(wrongInterface.rules, newDrop("vxlan_from_a_wrong_interface"))
-	toNode.rules = append(toNode.rules, newDrop("vxlan_not_from_a_peer"))
-	return table{
-		chains: []chain{arriving, wrongInterface, input, toNode, forward, fromPods},
-		sets:   append(sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6)),
+	wrongInterface.Rules = append(wrongInterface.Rules, newDrop("vxlan_from_a_wrong_interface"))
+	toNode.Rules = append(toNode.Rules, newDrop("vxlan_not_from_a_peer"))
+	return nft.Table{
+		Chains: []nft.Chain{arriving, wrongInterface, input, toNode, forward, fromPods},
+		Sets:   append(sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6)),
 	}
 }
 
 // peers is the set of the peers' public addresses of one family.
-func peers(r Rules, f subnet.Family) set {
-	s := [...]set{
-		subnet.IPv4: {name: "peers4", datatype: nftables.TypeIPAddr},
-		subnet.IPv6: {name: "peers6", datatype: nftables.TypeIP6Addr},
+func peers(r Rules, f subnet.Family) nft.Set {
+	s := [...]nft.Set{
+		subnet.IPv4: {Name: "peers4", KeyType: nftables.TypeIPAddr},
+		subnet.IPv6: {Name: "peers6", KeyType: nftables.TypeIP6Addr},
 	}[f]
 	for _, a := range r.Peers {
 		if subnet.FamilyOf(a) == f {
-			s.elements = append(s.elements, element(a.AsSlice()))
+			s.Elements = append(s.Elements, nft.AddrElement(a))
 		}
 	}
 	return s
 }
 
 // podInterfaces is the set of the interfaces that lead to pods.
-func podInterfaces(r Rules) set {
-	s := set{name: "pod_interfaces", datatype: nftables.TypeIFName}
+func podInterfaces(r Rules) nft.Set {
+	s := nft.Set{Name: "pod_interfaces", KeyType: nftables.TypeIFName}
 	for _, name := range r.PodInterfaces {
-		s.elements = append(s.elements, ifname(name))
+		s.Elements = append(s.Elements, nft.InterfaceElement(name))
 	}
 	return s
 }
 
 // overlay matches VXLAN of our port and VNI.
 func overlay(r Rules) part { return join(portTo(udp, r.Network.VXLAN.Port), vni(r.Network.VXLAN.VNI)) }
+
+// The sets that record arrivals on a wrong interface are small. Each element expires after its last packet.
+const (
+	maxWrongArrivals    = 64
+	wrongArrivalTimeout = 10 * time.Second
+)
+
+var wrongInterfaceBounds = nft.Dynamic{Size: maxWrongArrivals, Timeout: wrongArrivalTimeout}

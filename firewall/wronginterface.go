@@ -11,22 +11,23 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
 // wrongInterfaceSet returns the set of the peers whose VXLAN is dropped because it arrived on a wrong interface, each with
 // that interface. Only packets with a peer's address are recorded, so other hosts cannot fill the set.
-func wrongInterfaceSet(f subnet.Family) set {
-	return [...]set{
-		subnet.IPv4: {name: "vxlan_wrong_iface4", datatype: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFName), dynamic: true},
-		subnet.IPv6: {name: "vxlan_wrong_iface6", datatype: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFName), dynamic: true},
+func wrongInterfaceSet(f subnet.Family) nft.Set {
+	return [...]nft.Set{
+		subnet.IPv4: {Name: "vxlan_wrong_iface4", KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFName), Dynamic: wrongInterfaceBounds},
+		subnet.IPv6: {Name: "vxlan_wrong_iface6", KeyType: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIFName), Dynamic: wrongInterfaceBounds},
 	}[f]
 }
 
 // recordArrival adds a packet's source and interface to wrongInterfaceSet. The key is in consecutive registers.
 func recordArrival(f subnet.Family) part {
 	second := [...]uint32{subnet.IPv4: unix.NFT_REG32_01, subnet.IPv6: unix.NFT_REG_2}[f]
-	into := wrongInterfaceSet(f).name
+	into := wrongInterfaceSet(f).Name
 	return part{"update @" + into + " { " + addressWords(source, f) + ". iifname }", []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: source.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: second},
@@ -50,11 +51,11 @@ const wrongArrivalNoteFor = time.Minute
 // see records the kernel's elements, and removes those that were last seen too long ago.
 func (m wrongArrivals) see(have snapshot, now time.Time) {
 	for _, f := range subnet.Families {
-		h, _ := have.set(wrongInterfaceSet(f).name)
-		for _, e := range h.elements {
-			if n := f.Bits() / 8; len(e) >= n {
-				peer, _ := netip.AddrFromSlice([]byte(e[:n]))
-				m[wrongArrival{peer, text([]byte(e[n:]))}] = now
+		h, _ := have.own.Set(wrongInterfaceSet(f).Name)
+		for _, e := range h.Elements {
+			if n := f.Bits() / 8; len(e.Key) >= n {
+				peer, _ := netip.AddrFromSlice([]byte(e.Key[:n]))
+				m[wrongArrival{peer, unix.ByteSliceToString([]byte(e.Key[n:]))}] = now
 			}
 		}
 	}

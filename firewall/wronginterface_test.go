@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -53,7 +54,7 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 	w := newOverlayWires(t)
 	rules := podsUnknown
 	rules.Peers = nil
-	for i := range byte(2 * dynamicSize) {
+	for i := range byte(2 * maxWrongArrivals) {
 		rules.Peers = append(rules.Peers, netip.AddrFrom4([4]byte{198, 18, 0, 100 + i}))
 	}
 	w.node.apply(rules)
@@ -63,10 +64,10 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 	}
 	within(t, "they are not dropped", func() bool {
 		w.node.apply(rules)
-		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*dynamicSize
+		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*maxWrongArrivals
 	})
-	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_wrong_iface4"), "pod0"); got != dynamicSize {
-		t.Errorf("%d are remembered, want %d", got, dynamicSize)
+	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_wrong_iface4"), "pod0"); got != maxWrongArrivals {
+		t.Errorf("%d are remembered, want %d", got, maxWrongArrivals)
 	}
 	if got := w.node.Advice(); len(got) != maxWrongArrivalNotes+1 || got[maxWrongArrivalNotes] != "VXLAN from 56 more peers arrives on a wrong interface" {
 		t.Errorf("notes:\n%s", strings.Join(got, "\n"))
@@ -78,12 +79,15 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 }
 
 func TestWrongArrivalsAreForgotten(t *testing.T) {
-	key := func(addr, name string) element {
+	key := func(addr, name string) nft.Element {
 		a := netip.MustParseAddr(addr)
-		return element(a.AsSlice()) + ifname(name)
+		return nft.Element{Key: nft.AddrElement(a).Key + nft.InterfaceElement(name).Key}
 	}
 	m, now := wrongArrivals{}, time.Now()
-	m.see(snapshot{sets: []heldSet{{name: "vxlan_wrong_iface4", elements: []element{key("198.18.0.2", "eth1"), "x"}}, {name: "vxlan_wrong_iface6", elements: []element{key("2001:db8::2", "cni0")}}}}, now)
+	m.see(snapshot{own: nft.Installed{Sets: []nft.KernelSet{
+		{Name: "vxlan_wrong_iface4", Elements: []nft.Element{key("198.18.0.2", "eth1"), {Key: "x"}}},
+		{Name: "vxlan_wrong_iface6", Elements: []nft.Element{key("2001:db8::2", "cni0")}},
+	}}}, now)
 	m.see(snapshot{}, now.Add(wrongArrivalNoteFor))
 	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives on eth1") {
 		t.Errorf("notes: %q", got)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/podlane/podlane/nft"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,8 +17,8 @@ var passingTargets = []string{
 	"RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG",
 }
 
-func (m *machine) xtTarget(e object) {
-	m.does = targetOfName(e.text(unix.NFTA_TARGET_NAME))
+func (m *machine) xtTarget(e nft.Attrs) {
+	m.does = targetOfName(e.Text(unix.NFTA_TARGET_NAME))
 }
 
 // targetOfName returns the action of an xtables target that is not a chain.
@@ -35,10 +36,10 @@ func targetOfName(name string) action {
 	return unclear
 }
 
-func (m *machine) xtMatch(e object) match {
-	info := e.data(unix.NFTA_MATCH_INFO)
+func (m *machine) xtMatch(e nft.Attrs) match {
+	info := e.Data(unix.NFTA_MATCH_INFO)
 	state, known := m.stateAt(m.hook, m.priority)
-	switch name, revision := e.text(unix.NFTA_MATCH_NAME), e.number(unix.NFTA_MATCH_REV); {
+	switch name, revision := e.Text(unix.NFTA_MATCH_NAME), e.Number(unix.NFTA_MATCH_REV); {
 	case name == "comment":
 		return always
 	case name == "mark" || name == "connmark":

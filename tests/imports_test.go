@@ -58,7 +58,7 @@ func within(path string, roots ...string) bool {
 func TestImportRules(t *testing.T) {
 	ours, all := listPackages(t)
 	for _, path := range []string{
-		"subnet", "subnet/etcd", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
+		"subnet", "subnet/etcd", "nft", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
 	} {
 		if _, ok := ours[path]; !ok {
 			t.Errorf("package %s is missing", path)
@@ -88,13 +88,15 @@ func TestImportRules(t *testing.T) {
 				wrong = "where the leases come from is no concern of what programs the kernel"
 			case within(path, "kernel", "pause") && !all[dep].Standard:
 				wrong = "every package that programs the kernel builds on it: the standard library only"
+			case within(path, "nft") && strings.HasPrefix(dep, module) && !within(dep, "nft", "kernel"):
+				wrong = "nft knows no table's content: several packages use it"
 			case within(path, "firewall", "sysctl", "bridge", "rtnl") && within(dep, "backend"):
 				wrong = "no import runs upwards"
 			case within(path, "cni-shim") && within(dep, "subnet/etcd", "backend", "go.etcd.io", netlink):
 				wrong = "the CNI plugin is small: not the daemon, not etcd, not netlink"
 			case within(path, "gate") && within(dep, "subnet", "backend", "go.etcd.io", netlink):
 				wrong = "podlane-gate works while podlaned is dead, and is small"
-			case within(path, "lab") && within(dep, "backend", "firewall"):
+			case within(path, "lab") && within(dep, "backend", "firewall", "nft"):
 				wrong = "the lab drives the binaries, not what they are made of"
 			case !within(path, "kube", "tests") && within(dep, "k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"):
 				wrong = "podlane-kube alone knows the API server: the overlay works without one"
@@ -137,7 +139,7 @@ func TestTestsImportNoInternals(t *testing.T) {
 			switch {
 			case within(path, "tests") && strings.HasPrefix(imported, module) && !within(imported, "lab", "tests"):
 				t.Errorf("%s imports %s: of this module the tests import the lab alone", path, imported)
-			case within(path, "lab") && within(imported, "daemon", "backend", "firewall", "cni-shim", "gate"):
+			case within(path, "lab") && within(imported, "daemon", "backend", "firewall", "nft", "cni-shim", "gate"):
 				t.Errorf("%s imports %s: the lab drives the binaries, not what they are made of", path, imported)
 			}
 		}

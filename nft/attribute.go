@@ -1,0 +1,97 @@
+package nft
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// Attrs is a list of netlink attributes, as the kernel returned it. It is read in place: an answer may have tens of
+// thousands of attributes.
+type Attrs []byte
+
+// attribute is one attribute of a list.
+type attribute struct {
+	kind   uint16
+	nested bool // by the flag of its sender; the kernel's answers lack the flag
+	data   Attrs
+}
+
+// next splits the first attribute off a list (netlink(7)):
+//
+//	| length: 16 bits | type: 16 bits | data | zeros up to a multiple of four bytes |
+//
+// Malformed bytes end the list.
+func (a Attrs) next() (first attribute, rest Attrs, ok bool) {
+	if len(a) < unix.NLA_HDRLEN {
+		return attribute{}, nil, false
+	}
+	n := int(binary.NativeEndian.Uint16(a))
+	if n < unix.NLA_HDRLEN || n > len(a) {
+		return attribute{}, nil, false
+	}
+	t := binary.NativeEndian.Uint16(a[2:])
+	first = attribute{t &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER), t&unix.NLA_F_NESTED != 0, a[unix.NLA_HDRLEN:n]}
+	return first, a[min((n+3)&^3, len(a)):], true
+}
+
+// Find returns the data of the first attribute of a kind.
+func (a Attrs) Find(kind uint16) (data Attrs, found bool) {
+	for len(a) > 0 {
+		first, rest, ok := a.next()
+		if !ok {
+			return nil, false
+		}
+		if first.kind == kind {
+			return first.data, true
+		}
+		a = rest
+	}
+	return nil, false
+}
+
+// Data returns the data of the first attribute of a kind; nil if there is none. It may be a list itself.
+func (a Attrs) Data(kind uint16) Attrs {
+	data, _ := a.Find(kind)
+	return data
+}
+
+// Text returns an attribute as a text; empty if there is none.
+func (a Attrs) Text(kind uint16) string { return unix.ByteSliceToString(a.Data(kind)) }
+
+// Number returns an attribute of four bytes, in network byte order; 0 if there is none.
+func (a Attrs) Number(kind uint16) uint32 {
+	if b := a.Data(kind); len(b) == 4 {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+// number64 returns an attribute of eight bytes, in network byte order.
+func (a Attrs) number64(kind uint16) (n uint64, ok bool) {
+	b := a.Data(kind)
+	if len(b) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(b), true
+}
+
+// Expr returns the kind of an expression and its attributes.
+func (a Attrs) Expr() (kind string, data Attrs) {
+	return a.Text(unix.NFTA_EXPR_NAME), a.Data(unix.NFTA_EXPR_DATA)
+}
+
+// every reports whether a list is well formed, has no kind twice, and all its attributes meet a condition.
+func (a Attrs) every(meets func(attribute) bool) bool {
+	for len(a) > 0 {
+		first, rest, ok := a.next()
+		if !ok || !meets(first) {
+			return false
+		}
+		if _, twice := rest.Find(first.kind); twice {
+			return false
+		}
+		a = rest
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package nft
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// Installed is the content of one table in the kernel. The zero value is that of a table that does not exist.
+type Installed struct {
+	Table  KernelTable
+	Chains []KernelChain
+	Rules  []KernelRule
+	Sets   []KernelSet
+}
+
+// KernelTable is a table as the kernel returned it.
+type KernelTable struct {
+	ID
+	Flags uint32
+	Use   uint32 // how many chains, sets, flow tables and named objects it has
+}
+
+// KernelChain is a chain as the kernel returned it, of any program.
+type KernelChain struct {
+	Table   ID
+	Name    string
+	Base    Base
+	Devices []string // of family netdev, and of inet's ingress hook
+}
+
+// KernelRule is a rule as the kernel returned it, of any program.
+type KernelRule struct {
+	Table    ID
+	Chain    string
+	Handle   uint64
+	Exprs    []Attrs
+	UserData []byte
+}
+
+// KernelSet is a set as the kernel returned it. A map is one too.
+type KernelSet struct {
+	Name        string
+	Flags       uint32
+	KeyType     uint32
+	KeyLength   uint32 // in bytes
+	Size        uint32 // the most elements; 0: any number
+	Timeout     time.Duration
+	Elements    []Element
+	unsupported bool // an element has another length
+}
+
+// Exists reports whether the table exists.
+func (i Installed) Exists() bool { return i.Table.Name != "" }
+
+// Chain returns a chain of the table.
+func (i Installed) Chain(name string) (KernelChain, bool) {
+	at := slices.IndexFunc(i.Chains, func(c KernelChain) bool { return c.Name == name })
+	if at < 0 {
+		return KernelChain{}, false
+	}
+	return i.Chains[at], true
+}
+
+// Set returns a set of the table.
+func (i Installed) Set(name string) (KernelSet, bool) {
+	at := slices.IndexFunc(i.Sets, func(s KernelSet) bool { return s.Name == name })
+	if at < 0 {
+		return KernelSet{}, false
+	}
+	return i.Sets[at], true
+}
+
+// In returns the rules of a chain, in order.
+func (i Installed) In(chain string) (rules []KernelRule) {
+	for _, r := range i.Rules {
+		if r.Chain == chain {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// Comment returns the rule's comment, in nft's form or as the match of iptables.
+func (r KernelRule) Comment() string {
+	for _, e := range r.Exprs {
+		if c, ok := matchComment(e); ok {
+			return c
+		}
+	}
+	for b := r.UserData; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] { // type, length, value
+		if userdata.Type(b[0]) == userdata.TypeComment {
+			return unix.ByteSliceToString(b[2 : 2+int(b[1])])
+		}
+	}
+	return ""
+}
+
+// matchComment reads xtables' comment match, in which iptables stores a comment.
+func matchComment(e Attrs) (string, bool) {
+	kind, match := e.Expr()
+	if kind != "match" || match.Text(unix.NFTA_MATCH_NAME) != "comment" {
+		return "", false
+	}
+	return match.Text(unix.NFTA_MATCH_INFO), true
+}
+
+// Counter returns what a rule has counted.
+func (r KernelRule) Counter() (*expr.Counter, bool) {
+	for _, e := range r.Exprs {
+		kind, data := e.Expr()
+		packets, ok := data.number64(unix.NFTA_COUNTER_PACKETS)
+		bytes, ok2 := data.number64(unix.NFTA_COUNTER_BYTES)
+		if kind == "counter" && ok && ok2 {
+			return &expr.Counter{Packets: packets, Bytes: bytes}, true
+		}
+	}
+	return nil, false
+}

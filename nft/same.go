@@ -1,0 +1,68 @@
+package nft
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// Same reports whether a rule of the kernel is this rule. Its counts may differ.
+func (r Rule) Same(k KernelRule) bool {
+	return bytes.Equal(k.UserData, r.UserData()) && sameExprs(k.Table.Family, k.Exprs, r.Exprs)
+}
+
+// SameButComment is Same without the comment. iptables-restore writes a comment as a match of its own.
+func (r Rule) SameButComment(k KernelRule) bool {
+	exprs := slices.DeleteFunc(slices.Clone(k.Exprs), func(e Attrs) bool {
+		_, ok := matchComment(e)
+		return ok
+	})
+	return sameExprs(k.Table.Family, exprs, r.Exprs)
+}
+
+// sameExprs compares a rule's expressions as bytes, not as a library parses them. A library ignores what it does not know,
+// and would hide a change by hand.
+func sameExprs(f nftables.TableFamily, have []Attrs, want []expr.Any) bool {
+	if len(have) != len(want) {
+		return false
+	}
+	for i, w := range want {
+		wire, err := expr.Marshal(byte(f), w)
+		if err != nil || !sameExpr(have[i], wire, w) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameExpr(have, wire Attrs, want expr.Any) bool {
+	switch want.(type) {
+	case *expr.Counter: // traffic changes the counts
+		kind, _ := have.Expr()
+		return kind == "counter"
+	default:
+		return equalAttributes(have, wire)
+	}
+}
+
+// equalAttributes compares attributes of the kernel with wanted ones. An attribute that only one side has must be zero:
+// either side may omit a default, such as the operation of a bitwise expression.
+func equalAttributes(have, want Attrs) bool {
+	return want.every(func(w attribute) bool {
+		h, ok := have.Find(w.kind)
+		switch {
+		case !ok:
+			return isZero(w.data)
+		case w.nested:
+			return equalAttributes(h, w.data)
+		}
+		return bytes.Equal(h, w.data)
+	}) && have.every(func(h attribute) bool {
+		_, wanted := want.Find(h.kind)
+		return wanted || isZero(h.data)
+	})
+}
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

@@ -1,0 +1,91 @@
+// Package nft programs nftables tables: it compares a wanted table with the kernel and writes the difference in one
+// transaction. Several packages use it, each for a table of its own. It changes no other table.
+//
+//	wanted Table --+
+//	               +-- Plan: difference, messages --> Commit: one transaction, or nothing
+//	Installed -----+
+//	    ^
+//	    +-- Conn.Consistent: read at one generation of the rule set
+package nft
+
+import (
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+)
+
+// ID names a table.
+type ID struct {
+	Family nftables.TableFamily
+	Name   string
+}
+
+// String returns the ID as nft prints it: inet podlane.
+func (id ID) String() string { return FamilyName(id.Family) + " " + id.Name }
+
+func (id ID) nft() *nftables.Table { return &nftables.Table{Name: id.Name, Family: id.Family} }
+
+// Table is the wanted content of a table.
+type Table struct {
+	ID
+	Chains []Chain
+	Sets   []Set
+}
+
+// Chain is a chain with its rules in order. Rules may jump to any chain of the table.
+type Chain struct {
+	Name  string
+	Base  Base
+	Rules []Rule
+}
+
+// Base is the hook of a base chain. A chain with the zero value is reached only from other chains.
+type Base struct {
+	Type     nftables.ChainType
+	Hook     nftables.ChainHook
+	Priority nftables.ChainPriority
+	Policy   nftables.ChainPolicy
+}
+
+// Rule is a rule as the kernel gets it, with the text that nft prints for it.
+type Rule struct {
+	Text    string
+	Exprs   []expr.Any
+	Comment string
+}
+
+// String returns the rule as nft prints it.
+func (r Rule) String() string {
+	if r.Comment != "" {
+		return fmt.Sprintf("%s comment %q", r.Text, r.Comment)
+	}
+	return r.Text
+}
+
+// UserData returns the comment in the form of nft and iptables-nft. The kernel stores it and does not read it.
+func (r Rule) UserData() []byte {
+	if r.Comment == "" {
+		return nil
+	}
+	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
+}
+
+// Objects returns everything that the table consists of, each as the object of the op that adds it.
+func (t Table) Objects() (all []string) {
+	all = append(all, t.word())
+	for _, s := range t.Sets {
+		all = append(all, t.setWord(s))
+		for _, op := range t.elementOps(s, s.Elements, nil) {
+			all = append(all, op.Object)
+		}
+	}
+	for _, c := range t.Chains {
+		all = append(all, t.chainWord(c))
+		for _, op := range t.ruleOps(nil, c) {
+			all = append(all, op.Object)
+		}
+	}
+	return all
+}

@@ -1,0 +1,69 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Event is one change of the rule set, by any process, this one included.
+type Event struct {
+	Table     ID
+	Kind      int  // unix.NFT_MSG_NEWRULE and so on
+	BaseChain bool // Kind is unix.NFT_MSG_NEWCHAIN, and the chain is a base chain
+}
+
+// Watch calls changed with the changes of the rule set until ctx ends; it then returns nil. Without events, anything may
+// have changed: Watch has just begun, or the kernel dropped events. It works in the network namespace of the calling thread.
+// changed must not block.
+func Watch(ctx context.Context, changed func([]Event)) error {
+	c, err := dial(nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
+		return fmt.Errorf("listen to nftables: %w", explain(err))
+	}
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // in the past: it ends Receive
+	})
+	defer stop()
+	changed(nil)
+	for {
+		messages, err := c.conn.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			changed(nil)
+		case err != nil:
+			return fmt.Errorf("listen to nftables: %w", err)
+		}
+		if events := parseEvents(messages); len(events) > 0 {
+			changed(events)
+		}
+	}
+}
+
+// parseEvents returns the changes. The first attribute of a change is the name of its table. The end of a transaction is no
+// change.
+func parseEvents(messages []netlink.Message) (events []Event) {
+	for _, m := range messages {
+		if len(m.Data) < 4 || m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
+			continue
+		}
+		attrs := Attrs(m.Data[4:])
+		e := Event{Table: ID{nftables.TableFamily(m.Data[0]), attrs.Text(unix.NFTA_TABLE_NAME)}, Kind: int(m.Header.Type & 0xff)}
+		if e.Kind == unix.NFT_MSG_NEWCHAIN {
+			_, e.BaseChain = attrs.Find(unix.NFTA_CHAIN_HOOK)
+		}
+		events = append(events, e)
+	}
+	return events
+}

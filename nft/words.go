@@ -1,0 +1,63 @@
+package nft
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// The objects of ops, as an operator types them.
+
+func (id ID) word() string { return "table " + id.String() }
+
+// at returns the beginning of an object in the table.
+func (id ID) at(kind, name string) string { return kind + " " + id.String() + " " + name }
+
+func (id ID) chainWord(c Chain) string {
+	word := id.at("chain", c.Name)
+	if b := c.Base; b != (Base{}) {
+		word += fmt.Sprintf(" { type %s hook %s priority %d; policy %s; }", b.Type, hookName(b.Hook), b.Priority, policyName(b.Policy))
+	}
+	return word
+}
+
+func (id ID) setWord(s Set) string {
+	if d := s.Dynamic; d != (Dynamic{}) {
+		return id.at("set", s.Name) + fmt.Sprintf(" { type %s; size %d; flags dynamic,timeout; timeout %ds; }", s.KeyType.Name, d.Size, d.Timeout/time.Second)
+	}
+	return id.at("set", s.Name) + " { type " + s.KeyType.Name + "; }"
+}
+
+// FamilyName returns nft's word for a family.
+func FamilyName(f nftables.TableFamily) string {
+	switch f {
+	case nftables.TableFamilyINet:
+		return "inet"
+	case nftables.TableFamilyIPv4:
+		return "ip"
+	case nftables.TableFamilyIPv6:
+		return "ip6"
+	case nftables.TableFamilyBridge:
+		return "bridge"
+	case nftables.TableFamilyNetdev:
+		return "netdev"
+	default:
+		return fmt.Sprintf("family-%d", f)
+	}
+}
+
+func hookName(h nftables.ChainHook) string {
+	names := [...]string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
+	if int(h) < len(names) {
+		return names[h]
+	}
+	return fmt.Sprintf("hook-%d", h)
+}
+
+func policyName(p nftables.ChainPolicy) string {
+	if p == nftables.ChainPolicyDrop {
+		return "drop"
+	}
+	return "accept"
+}
