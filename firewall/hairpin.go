@@ -17,7 +17,7 @@ const statusDNAT = 1 << 5
 // The other pod would answer over the bridge, past connection tracking, and the first would not know the answer's source:
 //
 //	pod A -> node:8080 -> (translated) pod B
-//	pod B -> pod A, over the bridge: A waits for an answer of node:8080
+//	pod B -> pod A, over the bridge: A waits for an answer from node:8080
 //
 // With the node's address as the source, the answer comes back to the node, which translates it. This is only for a kernel
 // without the module br_netfilter: pod B does not see the client's address.

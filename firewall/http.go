@@ -7,10 +7,13 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// httpGuard keeps pods from the daemon's HTTP: from this node's at any of its addresses, loopback's included (a node with
-// route_localnet takes packets to those from anywhere), and from that of peers at their public addresses, where a
-// masqueraded packet could no longer be told from the node's own. The chain in input judges after destination NAT, so
-// that no service leads around it. What the node sends to itself from an address in the pod network is no pod's.
+// httpGuard drops packets from pods to the daemon's HTTP:
+//
+//   - of this node, at any of its addresses. Loopback's are included: with route_localnet a node accepts packets to them from
+//     anywhere. The chain is in input, after destination NAT, so no Service bypasses it.
+//   - of peers, at their public addresses. The peer could not distinguish a masqueraded packet from the node's own.
+//
+// Packets that the node sends to itself from an address in the pod network are not a pod's.
 func httpGuard(r Rules) nft.Table {
 	if r.HTTPPort == 0 {
 		return nft.Table{}

@@ -18,20 +18,20 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// iptables-legacy keeps its rules in a part of the kernel of its own, which has no netlink and whose tables are
-// replaced whole, under a lock of its programs. So its own program edits them.
+// iptables-legacy has its rules in a separate part of the kernel, without netlink. A change replaces a whole table, under a
+// lock of its programs. So podlaned runs its program.
 
-// lockWait is for how many seconds the program waits for others that hold the lock.
+// lockWait is how many seconds the program waits for others that hold the lock.
 const lockWait = "5"
 
-// legacyLoaded tells whether iptables-legacy has a filter table in this network namespace. Asking the program would
-// make one.
+// legacyLoaded reports whether iptables-legacy has a filter table in this network namespace. It does not run the program,
+// because that would create one.
 func legacyLoaded(f subnet.Family) bool {
 	b, err := os.ReadFile(iptables[f].names)
 	return err == nil && slices.Contains(strings.Fields(string(b)), filter)
 }
 
-// legacyProgram is where the program is; empty where it is not installed, or this process may not run it.
+// legacyProgram returns the path of the program; empty if it is not installed, or this process may not run it.
 func legacyProgram(f subnet.Family) string {
 	path, err := exec.LookPath(iptables[f].legacy)
 	if err != nil || !mayOpenRaw() {
@@ -40,14 +40,14 @@ func legacyProgram(f subnet.Family) string {
 	return path
 }
 
-// mayOpenRaw tells whether this process has CAP_NET_RAW, without which the program cannot open its socket (raw(7)).
+// mayOpenRaw reports whether this process has CAP_NET_RAW. Without it the program cannot open its socket (raw(7)).
 func mayOpenRaw() bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_RAW) != 0
 }
 
-// legacyRules are the wanted rules as the program prints them.
+// legacyRules returns the wanted rules as the program prints them.
 func legacyRules(pods []netip.Prefix) (rules []string) {
 	for _, p := range pods {
 		for _, option := range []string{"-s", "-d"} {
@@ -57,21 +57,21 @@ func legacyRules(pods []netip.Prefix) (rules []string) {
 	return rules
 }
 
-// planLegacy compares what `iptables-legacy -S` printed with the wanted rules, as planForward does. The changes are
-// arguments of the program, one command each. It is a pure function.
-func planLegacy(listing string, want []string, pods []packet) (changes [][]string, stands []string) {
+// planLegacy compares what `iptables-legacy -S` printed with the wanted rules, as planForward does. Each change is the
+// arguments of one command. The function is pure.
+func planLegacy(listing string, want []string, pods []packet) (changes [][]string, inPlace []string) {
 	t := readLegacyTable(listing)
 	point := t.insertPoint(pods)
 	missing := slices.Clone(want)
-	before := 0 // rules that remain, before that point
+	before := 0 // how many rules remain before that point
 	for pos, r := range t.rules[forwardChain] {
 		line := "-A " + forwardChain + " " + r
 		i := slices.Index(missing, line)
 		switch ours := isMarked(r); {
 		case ours && i >= 0 && point.inTime(pos):
-			stands = append(stands, line)
+			inPlace = append(inPlace, line)
 			missing = slices.Delete(missing, i, i+1)
-		case ours && slices.Contains(stands, line) && !point.inTime(pos):
+		case ours && slices.Contains(inPlace, line) && !point.inTime(pos):
 			// Deleting it by its text would delete the effective one. This one has no effect.
 		case ours:
 			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
@@ -82,23 +82,23 @@ func planLegacy(listing string, want []string, pods []packet) (changes [][]strin
 		}
 	}
 	if !point.needed {
-		return changes, stands
+		return changes, inPlace
 	}
 	for i, line := range missing {
-		where := []string{"-I", forwardChain}
+		insert := []string{"-I", forwardChain}
 		if before > 0 {
-			where = append(where, strconv.Itoa(before+1+i))
+			insert = append(insert, strconv.Itoa(before+1+i))
 		}
-		changes = append(changes, append(where, strings.Fields(line)[2:]...))
+		changes = append(changes, append(insert, strings.Fields(line)[2:]...))
 	}
-	return changes, stands
+	return changes, inPlace
 }
 
-// isMarked reports whether a rule is ours.
+// isMarked reports whether a rule is podlane's.
 func isMarked(rule string) bool { return strings.Contains(rule, " --comment "+mark+" ") }
 
-// applyLegacy applies planLegacy if there is a table and a program. It returns its ops, the accepts in the chain, and the
-// last listing. If it may not run the program, Advice has the command.
+// applyLegacy executes planLegacy if there is a table and a program. It returns its ops, the accepts that the chain has, and
+// the last listing. If it may not run the program, Advice has the command.
 func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Family) (p plan, listing string, err error) {
 	if !legacyLoaded(f) {
 		return p, "", nil
@@ -112,8 +112,8 @@ func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Fam
 		if listing, err = listLegacy(ctx, program); err != nil {
 			return p, "", err
 		}
-		changes, stands := planLegacy(listing, want, pods)
-		for _, s := range stands {
+		changes, inPlace := planLegacy(listing, want, pods)
+		for _, s := range inPlace {
 			p.inPlace = append(p.inPlace, object(strings.TrimPrefix(s, "-A")))
 		}
 		if len(changes) == 0 {
@@ -140,9 +140,9 @@ func legacyWords(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// listLegacy is the rules of the filter table. The kernel hands out one consistent copy, so this needs no lock; and it takes none
-// (XTABLES_LOCKFILE, iptables 1.8.6), for WatchLegacy would take that for a change by others and look again: with an older
-// program it looks twice a second.
+// listLegacy returns the rules of the filter table. The kernel returns one consistent copy, so the program needs no lock.
+// XTABLES_LOCKFILE (iptables 1.8.6) makes it use none: WatchLegacy would take the lock for a change, and read again. With an
+// older program WatchLegacy reads twice a second.
 func listLegacy(ctx context.Context, program string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S")
 	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+os.DevNull)
@@ -155,7 +155,7 @@ func editLegacy(ctx context.Context, program string, args ...string) error {
 	return err
 }
 
-// output runs a program and tells what it prints, or what it complains of.
+// output runs a program and returns what it prints. An error has what it prints to stderr.
 func output(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
 	if err == nil {

@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// legacyLock is the file that iptables-legacy's programs lock while they work, containers that use them among the rest:
-// these mount it.
+// legacyLock is the file that iptables-legacy's programs lock while they work. Containers that use them mount it.
 const legacyLock = "/run/xtables.lock"
 
-// lockWatch is told whenever a program closes the lock, and so lets it go. A nil one watches nothing.
+// lockWatch waits until a program closes the lock, and so releases it. A nil one watches nothing.
 type lockWatch struct{ file *os.File }
 
-// watchLock begins to watch, where that is possible. Like the programs it makes the file where there is none yet.
+// watchLock begins to watch; it returns nil if that is impossible. Like the programs, it creates a missing file.
 func watchLock(path string) *lockWatch {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -40,22 +39,22 @@ func (w *lockWatch) close() {
 	}
 }
 
-// await returns when the lock was let go since the last call, after a time, or with ctx. It tells whether there still is
-// a file to watch.
+// await waits until a program releases the lock, or has done so since the last call. It also ends after a time, and with ctx.
+// It reports whether the file can still be watched.
 func (w *lockWatch) await(ctx context.Context, most time.Duration) bool {
 	if w == nil {
 		return false
 	}
-	_ = w.file.SetReadDeadline(time.Now().Add(most)) // it fails on a closed file alone
+	_ = w.file.SetReadDeadline(time.Now().Add(most)) // it fails only on a closed file
 	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var b [unix.SizeofInotifyEvent * 256]byte // an event of a file has no name; as many as there can be are read at once
+	var b [unix.SizeofInotifyEvent * 256]byte // several events at once; an event of a file has no name
 	n, err := w.file.Read(b[:])
 	return errors.Is(err, os.ErrDeadlineExceeded) || err == nil && !gone(b[:n])
 }
 
-// gone tells whether the events say that the file is no more, or may be: while somebody holds it, all that changes is the
-// number of its names.
+// gone reports whether the file was deleted, or may have been. While a process has it open, only the number of its names
+// changes.
 func gone(events []byte) bool {
 	for ; len(events) >= unix.SizeofInotifyEvent; events = events[unix.SizeofInotifyEvent:] {
 		if mask := binary.NativeEndian.Uint32(events[4:]); mask&(unix.IN_IGNORED|unix.IN_ATTRIB) != 0 {

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// legacyEvery is how often iptables-legacy's FORWARD is looked at, at most; and at least, where its lock cannot be
-	// watched.
+	// legacyEvery is the shortest time between two reads of iptables-legacy's FORWARD.
 	legacyEvery = 500 * time.Millisecond
-	// legacyAnyway is how long a change by somebody who does not take the lock stays unseen.
+	// legacyAnyway is the longest time between two reads: it finds a change by a program that does not use the lock.
 	legacyAnyway = 10 * time.Second
 )
 
-// WatchLegacy calls kick once when it begins to look, and then whenever iptables-legacy's FORWARD has been changed until
-// ctx ends; it then returns nil. The kernel tells nobody of such a change, but whoever makes one holds the lock of the
-// programs: when that is let go is the time to look. Where it cannot be watched, we look twice a second; and now and then
-// in any case, for a container can have a lock of its own, and the program may be installed later. It works in the network
-// namespace of the thread that calls it. kick must not block. That the program cannot read FORWARD is a change too: Apply
-// tells why.
+// WatchLegacy calls kick when it begins, and then after every change of iptables-legacy's FORWARD. It returns nil when ctx
+// ends. It works in the network namespace of the calling thread. kick must not block.
+//
+// The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy: WatchLegacy
+// reads FORWARD when that is released. If the lock cannot be watched, it reads twice a second. It also reads from time to
+// time, because a container may have a lock of its own, and the program may be installed later. An error of the program is a
+// change too: Apply returns it.
 func WatchLegacy(ctx context.Context, kick func()) error {
 	lock := watchLock(legacyLock)
 	defer func() { lock.close() }()
@@ -45,20 +45,19 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 			before = now
 			kick()
 		}
-		if wait = legacyEvery; time.Since(began) >= legacyAnyway { // nothing had come
+		if wait = legacyEvery; time.Since(began) >= legacyAnyway { // the lock was not used
 			wait = 0
 		}
 	}
 	return nil
 }
 
-// mayRunLegacy tells whether somebody could undo a change.
+// mayRunLegacy reports whether this process can run the program of a family.
 func mayRunLegacy() bool {
 	return slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool { return legacyProgram(f) != "" })
 }
 
-// legacyForward is the families that have a FORWARD, each with what the program lists of it, or why it does not, unless there
-// is nobody to ask.
+// legacyForward returns the families that have a filter table, each with what the program prints: its rules or its error.
 func legacyForward(ctx context.Context) string {
 	var b strings.Builder
 	for _, f := range subnet.Families {

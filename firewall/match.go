@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// part is a piece of a rule: what nft prints for it, and what the kernel is given.
+// part is a part of a rule: what nft prints for it, and what the kernel gets.
 type part struct {
 	text  string
 	exprs []expr.Any
@@ -38,10 +38,10 @@ func join(parts ...part) part {
 	return all
 }
 
-// register is where each match loads what it compares: the first of the 128-bit ones.
+// register is the one in which each match loads what it compares: the first of 128 bits.
 const register = unix.NFT_REG_1
 
-// ofFamily narrows a rule of an inet table to one family. nft does not print it: the address after it says as much.
+// ofFamily matches one family in an inet table. nft does not print it, because the address after it shows the family.
 func ofFamily(f subnet.Family) part {
 	proto := byte(unix.NFPROTO_IPV4)
 	if f == subnet.IPv6 {
@@ -53,7 +53,7 @@ func ofFamily(f subnet.Family) part {
 	}}
 }
 
-// anyOf is ofFamily where no address comes after it: then nft prints it.
+// anyOf is ofFamily without an address after it: then nft prints it.
 func anyOf(f subnet.Family) part {
 	return part{"meta nfproto " + strings.ToLower(f.String()), ofFamily(f).exprs}
 }
@@ -66,7 +66,7 @@ const (
 	destination
 )
 
-// offset is where the address stands in the header (RFC 791 section 3.1, RFC 8200 section 3), in bytes.
+// offset returns the offset of the address in the IP header, in bytes (RFC 791 section 3.1, RFC 8200 section 3).
 func (s side) offset(f subnet.Family) uint32 {
 	if f == subnet.IPv4 {
 		return [...]uint32{12, 16}[s]
@@ -74,8 +74,8 @@ func (s side) offset(f subnet.Family) uint32 {
 	return [...]uint32{8, 24}[s]
 }
 
-// address compares an address of the packet with a prefix. As nft and iptables do, it loads no more bytes than the
-// prefix has where that is a whole number, so that they print the rule as a prefix, and save and restore it unchanged.
+// address compares an address of the packet with a prefix. If the prefix has whole bytes, it loads only these, like nft and
+// iptables. So they print the rule as a prefix, and save and restore it unchanged.
 func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	f := subnet.FamilyOf(p.Addr())
 	value := p.Masked().Addr().AsSlice()
@@ -133,7 +133,7 @@ func addressWords(s side, f subnet.Family) string {
 	return [...]string{subnet.IPv4: "ip ", subnet.IPv6: "ip6 "}[f] + [...]string{"saddr ", "daddr "}[s]
 }
 
-// addrType is the kind of a route's destination (rtnetlink(7), rtm_type).
+// addrType is the type of an address in the node's routes (rtnetlink(7), rtm_type).
 type addrType uint32
 
 const (
@@ -148,7 +148,7 @@ func (t addrType) String() string {
 	return "broadcast"
 }
 
-// to compares the kind of the destination in the node's own routes.
+// to compares the type of the destination in the node's routes.
 func to(op expr.CmpOp, t addrType) part {
 	text := "fib daddr type "
 	if op == expr.CmpOpNeq {
@@ -160,7 +160,7 @@ func to(op expr.CmpOp, t addrType) part {
 	}}
 }
 
-// noWayBack matches a source that the kernel would not answer by the interface that the packet came from.
+// noWayBack matches a source that the kernel would not answer through the interface of the packet.
 func noWayBack() part {
 	return part{"fib saddr . iif oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
@@ -168,7 +168,7 @@ func noWayBack() part {
 	}}
 }
 
-// noRoute matches a source that the kernel would not answer at all.
+// noRoute matches a source to which the kernel has no route.
 func noRoute() part {
 	return part{"fib saddr oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagPRESENT: true, ResultOIF: true},
@@ -176,7 +176,7 @@ func noRoute() part {
 	}}
 }
 
-// addressIn looks an address of the packet up in a set of the table.
+// addressIn matches if an address of the packet is in a set of the table.
 func addressIn(s side, f subnet.Family, in nft.Set) part {
 	return part{addressWords(s, f) + "@" + in.Name, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
@@ -184,7 +184,7 @@ func addressIn(s side, f subnet.Family, in nft.Set) part {
 	}}
 }
 
-// fromPod matches what comes from an interface that leads to pods.
+// fromPod matches a packet from an interface that leads to pods.
 func fromPod() part {
 	name := podInterfaces(Rules{}).Name
 	return part{"iifname @" + name, []expr.Any{
@@ -193,7 +193,7 @@ func fromPod() part {
 	}}
 }
 
-// loopback is the index of every namespace's loopback device.
+// loopback is the index of the loopback device, in every network namespace.
 const loopback = 1
 
 func notLoopback() part {
@@ -211,7 +211,7 @@ const (
 	udp protocol = unix.IPPROTO_UDP
 )
 
-// portTo matches a transport protocol and the destination port, which in both stands after the source port.
+// portTo matches a transport protocol and the destination port. In both protocols it follows the source port.
 func portTo(p protocol, port uint16) part {
 	return part{fmt.Sprintf("%s dport %d", map[protocol]string{tcp: "tcp", udp: "udp"}[p], port), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
@@ -221,8 +221,8 @@ func portTo(p protocol, port uint16) part {
 	}}
 }
 
-// vni matches the VXLAN network identifier: 24 bits that stand 4 bytes after the 8 of the UDP header (RFC 7348 section
-// 5). A packet that is too short to have one does not match; the kernel's VXLAN drops it.
+// vni matches the VXLAN network identifier: 24 bits, 4 bytes after the UDP header of 8 (RFC 7348 section 5). A packet without
+// one does not match: it is too short, and the kernel's VXLAN drops it.
 func vni(n uint32) part {
 	return part{fmt.Sprintf("@th,96,24 %#x", n), []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 12, Len: 3},

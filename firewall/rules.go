@@ -11,25 +11,24 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Rules is what the node's firewall is built from. It is a value: Rules that are Equal make the same table.
+// Rules is everything that the node's firewall depends on. Rules that are Equal yield the same table.
 type Rules struct {
 	Network    subnet.Network    // VXLAN port and VNI are those of the tunnels
 	Pods       []subnet.Interval // the addresses that pods have, in any order; empty: the whole pod network
 	Subnet     subnet.Pair       // this node's pod subnets
-	Masquerade bool              // what leaves the pod network bears the node's address
-	// Peers are the peers' public addresses, of both families, in any order, repeated or not. The node takes VXLAN
-	// from these alone: from nobody where it is empty. Nil means that they are not known yet, and VXLAN is not judged
-	// by who sent it.
+	Masquerade bool              // packets that leave the pod network get the node's address
+	// Peers are the peers' public addresses, of both families, in any order. The node accepts VXLAN only from these: if it is
+	// empty, from no host. Nil means that they are not known yet: then the sender is not checked.
 	Peers []netip.Addr
-	// PodInterfaces are the names of the node's interfaces that lead to its pods (cni0, or a veth for each pod), in any
-	// order. The overlay's own device is none of them.
+	// PodInterfaces are the names of the node's interfaces that lead to its pods: cni0, or a veth for each pod. The overlay's
+	// own device is not among them.
 	PodInterfaces []string
 	// BridgeHidden reports whether connection tracking does not see the packets that the pods' bridge forwards between
 	// pods.
 	BridgeHidden bool
-	HTTPPort     uint16 // TCP port of the daemon's HTTP, on this node and on its peers, which pods must not reach; 0: none
+	HTTPPort     uint16 // TCP port of the daemon's HTTP on every node, which pods must not reach; 0: none
 
-	// What Problems also needs to know about this node. Each may be missing.
+	// Problems also depends on these facts about the node. Each may be missing.
 	Underlay string                       // the interface that carries the tunnels
 	Overlay  [len(subnet.Families)]string // the overlay's devices
 	Addrs    []netip.Addr                 // this node's public addresses
@@ -52,10 +51,10 @@ func (r Rules) check() error {
 	return nil
 }
 
-// Equal tells whether two Rules make the same table. The order of their lists, and what is in one twice, do not count.
+// Equal reports whether two Rules yield the same table. Order and duplicates in their lists do not matter.
 func (r Rules) Equal(o Rules) bool { return r.normalized().equal(o.normalized()) }
 
-// normalized brings the lists into the one order, without what is there twice or is no address.
+// normalized sorts the lists, without duplicates and invalid addresses.
 func (r Rules) normalized() Rules {
 	if len(r.Pods) == 0 {
 		r.Pods = r.Network.Pods(nil, subnet.Lease{}, nil)
@@ -75,7 +74,7 @@ func (r Rules) normalized() Rules {
 	return r
 }
 
-// pods returns the addresses of pods of one family. The Rules are tidy.
+// pods returns the addresses of pods of one family. The Rules are normalized.
 func (r Rules) pods(f subnet.Family) (pods []subnet.Interval) {
 	for _, i := range r.Pods {
 		if subnet.FamilyOf(i.First) == f {
@@ -85,7 +84,7 @@ func (r Rules) pods(f subnet.Family) (pods []subnet.Interval) {
 	return pods
 }
 
-// podPrefixes returns the addresses of pods of some families as prefixes, for other programs, which have no intervals.
+// podPrefixes returns the addresses of pods of some families as prefixes, for programs that do not support intervals.
 func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) {
 	for _, f := range families {
 		for _, i := range r.pods(f) {

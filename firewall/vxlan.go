@@ -10,29 +10,30 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// vxlanGuard lets VXLAN of our port and VNI reach the node from its peers alone, and lets pods send it to nobody. VXLAN
-// carries no proof of who made it: whoever can send it to a node speaks as any pod. So it is dropped
+// vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove who sent it:
+// any host that can send it to a node can send as any pod. So it is dropped
 //
-//	in prerouting  where it did not come by an interface by which the kernel would answer its source: what bears a
-//	               peer's address and comes from a pod does not
-//	in input       where a pod sent it, or somebody who is no peer, or where it goes to an address of the pod network:
-//	               peers' tunnels end on the underlay, and what goes there may have come out of a tunnel
-//	in forward     where a pod sent it: masqueraded, it would come to another node from this one, a peer there
+//	in prerouting  if the kernel would not answer its source through the interface that it came from: so a pod cannot use
+//	               a peer's address
+//	in input       if it came from a pod, or from a host that is not a peer
+//	               if its destination is in the pod network: peers' tunnels end on the underlay, so it may come out of a tunnel
+//	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
-// IPv4's reverse path is strict (RFC 3704 section 2.2): where there is a default route any source has a loose one, and
-// a forged one would pass. So a peer has to be answered by the link it calls on, or by any one of several in a multipath
-// route. IPv6's is loose, that there is a route at all: with an interface given, the kernel still looks at only one of
-// the next hops of a multipath route, and what a peer sends by the others would be dropped (seen in Linux 6.18). What
-// comes from pods is dropped all the same, by its interface; not so what a container that is no pod, or a virtual
-// machine, sends to its host with a peer's IPv6 address: who runs such lets them use no addresses but their own.
+// IPv4's check of the reverse path is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So
+// the route to a peer must lead over the link of its packets. In a multipath route, any of the links will do.
 //
-// The test is in prerouting since input has it only from Linux 5.19 on; that of the source is in input since only there
-// no destination NAT can make VXLAN of ours out of something else any more.
+// IPv6's check is loose: some route must exist. With an interface given, the kernel checks only one next hop of a multipath
+// route, and would drop what a peer sends over the others (seen in Linux 6.18). VXLAN from pods is still dropped, by its
+// interface. But a container that is not a pod, or a virtual machine, can send to its host with a peer's IPv6 address. Its
+// operator must restrict it to its own addresses.
+//
+// The reverse path is checked in prerouting, because input supports that only from Linux 5.19 on. The source is checked in
+// input, because there no destination NAT can follow that would turn another packet into this node's VXLAN.
 //
 // If a peer's packet arrives on a wrong interface, the chain vxlan_wrong_iface records both before it drops, for a note.
 //
-// A drop is final whatever the chains of others say, and an accept only means no drop of ours. The chains come before
-// the filters of others, which then have nothing of this to count or to log.
+// A drop is final, whatever other programs' chains decide. An accept only skips podlane's drops. The chains come before other
+// programs' filters, so these do not count or log what is dropped here.
 func vxlanGuard(r Rules) nft.Table {
 	input := filterChain("vxlan_input", nftables.ChainHookInput, beforeFilters, newRule(overlay(r), goTo("vxlan_to_node")))
 	forward := filterChain("vxlan_forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo("vxlan_from_pods")))
@@ -65,7 +66,7 @@ func vxlanGuard(r Rules) nft.Table {
 	}
 }
 
-// peers is the set of the peers' public addresses of one family.
+// peers returns the set of the peers' public addresses of one family.
 func peers(r Rules, f subnet.Family) nft.Set {
 	s := [...]nft.Set{
 		subnet.IPv4: {Name: "peers4", KeyType: nftables.TypeIPAddr},
@@ -79,7 +80,7 @@ func peers(r Rules, f subnet.Family) nft.Set {
 	return s
 }
 
-// podInterfaces is the set of the interfaces that lead to pods.
+// podInterfaces returns the set of the interfaces that lead to pods.
 func podInterfaces(r Rules) nft.Set {
 	s := nft.Set{Name: "pod_interfaces", KeyType: nftables.TypeIFName}
 	for _, name := range r.PodInterfaces {
@@ -88,7 +89,7 @@ func podInterfaces(r Rules) nft.Set {
 	return s
 }
 
-// overlay matches VXLAN of our port and VNI.
+// overlay matches VXLAN of podlane's port and VNI.
 func overlay(r Rules) part { return join(portTo(udp, r.Network.VXLAN.Port), vni(r.Network.VXLAN.VNI)) }
 
 // The sets that record arrivals on a wrong interface are small. Each element expires after its last packet.

@@ -38,7 +38,7 @@ var (
 	toKnown = verdict(&expr.Verdict{Kind: expr.VerdictJump, Chain: "known"})
 )
 
-// table is a table with a set of each family, a base chain that looks up in one, and a chain that only a jump reaches.
+// table returns a table with a set of each family. Its base chain looks up in one and jumps to another chain.
 func table(id ID, addrs ...string) Table {
 	hosts4, hosts6 := Set{Name: "hosts4", KeyType: nftables.TypeIPAddr}, Set{Name: "hosts6", KeyType: nftables.TypeIP6Addr}
 	for _, text := range addrs {

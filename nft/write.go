@@ -49,8 +49,8 @@ func Commit(p Plan) error {
 }
 
 // prepare allows the socket to send a transaction whole, some 20 bytes for each element. The memory is allocated only if
-// needed. The deadline is for a transaction that the kernel refuses as such: the library waits for an answer to each
-// message, and then there is only one.
+// needed. The deadline is for a transaction that the kernel refuses as such: then there is only one answer, and the library
+// waits for one to each message.
 func prepare(c *netlink.Conn) error {
 	return errors.Join(c.SetWriteBuffer(16<<20), c.SetDeadline(time.Now().Add(patience)))
 }
