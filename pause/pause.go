@@ -1,4 +1,4 @@
-// Package pause waits for a time that a context can cut short.
+// Package pause waits until a time has passed or a context ends.
 package pause
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For waits for d and reports whether ctx is still alive. It returns false at once when ctx ends. A d of zero or less
+// For waits for d and reports whether ctx is still alive. If ctx ends, it returns false at once. If d is zero or less, it
 // does not wait.
 func For(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

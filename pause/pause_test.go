@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestFor(t *testing.T) {
+func TestPauseEndsWithItsContext(t *testing.T) {
 	if !For(t.Context(), -time.Second) {
 		t.Error("a context that is alive: got false")
 	}

@@ -3,8 +3,7 @@ package cni
 
 import _ "embed" // for the list
 
-// Conflist is the default CNI configuration list: podlane-cni, then portmap for the runtimes
-// that ask for host ports, then podlane-gate.
+// Conflist is the default CNI configuration list: podlane-cni, portmap for host ports, and podlane-gate.
 //
 //go:embed 10-podlane.conflist
 var Conflist []byte

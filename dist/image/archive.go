@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// image is what goes into the archive: an OCI image layout (github.com/opencontainers/image-spec, image-layout.md).
+// image is the archive's content: an OCI image layout (github.com/opencontainers/image-spec, image-layout.md).
 //
 //	index.json --> index (all architectures) --> manifest --> config, layer
 //
-// Docker's classic store knows no index. It reads manifest.json, where each architecture has a tag of its own.
+// Docker's classic store does not read the index. It reads manifest.json, in which each architecture has its own tag.
 type image struct {
 	name, version, revision string
 	created                 time.Time
@@ -59,7 +59,7 @@ type dockerImage struct {
 
 type object = map[string]any // encoding/json sorts its keys
 
-// put adds a blob and returns what names it.
+// put adds a blob and returns its descriptor.
 func (i *image) put(mediaType string, data []byte) descriptor {
 	sum := fmt.Sprintf("%x", sha256.Sum256(data))
 	i.blobs = append(i.blobs, blob{"blobs/sha256/" + sum, data})
@@ -87,7 +87,7 @@ func (i *image) add(arch string, data []byte, diffID string) {
 	i.docker = append(i.docker, dockerImage{configPath, []string{i.name + ":" + i.version + "-" + arch}, []string{layerPath}})
 }
 
-// labels are the image-spec's own (annotations.md).
+// labels returns the image's labels, with the keys of the image-spec (annotations.md).
 func (i *image) labels() map[string]string {
 	const prefix = "org.opencontainers.image."
 	labels := map[string]string{
@@ -108,7 +108,7 @@ func (i *image) write(path string) (digest string, err error) {
 		"schemaVersion": 2, "mediaType": typeIndex, "manifests": i.manifests, "annotations": i.labels(),
 	}))
 	index.Annotations = map[string]string{
-		"io.containerd.image.name":          i.name + ":" + i.version, // by which containerd names it
+		"io.containerd.image.name":          i.name + ":" + i.version, // the image's name in containerd
 		"org.opencontainers.image.ref.name": i.version,
 	}
 	files := append([]blob{
@@ -126,13 +126,13 @@ func (i *image) write(path string) (digest string, err error) {
 	if err = errors.Join(err, w.Close()); err != nil {
 		return "", err
 	}
-	return index.Digest, os.WriteFile(path, archive.Bytes(), 0o644) //nolint:gosec // for whoever imports it
+	return index.Digest, os.WriteFile(path, archive.Bytes(), 0o644) //nolint:gosec // every user may import it
 }
 
 func marshal(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings, numbers and times always can
+		panic(err) // strings, numbers and times: it cannot fail
 	}
 	return data
 }

@@ -16,9 +16,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// tree makes a file tree like the image's, at another time than the last one.
+// tree makes a file tree like the image's. Its files are of the given age.
 func tree(t *testing.T, age time.Duration) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,12 +83,12 @@ func untar(t *testing.T, data []byte) (files map[string][]byte, headers map[stri
 	}
 }
 
-// follow reads what a descriptor names, and checks that it is that.
+// follow returns the blob of a descriptor, and checks its digest and size.
 func follow(t *testing.T, files map[string][]byte, d descriptor, to any) []byte {
 	t.Helper()
 	data := files["blobs/"+strings.Replace(d.Digest, ":", "/", 1)]
 	if sum := fmt.Sprintf("sha256:%x", sha256.Sum256(data)); sum != d.Digest || len(data) != d.Size {
-		t.Fatalf("%s %s is not there, or not that", d.MediaType, d.Digest)
+		t.Fatalf("%s %s is missing or has other content", d.MediaType, d.Digest)
 	}
 	if to != nil {
 		if err := json.Unmarshal(data, to); err != nil {
@@ -103,7 +105,7 @@ func TestArchiveLeadsToEveryFile(t *testing.T) {
 		t.Fatalf("%v: %s", err, files["index.json"])
 	}
 	if name := top.Manifests[0].Annotations["io.containerd.image.name"]; name != "registry.example/podlane:v1.0.0" {
-		t.Errorf("it is called %s", name)
+		t.Errorf("the image's name is %s", name)
 	}
 	follow(t, files, top.Manifests[0], &index)
 	for i, arch := range []string{"amd64", "arm64"} {
@@ -132,35 +134,44 @@ func TestArchiveLeadsToEveryFile(t *testing.T) {
 		}
 		plain, err := io.ReadAll(unzip)
 		if sum := fmt.Sprintf("sha256:%x", sha256.Sum256(plain)); err != nil || config.RootFS.DiffIDs[0] != sum || config.Architecture != arch {
-			t.Errorf("%s: the configuration is of another layer: %+v, %v", arch, config, err)
+			t.Errorf("%s: the configuration does not fit the layer: %+v, %v", arch, config, err)
 		}
-		if v := config.Config.Labels["org.opencontainers.image.version"]; v != "v1.0.0" || config.Config.Entrypoint[0] != "/usr/bin/podlaned" {
-			t.Errorf("%s: %+v", arch, config.Config)
+		if v := config.Config.Labels["org.opencontainers.image.version"]; v != "v1.0.0" {
+			t.Errorf("%s: version %q, want v1.0.0", arch, v)
 		}
-		layerIsClean(t, plain)
+		if entry := config.Config.Entrypoint[0]; entry != "/usr/bin/podlaned" {
+			t.Errorf("%s: entrypoint %q, want /usr/bin/podlaned", arch, entry)
+		}
+		checkLayer(t, plain)
 	}
 }
 
-// layerIsClean tells that what is in a layer is root's, can be read by everybody, and says nothing of where it was made.
-func layerIsClean(t *testing.T, data []byte) {
+// checkLayer checks that a layer's files belong to root, are readable for all, and have the commit's time.
+func checkLayer(t *testing.T, data []byte) {
 	t.Helper()
 	_, headers := untar(t, data)
 	want := []string{"etc/", "etc/passwd", "opt/", "opt/podlane/", "opt/podlane/cni/", "opt/podlane/cni/bridge", "usr/", "usr/bin/", "usr/bin/podlaned"}
-	if got := slices.Sorted(maps.Keys(headers)); !slices.Equal(got, want) {
-		t.Errorf("the layer has %v", got)
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(headers))); d != "" {
+		t.Errorf("files (-want +got):\n%s", d)
 	}
 	for name, h := range headers {
 		mode := int64(0o755)
 		if name == "etc/passwd" {
 			mode = 0o644
 		}
-		if h.Mode != mode || h.Uid != 0 || h.Gid != 0 || h.Uname != "" || h.ModTime.Unix() != 1700000000 {
-			t.Errorf("%s: %+v", name, h)
+		if h.Mode != mode {
+			t.Errorf("%s: mode %o, want %o", name, h.Mode, mode)
+		}
+		if h.Uid != 0 || h.Gid != 0 || h.Uname != "" {
+			t.Errorf("%s: owner %d:%d %q, want root", name, h.Uid, h.Gid, h.Uname)
+		}
+		if at := h.ModTime.Unix(); at != 1700000000 {
+			t.Errorf("%s: time %d, want 1700000000", name, at)
 		}
 	}
 }
 
-// Docker's classic store takes the architectures by tags of their own.
+// Docker's classic store reads each architecture by its own tag.
 func TestDockerFindsEachArchitecture(t *testing.T) {
 	files, _ := untar(t, packed(t, tree(t, 0), tree(t, 0)))
 	var images []dockerImage
@@ -174,7 +185,7 @@ func TestDockerFindsEachArchitecture(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTreeIsRefused(t *testing.T) {
+func TestInvalidTrees(t *testing.T) {
 	link := t.TempDir()
 	if err := os.Symlink("/etc/passwd", link+"/passwd"); err != nil {
 		t.Fatal(err)
@@ -184,7 +195,7 @@ func TestWhatIsNoTreeIsRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{out}, "no tree given"},
+		{[]string{out}, "no file tree given"},
 		{[]string{out, "amd64"}, `"amd64" is not ARCHITECTURE=FOLDER`},
 		{[]string{out, "amd64=/none"}, "pack /none: "},
 		{[]string{out, "amd64=" + link}, "is neither a file nor a folder"},

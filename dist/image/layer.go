@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// layer packs the tree below dir as a gzipped tar. Of the files only the content and whether they can be run counts: who
-// owns them here, and since when they are there, is nobody's business. The diff id is the digest of the plain tar.
+// layer packs the tree below dir as a gzipped tar. It keeps each file's content and whether it is executable. It drops the
+// owner and the time, so the same tree gives the same bytes. The diff id is the digest of the plain tar.
 func layer(dir string, modified time.Time) (data []byte, diffID string, err error) {
 	var packed bytes.Buffer
 	sum, zip := sha256.New(), gzip.NewWriter(&packed)

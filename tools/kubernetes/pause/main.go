@@ -1,4 +1,4 @@
-// pause holds a pod's namespaces: it waits for the signal to end.
+// Program pause holds a pod's namespaces. It waits for SIGTERM.
 package main
 
 import (
