@@ -152,7 +152,7 @@ var happenings = []happening{
 		[]string{"tests/faults.TestOtherFirewalls"},
 	},
 	{
-		"a host that is not a peer, or a pod, sends VXLAN; a pod sends from an address that is not in its node's pod subnet",
+		"VXLAN comes from a host that is not a peer, or from a pod; a pod sends from an address outside its node's pod subnet",
 		"the packets are dropped and counted",
 		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPeerThatLeavesIsAStranger", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
 	},
