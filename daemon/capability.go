@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needNetAdmin refuses to start without the one capability that everything here needs: a plain sentence now is better
-// than "operation not permitted" later.
+// needNetAdmin returns an error without CAP_NET_ADMIN, which every write to the kernel needs. A clear error at the start is
+// better than "operation not permitted" later.
 func needNetAdmin() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

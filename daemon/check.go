@@ -14,15 +14,15 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// check finds what no single setting's parser can.
+// check returns an error if a setting is out of range, or if settings contradict each other.
 func (c config) check() error {
 	switch {
 	case c.leaseTTL < time.Minute:
-		return fmt.Errorf("lease-ttl %s is shorter than 1m: etcd being away for a moment would cost the node its pod subnet", c.leaseTTL)
+		return fmt.Errorf("lease-ttl %s is shorter than 1m: the node would lose its pod subnet in a short outage of etcd", c.leaseTTL)
 	case c.resync < time.Second:
 		return fmt.Errorf("resync %s is shorter than 1s", c.resync)
 	case c.logFormat != "text" && c.logFormat != "json":
-		return fmt.Errorf("log-format %q is neither text nor json", c.logFormat)
+		return fmt.Errorf("log-format %q is not text or json", c.logFormat)
 	case !isLevel(c.logLevel):
 		return fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
 	}
@@ -38,12 +38,12 @@ func (c config) check() error {
 	)
 }
 
-// checkUnderlay looks at the ways to choose the underlay interface, before the interfaces themselves are known.
+// checkUnderlay checks the settings that choose the underlay interface. It does not read the interfaces.
 func (c config) checkUnderlay() error {
 	if len(c.iface) > 0 && (c.ifaceRegex != "" || c.canReach.IsValid()) || c.ifaceRegex != "" && c.canReach.IsValid() {
-		return errors.New("of iface, iface-regex and iface-can-reach only one can be given")
+		return errors.New("give only one of iface, iface-regex and iface-can-reach")
 	}
-	for _, i := range c.iface { // a slash is in no interface's name
+	for _, i := range c.iface { // no interface name contains a slash
 		if _, err := netip.ParsePrefix(i); err != nil && strings.Contains(i, "/") {
 			return fmt.Errorf("iface %q is not a CIDR such as 198.18.0.0/16", i)
 		}
@@ -54,7 +54,7 @@ func (c config) checkUnderlay() error {
 	return nil
 }
 
-// checkHTTP tells whether an address names an IP address, or all, and a port.
+// checkHTTP returns an error if an address is not an IP address and a port. Without an IP address it means all of them.
 func checkHTTP(address string) error {
 	if address == "" {
 		return nil
@@ -69,7 +69,7 @@ func checkHTTP(address string) error {
 	return nil
 }
 
-// httpPort is the port of an address that was checked; 0 where there is none.
+// httpPort returns the port of a checked address; 0: it has none.
 func httpPort(address string) uint16 {
 	_, port, _ := net.SplitHostPort(address)
 	n, _ := strconv.ParseUint(port, 10, 16)

@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/settings"
 )
 
-// config is what the operator asks for. Flags win over PODLANE_* variables, and these over the YAML file.
+// config holds the settings of podlaned and its commands.
 type config struct {
 	file string
 
@@ -40,45 +40,44 @@ type config struct {
 	logFormat string
 	http      string
 
-	json     bool   // of status
-	from, to string // of install
+	json     bool   // for status
+	from, to string // for install
 
-	again func() (config, error) // reads it again, from the same places
+	again func() (config, error) // loads the settings again
 }
 
 const defaultFile = "/etc/podlane/podlaned.yaml"
 
-// flags binds every setting to its flag. The name of the flag is the key in the YAML file too, and PODLANE_ with the
-// name in capitals the environment variable: one list for all three.
+// flags binds the settings of a command to their flags.
 func (c *config) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.StringVar(&c.file, settings.FileFlag, defaultFile, "YAML `file` with these settings, by the names they have here; it may be absent")
+	f.StringVar(&c.file, settings.FileFlag, defaultFile, "YAML `file` with settings; its keys are the names of these flags; the default file may be missing")
 	c.etcd.Flags(f)
-	f.Var(&c.iface, "iface", "underlay interface by `name`, altname, address or CIDR; of several, separated by commas, the first that exists")
-	f.StringVar(&c.ifaceRegex, "iface-regex", "", "underlay interface by a regular `expression` over names and addresses, or over altnames if none of these matches")
-	f.Var(&c.canReach, "iface-can-reach", "underlay interface by an `address` it reaches")
-	f.Var(&c.publicIP, "public-ip", "`address` by which the other nodes reach this one, where it is not the interface's own")
-	f.Var(&c.publicIPv6, "public-ipv6", "the same for the IPv6 underlay `address`")
-	f.StringVar(&c.nodeID, "node-id", "", "the node's `identity`, unique in the cluster (default: /etc/machine-id)")
+	f.Var(&c.iface, "iface", "underlay interface, by `name`, altname, address or CIDR; of a comma-separated list, the first that exists")
+	f.StringVar(&c.ifaceRegex, "iface-regex", "", "underlay interface whose name or address matches a regular `expression`; if none matches, whose altname does")
+	f.Var(&c.canReach, "iface-can-reach", "underlay interface that the route to this `address` uses")
+	f.Var(&c.publicIP, "public-ip", "IPv4 `address` at which other nodes reach this node, if it is not the interface's own")
+	f.Var(&c.publicIPv6, "public-ipv6", "IPv6 `address` at which other nodes reach this node, if it is not the interface's own")
+	f.StringVar(&c.nodeID, "node-id", "", "the node's `identity`, unique in the cluster (default: the content of /etc/machine-id)")
 	f.StringVar(&c.nodeName, "node-name", "", "the node's `name` (default: the host name)")
 	c.leaseTTL = 24 * time.Hour
-	f.Var(settings.Duration{To: &c.leaseTTL}, "lease-ttl", "how long the pod subnet stays this node's without contact to etcd: a `duration` of at least 1m")
-	f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of the node file subnet.env and the status socket")
-	f.StringVar(&c.stateDir, "state-dir", "/var/lib/podlane", "`folder` of the state saved for a start without etcd")
-	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` once pods can be attached")
+	f.Var(settings.Duration{To: &c.leaseTTL}, "lease-ttl", "how long this node keeps its pod subnet without contact to etcd: a `duration` of at least 1m")
+	f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of the node file subnet.env and the local socket")
+	f.StringVar(&c.stateDir, "state-dir", "/var/lib/podlane", "`folder` of the saved state, for a start without etcd")
+	f.StringVar(&c.cniConf, "cni-conf", "", "write the CNI configuration list to this `file` when pods can be attached; empty: write none")
 	c.cniBin = settings.List{defaultTo, "/usr/lib/cni", "/usr/libexec/cni"}
-	f.Var(&c.cniBin, "cni-bin", "comma-separated `folders` of CNI plugins; the CNI configuration list names podlane-gate if each of them that has podlane-cni has it too")
+	f.Var(&c.cniBin, "cni-bin", "comma-separated `folders` of CNI plugins; the CNI configuration list contains podlane-gate if every folder with podlane-cni has it too")
 	c.ipMasq = true
-	f.Var(settings.Bool{To: &c.ipMasq}, "ip-masq", "masquerade what leaves the pod network")
-	f.Var(settings.Bool{To: &c.bridgeNetfilter}, "bridge-netfilter", "let the firewall see what pods of this node send each other, as kube-proxy needs it; readiness says where that cannot be")
+	f.Var(settings.Bool{To: &c.ipMasq}, "ip-masq", "masquerade packets from pods to addresses outside the pod network")
+	f.Var(settings.Bool{To: &c.bridgeNetfilter}, "bridge-netfilter", "let the firewall see packets between pods of this node, which kube-proxy needs; /readyz reports if that is not possible")
 	c.resync = 30 * time.Second
-	f.Var(settings.Duration{To: &c.resync}, "resync", "verify the kernel's state at least once in this `duration` of at least 1s")
-	f.StringVar(&c.logLevel, "log-level", "info", "`level`: debug, info, warning or error")
-	f.StringVar(&c.logFormat, "log-format", "text", "`format`: text or json")
-	f.StringVar(&c.http, "http", "127.0.0.1:9472", "serve /metrics, /healthz, /readyz and /status on this TCP `address` too; empty: on the local socket alone")
+	f.Var(settings.Duration{To: &c.resync}, "resync", "the longest time between two verifications of the kernel's state: a `duration` of at least 1s")
+	f.StringVar(&c.logLevel, "log-level", "info", "`level` of the log: debug (also what each reconcile and each call to etcd did), info, warning, or error (only the error that ends podlaned)")
+	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log: text or json")
+	f.StringVar(&c.http, "http", "127.0.0.1:9472", "serve /metrics, /healthz, /readyz and /status also on this TCP `address`; empty: only on the local socket")
 	switch name {
 	case "status":
-		f.Var(settings.Bool{To: &c.json}, "json", "print everything, as JSON")
+		f.Var(settings.Bool{To: &c.json}, "json", "print the whole status, as JSON")
 	case "install":
 		f.StringVar(&c.from, "from", defaultFrom, "`folder` of the plugins to copy")
 		f.StringVar(&c.to, "to", defaultTo, "`folder` in which the container runtime looks for plugins")
@@ -86,9 +85,9 @@ func (c *config) flags(name string) *flag.FlagSet {
 	return f
 }
 
-// loadConfig reads the settings from the arguments, the environment and the file, and checks them. What is left of the
-// arguments is returned. The error is flag.ErrHelp where help was asked for and printed; where it is about the environment or
-// the file, what is right in them has been set.
+// loadConfig reads the settings from the arguments, the environment and the file, and checks them. It returns the other
+// arguments. If the arguments ask for help, it prints it, and the error is flag.ErrHelp. If the environment or the file is
+// wrong, the correct settings in them are set anyway.
 func loadConfig(command string, args, environ []string, help io.Writer) (config, []string, error) {
 	var c config
 	f := c.flags(command)

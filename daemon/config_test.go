@@ -46,7 +46,7 @@ func TestWrongSettings(t *testing.T) {
 	}{
 		"unknown key":         {file: "# a comment\nnode-name: n1\netcd-endpoint: http://x\n", want: `line 3: unknown key "etcd-endpoint"; do you mean "etcd-endpoints"?`},
 		"config in the file":  {file: "config: /x\n", want: `line 1: unknown key "config"`, not: "do you mean"},
-		"key twice":           {file: "iface: a\niface: b\n", want: "line 2: iface stands twice"},
+		"key twice":           {file: "iface: a\niface: b\n", want: "line 2: iface is set twice"},
 		"bad value in file":   {file: "\nlease-ttl: soon\n", want: `line 2: lease-ttl: "soon"`},
 		"map as a value":      {file: "iface: {a: b}\n", want: "line 1: iface: want a plain value"},
 		"no mapping":          {file: "- a\n", want: "line 1: want lines like"},
@@ -58,7 +58,7 @@ func TestWrongSettings(t *testing.T) {
 		"half a key pair":     {args: []string{"--etcd-certfile=x"}, want: "go together"},
 		"user alone":          {args: []string{"--etcd-username=x"}, want: "etcd-password-file"},
 		"prefix":              {args: []string{"--etcd-prefix=podlane"}, want: "is not a path"},
-		"two ways to choose":  {args: []string{"--iface=x", "--iface-regex=y"}, want: "only one"},
+		"two ways to choose":  {args: []string{"--iface=x", "--iface-regex=y"}, want: "give only one of iface, iface-regex and iface-can-reach"},
 		"IPv6 as public IPv4": {args: []string{"--public-ip=fd00::1"}, want: "not an IPv4 address"},
 		"bad CIDR":            {args: []string{"--iface=eth0,198.18.0.0/33"}, want: `iface "198.18.0.0/33" is not a CIDR`},
 		"bad expression":      {args: []string{"--iface-regex=eth["}, want: `iface-regex "eth[" is not a regular expression`},

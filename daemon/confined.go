@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// confined adds to an error that says no more than "not permitted" that a security module confines the daemon, where one
-// does: the capability for all it asks is there, or the daemon would not have started.
+// confined adds the security module that confines podlaned to an error "not permitted". podlaned has every capability that
+// it needs, or it would not have started, so that module is the likely reason.
 func confined(err error) error {
 	if err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	label, _ := os.ReadFile("/proc/self/attr/current") // without it, there is none
+	label, _ := os.ReadFile("/proc/self/attr/current") // if it cannot be read, nothing confines podlaned
 	enforcing, _ := os.ReadFile("/sys/fs/selinux/enforce")
 	if who := confinement(label, string(enforcing) == "1"); who != "" {
-		return fmt.Errorf("%w; podlaned runs confined by %s: the kernel's log names what that denied (journalctl -k -g denied)", err, who)
+		return fmt.Errorf("%w; podlaned is confined by %s: the kernel's log has what it denied (journalctl -k -g denied)", err, who)
 	}
 	return err
 }
 
-// confinement is the security module that may deny something to a process with a label (proc_pid_attr(5)): SELinux where
-// it enforces, and AppArmor, whose labels end with the mode; nothing where none does.
+// confinement returns the security module that may deny something to a process with this label (proc_pid_attr(5)), or
+// nothing. SELinux denies if it enforces. The labels of AppArmor end with the mode.
 func confinement(label []byte, selinux bool) string {
 	text := strings.TrimSpace(string(bytes.TrimRight(label, "\x00")))
 	switch {

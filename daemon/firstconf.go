@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// firstConf says of the CNI configuration that we write that the container runtime does not use it, since another comes
-// before it: runtimes take the first one of the folder by name.
+// firstConf returns an error if the container runtime does not use our CNI configuration. Runtimes use the first one in the
+// folder, by name.
 func firstConf(path string) error {
 	dir, own := filepath.Split(path)
 	entries, err := os.ReadDir(dir) // by name
@@ -18,7 +18,7 @@ func firstConf(path string) error {
 	for _, e := range entries {
 		kind := filepath.Ext(e.Name())
 		if e.Name() < own && !e.IsDir() && slices.Contains([]string{".conf", ".conflist", ".json"}, kind) {
-			return fmt.Errorf("%s comes before %s in %s, and container runtimes use the first: pods get another network than podlane's; take it away, or give --cni-conf a name before it",
+			return fmt.Errorf("%s comes before %s in %s, and container runtimes use the first: pods get another network than podlane's; remove it, or give --cni-conf a name that sorts before it",
 				e.Name(), own, filepath.Clean(dir))
 		}
 	}

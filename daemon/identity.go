@@ -10,10 +10,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// machineID is where the machine's id is (machine-id(5)).
+// machineID is the file with the machine's id (machine-id(5)).
 const machineID = "/etc/machine-id"
 
-// identity fills in who this node is where the operator did not say, and checks that other nodes will take it.
+// identity sets the node's id and name if the operator did not, and checks that other nodes accept them.
 func (c *config) identity() error {
 	if c.nodeID == "" {
 		data, err := os.ReadFile(machineID)
@@ -34,8 +34,8 @@ func (c *config) identity() error {
 	return subnet.Node{ID: c.nodeID, Name: c.nodeName}.Check()
 }
 
-// parseMachineID takes nothing but an id: on the first boot of an image the file may say "uninitialized", and so on every
-// node that was made of it.
+// parseMachineID returns the id in the content of machineID. It accepts only an id: in the first boot of an image the file
+// may contain "uninitialized", and that on every node with this image.
 func parseMachineID(data []byte) (string, error) {
 	id := strings.TrimSpace(string(data))
 	switch {

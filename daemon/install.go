@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	defaultFrom = "/opt/podlane/cni" // where the image has the CNI plugins
-	defaultTo   = "/opt/cni/bin"     // where containerd and CRI-O look for them
+	defaultFrom = "/opt/podlane/cni" // the CNI plugins of the image
+	defaultTo   = "/opt/cni/bin"     // containerd and CRI-O look for them there
 )
 
-// runInstall copies the CNI plugins to where the container runtime looks for them: each by rename, for the runtime may
-// start one at any moment, and none over a newer one.
+// runInstall copies the CNI plugins to the folder in which the container runtime looks for them. It writes each by rename,
+// because the runtime may start one at any time. It does not replace a newer plugin.
 func runInstall(_ context.Context, c config, rest []string, io streams) error {
 	if err := noMore(rest); err != nil {
 		return err
 	}
 	if info, err := os.Stat(c.to); err != nil || !info.IsDir() {
-		return fmt.Errorf("install the CNI plugins: no folder %s; --to names the one in which the container runtime looks for them", c.to)
+		return fmt.Errorf("install the CNI plugins: no folder %s; give --to the folder in which the container runtime looks for them", c.to)
 	}
 	entries, err := os.ReadDir(c.from)
 	if err != nil {
@@ -53,7 +53,7 @@ func runInstall(_ context.Context, c config, rest []string, io streams) error {
 	return nil
 }
 
-// install puts one program in another's place, unless that is to stay, and says which.
+// install replaces one program with another, unless keepReason has a reason against it. It returns what it did.
 func install(from, to string) (done string, err error) {
 	data, err := os.ReadFile(from)
 	if err != nil {
@@ -63,23 +63,23 @@ func install(from, to string) (done string, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	if err == nil && info.Mode().IsRegular() { // an empty folder gives way too, and a pipe would never end
+	if err == nil && info.Mode().IsRegular() { // an empty folder is replaced too; reading a pipe would not end
 		have, err := os.ReadFile(to)
 		if err != nil {
 			return "", err
 		}
 		if bytes.Equal(have, data) && info.Mode().Perm() == 0o755 {
-			return to + " is the same", nil
+			return to + " is up to date", nil
 		}
-		if why := keep(have, data); why != "" {
-			return fmt.Sprintf("%s stays: %s", to, why), nil
+		if why := keepReason(have, data); why != "" {
+			return fmt.Sprintf("%s is kept: %s", to, why), nil
 		}
 	}
 	return to + " is written", unowned(filepath.Dir(to), subnet.WriteFile(to, data, 0o755))
 }
 
-// unowned adds to an error that a folder may not be written to that it is another user's, where it is: root without the
-// capability CAP_DAC_OVERRIDE, as in our pods, may do there no more than anybody. In root's own it is a security module.
+// unowned adds the owner of a folder to an error "not permitted", if that is another user. Root without CAP_DAC_OVERRIDE, as
+// in our pods, may not write there. In root's own folder a security module denies it: see confined.
 func unowned(dir string, err error) error {
 	var info unix.Stat_t
 	if !errors.Is(err, os.ErrPermission) || unix.Stat(dir, &info) != nil || info.Uid == 0 {
@@ -88,12 +88,14 @@ func unowned(dir string, err error) error {
 	return fmt.Errorf("%w; the folder belongs to user %d: give it to root (chown root) on the node", err, info.Uid)
 }
 
-// keep tells why the program that is there is to stay, if it is. What is not written in Go, or is no program at all, was
-// broken halfway by somebody's plain copy, or is older than the build information (Go 1.13): it gives way. A script is
-// somebody's own work and stays.
-func keep(have, ours []byte) string {
+// keepReason returns why an existing program is kept, or nothing. A script is kept: it is the operator's own. A file
+// without Go's build information is replaced:
+//   - a program in another language,
+//   - an incomplete copy,
+//   - a program older than Go 1.13.
+func keepReason(have, ours []byte) string {
 	if bytes.HasPrefix(have, []byte("#!")) {
-		return "it is a script; remove it to have it replaced"
+		return "it is a script; remove it to replace it"
 	}
 	a, err := buildinfo.Read(bytes.NewReader(have))
 	if err != nil {
@@ -106,19 +108,19 @@ func keep(have, ours []byte) string {
 	return prefer(a, b)
 }
 
-// prefer tells why the program a is to stay where b could take its place, if it is.
+// prefer returns why program a is kept instead of b, or nothing.
 func prefer(a, b *buildinfo.BuildInfo) string {
 	switch {
 	case a.Path != b.Path:
-		return fmt.Sprintf("it is another program, %s; remove it to have it replaced", a.Path)
+		return fmt.Sprintf("it is another program, %s; remove it to replace it", a.Path)
 	case newer(a, b):
 		return fmt.Sprintf("it is newer (%s %s) than ours (%s %s)", release(a), a.GoVersion, release(b), b.GoVersion)
 	}
 	return ""
 }
 
-// newer tells whether a is a newer build than b of the same program. Where the release is not told, or is the same, the
-// toolchain decides: it is told always, and a later one does not build an earlier release.
+// newer reports whether a is a newer build of the same program than b. If a release is unknown, or both are the same, the
+// version of Go decides. It is always known, and a later Go does not build an earlier release.
 func newer(a, b *buildinfo.BuildInfo) bool {
 	if x, y := release(a), release(b); semver.IsValid(x) && semver.IsValid(y) && semver.Compare(x, y) != 0 {
 		return semver.Compare(x, y) > 0
@@ -126,6 +128,6 @@ func newer(a, b *buildinfo.BuildInfo) bool {
 	return goversion.Compare(a.GoVersion, b.GoVersion) > 0
 }
 
-// release is the version of a program's module. A distribution's build and that of a tree without version control have
+// release returns the version of a program's module. A build by a distribution, or from a tree without version control, has
 // none.
 func release(b *buildinfo.BuildInfo) string { return cmp.Or(b.Main.Version, "(devel)") }

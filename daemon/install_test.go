@@ -35,7 +35,7 @@ func TestNewerProgramStays(t *testing.T) {
 		{"a commit after the release", build("bridge", "v1.4.1-0.20260102030405-0123456789ab", "go1.26.8"), "it is newer (v1.4.1-0.20260102030405-0123456789ab go1.26.8) than ours (v1.4.0 go1.26.8)"},
 		{"a distribution's", build("bridge", "", "go1.19.8"), ""},
 		{"a tree's, by a newer toolchain", build("bridge", "(devel)", "go1.27.0"), "it is newer ((devel) go1.27.0) than ours (v1.4.0 go1.26.8)"},
-		{"another program", build("k3s/cni", "v1.0.0", "go1.20"), "it is another program, k3s/cni; remove it to have it replaced"},
+		{"another program", build("k3s/cni", "v1.0.0", "go1.20"), "it is another program, k3s/cni; remove it to replace it"},
 	} {
 		if got := prefer(c.have, ours); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
@@ -98,7 +98,7 @@ func TestInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, said := installed(t, from, to)
-	want := []string{"absent is written", "broken is written", "empty is written", "other stays: it is another program, cmd/go; remove it to have it replaced", "same is the same", "script stays: it is a script; remove it to have it replaced"}
+	want := []string{"absent is written", "broken is written", "empty is written", "other is kept: it is another program, cmd/go; remove it to replace it", "same is up to date", "script is kept: it is a script; remove it to replace it"}
 	if code != exitOK || said != "" || strings.ReplaceAll(out, to+"/", "") != strings.Join(want, "\n")+"\n" {
 		t.Errorf("exit code %d, %s\n%s", code, said, out)
 	}
@@ -152,8 +152,8 @@ func TestInstallSaysWhatIsInTheWay(t *testing.T) {
 	fill(t, from, map[string][]byte{"bridge": program(t)})
 	fill(t, to, map[string][]byte{"file": nil})
 	for _, c := range []struct{ name, from, to, want string }{
-		{"no folder", from, to + "/none", "podlaned: install the CNI plugins: no folder " + to + "/none; --to names the one in which the container runtime looks for them\n"},
-		{"a file", from, to + "/file", "podlaned: install the CNI plugins: no folder " + to + "/file; --to names the one in which the container runtime looks for them\n"},
+		{"no folder", from, to + "/none", "podlaned: install the CNI plugins: no folder " + to + "/none; give --to the folder in which the container runtime looks for them\n"},
+		{"a file", from, to + "/file", "podlaned: install the CNI plugins: no folder " + to + "/file; give --to the folder in which the container runtime looks for them\n"},
 		{"nothing to copy", empty, to, "podlaned: install the CNI plugins: " + empty + " is empty\n"},
 		{"nowhere to copy from", empty + "/none", to, "podlaned: install the CNI plugins: open " + empty + "/none: no such file or directory\n"},
 	} {

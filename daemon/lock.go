@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nodeLock is an abstract socket (unix(7)). The kernel keeps one of a name per network namespace, and that is what a
-// node is: whatever folders and containers two podlaned run in, they would write the same routes. It goes with the
-// process, however that ends.
+// nodeLock is an abstract socket (unix(7)). The kernel allows one of each name in a network namespace. Two podlaned in one
+// namespace would write the same routes, even if their folders and containers differ. The kernel removes the socket when
+// the process ends.
 const nodeLock = "@podlaned"
 
 // lock makes this the only podlaned of its network namespace.
@@ -30,7 +30,7 @@ func lock(ctx context.Context, name string) (unlock func(), err error) {
 func holder(ctx context.Context, name string) string {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", name)
 	if err != nil {
-		return "its process does not tell: " + err.Error()
+		return "its process does not answer: " + err.Error()
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -45,8 +45,8 @@ func holder(ctx context.Context, name string) string {
 	if peer.Pid == 0 {
 		return "its process is in another container"
 	}
-	if peer.Uid != 0 { // the name is free for all to take
-		return fmt.Sprintf("process %d of user %d has its place; it is no podlaned of root's", peer.Pid, peer.Uid)
+	if peer.Uid != 0 { // any user can listen on this name
+		return fmt.Sprintf("process %d of user %d uses its socket, and is not a podlaned of root", peer.Pid, peer.Uid)
 	}
 	return fmt.Sprintf("its process is %d", peer.Pid)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// newLogger is a logger for settings that have been checked.
+// newLogger returns a logger for checked settings.
 func newLogger(c config, w io.Writer) *logrus.Logger {
 	level, err := logrus.ParseLevel(c.logLevel)
 	if err != nil {
@@ -22,6 +22,7 @@ func newLogger(c config, w io.Writer) *logrus.Logger {
 	return log
 }
 
+// isLevel reports whether a text is a log level.
 func isLevel(text string) bool {
 	_, err := logrus.ParseLevel(text)
 	return err == nil

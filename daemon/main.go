@@ -1,5 +1,5 @@
-// podlaned gives the pods of this node a place in the pod network: it leases a pod subnet from etcd, programs a VXLAN
-// device and its peers, and tells the CNI plugin about it.
+// podlaned connects the pods of this node to the pod network. It leases a pod subnet from etcd, programs a VXLAN device and
+// its peers, and writes the node file for the CNI plugin.
 package main
 
 import (
@@ -30,11 +30,11 @@ const (
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
 	defer stop()
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the daemon
+	signal.Ignore(syscall.SIGPIPE) // the daemon runs on if the reader of its log ends
 	return command(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 }
 
-// streams is where a command reads and writes.
+// streams holds what a command reads from and writes to.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -44,13 +44,13 @@ type streams struct {
 var commands = []struct {
 	name, help string
 	run        func(ctx context.Context, c config, rest []string, io streams) error
-	anyhow     bool // though a setting is wrong: it is for when something is
+	lenient    bool // also runs with a wrong setting: the operator needs it to find the error
 }{
-	{"run", "run the daemon (also when no command is given)", runDaemon, false},
-	{"status", "tell how this node and its peers are; ends with 1 if something is wrong", runStatus, true},
+	{"run", "run the daemon; this is the default command", runDaemon, false},
+	{"status", "print the state of this node and its peers; the exit code is 1 if the node is not ready or has a problem", runStatus, true},
 	{"config", "config get | set FILE | init FILE: read or write the network configuration in etcd", runConfig, false},
-	{"install", "copy the CNI plugins to where the container runtime looks for them", runInstall, false},
-	{"cleanup", "remove everything podlane made on this node, and only that", runCleanup, true},
+	{"install", "copy the CNI plugins to the folder in which the container runtime looks for them", runInstall, false},
+	{"cleanup", "remove everything that podlane created on this node, and nothing else", runCleanup, true},
 	{"version", "print the version", runVersion, false},
 }
 
@@ -73,7 +73,7 @@ func command(ctx context.Context, args []string, io streams) int {
 		if err != nil {
 			fmt.Fprintf(io.err, "podlaned: %v\n", err)
 		}
-		if err != nil && (errors.Is(err, errUsage) || !cmd.anyhow) {
+		if err != nil && (errors.Is(err, errUsage) || !cmd.lenient) {
 			return exitUsage
 		}
 		return exitCode(cmd.run(ctx, c, rest, io), io.err)
@@ -85,7 +85,7 @@ func command(ctx context.Context, args []string, io streams) int {
 // errUsage marks errors of the command line itself.
 var errUsage = errors.New("usage")
 
-// errSilent ends with an error code where all has been said.
+// errSilent ends a command with an exit code and no further message.
 var errSilent = errors.New("not ready")
 
 func exitCode(err error, w io.Writer) int {
@@ -124,10 +124,10 @@ func runVersion(_ context.Context, _ config, rest []string, io streams) error {
 	return nil
 }
 
-// noMore refuses arguments that mean nothing.
+// noMore returns an error if there are arguments that the command does not use.
 func noMore(rest []string) error {
 	if len(rest) > 0 {
-		return fmt.Errorf("%w: unexpected argument %q; a command comes first", errUsage, rest[0])
+		return fmt.Errorf("%w: unexpected argument %q; the command must come first", errUsage, rest[0])
 	}
 	return nil
 }

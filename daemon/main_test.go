@@ -28,7 +28,7 @@ func TestCommandLine(t *testing.T) {
 		{"empty command", []string{""}, exitUsage, "", `podlaned: usage: unexpected argument ""`},
 		{"unknown flag", []string{"status", "--jsn"}, exitUsage, "", "podlaned: usage: flag provided but not defined: -jsn"},
 		{"missing file", []string{"config", "get", none}, exitUsage, "", "podlaned: read the configuration file: open "},
-		{"status with a wrong file", []string{"status", "--config=" + wrong}, exitError, "", "podlaned: " + wrong + ": line 3: run-dir stands twice\npodlaned: ask podlaned on this node: dial unix /none/podlaned.sock"},
+		{"status with a wrong file", []string{"status", "--config=" + wrong}, exitError, "", "podlaned: " + wrong + ": line 3: run-dir is set twice\npodlaned: ask podlaned on this node: dial unix /none/podlaned.sock"},
 		{"config alone", []string{"config"}, exitUsage, "", "podlaned: usage: podlaned config get, or podlaned config set FILE"},
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
 		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read password: open /none"},

@@ -11,10 +11,10 @@ import (
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
-// maxConfig bounds the network configuration in bytes; a real one has some 200.
+// maxConfig bounds the network configuration, in bytes. A usual one has about 200.
 const maxConfig = 64 << 10
 
-// runConfig reads or writes the network configuration in etcd, so that nobody needs etcdctl.
+// runConfig reads or writes the network configuration in etcd. It replaces etcdctl.
 func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 	store, err := c.etcd.Open(nil)
 	if err != nil {
@@ -56,7 +56,7 @@ func setConfig(ctx context.Context, store *etcd.Store, file string, io streams) 
 	if err := store.SetConfig(ctx, raw); err != nil {
 		return err
 	}
-	fmt.Fprintln(io.out, "the network configuration is written; a node that already runs uses it from its next start")
+	fmt.Fprintln(io.out, "the network configuration is written; restart podlaned on the nodes to use it")
 	return nil
 }
 

@@ -10,12 +10,12 @@ import (
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
-// initEvery is how long to wait before etcd is asked again.
+// initEvery is the time between two attempts to reach etcd.
 const initEvery = 2 * time.Second
 
-// initConfig writes the network configuration where there is none, and waits for etcd to do so. One that is there stays,
-// and a difference is said: changing the network of a running cluster is `config set`, and never what a rollout does by
-// the way. A node that was in the network before does not wait: podlaned starts from its saved state without etcd.
+// initConfig writes the network configuration if etcd has none. It waits until etcd answers. It keeps an existing
+// configuration and warns of a difference, because a rollout must not change the network of a running cluster: `config set`
+// does that. A node with saved state does not wait, because podlaned starts from that without etcd.
 func initConfig(ctx context.Context, c config, store *etcd.Store, file string, io streams) error {
 	raw, err := readAll(file, io.in)
 	if err != nil {
@@ -27,10 +27,10 @@ func initConfig(ctx context.Context, c config, store *etcd.Store, file string, i
 	}
 	warn(io, warnings)
 	if saved, err := loadState(c.stateDir, c.etcd.Prefix); err == nil && saved.Own != "" {
-		tellConfig(io, want, saved.Config)
+		reportConfig(io, want, saved.Config)
 		return nil
 	}
-	said := ""
+	reported := ""
 	for {
 		have, err := store.AddConfig(ctx, raw)
 		switch {
@@ -38,12 +38,12 @@ func initConfig(ctx context.Context, c config, store *etcd.Store, file string, i
 			fmt.Fprintln(io.out, "the network configuration is written")
 			return nil
 		case err == nil:
-			tellConfig(io, want, have)
+			reportConfig(io, want, have)
 			return nil
 		case ctx.Err() != nil || errors.Is(err, etcd.ErrDenied):
 			return err
-		case err.Error() != said: // once, not every time
-			said = err.Error()
+		case err.Error() != reported: // once, not with each attempt
+			reported = err.Error()
 			fmt.Fprintf(io.err, "podlaned: %v; waiting for it\n", err)
 		}
 		select {
@@ -54,8 +54,8 @@ func initConfig(ctx context.Context, c config, store *etcd.Store, file string, i
 	}
 }
 
-// tellConfig says whether the network configuration that is in use is the one that was wanted.
-func tellConfig(io streams, want subnet.Network, have []byte) {
+// reportConfig prints whether etcd has the wanted network configuration.
+func reportConfig(io streams, want subnet.Network, have []byte) {
 	if got, _, err := subnet.ParseNetwork(have); err == nil && got == want {
 		fmt.Fprintln(io.out, "the network configuration is in etcd already")
 		return

@@ -5,8 +5,8 @@ import (
 	"net/http/pprof"
 )
 
-// profiled is a handler that also answers GET /debug/pprof/ (see net/http/pprof). It is for the local socket alone: a
-// profile takes CPU time to make, and tells what the daemon is told.
+// profiled returns a handler that also answers GET /debug/pprof/ (see net/http/pprof). It is only for the local socket: a
+// profile costs CPU time, and shows the internals of podlaned.
 //
 //	curl --unix-socket /run/podlane/podlaned.sock -o cpu.pprof 'http://podlaned/debug/pprof/profile?seconds=10'
 func profiled(h http.Handler) http.Handler {

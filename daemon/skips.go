@@ -6,20 +6,19 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// skips is the leases of others that are not programmed, and why. It logs each when it comes, but of many that come at once
-// only the first.
+// skips holds the leases that are not programmed, with the reasons. It logs each new one; of many at once, only the first.
 type skips struct {
 	log   logrus.FieldLogger
 	named []subnet.Skip // the first subnet.MaxSkips
-	count int           // of all
+	count int           // all of them
 }
 
-// take replaces the skips. count is how many there are, named or not.
+// take replaces the skips. count is the number of all, also of those that are not named.
 func (s *skips) take(named []subnet.Skip, count int) {
 	named = named[:min(len(named), subnet.MaxSkips)]
 	for i, skip := range without(named, s.named) {
 		if i == maxNamed {
-			s.log.Warnf("%d leases are skipped in all: `podlaned status` names them", count)
+			s.log.Warnf("%d leases are skipped; `podlaned status` lists them", count)
 			break
 		}
 		s.log.Warnf("lease %s is skipped: %s", skip.Key, skip.Reason)
@@ -27,7 +26,7 @@ func (s *skips) take(named []subnet.Skip, count int) {
 	s.named, s.count = named, count
 }
 
-// without is those of a that are not in b.
+// without returns those of a that are not in b.
 func without(a, b []subnet.Skip) (left []subnet.Skip) {
 	known := map[subnet.Skip]bool{}
 	for _, skip := range b {

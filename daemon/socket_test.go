@@ -88,7 +88,7 @@ func TestStatusOverTheSocket(t *testing.T) {
 		t.Errorf("not ready: %v\n%s", err, &out)
 	}
 	stop()
-	if err := runStatus(t.Context(), config{runDir: dir}, nil, streams{out: &out}); err == nil || !strings.Contains(err.Error(), "is it running? `systemctl status podlaned` tells") {
+	if err := runStatus(t.Context(), config{runDir: dir}, nil, streams{out: &out}); err == nil || !strings.Contains(err.Error(), "is it running? See `systemctl status podlaned`") {
 		t.Errorf("once it has ended: %v", err)
 	}
 	if err := runStatus(t.Context(), config{runDir: dir}, []string{"n2"}, streams{}); !errors.Is(err, errUsage) {

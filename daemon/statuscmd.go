@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// runStatus asks the daemon on this node how it is, and prints the answer: for a person, or with --json whole.
+// runStatus prints the status of the podlaned on this node: as text, or with --json the whole document.
 func runStatus(ctx context.Context, c config, rest []string, io streams) error {
 	if err := noMore(rest); err != nil {
 		return err

@@ -84,7 +84,7 @@ func parseFile(data []byte) ([]line, error) {
 		if err != nil {
 			err = fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
 		} else if slices.ContainsFunc(lines, func(l line) bool { return l.key == key.Value }) {
-			err = fmt.Errorf("line %d: %s stands twice", key.Line, key.Value)
+			err = fmt.Errorf("line %d: %s is set twice", key.Line, key.Value)
 		}
 		if err == nil {
 			lines = append(lines, line{key.Value, text, key.Line})

@@ -85,5 +85,5 @@ func advice(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "run it as root"
 	}
-	return "is it running? `systemctl status podlaned` tells"
+	return "is it running? See `systemctl status podlaned`"
 }

@@ -77,7 +77,7 @@ func (s Status) leaseFault(now time.Time) string {
 	case invalid != "" || s.Lease.Held || s.Lease.Conflict != "":
 		return invalid
 	case s.Etcd.Seen.IsZero():
-		return Join(s.Lease.Subnet) + " is the saved one; etcd has not confirmed it yet"
+		return Join(s.Lease.Subnet) + " comes from the saved state; etcd has not confirmed it yet"
 	}
 	return Join(s.Lease.Subnet) + " is missing from etcd; restoring it"
 }
@@ -88,7 +88,7 @@ func (l Lease) invalid(now time.Time) string {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Expiry.IsZero() && !now.Before(l.Expiry):
-		return fmt.Sprintf("%s ran out %s: the pods go on, until another node takes the pod subnet", Join(l.Subnet), Ago(l.Expiry, now))
+		return fmt.Sprintf("%s ran out %s: running pods keep working until another node claims the pod subnet", Join(l.Subnet), Ago(l.Expiry, now))
 	}
 	return ""
 }
@@ -100,7 +100,7 @@ func (e Etcd) fault(now time.Time) string {
 	case e.Seen.IsZero():
 		return "it has not answered yet"
 	case now.Sub(e.Seen) > maxSilence:
-		return fmt.Sprintf("it answered %s for the last time", Ago(e.Seen, now))
+		return fmt.Sprintf("its last answer was %s", Ago(e.Seen, now))
 	}
 	return ""
 }
@@ -110,9 +110,9 @@ func (s Status) kernelFault(now time.Time) string {
 	case s.Trouble != "":
 		return s.Trouble
 	case s.Verified.IsZero():
-		return "no verified pass over the kernel yet"
+		return "the kernel is not verified yet"
 	case now.Sub(s.Verified) > maxResyncs*s.Resync:
-		return fmt.Sprintf("the last verified pass was %s", Ago(s.Verified, now))
+		return fmt.Sprintf("the kernel was last verified %s", Ago(s.Verified, now))
 	}
 	return ""
 }

@@ -18,10 +18,10 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 		{"the lease ran out", "lease", "ran out 1s ago", func(s *Status) { s.Lease.Expiry = noon.Add(-time.Second) }},
 		{"etcd is away", "etcd", "no answer", func(s *Status) { s.Etcd.Trouble = "no answer" }},
 		{"etcd never answered", "etcd", "not answered yet", func(s *Status) { s.Etcd.Seen = time.Time{} }},
-		{"etcd is silent", "etcd", "1m31s ago for the last time", func(s *Status) { s.Etcd.Seen = noon.Add(-maxSilence - time.Second) }},
-		{"before the first pass", "kernel", "no verified pass", func(s *Status) { s.Verified = time.Time{} }},
+		{"etcd is silent", "etcd", "its last answer was 1m31s ago", func(s *Status) { s.Etcd.Seen = noon.Add(-maxSilence - time.Second) }},
+		{"before the first pass", "kernel", "the kernel is not verified yet", func(s *Status) { s.Verified = time.Time{} }},
 		{"a pass fails", "kernel", "no such device", func(s *Status) { s.Trouble = "overlay: no such device" }},
-		{"passes hang", "kernel", "the last verified pass was 1m31s ago", func(s *Status) { s.Verified = noon.Add(-91 * time.Second) }},
+		{"passes hang", "kernel", "the kernel was last verified 1m31s ago", func(s *Status) { s.Verified = noon.Add(-91 * time.Second) }},
 		{"no node file", "node-file", "not written", func(s *Status) { s.NodeFile = false }},
 		{"conflict", "conflict", "n7 has it", func(s *Status) { s.Lease.Conflict = "n7 has it" }},
 		{"the own key is another node's", "conflict", "n7 has it", func(s *Status) { s.Lease.Held, s.Lease.Conflict = false, "n7 has it" }},
@@ -71,7 +71,7 @@ func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Held, s.Etcd.Seen = false, time.Time{}
-	if got := s.leaseFault(noon); !strings.Contains(got, "is the saved one; etcd has not confirmed it yet") {
+	if got := s.leaseFault(noon); !strings.Contains(got, "comes from the saved state; etcd has not confirmed it yet") {
 		t.Errorf("%q", got)
 	}
 }

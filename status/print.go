@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Print writes the status for a person.
+// Print writes the status as text.
 func (s Status) Print(w io.Writer, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
@@ -52,7 +52,7 @@ func (s Status) Print(w io.Writer, now time.Time) error {
 	return t.Flush()
 }
 
-// verdict is how the node is, in a word.
+// verdict returns the state of the node in a few words.
 func (s Status) verdict() string {
 	switch {
 	case !s.Ready:
@@ -72,7 +72,7 @@ func (p Peer) state() string {
 
 func (u Underlay) text() string {
 	if u.MTU == 0 {
-		return u.Interface + ", MTU not known"
+		return u.Interface + ", MTU unknown"
 	}
 	return fmt.Sprintf("%s, MTU %d", u.Interface, u.MTU)
 }
@@ -80,7 +80,7 @@ func (u Underlay) text() string {
 func (s Status) networkText() string {
 	switch {
 	case len(s.Network) == 0:
-		return "none known yet"
+		return "not known yet"
 	case s.MTU == 0:
 		return Join(s.Network)
 	}
@@ -94,9 +94,9 @@ func (l Lease) text(now time.Time) string {
 	case !l.Held:
 		return Join(l.Subnet) + ", NOT HELD in etcd"
 	case l.Expiry.IsZero():
-		return Join(l.Subnet) + ", reserved for ever"
+		return Join(l.Subnet) + ", reserved: it never expires"
 	}
-	return fmt.Sprintf("%s, ours for %s without etcd", Join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
+	return fmt.Sprintf("%s, valid for %s without etcd", Join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
 }
 
 // Join returns the texts of items, separated by commas; "-" if there is none.

@@ -41,7 +41,7 @@ func TestStatusForAPerson(t *testing.T) {
 node         n1 (id abc): ready
 underlay     eth0, MTU 1500, address 198.18.1.1
 pod network  10.5.0.0/16, MTU 1450
-lease        10.5.34.0/24, ours for 23h0m0s without etcd
+lease        10.5.34.0/24, valid for 23h0m0s without etcd
 etcd         http://198.18.0.1:2379, prefix /podlane/network, answered 3s ago
 kernel       verified 2s ago; repairs: 0
 
@@ -58,7 +58,7 @@ n2    10.5.35.0/24                  198.18.1.2      v1       programmed
 node         n1 (id abc): NOT READY
 problem      etcd: no answer
 underlay     eth0, MTU 1500, address -
-pod network  none known yet
+pod network  not known yet
 lease        none yet
 etcd         http://a, http://b, prefix /p, answered never
 kernel       verified never; repairs: 0
@@ -111,8 +111,8 @@ func TestLeaseInWords(t *testing.T) {
 	for want, l := range map[string]Lease{
 		"none yet":                                    {},
 		"10.5.34.0/24, NOT HELD in etcd":              {Subnet: own},
-		"10.5.34.0/24, reserved for ever":             {Subnet: own, Held: true},
-		"10.5.34.0/24, ours for 1h30m0s without etcd": {Subnet: own, Held: true, Expiry: noon.Add(90*time.Minute + time.Second)},
+		"10.5.34.0/24, reserved: it never expires":             {Subnet: own, Held: true},
+		"10.5.34.0/24, valid for 1h30m0s without etcd": {Subnet: own, Held: true, Expiry: noon.Add(90*time.Minute + time.Second)},
 	} {
 		if got := l.text(noon); got != want {
 			t.Errorf("%+v: %q, want %q", l, got, want)
@@ -123,7 +123,7 @@ func TestLeaseInWords(t *testing.T) {
 func TestAdviceIfPodlanedDoesNotAnswer(t *testing.T) {
 	for err, want := range map[error]string{
 		fs.ErrPermission: "run it as root",
-		fs.ErrNotExist:   "is it running? `systemctl status podlaned` tells",
+		fs.ErrNotExist:   "is it running? See `systemctl status podlaned`",
 	} {
 		if got := advice(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)

@@ -38,7 +38,7 @@ func TestLoopThatHangs(t *testing.T) {
 
 	old := cluster.Until(t, 3*resync+resync+second, "/readyz: the last verified pass is too long ago", func() (bool, string) {
 		ok, words := cluster.ReadyCheck(t, n, "kernel")
-		return !ok && strings.HasPrefix(words, "the last verified pass was "), words
+		return !ok && strings.HasPrefix(words, "the kernel was last verified "), words
 	})
 	more := cluster.Until(t, stuck+beat+resync, "/healthz fails", func() (bool, string) {
 		code, body := cluster.Get(t, n, "/healthz")
@@ -73,7 +73,7 @@ func TestReadyzBeforeEtcdIsThere(t *testing.T) {
 	cluster.Check(t, l.Etcd.Stop(1))
 	cluster.Check(t, n.Launch(cluster.Within(t)))
 	want := map[string]string{
-		"lease": "none yet", "etcd": "198.18.0.1:2379", "kernel": "no verified pass over the kernel yet", "node-file": "not written yet",
+		"lease": "none yet", "etcd": "198.18.0.1:2379", "kernel": "the kernel is not verified yet", "node-file": "not written yet",
 	}
 	cluster.Until(t, soon, "the local socket is there", func() (bool, string) {
 		_, err := os.Stat(strings.Replace(n.NodeFile(), "subnet.env", "podlaned.sock", 1))

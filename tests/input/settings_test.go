@@ -33,14 +33,14 @@ func TestBadSettings(t *testing.T) {
 		{"variable out of range", "PODLANE_LEASE_TTL=10s", nil, "lease-ttl 10s is shorter than 1m"},
 		{"unknown key", "", file("# how\nlog-level: info\netcd-endpoint: http://198.18.0.1:2379\n"), `podlaned.yaml line 3: unknown key "etcd-endpoint"; do you mean "etcd-endpoints"?`},
 		{"bad value", "", file("log-level: info\n\nresync: often\n"), `podlaned.yaml line 3: resync: "often"...want a duration such as 30s or 24h`},
-		{"key twice", "", file("iface: eth0\niface: eth1\n"), "podlaned.yaml: line 2: iface stands twice"},
+		{"key twice", "", file("iface: eth0\niface: eth1\n"), "podlaned.yaml: line 2: iface is set twice"},
 		{"no YAML", "", file("iface: [eth0\n"), "podlaned.yaml: yaml: line"},
 		{"no settings", "", file("eth0\n"), "podlaned.yaml: line 1: want lines like `key: value`"},
 		{"tab", "", file("iface: eth0\n\tlog-level: info\n"), "podlaned.yaml: yaml: line"},
 		{"no such file", "", []string{"--config", "/run/none.yaml"}, "read the configuration file: open /run/none.yaml: no such file"},
 		{"file is a folder", "", []string{"--config", "/run"}, "read the configuration file...is a directory"},
 		{"log level", "", []string{"--log-level=loud"}, `log-level "loud" is none of debug, info, warning and error`},
-		{"log format", "", []string{"--log-format=xml"}, `log-format "xml" is neither text nor json`},
+		{"log format", "", []string{"--log-format=xml"}, `log-format "xml" is not text or json`},
 		{"http without a port", "", []string{"--http=127.0.0.1"}, `http "127.0.0.1" is not an address with a port such as 127.0.0.1:9472`},
 		{"http on a name", "", []string{"--http=podlane.example:9472"}, `http "podlane.example:9472" is not an address with a port`},
 		{"prefix", "", []string{"--etcd-prefix=podlane"}, `etcd-prefix "podlane" is not a path like /podlane/network`},
@@ -49,7 +49,7 @@ func TestBadSettings(t *testing.T) {
 		{"name that would break a terminal", "", []string{"--node-name=n1\x1b[2J"}, `node name "n1\x1b[2J" is not at most 255 printable bytes`},
 		{"public address of class E", "", []string{"--public-ip=240.0.0.1"}, "public-ip 240.0.0.1 cannot be the address of a node"},
 		{"public address of this network", "PODLANE_PUBLIC_IP=0.1.2.3", nil, "public-ip 0.1.2.3 cannot be the address of a node"},
-		{"two ways to choose", "", []string{"--iface=eth0", "--iface-regex=eth"}, "of iface, iface-regex and iface-can-reach only one can be given"},
+		{"two ways to choose", "", []string{"--iface=eth0", "--iface-regex=eth"}, "give only one of iface, iface-regex and iface-can-reach"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, n, []string{c.env}, c.args...).says(t, exitUsage, c.want)
