@@ -18,10 +18,10 @@ import (
 // callTimeout bounds one call to the API server.
 const callTimeout = 10 * time.Second
 
-// apiServer is the kind of trouble that the API server makes.
+// apiServer is the kind of the problems with the API server.
 const apiServer = "API server"
 
-// apiConfig is how the API server is reached: as the pod's service account, or as a kubeconfig says.
+// apiConfig returns how to reach the API server: with a kubeconfig, or without one as the pod's service account.
 func apiConfig(kubeconfig string) (*rest.Config, error) {
 	c, err := rest.InClusterConfig()
 	if kubeconfig != "" {
@@ -34,15 +34,15 @@ func apiConfig(kubeconfig string) (*rest.Config, error) {
 	return c, nil
 }
 
-// lister is what typed and metadata clients of a resource have in common.
+// lister is the common part of typed clients and of metadata clients.
 type lister[L runtime.Object] interface {
 	List(ctx context.Context, opts metav1.ListOptions) (L, error)
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// follow makes an informer of the objects that a field selector names; the informer tries again by itself, 30 s apart at
-// most. What stands in its way is said.
-func follow[L runtime.Object](nodes lister[L], selector string, object runtime.Object, p *problems.Log) cache.SharedIndexInformer {
+// newInformer returns an informer of the objects that match a field selector. The informer retries by itself, at least every
+// 30 s. Its errors are problems.
+func newInformer[L runtime.Object](nodes lister[L], selector string, object runtime.Object, p *problems.Log) cache.SharedIndexInformer {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			opts.FieldSelector = selector
@@ -60,7 +60,7 @@ func follow[L runtime.Object](nodes lister[L], selector string, object runtime.O
 	return cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lw, nodes), object, 0, nil)
 }
 
-// kicks is a signal without data: whoever is kicked looks at everything. Kicks that nobody has waited for are one.
+// kicks is a signal without data. Several kicks before a wait are one.
 type kicks chan struct{}
 
 func newKicks() kicks { return make(kicks, 1) }
@@ -72,7 +72,7 @@ func (k kicks) kick() {
 	}
 }
 
-// wait returns when kicked, after a time, or when ctx ends, and tells whether ctx goes on.
+// wait waits for a kick, for a time at most. It reports whether ctx still lasts.
 func (k kicks) wait(ctx context.Context, most time.Duration) bool {
 	timer := time.NewTimer(most)
 	defer timer.Stop()

@@ -20,12 +20,12 @@ const (
 	reasonDown = "PodlaneIsNotUp"
 )
 
-// maxMessage bounds a condition's message in bytes; the API server takes 32 KiB of all kinds of objects' conditions.
+// maxMessage bounds the message of a condition, in bytes. The API server accepts 32 KiB.
 const maxMessage = 1024
 
-// condition is what NetworkUnavailable should say. While it is True the node lifecycle controller keeps the taint
-// node.kubernetes.io/network-unavailable:NoSchedule on the Node: no new pod comes, and those that run stay. So it is True
-// only while no pod could be attached; that podlaned is being upgraded, or etcd is away, is not a reason.
+// condition returns the correct condition NetworkUnavailable. While it is True, the node lifecycle controller keeps the taint
+// node.kubernetes.io/network-unavailable:NoSchedule on the Node: the Node gets no new pods, and running pods stay. So it is
+// True only while no pod can be attached. An upgrade of podlaned or an outage of etcd is not a reason.
 func condition(o overlay, podCIDRs []string) corev1.NodeCondition {
 	c := corev1.NodeCondition{
 		Type:    corev1.NodeNetworkUnavailable,
@@ -44,8 +44,8 @@ func condition(o overlay, podCIDRs []string) corev1.NodeCondition {
 	return c
 }
 
-// unusedPodCIDR explains a podCIDR of the controller manager's that is not what podlane has leased; nothing where there is
-// none to explain.
+// unusedPodCIDR explains a podCIDR from the controller manager that podlane does not use. It returns nothing if podlane has
+// leased every podCIDR.
 func unusedPodCIDR(leased subnet.Pair, podCIDRs []string) string {
 	other := slices.DeleteFunc(slices.Clone(podCIDRs), func(text string) bool {
 		p, err := netip.ParsePrefix(text)
@@ -54,11 +54,12 @@ func unusedPodCIDR(leased subnet.Pair, podCIDRs []string) string {
 	if len(other) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("podCIDR %s comes from kube-controller-manager and is not used: its flag --allocate-node-cidrs=false ends that", strings.Join(other, ","))
+	return fmt.Sprintf("podCIDR %s from kube-controller-manager is not used; give it the flag --allocate-node-cidrs=false", strings.Join(other, ","))
 }
 
-// needed tells whether a Node's condition has to be written, and fills in its times: the transition is that of the status.
-func needed(have []corev1.NodeCondition, want corev1.NodeCondition, now time.Time) (corev1.NodeCondition, bool) {
+// withTimes returns a condition with its times, and reports whether it must be written. The transition is the last change of
+// the condition's status.
+func withTimes(have []corev1.NodeCondition, want corev1.NodeCondition, now time.Time) (corev1.NodeCondition, bool) {
 	want.LastHeartbeatTime, want.LastTransitionTime = metav1.NewTime(now), metav1.NewTime(now)
 	i := slices.IndexFunc(have, func(c corev1.NodeCondition) bool { return c.Type == want.Type })
 	if i < 0 {
@@ -70,11 +71,12 @@ func needed(have []corev1.NodeCondition, want corev1.NodeCondition, now time.Tim
 	return want, have[i].Status != want.Status || have[i].Reason != want.Reason || have[i].Message != want.Message
 }
 
-// patch is the strategic merge patch that writes one condition and leaves the others alone: they are merged by their types.
+// patch returns the strategic merge patch that writes one condition. The API server merges conditions by type, so the others
+// stay.
 func patch(c corev1.NodeCondition) []byte {
 	data, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{c}}})
 	if err != nil {
-		panic(err) // strings and times: it cannot fail
+		panic(err) // it cannot fail: there are only strings and times
 	}
 	return data
 }

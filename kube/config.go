@@ -27,15 +27,15 @@ type config struct {
 // flags binds the settings of a command to their flags.
 func (c *config) flags(command string) *flag.FlagSet {
 	f := flag.NewFlagSet("podlane-kube "+command, flag.ContinueOnError)
-	f.StringVar(&c.kubeconfig, "kubeconfig", "", "`file` that tells where the API server is; empty: the pod's service account does")
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "`file` with the address and credentials of the API server; empty: use the pod's service account")
 	switch command {
 	case "node":
 		f.StringVar(&c.nodeName, "node-name", "", "`name` of this Node (also the variable NODE_NAME)")
-		f.StringVar(&c.runDir, "run-dir", "/run/podlane", "podlaned's `folder` of the node file and the local socket")
+		f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of podlaned's node file and local socket")
 	case "release":
 		c.etcd.Flags(f)
 		c.grace = 10 * time.Minute
-		f.Var(settings.Duration{To: &c.grace}, "grace", "how long a lease is kept whose Node was not there when this program started: a `duration`")
+		f.Var(settings.Duration{To: &c.grace}, "grace", "how long a lease is kept whose Node did not exist when podlane-kube started: a `duration`")
 	}
 	return f
 }
@@ -75,9 +75,9 @@ func nodeName(environ []string) (variables []string) {
 func (c config) check(command string) error {
 	switch {
 	case command == "node" && c.nodeName == "":
-		return errors.New("the Node's name is missing: give --node-name, or NODE_NAME from the field spec.nodeName")
+		return errors.New("the Node's name is missing: give --node-name, or set NODE_NAME from the field spec.nodeName")
 	case command == "release" && c.grace < 0:
-		return fmt.Errorf("grace %s is less than nothing", c.grace)
+		return fmt.Errorf("grace %s is negative", c.grace)
 	case command == "release":
 		return c.etcd.Check()
 	}

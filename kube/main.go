@@ -1,6 +1,6 @@
-// podlane-kube goes with podlaned where Kubernetes runs it. Beside podlaned on each node it tells the API server whether
-// pods have a network there; once in a cluster it can give back the leases of nodes that were deleted. Nothing that it does
-// or fails to do touches the overlay.
+// podlane-kube is for podlaned in Kubernetes. Beside podlaned on each node, it reports to the API server whether pods have a
+// network there. Once in a cluster, it can release the leases of deleted nodes. It never changes the overlay, not even if it
+// fails.
 package main
 
 import (
@@ -32,7 +32,7 @@ const (
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
 	defer stop()
-	klog.LogToStderr(false) // what the Kubernetes client has to say comes as errors, and is said once
+	klog.LogToStderr(false) // the Kubernetes client also returns its errors, which are logged once
 	klog.SetOutput(io.Discard)
 	return command(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 }
@@ -42,8 +42,8 @@ var commands = []struct {
 	name, help string
 	run        func(ctx context.Context, c config, log *logrus.Logger) error
 }{
-	{"node", "beside podlaned: keep the Node's condition NetworkUnavailable right", runNode},
-	{"release", "once in a cluster: give back the leases of nodes that were deleted", runRelease},
+	{"node", "beside podlaned on each node: keep the Node's condition NetworkUnavailable correct", runNode},
+	{"release", "once in a cluster: release the leases of deleted nodes", runRelease},
 }
 
 func command(ctx context.Context, args, environ []string, out, log io.Writer) int {

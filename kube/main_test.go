@@ -5,41 +5,55 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podlane/podlane/settings"
 )
 
 func TestSettings(t *testing.T) {
-	c, err := loadConfig("node", nil, []string{"NODE_NAME=n1"}, nil)
-	if err != nil || c.nodeName != "n1" || c.runDir != "/run/podlane" {
-		t.Errorf("%+v, %v", c, err)
-	}
-	c, err = loadConfig("node", []string{"--node-name", "n2"}, []string{"NODE_NAME=n1", "PODLANE_RUN_DIR=/r"}, nil)
-	if err != nil || c.nodeName != "n2" || c.runDir != "/r" {
-		t.Errorf("%+v, %v", c, err)
-	}
-	c, err = loadConfig("release", []string{"--grace=1m"}, []string{"PODLANE_ETCD_ENDPOINTS=https://a:2379", "PODLANE_GRACE=2m"}, nil)
-	if err != nil || c.grace != time.Minute || c.etcd.Endpoints.String() != "https://a:2379" {
-		t.Errorf("%+v, %v", c, err)
+	for name, c := range map[string]struct {
+		command       string
+		args, environ []string
+		want          config
+	}{
+		"defaults of node": {"node", nil, []string{"NODE_NAME=n1"}, config{nodeName: "n1", runDir: "/run/podlane"}},
+		"PODLANE_NODE_NAME wins over NODE_NAME": {"node", nil, []string{"PODLANE_NODE_NAME=n2", "NODE_NAME=n1"},
+			config{nodeName: "n2", runDir: "/run/podlane"}},
+		"a flag wins over the environment": {"node", []string{"--node-name", "n2"}, []string{"NODE_NAME=n1", "PODLANE_RUN_DIR=/r"},
+			config{nodeName: "n2", runDir: "/r"}},
+		"release": {"release", []string{"--grace=1m"}, []string{"PODLANE_ETCD_ENDPOINTS=https://a:2379", "PODLANE_GRACE=2m"},
+			config{grace: time.Minute, etcd: settings.Etcd{Endpoints: settings.List{"https://a:2379"}, Prefix: "/podlane/network"}}},
+	} {
+		got, err := loadConfig(c.command, c.args, c.environ, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(config{})); diff != "" {
+			t.Errorf("%s: settings (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
-func TestCommandsThatCannotBe(t *testing.T) {
+func TestWrongCommandLines(t *testing.T) {
 	for name, c := range map[string]struct {
 		args, environ []string
-		says          string
+		want          string
 	}{
 		"no command":       {nil, nil, "Usage"},
 		"unknown command":  {[]string{"nod"}, nil, "Usage"},
 		"no node name":     {[]string{"node"}, nil, "NODE_NAME"},
 		"unknown flag":     {[]string{"node", "--grace=1m"}, nil, "grace"},
 		"argument":         {[]string{"release", "now"}, nil, "now"},
-		"bad variable":     {[]string{"release"}, []string{"PODLANE_GRACE=soon"}, "PODLANE_GRACE=soon"},
-		"negative grace":   {[]string{"release", "--grace=-1s"}, nil, "less than nothing"},
+		"wrong variable":   {[]string{"release"}, []string{"PODLANE_GRACE=soon"}, "PODLANE_GRACE=soon"},
+		"relative prefix":  {[]string{"release", "--etcd-prefix=podlane"}, nil, "is not a path"},
+		"negative grace":   {[]string{"release", "--grace=-1s"}, nil, "is negative"},
 		"no API server":    {[]string{"node", "--node-name=n1", "--kubeconfig=/nowhere"}, nil, "/nowhere"},
 		"not in a cluster": {[]string{"release"}, nil, "find the API server"},
 	} {
 		var out, log bytes.Buffer
-		if code := command(t.Context(), c.args, c.environ, &out, &log); code == exitOK || !strings.Contains(log.String(), c.says) {
-			t.Errorf("%s: ends with %d and says %q", name, code, &log)
+		if code := command(t.Context(), c.args, c.environ, &out, &log); code == exitOK || !strings.Contains(log.String(), c.want) {
+			t.Errorf("%s: exit code %d and %q; want an error with %q", name, code, &log, c.want)
 		}
 	}
 }

@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// lookEvery is how often the overlay is looked at.
-	lookEvery = 2 * time.Second
-	// patience is how long podlaned is given to come up before the Node is said to have no network.
-	patience = 15 * time.Second
-	// maxPause is between two attempts to write what the API server does not take.
-	maxPause = time.Minute
+	// readEvery is the time between two reads of the overlay's state.
+	readEvery = 2 * time.Second
+	// startTime is how long podlaned may take to start before the condition reports no network.
+	startTime = 15 * time.Second
+	// maxRetry bounds the time between two attempts to write a condition that the API server refuses.
+	maxRetry = time.Minute
 )
 
-// companion keeps one Node's condition equal to what podlaned says.
-type companion struct {
+// conditionWriter keeps the condition of one Node equal to the state of its overlay.
+type conditionWriter struct {
 	config   config
 	nodes    v1.NodeInterface
 	problems *problems.Log
 	log      logrus.FieldLogger
 	started  time.Time
 
-	podCIDR  string // what was last explained in the log
-	failures int    // in a row, of writing the condition
+	podCIDR  string // the last warning about a podCIDR
+	failures int    // failed writes in a row
 	retryAt  time.Time
 }
 
@@ -47,13 +47,13 @@ func runNode(ctx context.Context, c config, log *logrus.Logger) error {
 	if err != nil {
 		return fmt.Errorf("make a client of the API server: %w", err)
 	}
-	log.Infof("podlane-kube %s watches the Node %s", version, c.nodeName)
-	n := &companion{config: c, nodes: client.Nodes(), problems: problems.New(log), log: log, started: time.Now()}
+	log.Infof("podlane-kube %s starts for the Node %s", version, c.nodeName)
+	n := &conditionWriter{config: c, nodes: client.Nodes(), problems: problems.New(log), log: log, started: time.Now()}
 	return n.run(ctx)
 }
 
-func (n *companion) run(ctx context.Context) error {
-	informer := follow(n.nodes, fields.OneTermEqualSelector("metadata.name", n.config.nodeName).String(), &corev1.Node{}, n.problems)
+func (n *conditionWriter) run(ctx context.Context) error {
+	informer := newInformer(n.nodes, fields.OneTermEqualSelector("metadata.name", n.config.nodeName).String(), &corev1.Node{}, n.problems)
 	changed := newKicks()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { changed.kick() },
@@ -68,9 +68,9 @@ func (n *companion) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		for changed.wait(ctx, lookEvery) {
+		for changed.wait(ctx, readEvery) {
 			if node, ok := n.find(informer.GetStore()); ok {
-				n.pass(ctx, node, time.Now())
+				n.reconcile(ctx, node, time.Now())
 			}
 		}
 		return nil
@@ -78,8 +78,8 @@ func (n *companion) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// find is this Node as it was last seen.
-func (n *companion) find(store cache.Store) (*corev1.Node, bool) {
+// find returns this Node from the informer's store.
+func (n *conditionWriter) find(store cache.Store) (*corev1.Node, bool) {
 	object, found, err := store.GetByKey(n.config.nodeName)
 	if err != nil || !found {
 		return nil, false
@@ -88,30 +88,30 @@ func (n *companion) find(store cache.Store) (*corev1.Node, bool) {
 	return node, ok
 }
 
-// pass makes the Node's condition what it should be. The condition of before stands while podlaned may still come up.
-func (n *companion) pass(ctx context.Context, node *corev1.Node, now time.Time) {
-	o := lookAtOverlay(ctx, n.config.runDir)
-	if o.subnet.IsZero() && now.Sub(n.started) < patience {
+// reconcile writes the Node's condition if it is wrong. It does not change the condition while podlaned may still start.
+func (n *conditionWriter) reconcile(ctx context.Context, node *corev1.Node, now time.Time) {
+	o := readOverlay(ctx, n.config.runDir)
+	if o.subnet.IsZero() && now.Sub(n.started) < startTime {
 		return
 	}
-	n.explain(o, node.Spec.PodCIDRs)
-	c, needed := needed(node.Status.Conditions, condition(o, node.Spec.PodCIDRs), now)
-	if !needed || now.Before(n.retryAt) {
+	n.warnPodCIDR(o, node.Spec.PodCIDRs)
+	c, changed := withTimes(node.Status.Conditions, condition(o, node.Spec.PodCIDRs), now)
+	if !changed || now.Before(n.retryAt) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := n.nodes.PatchStatus(ctx, node.Name, patch(c))
 	if !n.problems.Check("Node condition", err) {
-		n.retryAt, n.failures = now.Add(pause(n.failures)), n.failures+1
+		n.retryAt, n.failures = now.Add(retryDelay(n.failures)), n.failures+1
 		return
 	}
-	n.retryAt, n.failures = now.Add(time.Second), 0 // the watch has to bring it first
+	n.retryAt, n.failures = now.Add(time.Second), 0 // the watch delivers the new condition first
 	n.log.Infof("the Node's condition %s is %s: %s", c.Type, c.Status, c.Message)
 }
 
-// explain says once that the Node has a podCIDR that is not used.
-func (n *companion) explain(o overlay, podCIDRs []string) {
+// warnPodCIDR logs once that the Node has a podCIDR that is not used.
+func (n *conditionWriter) warnPodCIDR(o overlay, podCIDRs []string) {
 	if o.subnet.IsZero() {
 		return
 	}
@@ -122,5 +122,5 @@ func (n *companion) explain(o overlay, podCIDRs []string) {
 	n.podCIDR = why
 }
 
-// pause is how long to wait after so many failures in a row.
-func pause(failures int) time.Duration { return min(maxPause, time.Second<<min(failures, 10)) }
+// retryDelay returns the time to the next attempt after a number of failures in a row.
+func retryDelay(failures int) time.Duration { return min(maxRetry, time.Second<<min(failures, 10)) }

@@ -23,54 +23,54 @@ import (
 // deadline bounds every wait for a condition.
 const deadline = 20 * time.Second
 
-// record is a log that can be read while it is written.
-type record struct {
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
 }
 
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
-func until(t *testing.T, what string, so func() bool) {
+func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	end, tick := time.After(deadline), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
-	for !so() {
+	for !done() {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("not: %s", what)
+			t.Fatalf("not within %v: %s", deadline, what)
 		}
 	}
 }
 
-// plain lists and watches as all servers did before Kubernetes 1.32: the fake one cannot stream a list.
-type plain struct{ v1.NodeInterface }
+// plainNodes lists and watches like servers before Kubernetes 1.32, because the fake server cannot stream a list.
+type plainNodes struct{ v1.NodeInterface }
 
-func (plain) IsWatchListSemanticsUnSupported() bool { return true }
+func (plainNodes) IsWatchListSemanticsUnSupported() bool { return true }
 
-// startCompanion runs a companion of the Node n1 until the test ends.
-func startCompanion(t *testing.T, api *fake.Clientset, dir string, started time.Time) *record {
+// startWriter runs a conditionWriter of the Node n1 until the test ends, and returns its log.
+func startWriter(t *testing.T, api *fake.Clientset, dir string, started time.Time) *logBuffer {
 	t.Helper()
-	text := &record{}
+	text := &logBuffer{}
 	log := newLogger(text)
-	n := &companion{config: config{nodeName: "n1", runDir: dir}, nodes: plain{api.CoreV1().Nodes()}, problems: problems.New(log), log: log, started: started}
-	runs(t, n.run)
+	n := &conditionWriter{config: config{nodeName: "n1", runDir: dir}, nodes: plainNodes{api.CoreV1().Nodes()}, problems: problems.New(log), log: log, started: started}
+	runUntilEnd(t, n.run)
 	return text
 }
 
-// runs runs a job until the test ends.
-func runs(t *testing.T, job func(context.Context) error) {
+// runUntilEnd runs a job until the test ends.
+func runUntilEnd(t *testing.T, job func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -112,8 +112,8 @@ func awaitStatus(t *testing.T, api *fake.Clientset, want corev1.ConditionStatus)
 }
 
 func TestNodeComesUp(t *testing.T) {
-	api, dir := fake.NewClientset(nodeWith("10.244.1.0/24")), answering(t, "[-] lease: none yet\nnot ready\n")
-	log := startCompanion(t, api, dir, time.Now().Add(-patience))
+	api, dir := fake.NewClientset(nodeWith("10.244.1.0/24")), startPodlaned(t, "[-] lease: none yet\nnot ready\n")
+	log := startWriter(t, api, dir, time.Now().Add(-startTime))
 	if c := awaitStatus(t, api, corev1.ConditionTrue); c.Reason != reasonDown || !strings.Contains(c.Message, "lease: none yet") {
 		t.Errorf("condition %v", c)
 	}
@@ -123,14 +123,14 @@ func TestNodeComesUp(t *testing.T) {
 		t.Errorf("condition %v", c)
 	}
 	if got := strings.Count(log.String(), "level=warning"); got != 1 || !strings.Contains(log.String(), "--allocate-node-cidrs=false") {
-		t.Errorf("podCIDR is not explained once; the log:\n%s", log)
+		t.Errorf("%d warnings, want one about the podCIDR; the log:\n%s", got, log)
 	}
 }
 
-func TestConditionOfSomebodyElseIsPutRight(t *testing.T) {
+func TestConditionFromAnotherProgramIsReplaced(t *testing.T) {
 	api, dir := fake.NewClientset(nodeWith("")), t.TempDir()
 	writeNodeFile(t, dir, "")
-	startCompanion(t, api, dir, time.Now())
+	startWriter(t, api, dir, time.Now())
 	awaitStatus(t, api, corev1.ConditionFalse)
 	node := nodeWith("")
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue, Reason: "NoRouteCreated"}}
@@ -140,7 +140,7 @@ func TestConditionOfSomebodyElseIsPutRight(t *testing.T) {
 	awaitStatus(t, api, corev1.ConditionFalse)
 }
 
-func TestAPIServerThatRefusesIsSaidOnceAndTriedAgain(t *testing.T) {
+func TestRefusedConditionIsRetriedAndLoggedOnce(t *testing.T) {
 	api, dir := fake.NewClientset(nodeWith("")), t.TempDir()
 	writeNodeFile(t, dir, "")
 	var mu sync.Mutex
@@ -154,7 +154,7 @@ func TestAPIServerThatRefusesIsSaidOnceAndTriedAgain(t *testing.T) {
 		}
 		return false, nil, nil
 	})
-	log := startCompanion(t, api, dir, time.Now())
+	log := startWriter(t, api, dir, time.Now())
 	until(t, "three refusals", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -164,28 +164,28 @@ func TestAPIServerThatRefusesIsSaidOnceAndTriedAgain(t *testing.T) {
 	awaitStatus(t, api, corev1.ConditionFalse)
 	until(t, "recovered", func() bool { return strings.Contains(log.String(), "recovered") })
 	if got := strings.Count(log.String(), "level=warning"); got != 1 {
-		t.Errorf("said %d times:\n%s", got, log)
+		t.Errorf("%d warnings, want 1:\n%s", got, log)
 	}
 }
 
-func TestPodlanedIsGivenTimeToComeUp(t *testing.T) {
+func TestConditionWaitsForTheStartOfPodlaned(t *testing.T) {
 	api := fake.NewClientset(nodeWith(""))
 	log := logrus.New()
 	began := time.Unix(1000, 0)
-	n := &companion{config: config{nodeName: "n1", runDir: t.TempDir()}, nodes: api.CoreV1().Nodes(), problems: problems.New(log), log: log, started: began}
-	n.pass(t.Context(), nodeWith(""), began.Add(patience-1))
+	n := &conditionWriter{config: config{nodeName: "n1", runDir: t.TempDir()}, nodes: api.CoreV1().Nodes(), problems: problems.New(log), log: log, started: began}
+	n.reconcile(t.Context(), nodeWith(""), began.Add(startTime-1))
 	if c := networkUnavailable(t, api); c.Status != "" {
-		t.Errorf("condition %v before podlaned could come up", c)
+		t.Errorf("condition %v before podlaned could start", c)
 	}
-	n.pass(t.Context(), nodeWith(""), began.Add(patience))
+	n.reconcile(t.Context(), nodeWith(""), began.Add(startTime))
 	if c := networkUnavailable(t, api); c.Status != corev1.ConditionTrue {
 		t.Errorf("condition %v", c)
 	}
 }
 
-func TestPauseGrowsToALimit(t *testing.T) {
-	for failures, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: maxPause, 1000: maxPause} {
-		if got := pause(failures); got != want {
+func TestRetryDelayGrowsToALimit(t *testing.T) {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: maxRetry, 1000: maxRetry} {
+		if got := retryDelay(failures); got != want {
 			t.Errorf("after %d failures %v, want %v", failures, got, want)
 		}
 	}

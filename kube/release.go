@@ -19,10 +19,10 @@ import (
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
-// compareEvery is how often all leases are compared with all Nodes.
+// compareEvery is the time between two comparisons of all leases with all Nodes.
 const compareEvery = 30 * time.Second
 
-// leases is what of the lease store is used here.
+// leases is the part of the lease store that podlane-kube uses.
 type leases interface {
 	Leases(ctx context.Context) (subnet.Set, error)
 	Release(ctx context.Context, records []subnet.Record, answer time.Duration) ([]subnet.Record, error)
@@ -30,7 +30,7 @@ type leases interface {
 
 var _ leases = (*etcd.Store)(nil)
 
-// releaser gives back the leases of nodes that were deleted.
+// releaser releases the leases of deleted nodes.
 type releaser struct {
 	grace     time.Duration
 	nodes     metadata.ResourceInterface
@@ -55,18 +55,18 @@ func runRelease(ctx context.Context, c config, log *logrus.Logger) error {
 		return err
 	}
 	defer store.Close()
-	log.Infof("podlane-kube %s releases the leases of nodes that are deleted; of those it never saw, after %s", version, c.grace)
+	log.Infof("podlane-kube %s starts to release the leases of deleted nodes; without a Node at the start, after %s", version, c.grace)
 	r := &releaser{grace: c.grace, nodes: nodesOf(client), leases: store, problems: problems.New(log), log: log}
 	return r.run(ctx)
 }
 
-// nodesOf is the cluster's Nodes, of which the metadata is enough here.
+// nodesOf returns a client of the cluster's Nodes. Their metadata is enough.
 func nodesOf(client metadata.Interface) metadata.ResourceInterface {
 	return client.Resource(corev1.SchemeGroupVersion.WithResource("nodes"))
 }
 
 func (r *releaser) run(ctx context.Context) error {
-	informer := follow(r.nodes, "", &metav1.PartialObjectMetadata{}, r.problems)
+	informer := newInformer(r.nodes, "", &metav1.PartialObjectMetadata{}, r.problems)
 	changed := newKicks()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { changed.kick() }}); err != nil {
 		return fmt.Errorf("watch the Nodes: %w", err)
@@ -82,7 +82,7 @@ func (r *releaser) run(ctx context.Context) error {
 			return nil // ctx has ended
 		}
 		for ctx.Err() == nil {
-			r.pass(ctx, namesOf(informer.GetStore()), time.Now())
+			r.compare(ctx, namesOf(informer.GetStore()), time.Now())
 			changed.wait(ctx, compareEvery)
 		}
 		return nil
@@ -98,8 +98,8 @@ func namesOf(store cache.Store) map[string]bool {
 	return names
 }
 
-// pass compares all leases with all Nodes, and releases what is due.
-func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Time) {
+// compare compares all leases with all Nodes, and releases those that are due.
+func (r *releaser) compare(ctx context.Context, nodes map[string]bool, now time.Time) {
 	set, err := r.leases.Leases(ctx)
 	if !r.problems.Check("etcd", err) {
 		return
@@ -115,12 +115,12 @@ func (r *releaser) pass(ctx context.Context, nodes map[string]bool, now time.Tim
 	}
 	r.problems.Check("etcd", err)
 	for _, lease := range released {
-		r.log.Infof("released the lease %s: its Node is gone", lease.Lease)
+		r.log.Infof("released the lease %s: its Node was deleted", lease.Lease)
 	}
 }
 
-// confirm asks the API server itself for each Node whose lease is due: what the watch has brought may be old. Only its own
-// word that there is none counts, not a 404 of something between, which the client takes for the same.
+// confirm returns the leases whose Node does not exist. It asks the API server for each, because the watch may be late. Only
+// the API server's own answer counts: to the client, the 404 of a proxy is also "not found".
 func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []subnet.Record) {
 	for _, lease := range due {
 		call, cancel := context.WithTimeout(ctx, callTimeout)

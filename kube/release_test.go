@@ -22,41 +22,41 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// store is a lease store whose holders are all gone. Its own tests show that the real one asks them.
-type store struct {
+// fakeStore is a lease store. Unlike the real one, it releases a lease without asking the holder.
+type fakeStore struct {
 	mu    sync.Mutex
 	set   subnet.Set
 	err   error
-	looks int
+	lists int
 }
 
-func (s *store) Leases(context.Context) (subnet.Set, error) {
+func (s *fakeStore) Leases(context.Context) (subnet.Set, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looks++
+	s.lists++
 	return subnet.Set{Records: slices.Clone(s.set.Records)}, s.err
 }
 
-func (s *store) Release(_ context.Context, records []subnet.Record, _ time.Duration) ([]subnet.Record, error) {
+func (s *fakeStore) Release(_ context.Context, records []subnet.Record, _ time.Duration) ([]subnet.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set.Records = slices.DeleteFunc(s.set.Records, func(r subnet.Record) bool { return slices.Contains(records, r) })
 	return records, s.err
 }
 
-func (s *store) names() []string {
+func (s *fakeStore) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return namesIn(s.set.Records)
 }
 
-func (s *store) looked() bool {
+func (s *fakeStore) listed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.looks > 0
+	return s.lists > 0
 }
 
-func (s *store) fail(err error) {
+func (s *fakeStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
@@ -77,17 +77,17 @@ func metadataOf(t *testing.T, names ...string) *fake.FakeMetadataClient {
 	return fake.NewSimpleMetadataClient(scheme, objects...)
 }
 
-// plainMetadata is as plain is.
+// plainMetadata is like plainNodes.
 type plainMetadata struct{ metadata.ResourceInterface }
 
 func (plainMetadata) IsWatchListSemanticsUnSupported() bool { return true }
 
-func startReleaser(t *testing.T, api *fake.FakeMetadataClient, s *store, grace time.Duration) *record {
+func startReleaser(t *testing.T, api *fake.FakeMetadataClient, s *fakeStore, grace time.Duration) *logBuffer {
 	t.Helper()
-	text := &record{}
+	text := &logBuffer{}
 	log := newLogger(text)
 	r := &releaser{grace: grace, nodes: plainMetadata{nodesOf(api)}, leases: s, problems: problems.New(log), log: log}
-	runs(t, r.run)
+	runUntilEnd(t, r.run)
 	return text
 }
 
@@ -104,76 +104,76 @@ func watching(api *fake.FakeMetadataClient) func() bool {
 	}
 }
 
-func TestLeaseOfADeletedNodeIsReleased(t *testing.T) {
-	api, s := metadataOf(t, "n1", "n2"), &store{set: setOf(leaseOf(1, "n1"), leaseOf(2, "n2"), leaseOf(3, "before"))}
+func TestDeletedNodeLosesItsLease(t *testing.T) {
+	api, s := metadataOf(t, "n1", "n2"), &fakeStore{set: setOf(leaseOf(1, "n1"), leaseOf(2, "n2"), leaseOf(3, "before"))}
 	log := startReleaser(t, api, s, time.Hour)
 	until(t, "watching", watching(api))
-	until(t, "the first look is over", s.looked)
+	until(t, "the leases are listed", s.listed)
 	deleteNode(t, api, "n2")
 	until(t, "n2's lease is released", func() bool { return slices.Equal(s.names(), []string{"n1", "before"}) })
-	until(t, "said", func() bool { return strings.Contains(log.String(), "released the lease 10.5.2.0/24 of n2") })
+	until(t, "the release is logged", func() bool { return strings.Contains(log.String(), "released the lease 10.5.2.0/24 of n2") })
 }
 
-func TestLeaseOfANodeThatTheServerKnowsIsKept(t *testing.T) {
-	api, s := metadataOf(t, "n1", "n2"), &store{set: setOf(leaseOf(2, "n2"))}
-	log := newLogger(&record{})
+func TestNodeThatTheWatchHasMissedKeepsItsLease(t *testing.T) {
+	api, s := metadataOf(t, "n1", "n2"), &fakeStore{set: setOf(leaseOf(2, "n2"))}
+	log := newLogger(&logBuffer{})
 	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
-	r.pass(t.Context(), nodesNamed("n1"), time.Now()) // as an old view of the Nodes has it
+	r.compare(t.Context(), nodesNamed("n1"), time.Now()) // the watch is late
 	if got := s.names(); len(got) != 1 {
 		t.Errorf("left %q", got)
 	}
 	deleteNode(t, api, "n2")
 	r.deadlines = deadlines{}
-	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	r.compare(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 0 {
 		t.Errorf("left %q", got)
 	}
 }
 
-func TestServerThatDoesNotKnowKeepsTheLease(t *testing.T) {
-	api, s := metadataOf(t, "n1"), &store{set: setOf(leaseOf(2, "n2"))}
+func TestErrorOfTheAPIServerKeepsTheLease(t *testing.T) {
+	api, s := metadataOf(t, "n1"), &fakeStore{set: setOf(leaseOf(2, "n2"))}
 	api.PrependReactor("get", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("etcdserver: no leader")
 	})
-	text := &record{}
+	text := &logBuffer{}
 	log := newLogger(text)
 	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
-	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	r.compare(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "no leader") {
 		t.Errorf("left %q; the log: %s", got, text)
 	}
 }
 
-func TestPageNotFoundOfAProxyKeepsTheLease(t *testing.T) {
+func TestNotFoundFromAProxyKeepsTheLease(t *testing.T) {
 	proxy := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(proxy.Close)
 	api, err := metadata.NewForConfig(&rest.Config{Host: proxy.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, text := &store{set: setOf(leaseOf(2, "n2"))}, &record{}
+	s, text := &fakeStore{set: setOf(leaseOf(2, "n2"))}, &logBuffer{}
 	log := newLogger(text)
 	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
-	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	r.compare(t.Context(), nodesNamed("n1"), time.Now())
 	if got := s.names(); len(got) != 1 || !strings.Contains(text.String(), "could not find the requested resource") {
 		t.Errorf("left %q; the log: %s", got, text)
 	}
 }
 
-func TestEtcdThatIsAwayIsSaidOnce(t *testing.T) {
-	api, s := metadataOf(t, "n1"), &store{set: setOf(leaseOf(2, "n2"))}
-	text := &record{}
+func TestOutageOfEtcdIsLoggedOnce(t *testing.T) {
+	api, s := metadataOf(t, "n1"), &fakeStore{set: setOf(leaseOf(2, "n2"))}
+	text := &logBuffer{}
 	log := newLogger(text)
 	r := &releaser{nodes: nodesOf(api), leases: s, problems: problems.New(log), log: log}
 	s.fail(errors.New("etcd does not answer"))
 	for range 3 {
-		r.pass(t.Context(), nodesNamed("n1"), time.Now())
+		r.compare(t.Context(), nodesNamed("n1"), time.Now())
 	}
 	if got := strings.Count(text.String(), "level=warning"); got != 1 || len(s.names()) != 1 {
-		t.Errorf("said %d times, left %q", got, s.names())
+		t.Errorf("%d warnings, leases of %q left; want 1 and one lease", got, s.names())
 	}
 	s.fail(nil)
-	r.pass(t.Context(), nodesNamed("n1"), time.Now())
+	r.compare(t.Context(), nodesNamed("n1"), time.Now())
 	r.problems.Close()
 	if len(s.names()) != 0 || !strings.Contains(text.String(), "recovered") {
 		t.Errorf("left %q; the log: %s", s.names(), text)

@@ -8,9 +8,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// orphans finds the leases whose Node is not there. A lease is a Kubernetes node's where its node id is the node's name, as
-// the DaemonSet gives it, and can be one; machines outside of the cluster have their machine-id and are no concern of ours, no
-// more than reservations, which the operator wrote.
+// orphans returns the leases whose Node does not exist. A lease belongs to a Kubernetes node if its node id equals the
+// node's name, as the DaemonSet sets it, and a Node can have this name. Other leases are never orphans: a machine outside
+// the cluster has its machine-id, and an operator wrote a reservation.
 func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	for _, r := range set.Records {
 		name := r.Node.Name
@@ -21,18 +21,19 @@ func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	return list
 }
 
-// retry is how long a lease is left alone that could not be released: its holder still lives.
-const retry = time.Minute
+// retryRelease is the time between two attempts to release a lease whose holder is still alive.
+const retryRelease = time.Minute
 
-// deadlines is when each orphan is to be released. It is of one look: the next look has it again, changed.
+// deadlines holds when each orphan is released. Each comparison makes the next one.
 type deadlines struct {
 	at   map[string]time.Time // by the key of the lease
-	seen map[string]bool      // names of Nodes that were there at a look
+	seen map[string]bool      // names of the Nodes that existed at the last comparison
 }
 
-// next takes in a look at the Nodes and the leases, and returns the leases that are to be released now. A Node that was there
-// at an earlier look was deleted since: nothing has to be waited for. Any other may only not be back yet. Where no Node at all
-// is there, that is not the cluster that this program runs in: nothing is released.
+// next compares the Nodes and the leases. It returns the next deadlines and the leases to release now:
+//   - A Node that existed before was deleted since: its lease is released at once.
+//   - Any other Node may not be back yet: its lease is released after the grace.
+//   - Without any Node, this is not the right cluster: nothing is released.
 func (d deadlines) next(nodes map[string]bool, set subnet.Set, grace time.Duration, now time.Time) (deadlines, []subnet.Record) {
 	if len(nodes) == 0 {
 		return d, nil
@@ -53,7 +54,7 @@ func (d deadlines) next(nodes map[string]bool, set subnet.Set, grace time.Durati
 		}
 		if !now.Before(at) {
 			due = append(due, r)
-			at = now.Add(retry)
+			at = now.Add(retryRelease)
 		}
 		after.at[key] = at
 	}

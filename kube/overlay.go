@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/podlane/podlane/status"
+	"github.com/podlane/podlane/subnet"
+)
+
+// nodeFile is the name of podlaned's node file in its run folder.
+const nodeFile = "subnet.env"
+
+// overlay is the state of the overlay on this node.
+type overlay struct {
+	subnet subnet.Pair // of the pods that can be attached; zero: no pod can
+	reason string      // why no pod can be attached
+}
+
+// readOverlay reads the node file, which refuses pods for the reasons of podlaned's /readyz/attach. The CNI plugin reads
+// the same file. It exists from the first verified reconcile after a boot until the next boot, whether podlaned runs or
+// not. If it does not exist, readOverlay asks podlaned for the reason.
+func readOverlay(ctx context.Context, runDir string) overlay {
+	file, err := subnet.ReadNodeFile(filepath.Join(runDir, nodeFile))
+	switch {
+	case err == nil && file.NotReady == "":
+		return overlay{subnet: file.Subnet}
+	case err == nil:
+		return overlay{reason: file.NotReady}
+	case !errors.Is(err, fs.ErrNotExist):
+		return overlay{reason: err.Error()}
+	}
+	return overlay{reason: askReason(ctx, filepath.Join(runDir, status.Socket))}
+}
+
+// askReason returns the checks of /readyz that do not hold. Without a node file there is no lease yet, and these checks
+// have the reason.
+func askReason(ctx context.Context, socket string) string {
+	failed, err := status.AskFailedChecks(ctx, socket)
+	switch {
+	case err != nil:
+		return "podlaned does not answer: " + err.Error()
+	case len(failed) == 0:
+		return "podlaned has just started"
+	}
+	return strings.Join(failed, "; ")
+}
