@@ -8,9 +8,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// orphans returns the leases whose Node does not exist. A lease belongs to a Kubernetes node if its node id equals the
-// node's name, as the DaemonSet sets it, and a Node can have this name. Other leases are never orphans: a machine outside
-// the cluster has its machine-id, and an operator wrote a reservation.
+// orphans returns the leases whose Node does not exist. The DaemonSet sets a node's id to its name, so only a lease with both
+// equal is of a Kubernetes node. A Node must also be able to have this name. Machines outside the cluster have their
+// machine-id. A reservation, without an etcd lease, is the operator's.
 func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	for _, r := range set.Records {
 		name := r.Node.Name

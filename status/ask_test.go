@@ -25,8 +25,11 @@ func serveSocket(t *testing.T, h http.HandlerFunc) string {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: h}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // until it is closed
+	}()
 	t.Cleanup(func() {
 		server.Close()
 		<-ended

@@ -109,9 +109,9 @@ PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 func TestLeaseInWords(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}
 	for want, l := range map[string]Lease{
-		"none yet":                                    {},
-		"10.5.34.0/24, NOT HELD in etcd":              {Subnet: own},
-		"10.5.34.0/24, reserved: it never expires":             {Subnet: own, Held: true},
+		"none yet":                                     {},
+		"10.5.34.0/24, NOT HELD in etcd":               {Subnet: own},
+		"10.5.34.0/24, reserved: it never expires":     {Subnet: own, Held: true},
 		"10.5.34.0/24, valid for 1h30m0s without etcd": {Subnet: own, Held: true, Expiry: noon.Add(90*time.Minute + time.Second)},
 	} {
 		if got := l.text(noon); got != want {
