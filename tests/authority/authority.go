@@ -21,7 +21,7 @@ type Signed struct {
 	CertPEM, KeyPEM []byte
 }
 
-// New makes an authority of a name, which signs itself, valid for a time around now.
+// New returns an authority that signs itself. It is valid from `around` ago until `around` from now.
 func New(t *testing.T, name string, around time.Duration) Signed {
 	t.Helper()
 	return Signed{}.Sign(t, &x509.Certificate{
@@ -30,8 +30,8 @@ func New(t *testing.T, name string, around time.Duration) Signed {
 	})
 }
 
-// Sign makes a key and signs the certificate for it; the zero Signed has it sign itself. One without a validity is valid
-// from an hour ago for a day.
+// Sign makes a key and signs a certificate for it. The zero Signed makes a self-signed certificate. A certificate
+// without a validity is valid from an hour ago, for a day.
 func (s Signed) Sign(t *testing.T, c *x509.Certificate) Signed {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,5 +1,5 @@
-// Package cluster is what the black-box tests share: clusters of the built binaries, what their status says, what stands
-// in a node's kernel, and streams between pods. Whatever cannot be had ends the test.
+// Package cluster is shared by the black-box tests: clusters of the built binaries, their status, the state of a node's
+// kernel, and streams between pods. A helper that fails ends the test.
 package cluster
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// Build makes a cluster whose daemons are not started.
+// Build makes a cluster. It starts no daemon.
 func Build(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
 	bin, err := filepath.Abs("../../bin")
@@ -53,13 +53,13 @@ func Start(t *testing.T, o lab.Options, podsPerNode int) *lab.Lab {
 	return l
 }
 
-// Within bounds one step of a test.
+// Within returns the context of one step of a test: 30 s.
 func Within(t *testing.T) context.Context {
 	t.Helper()
 	return Bounded(t, 30*time.Second)
 }
 
-// Bounded bounds a step of a test that takes longer.
+// Bounded is Within for a step that takes longer.
 func Bounded(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -67,7 +67,7 @@ func Bounded(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// Check ends the test with an error.
+// Check ends the test if there is an error.
 func Check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -75,7 +75,7 @@ func Check(t *testing.T, err error) {
 	}
 }
 
-// Run runs a command of a few words in a place and returns what it printed.
+// Run runs a command in a place and returns its output. Spaces separate the arguments.
 func Run(t *testing.T, p *lab.Place, command string) string {
 	t.Helper()
 	words := strings.Fields(command)
@@ -84,8 +84,8 @@ func Run(t *testing.T, p *lab.Place, command string) string {
 	return out
 }
 
-// Refused runs a command that has to end with an error, and returns what it printed.
-func Refused(t *testing.T, p *lab.Place, command string) string {
+// RunFails runs a command that must fail, and returns its output.
+func RunFails(t *testing.T, p *lab.Place, command string) string {
 	t.Helper()
 	words := strings.Fields(command)
 	out, err := p.Run(Within(t), words[0], words[1:]...)
@@ -95,28 +95,28 @@ func Refused(t *testing.T, p *lab.Place, command string) string {
 	return out
 }
 
-// Took is how long something took: it was so at the end of the look that found it, and maybe before its beginning.
-type Took struct{ Least, Most time.Duration }
+// Elapsed is the time until a condition held. Max was measured after the check that found it, Min before it.
+type Elapsed struct{ Min, Max time.Duration }
 
-func (d Took) String() string { return fmt.Sprint("at most ", d.Most.Round(time.Millisecond)) }
+func (d Elapsed) String() string { return fmt.Sprint("at most ", d.Max.Round(time.Millisecond)) }
 
-// Until waits for a condition, looked at every 10 ms. last tells how things stand when the time is over.
-func Until(t *testing.T, limit time.Duration, what string, so func() (yes bool, last string)) (d Took) {
+// Until checks a condition every 10 ms until it holds. last describes the state for the error at the limit.
+func Until(t *testing.T, limit time.Duration, what string, so func() (yes bool, last string)) (d Elapsed) {
 	t.Helper()
 	began := time.Now()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		before := d.Most
+		before := d.Max
 		yes, last := so()
-		d.Most = time.Since(began)
+		d.Max = time.Since(began)
 		switch {
 		case yes:
 			return d
 		case before > limit:
 			t.Fatalf("not within %v: %s; it stands at: %s", limit, what, last)
 		}
-		d.Least = before
+		d.Min = before
 		select {
 		case <-tick.C:
 		case <-t.Context().Done():
@@ -125,7 +125,7 @@ func Until(t *testing.T, limit time.Duration, what string, so func() (yes bool, 
 	}
 }
 
-// NodeFile is the node file's values by their keys.
+// NodeFile returns the node file's values by their keys.
 func NodeFile(t *testing.T, n *lab.Node) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(n.NodeFile())
@@ -138,7 +138,7 @@ func NodeFile(t *testing.T, n *lab.Node) map[string]string {
 	return values
 }
 
-// SubnetText is a node's pod subnets, as text.
+// SubnetText returns a node's pod subnets as in a lease key.
 func SubnetText(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	p, err := n.Subnet()
@@ -146,7 +146,7 @@ func SubnetText(t *testing.T, n *lab.Node) string {
 	return p.Key()
 }
 
-// OverlayAddr is a node's address on the overlay of the family of a: the first of its pod subnet.
+// OverlayAddr returns a node's overlay address of a's family: the first address of its pod subnet.
 func OverlayAddr(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	t.Helper()
 	p, err := n.Subnet()
@@ -157,13 +157,13 @@ func OverlayAddr(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	return p.IPv6.Addr()
 }
 
-// Gateway is a node's address on the bridge of its pods, of the family of a: the second of its pod subnet.
+// Gateway returns the address of a node's pod bridge, of a's family: the second address of its pod subnet.
 func Gateway(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	t.Helper()
 	return OverlayAddr(t, n, a).Next()
 }
 
-// UnderlayAddr is a node's address on the underlay of the family of a.
+// UnderlayAddr returns a node's underlay address of a's family.
 func UnderlayAddr(_ *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return n.Addr

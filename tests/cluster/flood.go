@@ -9,13 +9,13 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// Connections is how many TCP connections stay open between each pair of pods of a flood.
+// Connections is the number of TCP connections between each pair of pods of a flood.
 const Connections = 10
 
-// Flood is streams of datagrams, one a millisecond in each direction, and connections between pods.
+// Flood is traffic between pods: one datagram a millisecond in each direction, and open connections.
 type Flood []*stream.Stream
 
-// StartFlood starts one between each pair, in every family of theirs. They end with the test at the latest.
+// StartFlood starts a stream between each pair, in each of their families. They end with the test at the latest.
 func StartFlood(t *testing.T, pairs ...[2]*lab.Pod) Flood {
 	t.Helper()
 	var f Flood
@@ -31,7 +31,7 @@ func StartFlood(t *testing.T, pairs ...[2]*lab.Pod) Flood {
 	return f
 }
 
-// ExpectFlow waits until datagrams of now arrive on all streams, which may take a time, and tells how long it took.
+// ExpectFlow waits until current datagrams arrive on all streams. It returns how long that took.
 func (f Flood) ExpectFlow(t *testing.T, most time.Duration) time.Duration {
 	t.Helper()
 	began, ctx := time.Now(), Bounded(t, most)
@@ -43,13 +43,13 @@ func (f Flood) ExpectFlow(t *testing.T, most time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// End waits until datagrams of now arrive, ends the streams, and logs and returns what became of them since the start.
+// End waits until current datagrams arrive, and ends the streams. It logs and returns their result.
 func (f Flood) End(t *testing.T) stream.Result {
 	t.Helper()
 	f.ExpectFlow(t, 5*time.Second)
 	results := make([]stream.Result, len(f))
 	var all sync.WaitGroup
-	for i, s := range f { // a stream that has lost something waits for it
+	for i, s := range f { // a stream that has lost datagrams waits for late ones
 		all.Go(func() { results[i] = s.Stop() })
 	}
 	all.Wait()
@@ -63,7 +63,7 @@ func (f Flood) End(t *testing.T) stream.Result {
 	return sum
 }
 
-// ExpectNothingLost ends the streams: no datagram may be lost or come twice, no connection be broken.
+// ExpectNothingLost ends the streams. No datagram may be lost or arrive twice, and no connection may break.
 func (f Flood) ExpectNothingLost(t *testing.T) {
 	t.Helper()
 	if err := f.End(t).Err(); err != nil {
@@ -71,7 +71,7 @@ func (f Flood) ExpectNothingLost(t *testing.T) {
 	}
 }
 
-// ExpectGap ends streams whose path a fault cuts: no connection may be broken, and nothing be lost for longer than a time.
+// ExpectGap ends streams that a fault interrupts. No connection may break, and no gap may be longer than most.
 func (f Flood) ExpectGap(t *testing.T, most time.Duration) {
 	t.Helper()
 	switch r := f.End(t); {

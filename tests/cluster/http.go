@@ -13,16 +13,16 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// Get asks a node's podlaned on its local socket: /readyz?verbose, /healthz, /metrics.
+// Get requests a path from a node's podlaned on its local socket: /readyz?verbose, /healthz, /metrics.
 func Get(t *testing.T, n *lab.Node, path string) (code int, body string) {
 	t.Helper()
-	code, body, err := Ask(Within(t), n, path)
+	code, body, err := TryGet(Within(t), n, path)
 	Check(t, err)
 	return code, body
 }
 
-// Ask is like Get, but any goroutine may call it, also while podlaned does not run.
-func Ask(ctx context.Context, n *lab.Node, path string) (code int, body string, err error) {
+// TryGet is Get for any goroutine. It returns an error if podlaned does not run.
+func TryGet(ctx context.Context, n *lab.Node, path string) (code int, body string, err error) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -42,8 +42,8 @@ func Ask(ctx context.Context, n *lab.Node, path string) (code int, body string, 
 	return response.StatusCode, string(data), err
 }
 
-// Metric is the value of a metric of a node's podlaned, given as it is exported: `podlane_repairs_total{kind="route"}`.
-// One that is not there is 0, as a counter is that has not counted.
+// Metric returns a metric of a node's podlaned, by its exported name: `podlane_repairs_total{kind="route"}`. A missing
+// metric is 0, like a counter that has not counted.
 func Metric(t *testing.T, n *lab.Node, name string) float64 {
 	t.Helper()
 	_, body := Get(t, n, "/metrics")
@@ -57,7 +57,7 @@ func Metric(t *testing.T, n *lab.Node, name string) float64 {
 	return 0
 }
 
-// ReadyCheck is how a check of /readyz?verbose stands on a node: whether it holds, and its words.
+// ReadyCheck returns a check of /readyz?verbose on a node: its result and its text.
 func ReadyCheck(t *testing.T, n *lab.Node, name string) (ok bool, words string) {
 	t.Helper()
 	_, body := Get(t, n, "/readyz?verbose")

@@ -27,13 +27,13 @@ nft -s list table inet podlane
 nft -s list ruleset | sed -n '/chain FORWARD/,/}/p'
 `
 
-// indexes are the numbers of devices, which a device that is made again has another of.
+// indexes are interface indexes. A device that is created again gets another one.
 var indexes = regexp.MustCompile(`(?m)^\d+: `)
 
-// elements is what a set of nftables holds, which nft prints as one list.
+// elements are the elements of an nftables set, which nft prints as one list.
 var elements = regexp.MustCompile(`elements = \{[^}]*\}`)
 
-// ReadKernel prints all that podlane keeps in a node's kernel, by the operator's tools, one thing a line.
+// ReadKernel returns all that podlane programs in a node's kernel, one item a line, as the operator's tools print it.
 func ReadKernel(ctx context.Context, n *lab.Node) (string, error) {
 	out, err := n.Run(ctx, "sh", "-c", kernelScript)
 	out = elements.ReplaceAllStringFunc(out, func(list string) string {
@@ -44,7 +44,7 @@ func ReadKernel(ctx context.Context, n *lab.Node) (string, error) {
 	return indexes.ReplaceAllString(out, ""), err
 }
 
-// KernelOf is all that podlane keeps in a node's kernel.
+// KernelOf is ReadKernel that ends the test on an error.
 func KernelOf(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	text, err := ReadKernel(Within(t), n)
@@ -52,8 +52,8 @@ func KernelOf(t *testing.T, n *lab.Node) string {
 	return text
 }
 
-// AwaitBridges waits until the firewalls of nodes know the bridges that their first pods brought: podlaned is not asked
-// when a pod comes, it is told by the kernel, and what it adds then is nobody else's change.
+// AwaitBridges waits until the nodes' firewalls have the bridge of the first pod. podlaned adds it after the kernel's
+// notification. A test that starts earlier would see that write.
 func AwaitBridges(t *testing.T, nodes ...*lab.Node) {
 	t.Helper()
 	for _, n := range nodes {
@@ -64,7 +64,7 @@ func AwaitBridges(t *testing.T, nodes ...*lab.Node) {
 	}
 }
 
-// ExpectKernel tells of what differs now.
+// ExpectKernel compares a node's kernel with want and reports the differences.
 func ExpectKernel(t *testing.T, n *lab.Node, want string) {
 	t.Helper()
 	if got := KernelOf(t, n); got != want {
@@ -72,7 +72,7 @@ func ExpectKernel(t *testing.T, n *lab.Node, want string) {
 	}
 }
 
-// Differences is the lines that only one of two texts has.
+// Differences returns the lines that only one of two texts has.
 func Differences(before, after string) string {
 	var b strings.Builder
 	only := func(mark, text, other string) {

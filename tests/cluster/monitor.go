@@ -14,8 +14,8 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// Monitor holds what the kernel of a place tells of its changes: links, addresses, routes, settings of interfaces, the
-// neighbours and FDB entries of our devices, and nftables. Neighbours of other devices come and go by themselves.
+// Monitor receives the kernel's notifications in a place: links, addresses, routes, settings of interfaces, nftables,
+// and the neighbours and FDB entries of podlane's devices. Neighbours of other devices change by themselves.
 type Monitor struct {
 	place   *lab.Place
 	sockets [2]int // route, netfilter
@@ -28,7 +28,7 @@ var routeGroups = []int{
 	unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV6_NETCONF,
 }
 
-// WatchKernel begins to listen, until the test ends.
+// WatchKernel starts a monitor, which runs until the test ends.
 func WatchKernel(t *testing.T, p *lab.Place) *Monitor {
 	t.Helper()
 	m := &Monitor{place: p, own: map[uint32]string{}}
@@ -69,7 +69,7 @@ func subscribe(protocol int, groups []int) (int, error) {
 	return fd, err
 }
 
-// Changes takes what the kernel has told since the last time, in words.
+// Changes returns the changes since the last call, in words.
 func (m *Monitor) Changes(t *testing.T) (all []string) {
 	t.Helper()
 	buffer := make([]byte, 1<<16)
@@ -113,14 +113,14 @@ func (m *Monitor) describe(fd int, message syscall.NetlinkMessage) string {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		index := binary.NativeEndian.Uint32(message.Data[4:])
 		if _, own := m.own[index]; message.Data[0] == unix.AF_BRIDGE && !own {
-			return "" // the bridge of the pods tells of its ports again 15 s after they came up
+			return "" // the pods' bridge notifies of its ports again 15 s after they came up
 		}
 		return fmt.Sprintf("%s, interface %d", name, index)
 	}
 	return fmt.Sprintf("%s, family %d", name, message.Data[0])
 }
 
-// describeNeighbour leaves out those of multicast addresses, which the kernel makes by itself and forgets again.
+// describeNeighbour ignores multicast addresses: the kernel adds and removes their neighbours by itself.
 func (m *Monitor) describeNeighbour(name string, data []byte) string {
 	own, ok := m.own[binary.NativeEndian.Uint32(data[4:])]
 	n, err := netlink.NeighDeserialize(data)
@@ -133,7 +133,7 @@ func (m *Monitor) describeNeighbour(name string, data []byte) string {
 	return fmt.Sprintf("%s of %s: %s", name, own, n)
 }
 
-// ExpectNothing tells of everything that has been written to the kernel.
+// ExpectNothing reports every change of the kernel as an error.
 func (m *Monitor) ExpectNothing(t *testing.T) {
 	t.Helper()
 	if changes := m.Changes(t); len(changes) > 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// AwaitSaved waits until nodes have saved the leases of these pod subnets, and no other: what a node is told it saves once
-// a second, or 20 times as long apart as it takes.
+// AwaitSaved waits until nodes have saved the leases of exactly these pod subnets. A node saves once a second at most,
+// and less often if a save is slow: each pause is at least 20 times as long as a save takes.
 func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 	t.Helper()
 	subnets = slices.Sorted(slices.Values(subnets))
@@ -31,7 +31,7 @@ type Saved struct {
 	Until  struct{ Wall time.Time } // the end of the own lease by the wall clock
 }
 
-// ReadSaved reads it.
+// ReadSaved reads a node's saved state.
 func ReadSaved(n *lab.Node) (s Saved, err error) {
 	data, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
 	if err != nil {
@@ -41,7 +41,7 @@ func ReadSaved(n *lab.Node) (s Saved, err error) {
 	return s, err
 }
 
-// keys is those of the leases, sorted.
+// keys returns the keys of the leases, sorted.
 func (s Saved) keys() (keys []string) {
 	for _, l := range s.Leases {
 		keys = append(keys, l.Key)

@@ -43,7 +43,8 @@ type Peer struct {
 	Reason   string
 }
 
-// StatusOf asks a node's podlaned. `podlaned status` ends with 1 where the node is not ready.
+// StatusOf returns the status of a node's podlaned. `podlaned status` exits with 1 if the node is not ready or has a
+// problem.
 func StatusOf(ctx context.Context, n *lab.Node) (s Status, err error) {
 	out, runErr := n.Run(ctx, "podlaned", "status", "--json")
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
@@ -55,8 +56,8 @@ func StatusOf(ctx context.Context, n *lab.Node) (s Status, err error) {
 	return s, nil
 }
 
-// AwaitStatus waits until a node's status is as it should be.
-func AwaitStatus(t *testing.T, n *lab.Node, limit time.Duration, what string, so func(Status) bool) Took {
+// AwaitStatus waits until a node's status meets a condition.
+func AwaitStatus(t *testing.T, n *lab.Node, limit time.Duration, what string, so func(Status) bool) Elapsed {
 	t.Helper()
 	return Until(t, limit, n.Name+": "+what, func() (bool, string) {
 		s, err := StatusOf(Within(t), n)
@@ -67,7 +68,7 @@ func AwaitStatus(t *testing.T, n *lab.Node, limit time.Duration, what string, so
 	})
 }
 
-// AwaitPeers waits until every node that runs is ready and knows so many peers.
+// AwaitPeers waits until every running node is ready with this number of peers.
 func AwaitPeers(t *testing.T, l *lab.Lab, limit time.Duration, peers int) {
 	t.Helper()
 	for _, n := range l.Nodes {

@@ -12,10 +12,10 @@ import (
 
 const (
 	churns  = 50 // sandboxes, half of them on each node
-	workers = 3  // of a node, which make and remove them side by side
+	workers = 3  // of a node, which run at the same time
 )
 
-// Pods come and go on both nodes, and those that stay do not notice.
+// Pods come and go on both nodes. Pods that stay lose no packet.
 func TestFiftyPodsComeAndGo(t *testing.T) {
 	_, all := start(t)
 	stay := [2]*pod{all[0].addPod(t, "a"), all[1].addPod(t, "b")}

@@ -14,8 +14,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// leaveReservation leaves the file of an address that host-local has reserved, as a power cut does: empty. The address is of
-// the same pod subnet as another.
+// leaveReservation writes an empty file of host-local, as a power cut leaves it. It reserves an address of the same pod
+// subnet as other.
 func (m *machine) leaveReservation(t *testing.T, other netip.Addr) {
 	t.Helper()
 	parts := other.As4()
@@ -23,14 +23,14 @@ func (m *machine) leaveReservation(t *testing.T, other netip.Addr) {
 	cluster.Check(t, os.WriteFile(m.disk("var/lib/cni/networks/podlane", netip.AddrFrom4(parts).String()), nil, 0o600))
 }
 
-// Containerd and its shims are killed, and the sandboxes are dead. GC, which containerd 1.x never calls and others call
-// after their start, frees what is not in the list of those that live, and nothing else.
+// Containerd and its shims are killed, so all sandboxes are dead. GC frees their addresses and nothing else. containerd
+// 1.x never calls GC; other runtimes do after their start.
 func TestGarbageAfterTheRuntimeCrashed(t *testing.T) {
 	l, all := start(t)
 	m, far := all[0], all[1].addPod(t, "far")
 	for _, c := range []struct {
 		name  string
-		cache string // what the runtime knows of the dead: its own, with which libcni runs DEL for each, or nothing
+		cache string // the runtime's cache of attachments: libcni runs DEL for each. An empty one: the runtime forgot them.
 		away  func(*testing.T, *lab.Node)
 	}{
 		{"known", m.disk("var/lib/cni"), func(*testing.T, *lab.Node) {}},
@@ -60,7 +60,7 @@ func TestGarbageAfterTheRuntimeCrashed(t *testing.T) {
 				ValidAttachments: []types.GCAttachment{{ContainerID: live.id, IfName: "eth0"}},
 			}))
 			m.expectReserved(t, "after the GC", live)
-			for _, p := range dead { // the kubelet removes them later, which may not free anything else
+			for _, p := range dead { // the kubelet removes them later; this must not free anything else
 				p.remove(t)
 			}
 			m.expectReserved(t, "after the removal of the dead", live)

@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Podlaned and containerd end in every way and come back; the sandboxes live on, and new ones are made meanwhile.
+// podlaned and containerd end in every way and start again. The sandboxes live on, and new ones are made meanwhile.
 func TestDaemonsRestartUnderLiveSandboxes(t *testing.T) {
 	l, all := start(t)
 	n, m := l.Nodes[0], all[0]
@@ -25,7 +25,7 @@ func TestDaemonsRestartUnderLiveSandboxes(t *testing.T) {
 		of   func(*testing.T, *lab.Node)
 	}{{"terminated", cluster.Stop}, {"killed", cluster.Kill}} {
 		end.of(t, n)
-		p := m.addPod(t, end.name) // which takes the node file, not podlaned
+		p := m.addPod(t, end.name) // ADD needs only the node file, not podlaned
 		flood(t, [2]*pod{p, c}).ExpectNothingLost(t)
 		cluster.Check(t, n.Start(cluster.Within(t)))
 		p.remove(t)
@@ -45,8 +45,8 @@ func TestDaemonsRestartUnderLiveSandboxes(t *testing.T) {
 	}
 }
 
-// An upgrade of podlaned alone, or a downgrade of the plugins, makes no pod fail: the list names podlane-gate only if it is
-// installed.
+// After an upgrade of podlaned alone, or a downgrade of the plugins, no pod fails: the list names podlane-gate only if
+// it is installed.
 func TestPodlaneGateIsNotInstalled(t *testing.T) {
 	_, all := start(t)
 	m := all[0]
@@ -81,12 +81,11 @@ func TestPodlaneGateIsNotInstalled(t *testing.T) {
 	}
 }
 
-// thief is another node's lease of a pod subnet.
-const thief = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
+// foreignLease is another node's lease of the first node's pod subnet.
+const foreignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
 	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
 
-// Whatever the reason is that podlaned has no network for pods, who makes one is told it, and it works once the reason
-// has gone.
+// While podlaned has no network for pods, ADD returns the reason. It succeeds once the reason is gone.
 func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	l, all := build(t)
 	n, m := l.Nodes[0], all[0]
@@ -99,14 +98,14 @@ func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	m.expectAccepted(t)
 
 	cluster.Kill(t, n)
-	cluster.Check(t, os.Remove(n.NodeFile())) // as a boot does, which leaves the configuration list
+	cluster.Check(t, os.Remove(n.NodeFile())) // as at a boot, which keeps the configuration list
 	m.expectRefused(t, "there is no node file "+n.NodeFile())
 	m.expectNotReady(t, "there is no node file "+n.NodeFile())
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	m.expectAccepted(t)
 
 	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, n)
-	cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, thief))
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, foreignLease))
 	cluster.Until(t, within5, "the node file refuses pods", func() (bool, string) {
 		reason := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
 		return reason != "", reason
@@ -118,8 +117,8 @@ func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	m.expectAccepted(t)
 }
 
-// expectRefused expects that no sandbox can be made, with words, and that the attempt takes nothing. What containerd keeps
-// of it is removed later: until it has a CNI configuration it refuses that too.
+// expectRefused expects that no sandbox can be made, for a reason with these words, and that no address stays reserved.
+// containerd keeps the failed sandbox until clear: without a CNI configuration it refuses its removal too.
 func (m *machine) expectRefused(t *testing.T, words ...string) {
 	t.Helper()
 	id, err := m.runSandbox(cluster.Within(t), m.sandboxConfig("early"))
@@ -133,7 +132,7 @@ func (m *machine) expectRefused(t *testing.T, words ...string) {
 	}
 }
 
-// expectNotReady expects that STATUS answers "not available" with words.
+// expectNotReady expects that STATUS returns the code for "not available", with these words.
 func (m *machine) expectNotReady(t *testing.T, words ...string) {
 	t.Helper()
 	plugins, list := m.plugins(t, t.TempDir())
@@ -145,7 +144,7 @@ func (m *machine) expectNotReady(t *testing.T, words ...string) {
 	expectWords(t, err, words)
 }
 
-// expectAccepted expects that STATUS has no objection, a sandbox can be made, and what was refused be removed.
+// expectAccepted expects that STATUS succeeds and a sandbox can be made. It removes all refused sandboxes.
 func (m *machine) expectAccepted(t *testing.T) {
 	t.Helper()
 	plugins, list := m.plugins(t, t.TempDir())

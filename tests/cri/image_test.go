@@ -13,8 +13,7 @@ import (
 	"slices"
 )
 
-// image is the one image of these tests: busybox, which waits where it is told nothing else, as the sandboxes' own
-// container has to.
+// image is the only image of these tests: busybox. Its default command waits, as a sandbox's own container must.
 const (
 	image     = "localhost/busybox:latest"
 	imageFile = machines + "/busybox.tar"
@@ -50,7 +49,7 @@ func writeImage(path string) error {
 	return os.WriteFile(path, data, 0o644)
 }
 
-// staticBusybox is a program that runs in an image without libraries.
+// staticBusybox returns a busybox that needs no libraries.
 func staticBusybox() ([]byte, error) {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -70,7 +69,7 @@ func staticBusybox() ([]byte, error) {
 	return data, nil
 }
 
-// file is a member of an archive: a folder where the name ends in a slash, a link to busybox where there is no mode.
+// file is a member of an archive. A name that ends in a slash is a folder; a file without a mode is a link to busybox.
 type file struct {
 	name string
 	data []byte

@@ -23,18 +23,18 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// dualStack is the network of all these tests: every pod has an address of each family.
+// dualStack is the network of all these tests. Every pod has an address of each family.
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
-const within5 = 5 * time.Second // for what is not promised within a time
+const within5 = 5 * time.Second // for steps that have no promised time
 
-// machines is where the disks of the machines are: a folder each, named after the node.
+// machines holds the disks of the machines: a folder each, named after the node.
 const machines = "/run/machines"
 
-// machine is what runs on a node beside podlaned: an init, containerd, its shims and the pods, in mount and PID
-// namespaces of their own, so that all of it ends with the init, as by a power cut.
+// machine is what runs on a node beside podlaned: an init, containerd, its shims and the pods. They have mount and PID
+// namespaces of their own, so the init's end ends them all, like a power cut.
 //
-// Its /etc, /opt and /var/lib are folders of its disk and so outlast that; /run/containerd is a tmpfs. podlaned runs
+// Its /etc, /opt and /var/lib are folders of its disk, which survive that. /run/containerd is a tmpfs. podlaned runs
 // outside, in the same network namespace.
 type machine struct {
 	*lab.Node
@@ -44,7 +44,7 @@ type machine struct {
 	runtime    cri.RuntimeServiceClient
 }
 
-// build makes a cluster of two nodes, each with its machine and containerd. podlaned is not started.
+// build makes a cluster of two nodes, each with its machine and containerd. It does not start podlaned.
 func build(t *testing.T) (*lab.Lab, []*machine) {
 	t.Helper()
 	for _, program := range []string{"containerd", "ctr", "runc"} {
@@ -52,7 +52,7 @@ func build(t *testing.T) (*lab.Lab, []*machine) {
 			t.Fatalf("%v: `make test` installs it", err)
 		}
 	}
-	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) }) // after podlaned has ended, which puts its conflist back
+	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) }) // after podlaned has ended, because it restores its conflist
 	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
 		name := fmt.Sprint("n", i)
 		return []string{"PODLANE_CNI_CONF=" + conflist(name), "PODLANE_CNI_BIN=" + filepath.Join(machines, name, "opt/cni/bin")}
@@ -74,7 +74,7 @@ func build(t *testing.T) (*lab.Lab, []*machine) {
 	return l, all
 }
 
-// start makes the same, with podlaned running, and waits until pods can be made.
+// start is build with podlaned running. It waits until pods can be made.
 func start(t *testing.T) (*lab.Lab, []*machine) {
 	t.Helper()
 	l, all := build(t)
@@ -94,8 +94,9 @@ func (m *machine) disk(path ...string) string {
 	return filepath.Join(append([]string{machines, m.Name}, path...)...)
 }
 
-// containerdConfig is what a user writes, but that pods' namespaces are on the machine's own tmpfs, and that no OOM score
-// goes below ours, which takes CAP_SYS_RESOURCE. The folders of CNI are the usual ones, /etc/cni/net.d and /opt/cni/bin.
+// containerdConfig is a user's configuration with two differences. Pods' namespaces are on the machine's own tmpfs. The
+// OOM score is never below ours, because that takes CAP_SYS_RESOURCE. The CNI folders are the defaults, /etc/cni/net.d
+// and /opt/cni/bin.
 const containerdConfig = `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "` + image + `"
@@ -125,7 +126,7 @@ for folder in etc opt var/lib; do mount --bind "$0/$folder" "/$folder"; done
 mkdir -p /run/containerd
 mount -t tmpfs containerd /run/containerd`
 
-// boot starts the machine and its containerd, which may take a moment to answer. The init does nothing but reap.
+// boot starts the machine and its containerd, which may answer later. The init only reaps processes.
 func (m *machine) boot(t *testing.T) {
 	t.Helper()
 	m.init = m.Command(context.WithoutCancel(t.Context()), "sh", "-c", "sleep infinity & wait")
@@ -135,22 +136,22 @@ func (m *machine) boot(t *testing.T) {
 	m.startRuntime(t)
 }
 
-// powerOff ends everything on the machine at once, but not podlaned.
+// powerOff ends everything on the machine at once, except podlaned.
 func (m *machine) powerOff(t *testing.T) {
 	t.Helper()
 	if m.init == nil {
 		return
 	}
 	_ = m.init.Process.Kill() // it may have ended
-	m.forgetRuntime()         // our own child, for which the PID namespace waits
+	m.forgetRuntime()         // our own child, which the PID namespace waits for
 	_ = m.init.Wait()
 	m.init = nil
 }
 
-// start starts a command on the machine; the caller waits for it.
+// start starts a command on the machine. The caller waits for it.
 func (m *machine) start(cmd *exec.Cmd) error { return sandbox.Start(m.init.Process.Pid, "", cmd) }
 
-// run runs a command on the machine and returns what it printed.
+// run runs a command on the machine and returns its output.
 func (m *machine) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := m.Command(cluster.Within(t), name, args...)
@@ -166,7 +167,7 @@ func (m *machine) run(t *testing.T, name string, args ...string) string {
 	return out.String()
 }
 
-// startRuntime starts containerd, and makes a client that waits until it answers.
+// startRuntime starts containerd and makes a client that waits until it answers.
 func (m *machine) startRuntime(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(m.disk("containerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -195,7 +196,7 @@ func (m *machine) awaitRuntime(t *testing.T) {
 	})
 }
 
-// killRuntime ends containerd by SIGKILL. Its shims and the pods stay.
+// killRuntime ends containerd by SIGKILL. Its shims and the pods live on.
 func (m *machine) killRuntime(t *testing.T) {
 	t.Helper()
 	cluster.Check(t, m.containerd.Process.Kill())
@@ -211,10 +212,10 @@ func (m *machine) forgetRuntime() {
 	m.containerd = nil
 }
 
-// killShims ends all shims of the machine by SIGKILL; the containers' processes go on without them.
+// killShims ends all shims of the machine by SIGKILL. The containers' processes live on.
 func (m *machine) killShims(t *testing.T) {
 	t.Helper()
-	names, err := filepath.Glob(sandbox.Root(m.init.Process.Pid) + "/proc/[0-9]*/comm") // the machine's own processes alone
+	names, err := filepath.Glob(sandbox.Root(m.init.Process.Pid) + "/proc/[0-9]*/comm") // only the machine's own processes
 	cluster.Check(t, err)
 	kill := []string{"-KILL"}
 	for _, path := range names {
@@ -228,7 +229,7 @@ func (m *machine) killShims(t *testing.T) {
 	m.run(t, "kill", kill...)
 }
 
-// networkReady is what containerd says of its network, which is what the kubelet takes for the node's.
+// networkReady returns containerd's network condition, which the kubelet reports as the node's.
 func (m *machine) networkReady(t *testing.T) (ready bool, message string) {
 	t.Helper()
 	s, err := m.runtime.Status(cluster.Within(t), &cri.StatusRequest{})

@@ -1,5 +1,5 @@
-// Package cri tests pods as a container runtime makes them: each node has a containerd with runc, as Debian ships them,
-// driven over the CRI as the kubelet drives it, with the CNI configuration list that podlaned writes.
+// Package cri tests pods that a container runtime makes. Each node has a containerd with runc, as Debian ships them.
+// The tests drive it over the CRI, as the kubelet does, with podlaned's CNI configuration list.
 package cri
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// cgroupVariable hands the name of the cgroup that holds all pods to the tests in the sandbox.
+// cgroupVariable passes the name of the cgroup of all pods to the tests in the sandbox.
 const cgroupVariable = "PODLANE_CRI_CGROUP"
 
-// TestMain takes away the one thing that does not end with a sandbox: cgroups. Those of a run that was killed are taken
-// by the next.
+// TestMain removes the cgroups, because they alone do not end with a sandbox. The next run removes those of a killed
+// run.
 func TestMain(m *testing.M) {
 	if sandbox.Inside() || os.Geteuid() != 0 {
 		sandbox.Main(m)

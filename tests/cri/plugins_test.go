@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// plugins calls the CNI plugins on a machine for commands that containerd 1.x never gives: STATUS and GC. cache is where
-// it looks for what a runtime has attached.
+// plugins returns a client of the CNI plugins on a machine, for commands that containerd 1.x never calls: STATUS and
+// GC. cache is the folder of the runtime's attachments.
 func (m *machine) plugins(t *testing.T, cache string) (*libcni.CNIConfig, *libcni.NetworkConfigList) {
 	t.Helper()
 	list, err := libcni.ConfListFromFile(conflist(m.Name))
@@ -24,7 +24,7 @@ func (m *machine) plugins(t *testing.T, cache string) (*libcni.CNIConfig, *libcn
 	return libcni.NewCNIConfigWithCacheDir([]string{"/opt/cni/bin"}, cache, pluginRunner{m}), list
 }
 
-// pluginRunner runs plugins on a machine, where their files are.
+// pluginRunner runs plugins on a machine, because their files are there.
 type pluginRunner struct{ machine *machine }
 
 var _ invoke.Exec = pluginRunner{}

@@ -18,7 +18,7 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// pod is a sandbox with a container that serves the pod's name on port 80. Sockets are opened in it by Do.
+// pod is a sandbox with a container that serves the pod's name on port 80. Do opens sockets in it.
 type pod struct {
 	sandbox.Namespace
 	machine   *machine
@@ -27,7 +27,7 @@ type pod struct {
 	addrs     []netip.Addr
 }
 
-// sandboxConfig is what the kubelet asks for.
+// sandboxConfig returns a configuration as the kubelet writes it.
 func (m *machine) sandboxConfig(name string, ports ...*cri.PortMapping) *cri.PodSandboxConfig {
 	return &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: name, Uid: "uid-" + name, Namespace: "default"},
@@ -52,7 +52,7 @@ func (m *machine) removeSandbox(ctx context.Context, id string) error {
 	return err
 }
 
-// addPod makes a pod and waits for nothing but the CRI.
+// addPod makes a pod. It waits only for the CRI.
 func (m *machine) addPod(t *testing.T, name string, ports ...*cri.PortMapping) *pod {
 	t.Helper()
 	ctx, config := cluster.Within(t), m.sandboxConfig(name, ports...)
@@ -78,7 +78,7 @@ func (m *machine) addPod(t *testing.T, name string, ports ...*cri.PortMapping) *
 	return p
 }
 
-// describe is a sandbox's addresses, and the id of its first process on the machine.
+// describe returns a sandbox's addresses, and the id of its first process on the machine.
 func (m *machine) describe(t *testing.T, id string) (addrs []netip.Addr, pid int) {
 	t.Helper()
 	s, err := m.runtime.PodSandboxStatus(cluster.Within(t), &cri.PodSandboxStatusRequest{PodSandboxId: id, Verbose: true})
@@ -97,20 +97,20 @@ func (m *machine) describe(t *testing.T, id string) (addrs []netip.Addr, pid int
 	return addrs, info.PID
 }
 
-// forget lets go of the pod's network namespace, which lasts as long as somebody holds it.
+// forget releases the pod's network namespace, which exists until its last user releases it.
 func (p *pod) forget() {
 	if _, err := os.Stat(p.Path()); err == nil {
-		_ = p.Delete() // the sandbox takes what it cannot
+		_ = p.Delete() // the sandbox removes what is left
 	}
 }
 
-// remove ends the pod as the kubelet does.
+// remove removes the pod as the kubelet does.
 func (p *pod) remove(t *testing.T) {
 	t.Helper()
 	cluster.Check(t, p.machine.removeSandbox(cluster.Within(t), p.id))
 }
 
-// exec runs a command in the pod's container and returns what it printed.
+// exec runs a command in the pod's container and returns its output.
 func (p *pod) exec(t *testing.T, command ...string) (string, error) {
 	t.Helper()
 	r, err := p.machine.runtime.ExecSync(cluster.Within(t), &cri.ExecSyncRequest{ContainerId: p.container, Cmd: command, Timeout: 10})
@@ -120,13 +120,13 @@ func (p *pod) exec(t *testing.T, command ...string) (string, error) {
 	return strings.TrimSpace(string(r.GetStdout())), err
 }
 
-// fetch is the name that a server tells to a container of the pod.
+// fetch returns the name that a server answers to a container of the pod.
 func (p *pod) fetch(t *testing.T, server netip.AddrPort) (string, error) {
 	t.Helper()
 	return p.exec(t, "busybox", "wget", "-q", "-O-", "http://"+filepath.Join(server.String(), "name"))
 }
 
-// flood is streams between pairs of pods, in both families.
+// flood starts streams between pairs of pods, in both families.
 func flood(t *testing.T, pairs ...[2]*pod) cluster.Flood {
 	t.Helper()
 	var f cluster.Flood

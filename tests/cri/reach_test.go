@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Containers on one node and on two reach each other in both families, and so do the nodes themselves.
+// Containers of one node and of two nodes reach each other in both families. So do the nodes.
 func TestPodsReachEachOther(t *testing.T) {
 	l, all := start(t)
 	pods := []*pod{all[0].addPod(t, "a"), all[0].addPod(t, "b"), all[1].addPod(t, "c")}
@@ -37,7 +37,7 @@ func TestPodsReachEachOther(t *testing.T) {
 	}
 }
 
-// A container with neither Kubernetes nor the CRI: ctr calls the plugins by itself.
+// A container without Kubernetes and without the CRI: ctr calls the plugins itself.
 func TestContainerByHand(t *testing.T) {
 	_, all := start(t)
 	web := all[1].addPod(t, "web")
@@ -55,7 +55,7 @@ func TestContainerByHand(t *testing.T) {
 	}
 }
 
-// awaitName waits until a server answers with a pod's name: its container has just been started.
+// awaitName waits until a server answers with a pod's name, because its container has just started.
 func awaitName(t *testing.T, from string, to *pod, ask func() (string, error)) {
 	t.Helper()
 	cluster.Until(t, within5, from+" reaches "+to.Name, func() (bool, string) {
@@ -67,7 +67,7 @@ func awaitName(t *testing.T, from string, to *pod, ask func() (string, error)) {
 	})
 }
 
-// get is the name that a server tells to a place of the lab.
+// get returns the name that a server answers to a place of the lab.
 func get(t *testing.T, from *lab.Place, server netip.AddrPort) (string, error) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{
@@ -91,7 +91,7 @@ func get(t *testing.T, from *lab.Place, server netip.AddrPort) (string, error) {
 	return strings.TrimSpace(string(body)), err
 }
 
-// Portmap, the second plugin of podlaned's list, is handed the ports that the runtime was asked for.
+// portmap, the second plugin of podlaned's list, receives the ports of the runtime's request.
 func TestHostPortLeadsToAPod(t *testing.T) {
 	l, all := start(t)
 	web := all[0].addPod(t, "web", &cri.PortMapping{Protocol: cri.Protocol_TCP, ContainerPort: 80, HostPort: 8080})

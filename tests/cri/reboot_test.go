@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// A node loses its power and boots. Containerd finds sandboxes on its disk whose namespaces have gone: they are removed,
-// some before podlaned runs and some after, and their addresses are free.
+// A node loses its power and boots. Containerd finds sandboxes on its disk without their namespaces. Some are removed
+// before podlaned runs and some after; all their addresses are free again.
 func TestNodeRebootsWithStaleSandboxes(t *testing.T) {
 	l, all := start(t)
 	n, m := l.Nodes[0], all[0]

@@ -14,8 +14,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// watchAttach requests /readyz/attach of nodes all the time. The function that it returns ends that, and expects that every
-// answer was 200.
+// watchAttach requests /readyz/attach of nodes again and again. The function that it returns ends that, and expects
+// that every answer was 200.
 func watchAttach(t *testing.T, nodes []*lab.Node) (expectAlways func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -38,7 +38,7 @@ func askAttach(ctx context.Context, n *lab.Node) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		code, body, err := cluster.Ask(ctx, n, "/readyz/attach")
+		code, body, err := cluster.TryGet(ctx, n, "/readyz/attach")
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -73,8 +73,8 @@ func (b *bed) expectAttach(t *testing.T, n *lab.Node) {
 // error of ADD.
 func (b *bed) expectNoAttach(t *testing.T, n *lab.Node, reason string) {
 	t.Helper()
-	cluster.Until(t, comeback, n.Name+" attaches no pod", func() (bool, string) {
-		code, body, err := cluster.Ask(cluster.Within(t), n, "/readyz/attach")
+	cluster.Until(t, bootLimit, n.Name+" attaches no pod", func() (bool, string) {
+		code, body, err := cluster.TryGet(cluster.Within(t), n, "/readyz/attach")
 		text := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
 		return err == nil && code == http.StatusServiceUnavailable && strings.Contains(body, reason) && strings.Contains(text, reason), body + text
 	})

@@ -16,10 +16,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// comeback is how soon a node has to be back that starts while etcd is down.
-const comeback = 5 * second
+// bootLimit is the time for a node to start while etcd is down.
+const bootLimit = 5 * second
 
-// While etcd is down podlaneds start, and machines boot: the kernel has nothing, and /run neither.
+// podlaned starts, or the machine boots, while etcd is down. After a boot the kernel and /run are empty.
 var bootFaults = []fault{
 	{"podlaned starts while etcd is down", func(t *testing.T, b *bed) {
 		traffic := b.flood(t)
@@ -31,8 +31,8 @@ var bootFaults = []fault{
 		kernel.ExpectNothing(t)
 		traffic.ExpectNothingLost(t)
 	}},
-	{"a node boots while etcd is down", boots(1)},
-	{"all nodes boot while etcd is down", boots(3)},
+	{"a node boots while etcd is down", boot(1)},
+	{"all nodes boot while etcd is down", boot(3)},
 	{"all nodes boot while etcd hangs", func(t *testing.T, b *bed) {
 		end := pauseMembers(allMembers)(t, b)
 		b.reboot(t, b.Nodes)
@@ -43,7 +43,7 @@ var bootFaults = []fault{
 
 func TestBoot(t *testing.T) { runFaults(t, bootFaults) }
 
-func boots(count int) func(*testing.T, *bed) {
+func boot(count int) func(*testing.T, *bed) {
 	return func(t *testing.T, b *bed) {
 		traffic := cluster.StartFlood(t, b.pairs(b.Nodes[count:]...)...)
 		b.withoutEtcd(t, func() {
@@ -55,7 +55,7 @@ func boots(count int) func(*testing.T, *bed) {
 	}
 }
 
-// withoutEtcd does something while etcd is down.
+// withoutEtcd runs a function while etcd is down.
 func (b *bed) withoutEtcd(t *testing.T, do func()) {
 	t.Helper()
 	end := killMembers(allMembers)(t, b)
@@ -63,7 +63,7 @@ func (b *bed) withoutEtcd(t *testing.T, do func()) {
 	end()
 }
 
-// reboot crashes machines and boots them. podlaned is not started, and the pods have gone.
+// reboot crashes machines and boots them. It does not start podlaned, and no pod is left.
 func (b *bed) reboot(t *testing.T, nodes []*lab.Node) {
 	t.Helper()
 	var all errgroup.Group
@@ -73,8 +73,8 @@ func (b *bed) reboot(t *testing.T, nodes []*lab.Node) {
 	cluster.Check(t, all.Wait())
 }
 
-// expectComeback starts podlaneds and expects each to have its kernel and its node file soon, and a new pod to talk with
-// the other nodes' pods. The pods that were there before are attached again.
+// expectComeback starts podlaned on nodes. Each must soon have verified its kernel and written its node file. Its old
+// pods are attached again, and must reach other nodes' pods.
 func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 	t.Helper()
 	began := time.Now()
@@ -82,12 +82,12 @@ func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 		cluster.Check(t, n.Launch(cluster.Within(t)))
 	}
 	for _, n := range nodes {
-		cluster.Until(t, comeback, n.Name+" is verified and has its node file", func() (bool, string) {
+		cluster.Until(t, bootLimit, n.Name+" is verified and has its node file", func() (bool, string) {
 			if _, err := os.Stat(n.NodeFile()); err != nil {
 				return false, err.Error() + "\n" + n.LogText()
 			}
 			s, err := cluster.StatusOf(cluster.Within(t), n)
-			code, body, errAttach := cluster.Ask(cluster.Within(t), n, "/readyz/attach")
+			code, body, errAttach := cluster.TryGet(cluster.Within(t), n, "/readyz/attach")
 			err = errors.Join(err, errAttach)
 			return err == nil && s.Verified.After(began) && len(s.Peers) == len(b.Nodes)-1 && code == http.StatusOK, fmt.Sprintf("%+v, %v, %s", s, err, body)
 		})
@@ -106,13 +106,13 @@ func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 		}
 	}
 	t.Logf("%d nodes: verified after %v, the first packets between new pods and others after %v", len(nodes), verified, since(began))
-	if d := since(began); d > comeback {
-		t.Errorf("back after %v, later than %v", d, comeback)
+	if d := since(began); d > bootLimit {
+		t.Errorf("back after %v, later than %v", d, bootLimit)
 	}
 }
 
-// The etcd lease of two nodes runs out in earnest: one has been off meanwhile, and boots without etcd; its pod subnet may be
-// another's by now. The other runs all the time, and has no etcd: its pods go on.
+// The etcd leases of two nodes really expire. One node was off meanwhile and boots without etcd: its pod subnet may
+// belong to another node by now. The other runs all the time without etcd, and its pods go on.
 func TestLeaseRunsOut(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3, NodeEnv: func(int) []string {
 		return []string{"PODLANE_LEASE_TTL=1m"}
@@ -126,7 +126,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	cluster.Kill(t, off)
 	end := cutOffNodes(func(b *bed) []*lab.Node { return b.Nodes[1:2] })(t, b)
 	cluster.AwaitStatus(t, other, 2*minute, "both leases have run out", func(s cluster.Status) bool { return len(s.Peers) == 0 })
-	cluster.Until(t, noticed, "readiness says that the lease has run out", func() (bool, string) {
+	cluster.Until(t, etcdLimit, "readiness says that the lease has run out", func() (bool, string) {
 		ok, words := cluster.ReadyCheck(t, running, "lease")
 		return !ok && strings.Contains(words, "ran out"), words
 	})
@@ -138,12 +138,12 @@ func TestLeaseRunsOut(t *testing.T) {
 	b.reboot(t, b.Nodes[:1])
 	heal := b.cutOff(t, off, 1, 2, 3)
 	cluster.Check(t, off.Launch(cluster.Within(t)))
-	took := cluster.AwaitStatus(t, off, comeback, "it has no lease, and says why", func(s cluster.Status) bool {
+	took := cluster.AwaitStatus(t, off, bootLimit, "it has no lease, and says why", func(s cluster.Status) bool {
 		problems := strings.Join(s.Problems, " ")
 		return !s.Ready && strings.Contains(problems, "saved lease: 10.5.") && strings.Contains(problems, "ran out") && strings.Contains(problems, "etcd does not answer")
 	})
 	t.Logf("a node whose lease has run out says so after %s", took)
-	wait(t, comeback)
+	wait(t, bootLimit)
 	if _, err := os.Stat(off.NodeFile()); err == nil {
 		t.Error("a node whose lease has run out writes its node file")
 	}

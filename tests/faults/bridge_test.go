@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What other programs change on the bridge of the first node's pods, and on interfaces that lead there.
+// Another program changes the bridge of the first node's pods, or an interface on the way to it.
 var bridgeFaults = []fault{
 	bridgeFault("bridge down", "set link cni0 up", everything, "ip link set cni0 down"),
 	bridgeFault("bridge without its addresses", "dev cni0", everything, "ip address flush dev cni0"),
@@ -59,7 +59,7 @@ func bridgeFault(name, word string, cuts path, commands ...string) fault {
 		cut.ExpectGap(t, second)
 		whole.ExpectNothingLost(t)
 		cluster.AwaitStatus(t, n, soon, "a repair that speaks of "+word, func(s cluster.Status) bool {
-			return s.Ready && len(s.Problems) == 0 && s.Repaired > before.Repaired && speaks(s, before.Verified, word)
+			return s.Ready && len(s.Problems) == 0 && s.Repaired > before.Repaired && hasRepair(s, before.Verified, word)
 		})
 	}}
 }
@@ -88,11 +88,11 @@ func awaitBridge(t *testing.T, n *lab.Node, want string) {
 	})
 }
 
-// saveBridge waits until the saved state has the bridge.
+// saveBridge waits until the saved state contains the bridge.
 func (b *bed) saveBridge(t *testing.T, n *lab.Node) {
 	t.Helper()
 	cluster.Until(t, soon, n.Name+": the bridge is saved", func() (bool, string) {
-		text, _ := os.ReadFile(filepath.Join(n.StateDir(), "state.json")) // it is replaced while it is read
+		text, _ := os.ReadFile(filepath.Join(n.StateDir(), "state.json")) // it may be replaced while it is read
 		return strings.Contains(string(text), `"cni0"`), string(text)
 	})
 }
@@ -125,7 +125,7 @@ func deleteBridge(t *testing.T, b *bed) {
 	cluster.AwaitStatus(t, n, soon, "no problem", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
 }
 
-// awaitProblem waits until a node's status has a problem with these words, and returns it.
+// awaitProblem waits until a node's status has a problem that contains words, and returns the problem.
 func awaitProblem(t *testing.T, n *lab.Node, words string) (problem string) {
 	t.Helper()
 	cluster.AwaitStatus(t, n, soon, "a problem: "+words, func(s cluster.Status) bool {
@@ -138,7 +138,8 @@ func awaitProblem(t *testing.T, n *lab.Node, words string) (problem string) {
 	return problem
 }
 
-// divertNode adds a rule as cloud-init writes it for each interface. Its table has only the underlay and the default route.
+// divertNode adds a rule as cloud-init does for each interface. Its table contains only the underlay and the default
+// route.
 func divertNode(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	for _, c := range []struct{ ip, rule, underlay, gateway, pods string }{

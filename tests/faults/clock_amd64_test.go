@@ -16,11 +16,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// No namespace has a wall clock of its own, so the clock of one process is stepped where it reads it: the vDSO
-// (vdso(7)) is code of the kernel's in each process, and a debugger may change a process's own copy.
+// There is no namespace for the wall clock. So these tests step the clock of one process, in its vDSO (vdso(7)): the
+// kernel's code that reads the clock. A debugger may change a process's own copy.
 
-// stepClock lets a node's podlaned see the machine's wall clock with an offset. The clocks that nobody can set are as they
-// were.
+// stepClock adds an offset to the wall clock that a node's podlaned reads. The clocks that cannot be set do not change.
 func stepClock(t *testing.T, n *lab.Node, offset time.Duration) {
 	t.Helper()
 	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", n.PID()), os.O_RDWR, 0)
@@ -42,7 +41,8 @@ func stepClock(t *testing.T, n *lab.Node, offset time.Duration) {
 	cluster.Check(t, errors.Join(err, n.Resume()))
 }
 
-// clockCode is clock_gettime(2) by the system call, with an offset of whole seconds to CLOCK_REALTIME, which is number 0.
+// clockCode returns code for clock_gettime(2) by the system call. It adds an offset of whole seconds to CLOCK_REALTIME,
+// which is number 0.
 func clockCode(offset time.Duration) []byte {
 	code := []byte{
 		0xb8, 228, 0, 0, 0, // mov $228, %eax
@@ -55,7 +55,7 @@ func clockCode(offset time.Duration) []byte {
 	return append(code, 0xc3) // ret
 }
 
-// vdsoOf is where a process has the vDSO, by its auxiliary vector (getauxval(3)).
+// vdsoOf returns the address of a process's vDSO, from its auxiliary vector (getauxval(3)).
 func vdsoOf(pid int) (uint64, error) {
 	const sysinfoEHDR = 33
 	vector, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
@@ -67,9 +67,9 @@ func vdsoOf(pid int) (uint64, error) {
 	return 0, fmt.Errorf("process %d has no vDSO: %w", pid, err)
 }
 
-// clockGettime is where the vDSO at base has its function.
+// clockGettime returns the address of the function in the vDSO at base.
 func clockGettime(memory *os.File, base uint64) (uint64, error) {
-	file, err := elf.NewFile(io.NewSectionReader(memory, int64(base), 1<<20)) // where it ends it says itself
+	file, err := elf.NewFile(io.NewSectionReader(memory, int64(base), 1<<20)) // the file itself contains its length
 	if err != nil {
 		return 0, fmt.Errorf("read the vDSO: %w", err)
 	}
@@ -82,7 +82,7 @@ func clockGettime(memory *os.File, base uint64) (uint64, error) {
 	return 0, fmt.Errorf("the vDSO has no clock_gettime: %w", err)
 }
 
-// outside tells whether all threads of a process stand still outside a range of addresses.
+// outside returns an error unless all threads of a process are stopped outside a range of addresses.
 func outside(pid int, from, to uint64) error {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	if err != nil {
@@ -107,10 +107,10 @@ func outside(pid int, from, to uint64) error {
 
 const day = 24 * time.Hour
 
-// Two wall clocks are stepped at once, one forward and one back.
+// Two wall clocks are stepped at the same time, one forward and one back.
 var clockFaults = []fault{
 	{"clocks are stepped by a day, and back", func(t *testing.T, b *bed) {
-		b.unharmed(t, func() {
+		b.expectNoImpact(t, func() {
 			offsets, stepped := []time.Duration{day, -day}, time.Now()
 			for i, offset := range offsets {
 				stepClock(t, b.Nodes[i], offset)
@@ -151,12 +151,12 @@ var clockFaults = []fault{
 		for _, n := range b.Nodes {
 			cluster.AwaitStatus(t, n, minute, "ready", func(s cluster.Status) bool { return s.Ready })
 		}
-		b.expectWell(t)
+		b.expectRecovered(t)
 		traffic.ExpectNothingLost(t)
 	}},
 }
 
-// startWithoutEtcd stops etcd, and starts podlaned on nodes anew, by the machine's clock.
+// startWithoutEtcd stops etcd, and starts podlaned on nodes again, with the machine's clock.
 func (b *bed) startWithoutEtcd(t *testing.T, nodes []*lab.Node) {
 	t.Helper()
 	for i := range b.Etcd.Endpoints() {
@@ -174,7 +174,7 @@ func (b *bed) startWithoutEtcd(t *testing.T, nodes []*lab.Node) {
 	}
 }
 
-// savedExpiry is the end of a node's lease as its saved state has it by the wall clock.
+// savedExpiry returns the end of a node's lease in its saved state, by the wall clock.
 func savedExpiry(t *testing.T, n *lab.Node) time.Time {
 	t.Helper()
 	saved, err := cluster.ReadSaved(n)
@@ -184,7 +184,7 @@ func savedExpiry(t *testing.T, n *lab.Node) time.Time {
 
 func TestClock(t *testing.T) { runFaults(t, clockFaults) }
 
-// expectTimes holds what a podlaned tells of times to its own clock, and its lease to last as long as ever.
+// expectTimes expects that podlaned reports times by its own clock, and that its lease still lasts for a day.
 func expectTimes(t *testing.T, n *lab.Node, offset time.Duration) {
 	t.Helper()
 	s, err := cluster.StatusOf(cluster.Within(t), n)

@@ -2,5 +2,5 @@
 
 package faults
 
-// clockFaults are made by changing a processor's code.
+// clockFaults change the code of one process, which is done for amd64 only.
 var clockFaults []fault

@@ -15,17 +15,17 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Peers change while a node does not hear of it, and etcd forgets how: what the node's watch was to go on from is no more.
+// Peers change while a node does not receive it, and etcd compacts that history. The node's watch cannot continue.
 var compactionFaults = []fault{
 	{"history is compacted while a node is cut off", func(t *testing.T, b *bed) {
-		b.misses(t, func(n *lab.Node) (end func()) {
+		b.missChanges(t, func(n *lab.Node) (end func()) {
 			heal := b.cutOff(t, n, 1, 2, 3)
 			expectEtcd(t, []*lab.Node{n}, false)
 			return heal
 		})
 	}},
 	{"history is compacted while a node is cut off for a moment, and etcd restarts", func(t *testing.T, b *bed) {
-		b.misses(t, func(n *lab.Node) (end func()) {
+		b.missChanges(t, func(n *lab.Node) (end func()) {
 			heal := b.cutOff(t, n, 1, 2, 3)
 			return func() {
 				stopEtcd(t, b.Lab)
@@ -35,7 +35,7 @@ var compactionFaults = []fault{
 		})
 	}},
 	{"history is compacted while a podlaned hangs", func(t *testing.T, b *bed) {
-		b.misses(t, func(n *lab.Node) (end func()) {
+		b.missChanges(t, func(n *lab.Node) (end func()) {
 			cluster.Check(t, n.Pause())
 			return func() { cluster.Check(t, n.Resume()) }
 		})
@@ -44,18 +44,18 @@ var compactionFaults = []fault{
 
 func TestCompaction(t *testing.T) { runFaults(t, compactionFaults) }
 
-// The peers that change: one gets another address, one another MAC, one both, one leaves, one comes.
-var changes = []struct{ before, after stranger }{
-	{stranger{244, "198.18.7.5", "ba:11:22:33:44:05"}, stranger{244, "198.18.7.105", "ba:11:22:33:44:05"}},
-	{stranger{245, "198.18.7.6", "ba:11:22:33:44:06"}, stranger{245, "198.18.7.6", "ba:11:22:33:44:16"}},
-	{stranger{246, "198.18.7.7", "ba:11:22:33:44:07"}, stranger{246, "198.18.7.107", "ba:11:22:33:44:17"}},
-	{before: stranger{247, "198.18.7.8", "ba:11:22:33:44:08"}},
-	{after: stranger{248, "198.18.7.9", "ba:11:22:33:44:09"}},
+// changes are the changes of peers: one gets another address, one another MAC, one both. One leaves and one joins.
+var changes = []struct{ before, after etcdPeer }{
+	{etcdPeer{244, "198.18.7.5", "ba:11:22:33:44:05"}, etcdPeer{244, "198.18.7.105", "ba:11:22:33:44:05"}},
+	{etcdPeer{245, "198.18.7.6", "ba:11:22:33:44:06"}, etcdPeer{245, "198.18.7.6", "ba:11:22:33:44:16"}},
+	{etcdPeer{246, "198.18.7.7", "ba:11:22:33:44:07"}, etcdPeer{246, "198.18.7.107", "ba:11:22:33:44:17"}},
+	{before: etcdPeer{247, "198.18.7.8", "ba:11:22:33:44:08"}},
+	{after: etcdPeer{248, "198.18.7.9", "ba:11:22:33:44:09"}},
 }
 
-// misses changes peers and compacts history while the first node does not hear of it, and expects that node to be equal
-// to etcd soon after it is back.
-func (b *bed) misses(t *testing.T, begin func(*lab.Node) (end func())) {
+// missChanges changes peers and compacts history while the first node receives nothing. Once it is back, it must soon
+// match etcd.
+func (b *bed) missChanges(t *testing.T, begin func(*lab.Node) (end func())) {
 	t.Helper()
 	const limit = 2 * second
 	n, traffic, own := b.Nodes[0], b.flood(t), ownKeyOf(t, b.Lab, b.subnets[0])
@@ -76,11 +76,11 @@ func (b *bed) misses(t *testing.T, begin func(*lab.Node) (end func())) {
 	compact(t, b.Lab)
 	back := time.Now()
 	end()
-	seen := cluster.Until(t, noticed, n.Name+" has heard of etcd again", func() (bool, string) {
+	seen := cluster.Until(t, etcdLimit, n.Name+" has heard of etcd again", func() (bool, string) {
 		at := cluster.Metric(t, n, "podlane_etcd_last_seen_timestamp_seconds")
 		return at >= float64(back.UnixMilli())/1000, time.UnixMilli(int64(1000 * at)).String()
 	})
-	took := cluster.Until(t, limit, n.Name+" is equal to etcd", func() (bool, string) { return equal(t, n) })
+	took := cluster.Until(t, limit, n.Name+" is equal to etcd", func() (bool, string) { return matchesEtcd(t, n) })
 	t.Logf("heard of etcd %s after it could be reached, and equal to it %s later", seen, took)
 	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now != own {
 		t.Errorf("the own lease was touched: %+v, before %+v", now, own)
@@ -88,27 +88,27 @@ func (b *bed) misses(t *testing.T, begin func(*lab.Node) (end func())) {
 	for _, c := range changes {
 		if c.after.index != 0 {
 			c.after.leave(t, b.Lab)
-			c.after.await(t, n, noticed, false)
+			c.after.await(t, n, etcdLimit, false)
 		}
 	}
 	traffic.ExpectNothingLost(t)
 }
 
-// compact makes etcd forget all history.
+// compact removes all history of etcd.
 func compact(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	revision := revisionOf(t, l)
 	change(t, func(ctx context.Context) error {
 		_, err := l.Etcd.Client.Compact(ctx, revision, clientv3.WithCompactPhysical())
 		if errors.Is(err, rpctypes.ErrCompacted) {
-			return nil // an earlier try did it
+			return nil // an earlier attempt succeeded
 		}
 		return err
 	})
 }
 
-// equal tells whether a node's kernel has the peers as they are after the changes, and nothing of what they were.
-func equal(t *testing.T, n *lab.Node) (yes bool, text string) {
+// matchesEtcd reports whether a node's kernel has the changed peers, and nothing of what they were before.
+func matchesEtcd(t *testing.T, n *lab.Node) (yes bool, text string) {
 	t.Helper()
 	text, err := cluster.ReadKernel(cluster.Within(t), n)
 	cluster.Check(t, err)

@@ -13,27 +13,27 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What happens to podlaned costs the pods nothing. Once it runs again it finds nothing to do: no kernel is written to,
-// not its own and not a peer's.
+// What happens to podlaned costs the pods nothing. After a start it has nothing to write, to its own kernel or to a
+// peer's.
 var daemonFaults = []fault{
-	{"podlaned is killed", ends(1, cluster.Kill)},
-	{"podlaned is terminated", ends(1, cluster.Stop)},
-	{"podlaned hangs for 5 s", hangs(1, 5*second)},
-	{"podlaned is upgraded, and downgraded", upgrades(1)},
-	{"all podlaneds are killed", ends(3, cluster.Kill)},
-	{"all podlaneds are terminated", ends(3, cluster.Stop)},
-	{"all podlaneds are upgraded, and downgraded", upgrades(3)},
-	{"all podlaneds are killed, one after the other", rolling},
+	{"podlaned is killed", restart(1, cluster.Kill)},
+	{"podlaned is terminated", restart(1, cluster.Stop)},
+	{"podlaned hangs for 5 s", pause(1, 5*second)},
+	{"podlaned is upgraded, and downgraded", upgradeAndDowngrade(1)},
+	{"all podlaneds are killed", restart(3, cluster.Kill)},
+	{"all podlaneds are terminated", restart(3, cluster.Stop)},
+	{"all podlaneds are upgraded, and downgraded", upgradeAndDowngrade(3)},
+	{"all podlaneds are killed, one after the other", restartOneByOne},
 }
 
 func TestDaemon(t *testing.T) {
-	runFaultsAround(t, append(slices.Clone(daemonFaults), fault{"all podlaneds hang for a minute", hangs(3, minute)}))
+	runFaultsAround(t, append(slices.Clone(daemonFaults), fault{"all podlaneds hang for a minute", pause(3, minute)}))
 }
 
-// ends makes the podlaneds of the first nodes end, and starts them again.
-func ends(count int, end func(*testing.T, *lab.Node)) func(*testing.T, *bed) {
+// restart ends podlaned on the first nodes and starts it again.
+func restart(count int, end func(*testing.T, *lab.Node)) func(*testing.T, *bed) {
 	return func(t *testing.T, b *bed) {
-		b.unharmed(t, func() {
+		b.expectNoImpact(t, func() {
 			nodes := b.Nodes[:count]
 			for _, n := range nodes {
 				end(t, n)
@@ -43,8 +43,8 @@ func ends(count int, end func(*testing.T, *lab.Node)) func(*testing.T, *bed) {
 	}
 }
 
-func rolling(t *testing.T, b *bed) {
-	b.unharmed(t, func() {
+func restartOneByOne(t *testing.T, b *bed) {
+	b.expectNoImpact(t, func() {
 		for _, n := range b.Nodes {
 			cluster.Kill(t, n)
 			cluster.Check(t, n.Start(cluster.Within(t)))
@@ -52,10 +52,10 @@ func rolling(t *testing.T, b *bed) {
 	})
 }
 
-// hangs stops the podlaneds of the first nodes in their tracks for a time.
-func hangs(count int, d time.Duration) func(*testing.T, *bed) {
+// pause stops the processes of podlaned on the first nodes for a time.
+func pause(count int, d time.Duration) func(*testing.T, *bed) {
 	return func(t *testing.T, b *bed) {
-		b.unharmed(t, func() {
+		b.expectNoImpact(t, func() {
 			over := time.After(d)
 			for _, n := range b.Nodes[:count] {
 				cluster.Check(t, n.Pause())
@@ -72,9 +72,9 @@ func hangs(count int, d time.Duration) func(*testing.T, *bed) {
 	}
 }
 
-// upgrades lets another podlaned take over on the first nodes, and then the old one again. The version is in the leases,
-// so that every peer hears of it.
-func upgrades(count int) func(*testing.T, *bed) {
+// upgradeAndDowngrade starts another podlaned on the first nodes, and then the old one again. The version is in the
+// lease, so every peer receives the change.
+func upgradeAndDowngrade(count int) func(*testing.T, *bed) {
 	return func(t *testing.T, b *bed) {
 		next, err := nextDaemon()
 		cluster.Check(t, err)
@@ -82,7 +82,7 @@ func upgrades(count int) func(*testing.T, *bed) {
 		s, err := cluster.StatusOf(cluster.Within(t), nodes[0])
 		cluster.Check(t, err)
 		for _, to := range []struct{ daemon, version string }{{next, nextVersion}, {"", s.Version}} {
-			b.unharmed(t, func() {
+			b.expectNoImpact(t, func() {
 				for _, n := range nodes {
 					n.Daemon = to.daemon
 					cluster.Stop(t, n)
@@ -98,7 +98,7 @@ func upgrades(count int) func(*testing.T, *bed) {
 
 const nextVersion = "next"
 
-// nextDaemon builds a podlaned of the next version. /run is the sandbox's own, and goes with it.
+// nextDaemon builds a podlaned of the next version. /run belongs to the sandbox, and is removed with it.
 var nextDaemon = sync.OnceValues(func() (string, error) {
 	path := filepath.Join("/run", "podlaned-"+nextVersion)
 	out, err := exec.Command("go", "build", "-o", path, "-ldflags", "-X main.version="+nextVersion, "../../daemon").CombinedOutput()
@@ -135,9 +135,9 @@ func (b *bed) start(t *testing.T, nodes []*lab.Node) {
 	t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
 }
 
-// unharmed makes a fault while pods of all nodes talk, and holds it to have cost nothing: no datagram, no connection, and
-// no write to any kernel.
-func (b *bed) unharmed(t *testing.T, fault func()) {
+// expectNoImpact causes a fault while pods of all nodes talk. The fault must cost no datagram, no connection, and no
+// write to any kernel.
+func (b *bed) expectNoImpact(t *testing.T, fault func()) {
 	t.Helper()
 	traffic := b.flood(t)
 	var kernels []*cluster.Monitor
@@ -145,7 +145,7 @@ func (b *bed) unharmed(t *testing.T, fault func()) {
 		kernels = append(kernels, cluster.WatchKernel(t, n.Place))
 	}
 	fault()
-	b.expectWell(t)
+	b.expectRecovered(t)
 	traffic.ExpectNothingLost(t)
 	for _, k := range kernels {
 		k.ExpectNothing(t)

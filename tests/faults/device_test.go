@@ -2,7 +2,7 @@ package faults
 
 import "testing"
 
-// What others may do to the VXLAN devices, and to settings without which they carry nothing.
+// Another program changes the VXLAN devices, or settings that they need.
 var deviceFaults = disturbances([]disturbance{
 	{"IPv4 device deleted", "device", "add link podlane.1", peers4, 2 * second, []string{"ip link del podlane.1"}},
 	{"IPv6 device deleted", "device", "add link podlane-v6.1", peers6, 2 * second, []string{"ip link del podlane-v6.1"}},

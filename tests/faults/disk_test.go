@@ -13,10 +13,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// disk is a small tmpfs in a folder of podlaned's.
+// disk is a small tmpfs in one of podlaned's folders.
 type disk string
 
-// buildOnDisks makes the standard cluster, with each node's node file and saved state on a small disk of its own.
+// buildOnDisks makes the standard cluster. Each node's node file and saved state have small disks of their own.
 func buildOnDisks(t *testing.T) *bed {
 	t.Helper()
 	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack})
@@ -41,7 +41,7 @@ func disksOf(n *lab.Node) []disk { return []disk{disk(filepath.Dir(n.NodeFile())
 
 func (d disk) ballast() string { return filepath.Join(string(d), "ballast") }
 
-// fill leaves no room.
+// fill fills the disk.
 func (d disk) fill() error {
 	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -56,23 +56,23 @@ func (d disk) fill() error {
 	return errors.Join(err, f.Close())
 }
 
-// empty makes room again.
+// empty frees the disk's space.
 func (d disk) empty() error { return os.Remove(d.ballast()) }
 
 func (d disk) remount(flags uintptr) error {
 	return unix.Mount("none", string(d), "", unix.MS_REMOUNT|flags, "")
 }
 
-// protect makes it read-only.
+// protect makes the disk read-only.
 func (d disk) protect() error { return d.remount(unix.MS_RDONLY) }
 
-// allow makes it writable again.
+// allow makes the disk writable again.
 func (d disk) allow() error { return d.remount(0) }
 
-// diskFault is what a disk does not let podlaned do, in the kernel's words.
+// diskFault is what makes a disk fail, and the kernel's error.
 type diskFault struct {
 	words         string
-	spoil, relent func(disk) error
+	inject, clear func(disk) error
 }
 
 var (
@@ -80,7 +80,7 @@ var (
 	diskReadOnly = diskFault{"read-only file system", disk.protect, disk.allow}
 )
 
-// onDisks does something with all disks of a node.
+// onDisks calls a function for each disk of a node.
 func onDisks(t *testing.T, n *lab.Node, do func(disk) error) {
 	t.Helper()
 	for _, d := range disksOf(n) {
@@ -88,11 +88,11 @@ func onDisks(t *testing.T, n *lab.Node, do func(disk) error) {
 	}
 }
 
-// recovery bounds how long podlaned needs to write its files after the disk accepts them again.
-const recovery = 2 * second
+// diskLimit is the time for podlaned to write its files once the disk accepts them again.
+const diskLimit = 2 * second
 
-// Disks are full, or read-only, while podlaned runs: a new peer is programmed all the same, the trouble is said once, and
-// over when the disk has room again.
+// Disks are full or read-only while podlaned runs. A new peer is programmed all the same. The problem is logged once,
+// and ends when the disk has space.
 func TestDisksFailWhilePodlanedRuns(t *testing.T) {
 	b := buildOnDisks(t)
 	traffic := b.flood(t)
@@ -103,23 +103,23 @@ func TestDisksFailWhilePodlanedRuns(t *testing.T) {
 		cluster.Check(t, err)
 		files[n] = string(text)
 		cluster.Check(t, os.Remove(n.NodeFile()))
-		onDisks(t, n, f.spoil)
+		onDisks(t, n, f.inject)
 	}
-	b.addGuest(t)
+	b.addExtraPeer(t)
 	for n, f := range faults {
-		expectDiskTrouble(t, n, f)
+		expectDiskProblem(t, n, f)
 	}
 	for n := range faults {
 		cluster.Run(t, n.Place, "ip route get 10.5.250.7 from "+cluster.OverlayAddr(t, b.Nodes[2], n.Addr).String()+" iif lo")
 	}
 	expectDiskRecovery(t, faults, files)
-	b.removeGuest(t)
+	b.removeExtraPeer(t)
 	cluster.AwaitPeers(t, b.Lab, soon, 2)
 	traffic.ExpectNothingLost(t)
 }
 
-// expectDiskTrouble waits until both kinds of files are trouble, and for one pass more: it is said once.
-func expectDiskTrouble(t *testing.T, n *lab.Node, f diskFault) {
+// expectDiskProblem waits until both files are reported, and for one more round. Each must be logged once.
+func expectDiskProblem(t *testing.T, n *lab.Node, f diskFault) {
 	t.Helper()
 	cluster.AwaitStatus(t, n, soon, "the trouble is shown", func(s cluster.Status) bool {
 		return !s.Ready && hasProblem(s, "node file: ", f.words) && hasProblem(s, "saved state: ", f.words)
@@ -146,20 +146,20 @@ func hasProblem(s cluster.Status, kind, words string) bool {
 	return false
 }
 
-// expectDiskRecovery lets the disks be well again, and waits until all files are as they were.
+// expectDiskRecovery repairs the disks, and waits until all files are as before.
 func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[*lab.Node]string) {
 	t.Helper()
 	for n, f := range faults {
-		onDisks(t, n, f.relent)
+		onDisks(t, n, f.clear)
 	}
 	for n := range faults {
-		ready := cluster.AwaitStatus(t, n, recovery, "ready", func(s cluster.Status) bool { return s.Ready })
-		saved := cluster.AwaitStatus(t, n, recovery, "no problems", func(s cluster.Status) bool { return len(s.Problems) == 0 })
+		ready := cluster.AwaitStatus(t, n, diskLimit, "ready", func(s cluster.Status) bool { return s.Ready })
+		saved := cluster.AwaitStatus(t, n, diskLimit, "no problems", func(s cluster.Status) bool { return len(s.Problems) == 0 })
 		t.Logf("%s: ready after %v, and the state is saved after %v more", n.Name, ready, saved)
 		if text, err := os.ReadFile(n.NodeFile()); err != nil || string(text) != files[n] {
 			t.Errorf("%s: the node file is %q, %v; it was %q", n.Name, text, err, files[n])
 		}
-		if text, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json")); err != nil || !strings.Contains(string(text), guestAddress) {
+		if text, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json")); err != nil || !strings.Contains(string(text), extraPeerAddress) {
 			t.Errorf("%s: the saved state is %s, %v; want the newest", n.Name, text, err)
 		}
 		for _, d := range disksOf(n) {
@@ -171,8 +171,8 @@ func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[
 	}
 }
 
-// podlaned starts on a full disk, and is ready once there is room. On a read-only one it cannot even be asked how it is:
-// it ends with the reason, as often as systemd starts it, until the disk can be written.
+// podlaned starts on a full disk, and is ready once it has space. On a read-only disk it cannot serve its status: it
+// exits with the reason at every start, until the disk is writable.
 func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 	b := buildOnDisks(t)
 	traffic := b.flood(t)
@@ -180,7 +180,7 @@ func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 	for n, f := range map[*lab.Node]diskFault{full: diskFull, readOnly: diskReadOnly} {
 		cluster.Stop(t, n)
 		cluster.Check(t, os.Remove(n.NodeFile()))
-		onDisks(t, n, f.spoil)
+		onDisks(t, n, f.inject)
 		cluster.Check(t, n.Launch(cluster.Within(t)))
 	}
 	cluster.AwaitStatus(t, full, soon, "works, and tells of its disk", func(s cluster.Status) bool {
@@ -198,7 +198,7 @@ func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 	onDisks(t, full, disk.empty)
 	onDisks(t, readOnly, disk.allow)
 	cluster.Check(t, readOnly.Start(cluster.Within(t)))
-	took := cluster.AwaitStatus(t, full, recovery, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
+	took := cluster.AwaitStatus(t, full, diskLimit, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
 	t.Logf("well %v after there is room", took)
 	cluster.AwaitPeers(t, b.Lab, soon, 2)
 	traffic.ExpectNothingLost(t)

@@ -12,21 +12,21 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// disturbance is what somebody else does to the kernel of the first node. The status and the log name what was repaired,
+// disturbance is a change of the first node's kernel by another program. The status and the log name the repair, and
 // the metrics count it by kind.
 type disturbance struct {
 	name, kind, word string
 	cuts             path
 	limit            time.Duration
-	commands         []string // in the words that wordsOf fills in
+	commands         []string // wordsOf replaces the capital words
 }
 
-// path is the traffic between the first node and so many others that a disturbance may cut until it is put right, in
-// these families. All else goes on.
+// path is the traffic that a disturbance may interrupt until the repair: between the first node and the next nodes, in
+// these families. All other traffic goes on.
 type path struct {
 	nodes    int
 	families string
-	inside   bool // and that between the first node's own pods: iptables and nftables may see what a bridge forwards
+	inside   bool // also between the first node's own pods: iptables and nftables may filter a bridge's packets
 }
 
 var (
@@ -68,14 +68,14 @@ func (d disturbance) run(t *testing.T, b *bed) {
 		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
 	})
 	t.Logf("put right after %v", took)
-	if took.Least > d.limit {
+	if took.Min > d.limit {
 		t.Errorf("that is more than %v", d.limit)
 	}
 	cut.ExpectGap(t, d.limit)
 	whole.ExpectNothingLost(t)
 	word := words.Replace(d.word)
 	cluster.AwaitStatus(t, n, soon, "a repair that speaks of "+word, func(s cluster.Status) bool {
-		return s.Ready && s.Repaired > before.Repaired && speaks(s, began, word)
+		return s.Ready && s.Repaired > before.Repaired && hasRepair(s, began, word)
 	})
 	if cluster.Metric(t, n, metric) <= counted {
 		t.Errorf("%s has not grown", metric)
@@ -87,8 +87,8 @@ func (d disturbance) run(t *testing.T, b *bed) {
 	}
 }
 
-// speaks tells whether a repair since a time speaks of a word: what was repaired in several passes is several repairs.
-func speaks(s cluster.Status, since time.Time, word string) bool {
+// hasRepair reports whether a repair since a time contains a word. What several rounds repaired is several repairs.
+func hasRepair(s cluster.Status, since time.Time, word string) bool {
 	for _, r := range s.Repairs {
 		if r.Time.After(since) && strings.Contains(r.What, word) {
 			return true
@@ -97,7 +97,7 @@ func speaks(s cluster.Status, since time.Time, word string) bool {
 	return false
 }
 
-// floodAround starts a flood, in two parts: what a disturbance leaves whole, and what it cuts.
+// floodAround starts a flood in two parts: whole, which a disturbance must not interrupt, and cut, which it may.
 func (b *bed) floodAround(t *testing.T, cuts path) (whole, cut cluster.Flood) {
 	t.Helper()
 	for _, pair := range b.pairs(b.Nodes...) {
@@ -112,9 +112,11 @@ func (b *bed) floodAround(t *testing.T, cuts path) (whole, cut cluster.Flood) {
 	return whole, cut
 }
 
-// wordsOf is what the commands call the first node, the second, which is its peer, and the third, by family: the first
-// address of a node's pod subnet is OWN4, PEER4, THIRD4; its address on the underlay HOST4, PEERHOST4, THIRDHOST4; the peer's VTEP
-// MAC4; the metric of the route to it METRIC4.
+// wordsOf replaces these words in a command. The digit is the family.
+//   - OWN4, PEER4, THIRD4: the first address of the pod subnet of the first, second and third node
+//   - HOST4, PEERHOST4, THIRDHOST4: their addresses on the underlay
+//   - MAC4: the second node's VTEP
+//   - METRIC4: the metric of the route to the second node
 func (b *bed) wordsOf(t *testing.T) *strings.Replacer {
 	t.Helper()
 	n, peer, third := b.Nodes[0], b.Nodes[1], b.Nodes[2]
@@ -131,14 +133,14 @@ func (b *bed) wordsOf(t *testing.T) *strings.Replacer {
 			"PEER"+f, overlay.String(),
 			"THIRD"+f, cluster.OverlayAddr(t, third, a).String(),
 			"OWN"+f, cluster.OverlayAddr(t, n, a).String(),
-			"MAC"+f, after(t, neighbour, "lladdr"),
-			"METRIC"+f, after(t, route, "metric"))
+			"MAC"+f, wordAfter(t, neighbour, "lladdr"),
+			"METRIC"+f, wordAfter(t, route, "metric"))
 	}
 	return strings.NewReplacer(words...)
 }
 
-// after is the word that follows a word.
-func after(t *testing.T, words []string, word string) string {
+// wordAfter returns the word that follows a word.
+func wordAfter(t *testing.T, words []string, word string) string {
 	t.Helper()
 	for i, w := range words[:max(0, len(words)-1)] {
 		if w == word {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What podlaned has written for its peers.
+// Another program changes what podlaned has programmed for its peers.
 var entryFaults = disturbances([]disturbance{
 	{"IPv4 route deleted", "route", "route PEER4/24", peer4, second, []string{"ip route del PEER4/24"}},
 	{"IPv6 route deleted", "route", "route PEER6/64", peer6, second, []string{"ip route del PEER6/64"}},
@@ -38,7 +38,7 @@ var entryFaults = disturbances([]disturbance{
 		"ip -6 route flush proto 112", "ip -6 neigh flush dev podlane-v6.1 nud permanent"}},
 })
 
-// What podlaned keeps in its nftables table.
+// Another program changes podlaned's nftables table.
 var tableFaults = disturbances([]disturbance{
 	{"table deleted", "table", "table", nothing, second, []string{"nft delete table inet podlane"}},
 	{"table flushed", "rule", "rule", nothing, second, []string{"nft flush table inet podlane"}},

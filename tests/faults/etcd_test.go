@@ -39,13 +39,13 @@ func leader(t *testing.T, b *bed) []int {
 	return []int{i}
 }
 
-// killMembers kills members of etcd, a single one while it is in use. Started again it is used again.
+// killMembers kills members of etcd. A single member is in use before that, and again after its start.
 func killMembers(which func(*testing.T, *bed) []int) func(*testing.T, *bed) func() {
 	return func(t *testing.T, b *bed) func() {
 		t.Helper()
 		killed := which(t, b)
 		if len(killed) == 1 {
-			b.expectUsed(t, b.Nodes[:1], killed[0]) // so that it is the loss of one in use
+			b.expectMemberUsed(t, b.Nodes[:1], killed[0]) // so that the node loses a member that it uses
 		}
 		for _, i := range killed {
 			t.Cleanup(func() { cluster.Check(t, b.Etcd.Launch(i)) })
@@ -54,19 +54,19 @@ func killMembers(which func(*testing.T, *bed) []int) func(*testing.T, *bed) func
 		return func() {
 			cluster.Check(t, b.Etcd.Start(cluster.Within(t)))
 			if len(killed) == 1 {
-				b.expectUsed(t, b.Nodes, killed[0])
+				b.expectMemberUsed(t, b.Nodes, killed[0])
 			}
 		}
 	}
 }
 
-// pauseMembers lets members of etcd hang: their kernels take what is sent to them, and nothing answers.
+// pauseMembers stops the processes of etcd's members. Their kernels still receive packets, but nothing answers.
 func pauseMembers(which func(*testing.T, *bed) []int) func(*testing.T, *bed) func() {
 	return func(t *testing.T, b *bed) func() {
 		t.Helper()
 		paused := which(t, b)
 		if len(paused) == 1 {
-			b.expectUsed(t, b.Nodes[:1], paused[0])
+			b.expectMemberUsed(t, b.Nodes[:1], paused[0])
 		}
 		for _, i := range paused {
 			cluster.Check(t, b.Etcd.Pause(i))
@@ -80,13 +80,13 @@ func pauseMembers(which func(*testing.T, *bed) []int) func(*testing.T, *bed) fun
 		return func() {
 			resume()
 			if len(paused) == 1 {
-				b.expectUsed(t, b.Nodes, paused[0])
+				b.expectMemberUsed(t, b.Nodes, paused[0])
 			}
 		}
 	}
 }
 
-// cutOffNodes puts a packet filter between nodes and etcd.
+// cutOffNodes adds a packet filter between nodes and etcd.
 func cutOffNodes(which func(*bed) []*lab.Node) func(*testing.T, *bed) func() {
 	return func(t *testing.T, b *bed) func() {
 		t.Helper()
@@ -102,7 +102,7 @@ func cutOffNodes(which func(*bed) []*lab.Node) func(*testing.T, *bed) func() {
 	}
 }
 
-// cutOff puts a packet filter between a node and members of etcd.
+// cutOff adds a packet filter between a node and members of etcd.
 func (b *bed) cutOff(t *testing.T, n *lab.Node, members ...int) (heal func()) {
 	t.Helper()
 	var addrs []netip.Addr
@@ -116,23 +116,23 @@ func (b *bed) cutOff(t *testing.T, n *lab.Node, members ...int) (heal func()) {
 	return heal
 }
 
-// expectUsed leaves nodes nothing of etcd but one member, and expects that they hear of a change.
-func (b *bed) expectUsed(t *testing.T, nodes []*lab.Node, member int) {
+// expectMemberUsed leaves nodes only one member of etcd, and expects that they receive a change.
+func (b *bed) expectMemberUsed(t *testing.T, nodes []*lab.Node, member int) {
 	t.Helper()
 	others := slices.DeleteFunc([]int{1, 2, 3}, func(i int) bool { return i == member })
 	for _, n := range nodes {
 		defer b.cutOff(t, n, others...)()
 	}
 	t.Logf("%d nodes have nothing but member %d", len(nodes), member)
-	b.expectNews(t, nodes)
+	b.expectChanges(t, nodes)
 	expectEtcd(t, nodes, true)
 }
 
-// oneMemberLeft leaves a node one member of etcd after the other.
+// oneMemberLeft leaves the nodes one member of etcd after the other.
 func oneMemberLeft(t *testing.T, b *bed) {
 	traffic := b.flood(t)
 	for member := range 3 {
-		b.expectUsed(t, b.Nodes, member+1)
+		b.expectMemberUsed(t, b.Nodes, member+1)
 	}
 	traffic.ExpectNothingLost(t)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What other firewalls do, on every node at once.
+// Another firewall changes its rules, on every node at the same time.
 var firewallFaults = []fault{
 	{"firewall reloaded", func(t *testing.T, b *bed) {
 		traffic := b.flood(t)
 		b.everywhere(t, "nft flush ruleset")
-		b.expectWell(t)
+		b.expectRecovered(t)
 		traffic.ExpectNothingLost(t)
 	}},
 	{"iptables' FORWARD set to DROP", func(t *testing.T, b *bed) {
@@ -26,7 +26,7 @@ var firewallFaults = []fault{
 	}},
 	{"iptables' FORWARD ends in a REJECT of everything", func(t *testing.T, b *bed) {
 		b.expectTalk(t, "iptables -A FORWARD -i lo -j ACCEPT", "iptables -A FORWARD -j REJECT --reject-with icmp-host-prohibited", "ip6tables -A FORWARD -j REJECT")
-		b.expectTalk(t, slices.Repeat([]string{"iptables -D FORWARD 2"}, 8)...) // the accepts behind that of lo
+		b.expectTalk(t, slices.Repeat([]string{"iptables -D FORWARD 2"}, 8)...) // all accepts after the one for lo
 		b.expectTalk(t, "iptables -F FORWARD", "iptables -N LAST", "iptables -A LAST -p 89 -j RETURN", "iptables -A LAST -j DROP", "iptables -A FORWARD -j LAST")
 		b.expectTalk(t, "nft flush ruleset")
 	}},
@@ -48,8 +48,8 @@ func (b *bed) everywhere(t *testing.T, commands ...string) {
 	}
 }
 
-// expectTalk runs commands on every node, after which pods may not talk for a second: those of one node neither, where
-// iptables sees what a bridge forwards.
+// expectTalk runs commands on every node. Pods must talk again within a second, also those of one node: iptables
+// filters a bridge's packets.
 func (b *bed) expectTalk(t *testing.T, commands ...string) {
 	t.Helper()
 	traffic := b.flood(t)
@@ -58,7 +58,7 @@ func (b *bed) expectTalk(t *testing.T, commands ...string) {
 	traffic.ExpectGap(t, second)
 }
 
-// iptables-legacy tells nobody what it changes.
+// iptables-legacy changes rules without a notification by the kernel.
 func TestFirewallThatTellsNothing(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{
 		Nodes: 2, IPv6: true, Config: dualStack, NodeCaps: func(int) []string { return []string{"net_raw"} },
@@ -83,7 +83,7 @@ var otherFirewalls = []otherFirewall{
 	{"iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p tcp -j ACCEPT; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables -A INPUT -j REJECT", "must have NEW,UNTRACKED"},
 }
 
-// If a rule of another program certainly drops packets, the problem's commands fix it.
+// A rule of another program certainly drops packets. The problem's commands fix it.
 func TestOtherFirewalls(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} }}, 1)}
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
@@ -98,7 +98,7 @@ func TestOtherFirewalls(t *testing.T) {
 	})
 }
 
-// expectWrongInterface leads the way back to a peer by another interface for a while.
+// expectWrongInterface routes the packets to a peer by another interface for a while. The peer's VXLAN is then dropped.
 func (b *bed) expectWrongInterface(t *testing.T) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()
@@ -118,7 +118,7 @@ func sh(t *testing.T, n *lab.Node, script string) {
 	cluster.Check(t, err)
 }
 
-// expectProblem adds rules that cut off the first node, and runs the problem's commands to repair it.
+// expectProblem adds rules that cut the first node off, and runs the problem's commands to repair that.
 func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()

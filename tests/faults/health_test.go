@@ -21,12 +21,12 @@ import (
 
 // The bounds of /healthz and /readyz.
 const (
-	stuck  = 30 * second // how long the loop may not turn
-	beat   = 5 * second  // how often a loop that waits shows that it turns
-	checks = "underlay lease etcd kernel node-file conflict"
+	loopLimit = 30 * second // how long the loop may hang
+	heartbeat = 5 * second  // how often a waiting loop reports that it runs
+	checks    = "underlay lease etcd kernel node-file conflict"
 )
 
-// A reader of a pipe waits for a writer, and so the loop hangs where the node file is one. The pods notice nothing.
+// The node file is a pipe. A reader of a pipe waits for a writer, so the loop hangs. The pods lose nothing.
 func TestLoopThatHangs(t *testing.T) {
 	const resync = 2 * second
 	l := cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 2)
@@ -40,13 +40,13 @@ func TestLoopThatHangs(t *testing.T) {
 		ok, words := cluster.ReadyCheck(t, n, "kernel")
 		return !ok && strings.HasPrefix(words, "the kernel was last verified "), words
 	})
-	more := cluster.Until(t, stuck+beat+resync, "/healthz fails", func() (bool, string) {
+	more := cluster.Until(t, loopLimit+heartbeat+resync, "/healthz fails", func() (bool, string) {
 		code, body := cluster.Get(t, n, "/healthz")
 		return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "the loop has not turned for "), body
 	})
 	t.Logf("/readyz fails after %v, /healthz after %v more", old, more)
-	if least := stuck - beat; old.Most+more.Most < least {
-		t.Errorf("/healthz fails after %v: want %v at least", old.Most+more.Most, least)
+	if least := loopLimit - heartbeat; old.Max+more.Max < least {
+		t.Errorf("/healthz fails after %v: want %v at least", old.Max+more.Max, least)
 	}
 
 	pipe, err := os.OpenFile(n.NodeFile(), os.O_WRONLY, 0)
@@ -65,7 +65,8 @@ func TestLoopThatHangs(t *testing.T) {
 	kernel.ExpectNothing(t)
 }
 
-// A node that has nothing yet, since etcd is not there: each check but that for a conflict says so, until it holds.
+// A node starts without etcd and without saved state. Each check reports what is missing until it holds, except the
+// check for a conflict.
 func TestReadyzBeforeEtcdIsThere(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
@@ -108,7 +109,8 @@ func expectOK(t *testing.T, n *lab.Node, path, body string) {
 	}
 }
 
-// The port that podlaned answers on is another program's. That is a problem, and not the end: pods need a network more.
+// Another program has podlaned's TCP port. That is a problem, but podlaned goes on: the pods' network is more
+// important.
 func TestHTTPPortIsTaken(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
@@ -128,7 +130,7 @@ func TestHTTPPortIsTaken(t *testing.T) {
 		code, body, err := getTCP(t, n, "/readyz")
 		return err == nil && code == http.StatusOK, body
 	})
-	over := cluster.AwaitStatus(t, n, beat+second, "no problem", func(s cluster.Status) bool { return len(s.Problems) == 0 })
+	over := cluster.AwaitStatus(t, n, heartbeat+second, "no problem", func(s cluster.Status) bool { return len(s.Problems) == 0 })
 	t.Logf("it answers %v after the port was free, and status has no problem %v later", took, over)
 	for _, path := range []string{"/healthz", "/readyz?verbose", "/status"} {
 		overTCP, body, err := getTCP(t, n, path)
@@ -140,10 +142,10 @@ func TestHTTPPortIsTaken(t *testing.T) {
 	expectMetrics(t, n)
 }
 
-// httpAddress is where podlaned answers, unless told otherwise.
+// httpAddress is podlaned's default address.
 const httpAddress = "127.0.0.1:9472"
 
-// getTCP asks podlaned in its node.
+// getTCP requests a path from podlaned by TCP, in its node.
 func getTCP(t *testing.T, n *lab.Node, path string) (code int, body string, err error) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (c net.Conn, err error) {
@@ -164,14 +166,14 @@ func getTCP(t *testing.T, n *lab.Node, path string) (code int, body string, err 
 	return response.StatusCode, string(data), err
 }
 
-// What a line of Prometheus's text format (version 0.0.4) can be.
+// The lines of Prometheus's text format (version 0.0.4).
 var (
 	metricHelp   = regexp.MustCompile(`^# HELP ([a-z0-9_]+) .+$`)
 	metricType   = regexp.MustCompile(`^# TYPE ([a-z0-9_]+) (counter|gauge|histogram|summary)$`)
 	metricSample = regexp.MustCompile(`^([a-z0-9_]+)(\{([a-z_]+="[^"\n]*",?)+\})? ([-+]Inf|NaN|-?[0-9.]+(e[-+][0-9]+)?)$`)
 )
 
-// expectMetrics holds all of /metrics to be of its format, and every name of ours to stand in the documentation.
+// expectMetrics checks the format of all of /metrics, and that the documentation has every metric of podlane.
 func expectMetrics(t *testing.T, n *lab.Node) {
 	t.Helper()
 	documentation, err := os.ReadFile("../../docs/metrics.md")
@@ -199,7 +201,7 @@ func expectMetrics(t *testing.T, n *lab.Node) {
 	}
 }
 
-// metricTime is the time that a metric of a node's podlaned tells.
+// metricTime returns the time of a metric of a node's podlaned.
 func metricTime(t *testing.T, n *lab.Node, name string) time.Time {
 	t.Helper()
 	return time.UnixMilli(int64(cluster.Metric(t, n, name) * 1000))

@@ -11,11 +11,11 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Nodes that take each other's identity. Whoever was there first goes on working.
+// A node starts with the identity of another node. The older node goes on working.
 var identityFaults = []fault{
 	{"a node starts with the address of another", func(t *testing.T, b *bed) {
 		holder, n := b.Nodes[0], b.Nodes[2]
-		b.unharmed(t, func() {
+		b.expectNoImpact(t, func() {
 			cluster.Stop(t, n)
 			cluster.Check(t, n.Launch(cluster.Within(t), "--public-ip="+holder.Addr.String()))
 			want := refusal(holder, n, holder.Addr.String())
@@ -34,14 +34,14 @@ var identityFaults = []fault{
 
 func TestIdentity(t *testing.T) { runFaults(t, identityFaults) }
 
-// refusal is what a node says whose address is that of a live one.
+// refusal returns the error of a node that has the address of a live node.
 func refusal(holder, n *lab.Node, address string) string {
 	return fmt.Sprintf("public address %s is held by live node %s (id lab-%s): this node, %s (id lab-%s), cannot use it too; give it another with --public-ip or --iface",
 		address, holder.Name, holder.Name, n.Name, n.Name)
 }
 
-// vagrantAddress is what VirtualBox gives the first interface of every guest: each is alone behind a NAT of its own, and
-// the default route leads there.
+// vagrantAddress is the address that VirtualBox gives the first interface of every guest. Each guest is behind a NAT of
+// its own, and the default route leads there.
 const vagrantAddress = "10.0.2.15"
 
 var vagrantInterface = []string{
@@ -52,7 +52,7 @@ var vagrantInterface = []string{
 	"ip route replace default via 10.0.2.2 dev nat0",
 }
 
-// buildVagrant makes guests of VirtualBox, whose podlaneds are not started. eth0 is their other interface.
+// buildVagrant makes guests of VirtualBox. eth0 is their other interface. It does not start podlaned.
 func buildVagrant(t *testing.T, nodes int) *lab.Lab {
 	t.Helper()
 	l := cluster.Build(t, lab.Options{Nodes: nodes})
@@ -65,7 +65,7 @@ func buildVagrant(t *testing.T, nodes int) *lab.Lab {
 	return l
 }
 
-// expectRefused waits until a podlaned has ended because a live node has its address.
+// expectRefused waits until podlaned has exited because a live node has its address.
 func expectRefused(t *testing.T, n, holder *lab.Node) {
 	t.Helper()
 	code, err := n.Wait(cluster.Within(t))
@@ -74,8 +74,8 @@ func expectRefused(t *testing.T, n, holder *lab.Node) {
 	}
 }
 
-// The first guest works, and goes on while the others are refused. Once all are told to use the other interface, the first
-// keeps its pod subnet and its pods.
+// The first guest works, and goes on while the others are refused. Then all are started with the other interface: the
+// first keeps its pod subnet and its pods.
 func TestVagrantBoxes(t *testing.T) {
 	l := buildVagrant(t, 3)
 	first, others := l.Nodes[0], l.Nodes[1:]
@@ -116,8 +116,8 @@ func TestVagrantBoxes(t *testing.T) {
 	}
 }
 
-// Guests that boot at the same moment: one of them is let in, all others are refused. Whether two really are in one moment
-// is chance, so it is tried some times.
+// Guests boot at the same moment. One of them is accepted, all others are refused. Only by chance do two write at once,
+// so the test repeats it.
 func TestVagrantBoxesStartAtTheSameMoment(t *testing.T) {
 	for range 5 {
 		t.Run("", func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestVagrantBoxesStartAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// n3 and n4 are copies of n1's disk. Each gets a pod subnet of its own, and keeps it whoever starts again, and when.
+// n3 and n4 are copies of n1's disk. Each gets its own pod subnet, and keeps it however the nodes restart.
 func TestClonedMachines(t *testing.T) {
 	clones := map[int][]string{3: {"PODLANE_NODE_ID=lab-n1"}, 4: {"PODLANE_NODE_ID=lab-n1", "PODLANE_NODE_NAME=n1"}}
 	l := cluster.Build(t, lab.Options{Nodes: 4, NodeEnv: func(i int) []string { return clones[i] }})
@@ -192,7 +192,7 @@ func TestClonedMachines(t *testing.T) {
 	}
 }
 
-// subnetsOf is the nodes' pod subnets, each another.
+// subnetsOf returns the nodes' pod subnets, and expects that they differ.
 func subnetsOf(t *testing.T, nodes []*lab.Node) (subnets []string) {
 	t.Helper()
 	owners := map[string]string{}
@@ -207,8 +207,8 @@ func subnetsOf(t *testing.T, nodes []*lab.Node) (subnets []string) {
 	return subnets
 }
 
-// A machine is gone for good, and a new one gets its address: the new one takes its lease over once nobody has spoken up
-// for it. The others do not even notice.
+// A machine is gone for ever, and a new one gets its address. The new one adopts its lease after 10 s without an
+// answer. The other nodes notice nothing.
 func TestRecycledAddress(t *testing.T) {
 	b := makeBed(t)
 	n, others := b.Nodes[2], b.Nodes[:2]
@@ -222,7 +222,7 @@ func TestRecycledAddress(t *testing.T) {
 	cluster.Check(t, n.Launch(cluster.Within(t), "--node-id=new", "--node-name=newcomer"))
 	took := cluster.AwaitStatus(t, n, 15*second, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 2 })
 	t.Logf("the new machine is ready after %v", took)
-	if took.Most < 10*second {
+	if took.Max < 10*second {
 		t.Errorf("it waited %v alone for the old one to speak up, want 10 s", took)
 	}
 	if want := "of node n3 (id lab-n3) has the public address of this node, newcomer (id new), and did not answer: it is taken over"; !strings.Contains(n.LogText(), want) {

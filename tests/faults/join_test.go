@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Twenty nodes join two at the same moment, by either family or both: each gets pod subnets, no half is another's too, and
-// no podlaned ends. The pods of the two notice nothing.
+// Twenty nodes join two at the same moment, with IPv4 and with both families. Each gets pod subnets that overlap no
+// other, and no podlaned exits. The pods of the two old nodes lose nothing.
 func TestTwentyNodesJoinAtTheSameMoment(t *testing.T) {
 	for _, c := range []struct{ name, config string }{
 		{"IPv4", lab.DefaultConfig},
@@ -45,7 +45,7 @@ func TestTwentyNodesJoinAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// expectDistinct holds the halves of the nodes' pod subnets to share no address.
+// expectDistinct expects that the nodes' pod subnets do not overlap in any family.
 func expectDistinct(t *testing.T, nodes []*lab.Node) {
 	t.Helper()
 	owners := map[netip.Prefix]string{}

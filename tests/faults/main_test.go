@@ -1,5 +1,5 @@
-// Package faults makes every fault that a pod network meets, on clusters of the built binaries, while numbered datagrams
-// and long-lived connections run between the pods, and counts what is lost.
+// Package faults causes the faults that a pod network meets, on clusters of the built binaries. Meanwhile numbered
+// datagrams and long-lived connections run between the pods, and the tests count what is lost.
 package faults
 
 import (
@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// fault is something that goes wrong on the standard cluster. Its run leaves the cluster as it found it, so that the soak
-// can make faults in any order.
+// fault is something that fails on the standard cluster. run leaves the cluster as it was, so the soak test can run
+// faults in any order.
 type fault struct {
 	name string
 	run  func(t *testing.T, b *bed)
@@ -29,14 +29,14 @@ type bed struct {
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
-// around is a pod network that contains the underlay, outside the pod subnets.
+// around is a pod network that contains the underlay outside the pod subnets.
 const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
 	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
 
 const (
 	second = time.Second
 	minute = time.Minute
-	// soon is for what has to happen but is promised in no time.
+	// soon is the limit for steps without a promised time.
 	soon = 20 * time.Second
 )
 
@@ -58,7 +58,7 @@ func makeBedOf(t *testing.T, config string) *bed {
 	return b
 }
 
-// runFaults makes each of the faults on one cluster, and looks after each whether all is as it was.
+// runFaults causes each fault on one cluster. After each it expects that all is as before.
 func runFaults(t *testing.T, faults []fault) {
 	t.Helper()
 	makeBed(t).runFaults(t, faults)
@@ -75,14 +75,14 @@ func (b *bed) runFaults(t *testing.T, faults []fault) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			f.run(t, b)
-			b.expectWell(t)
+			b.expectRecovered(t)
 		})
 	}
 }
 
-// expectWell waits until all nodes are ready with all their peers, and holds their pod subnets, kernels and saved leases to
-// those of the beginning: a fault may kill podlaned and etcd at once.
-func (b *bed) expectWell(t *testing.T) {
+// expectRecovered waits until all nodes are ready with all their peers. Their pod subnets, kernels and saved leases
+// must be as at the beginning, because the next fault may kill podlaned and etcd at once.
+func (b *bed) expectRecovered(t *testing.T) {
 	t.Helper()
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
 	for i, n := range b.Nodes {
@@ -103,7 +103,7 @@ func (b *bed) flood(t *testing.T) cluster.Flood {
 	return cluster.StartFlood(t, b.pairs(b.Nodes...)...)
 }
 
-// pairs is a pod of each of these nodes with one of each other, and the two pods of each.
+// pairs returns a pod of each node with one of each other node, and the two pods of each node.
 func (b *bed) pairs(nodes ...*lab.Node) (pairs [][2]*lab.Pod) {
 	for i, n := range nodes {
 		own := b.podsOf(n)

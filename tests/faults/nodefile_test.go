@@ -10,15 +10,15 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// resync is the daemon's default: it looks at the node file with each pass, and passes at least so often.
+// resync is podlaned's default. It reads the node file in each round, and runs a round at least this often.
 const resync = 30 * second
 
-// The node file is spoilt by hand on three nodes, on each in another way. It is written again.
+// Another program damages the node file on three nodes, on each in another way. podlaned writes it again.
 var nodeFileFaults = []fault{
 	{"node files are truncated, replaced by a folder, and deleted", func(t *testing.T, b *bed) {
-		b.unharmed(t, func() {
+		b.expectNoImpact(t, func() {
 			began, before := time.Now(), map[*lab.Node]string{}
-			for i, spoil := range []func(string) error{
+			for i, damage := range []func(string) error{
 				func(path string) error { return os.Truncate(path, 10) },
 				func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
 				os.Remove,
@@ -26,7 +26,7 @@ var nodeFileFaults = []fault{
 				text, err := os.ReadFile(b.Nodes[i].NodeFile())
 				cluster.Check(t, err)
 				before[b.Nodes[i]] = string(text)
-				cluster.Check(t, spoil(b.Nodes[i].NodeFile()))
+				cluster.Check(t, damage(b.Nodes[i].NodeFile()))
 			}
 			for _, n := range b.Nodes {
 				cluster.Until(t, resync+second, n.Name+": the node file is there again", func() (bool, string) {

@@ -16,23 +16,23 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// outage is something that happens to etcd while the nodes run.
+// outage is a fault of etcd while the nodes run.
 type outage struct {
 	begin  func(t *testing.T, b *bed) (end func())
-	cutOff func(b *bed) []*lab.Node // the nodes that have no etcd meanwhile; nil: none
-	lasts  time.Duration            // from when the nodes noticed
+	cutOff func(b *bed) []*lab.Node // the nodes without etcd meanwhile; nil: none
+	lasts  time.Duration            // since the nodes noticed
 }
 
 const (
-	// noticed is how long a node may take to see that etcd does not answer, and that it does again.
-	noticed = 15 * time.Second
-	// idling is how much of a core a podlaned may take while etcd is away, and how often it may ask for it a second.
-	idling = 0.02
-	asking = 4
+	// etcdLimit is the time for a node to notice that etcd does not answer, and that it answers again.
+	etcdLimit = 15 * time.Second
+	// While etcd is down, podlaned may use maxCPU of a core and call etcd maxRequests times a second.
+	maxCPU      = 0.02
+	maxRequests = 4
 )
 
-// run expects that no pod notices an outage and that pods are attached all the time. The nodes without etcd report that and
-// wait quietly. The others still receive every change; afterwards all do.
+// run expects that no pod notices an outage and that pods are attached all the time. The nodes without etcd report that
+// and wait quietly. The others still receive every change; afterwards all do.
 func (o outage) run(t *testing.T, b *bed) {
 	t.Helper()
 	var without []*lab.Node
@@ -44,30 +44,30 @@ func (o outage) run(t *testing.T, b *bed) {
 	end := o.begin(t, b)
 	expectEtcd(t, without, false)
 	if with := slices.DeleteFunc(slices.Clone(b.Nodes), func(n *lab.Node) bool { return slices.Contains(without, n) }); len(with) > 0 {
-		b.expectNews(t, with)
+		b.expectChanges(t, with)
 	}
-	expectQuiet(t, b.Nodes, o.lasts)
+	expectLowCPU(t, b.Nodes, o.lasts)
 	for _, n := range without {
 		b.expectAttach(t, n)
 	}
 	for n, count := range requestsOf(t, without) {
-		if rate := (count - before[n]) / time.Since(began).Seconds(); rate > asking {
-			t.Errorf("%s asks etcd %.1f times a second, more than %d", n.Name, rate, asking)
+		if rate := (count - before[n]) / time.Since(began).Seconds(); rate > maxRequests {
+			t.Errorf("%s asks etcd %.1f times a second, more than %d", n.Name, rate, maxRequests)
 		}
 	}
 	end()
 	expectEtcd(t, b.Nodes, true)
-	b.expectNews(t, b.Nodes)
+	b.expectChanges(t, b.Nodes)
 	always()
 	traffic.ExpectNothingLost(t)
 }
 
-// expectEtcd waits until readiness says of etcd that it is there, or not, on each of these nodes.
+// expectEtcd waits until the readiness check for etcd has this result on each of these nodes.
 func expectEtcd(t *testing.T, nodes []*lab.Node, there bool) {
 	t.Helper()
 	began := time.Now()
 	for _, n := range nodes {
-		cluster.Until(t, noticed, fmt.Sprintf("%s: readiness says of etcd: %v", n.Name, there), func() (bool, string) {
+		cluster.Until(t, etcdLimit, fmt.Sprintf("%s: readiness says of etcd: %v", n.Name, there), func() (bool, string) {
 			ok, words := cluster.ReadyCheck(t, n, "etcd")
 			return ok == there, words
 		})
@@ -77,8 +77,8 @@ func expectEtcd(t *testing.T, nodes []*lab.Node, there bool) {
 	}
 }
 
-// expectQuiet measures what the podlaneds do for a time in which nobody asks them anything.
-func expectQuiet(t *testing.T, nodes []*lab.Node, lasts time.Duration) {
+// expectLowCPU measures podlaned's CPU for a time without requests.
+func expectLowCPU(t *testing.T, nodes []*lab.Node, lasts time.Duration) {
 	t.Helper()
 	before := map[*lab.Node]time.Duration{}
 	for _, n := range nodes {
@@ -90,19 +90,19 @@ func expectQuiet(t *testing.T, nodes []*lab.Node, lasts time.Duration) {
 	for _, n := range nodes {
 		load := float64(cpuOf(t, n)-before[n]) / float64(time.Since(began))
 		loads = append(loads, fmt.Sprintf("%s %.2f %%", n.Name, 100*load))
-		if load > idling {
+		if load > maxCPU {
 			t.Errorf("podlaned on %s takes %.1f %% of a core", n.Name, 100*load)
 		}
 	}
 	t.Logf("CPU over %v: %s", since(began), strings.Join(loads, ", "))
 }
 
-// cpuOf is the CPU time that a node's podlaned has used: proc(5), /proc/pid/stat, utime and stime in 1/100 s.
+// cpuOf returns the CPU time of a node's podlaned: utime and stime of /proc/pid/stat in 1/100 s (proc(5)).
 func cpuOf(t *testing.T, n *lab.Node) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))
 	cluster.Check(t, err)
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third one on
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third field on
 	var sum time.Duration
 	for _, f := range fields[11:13] {
 		ticks, err := strconv.Atoi(string(f))
@@ -112,7 +112,7 @@ func cpuOf(t *testing.T, n *lab.Node) time.Duration {
 	return sum
 }
 
-// requestsOf is how often each node's podlaned has called etcd.
+// requestsOf returns how often each node's podlaned has called etcd.
 func requestsOf(t *testing.T, nodes []*lab.Node) map[*lab.Node]float64 {
 	t.Helper()
 	sums := map[*lab.Node]float64{}
@@ -129,51 +129,51 @@ func requestsOf(t *testing.T, nodes []*lab.Node) map[*lab.Node]float64 {
 	return sums
 }
 
-// expectNews makes a peer come and go in etcd, and waits until these nodes have followed.
-func (b *bed) expectNews(t *testing.T, nodes []*lab.Node) {
+// expectChanges adds a peer to etcd and removes it, and waits until these nodes have followed.
+func (b *bed) expectChanges(t *testing.T, nodes []*lab.Node) {
 	t.Helper()
-	p := stranger{index: 240, addr: "198.18.7.1", mac: "ba:11:22:33:44:01"}
+	p := etcdPeer{index: 240, addr: "198.18.7.1", mac: "ba:11:22:33:44:01"}
 	p.put(t, b.Lab)
 	began := time.Now()
 	for _, n := range nodes {
-		p.await(t, n, noticed, true)
+		p.await(t, n, etcdLimit, true)
 	}
 	t.Logf("a new peer is known on %d nodes after at most %v", len(nodes), since(began))
 	p.leave(t, b.Lab)
 	for _, n := range nodes {
-		p.await(t, n, noticed, false)
+		p.await(t, n, etcdLimit, false)
 	}
 }
 
-// stranger is a peer that stands in etcd alone, with the pod subnet 10.5.index.0/24.
-type stranger struct {
+// etcdPeer is a peer that exists only in etcd, with the pod subnet 10.5.index.0/24.
+type etcdPeer struct {
 	index     int
 	addr, mac string
 }
 
-func (p stranger) subnet() netip.Prefix {
+func (p etcdPeer) subnet() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 5, byte(p.index), 0}), 24)
 }
 
-func (p stranger) key() string {
+func (p etcdPeer) key() string {
 	return fmt.Sprintf("%s/subnets/10.5.%d.0-24", lab.DefaultPrefix, p.index)
 }
 
-func (p stranger) value() string {
+func (p etcdPeer) value() string {
 	return fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":%q}}`, p.addr, p.mac)
 }
 
-func (p stranger) put(t *testing.T, l *lab.Lab) {
+func (p etcdPeer) put(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	change(t, func(ctx context.Context) error { return l.Etcd.Put(ctx, p.key(), p.value()) })
 }
 
-func (p stranger) leave(t *testing.T, l *lab.Lab) {
+func (p etcdPeer) leave(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	change(t, func(ctx context.Context) error { return l.Etcd.Delete(ctx, p.key()) })
 }
 
-// change makes a change in etcd: again where etcd has just lost its leader.
+// change writes to etcd. It tries again if etcd has just lost its leader.
 func change(t *testing.T, do func(context.Context) error) {
 	t.Helper()
 	cluster.Until(t, soon, "a write to etcd", func() (bool, string) {
@@ -182,18 +182,18 @@ func change(t *testing.T, do func(context.Context) error) {
 	})
 }
 
-// await waits until a node's kernel has all of a peer, or nothing.
-func (p stranger) await(t *testing.T, n *lab.Node, limit time.Duration, there bool) {
+// await waits until a node's kernel has all of a peer, or not.
+func (p etcdPeer) await(t *testing.T, n *lab.Node, limit time.Duration, there bool) {
 	t.Helper()
 	cluster.Until(t, limit, fmt.Sprintf("%s: the kernel has %s: %v", n.Name, p.subnet(), there), func() (bool, string) {
-		has, text := p.in(t, n)
+		has, text := p.isProgrammed(t, n)
 		return has == there, text
 	})
 }
 
-// lines is what the operator's tools print of a peer: its route, neighbour and FDB entry. The zero stranger has none.
-func (p stranger) lines() []string {
-	if p == (stranger{}) {
+// lines returns what the operator's tools print of a peer: its route, neighbour and FDB entry. The zero peer has none.
+func (p etcdPeer) lines() []string {
+	if p == (etcdPeer{}) {
 		return nil
 	}
 	return []string{
@@ -203,8 +203,8 @@ func (p stranger) lines() []string {
 	}
 }
 
-// in tells whether a node's kernel has all of a peer. Of one that it has in part the text tells.
-func (p stranger) in(t *testing.T, n *lab.Node) (all bool, text string) {
+// isProgrammed reports whether a node's kernel has all of a peer. If not, the text names what is missing.
+func (p etcdPeer) isProgrammed(t *testing.T, n *lab.Node) (all bool, text string) {
 	t.Helper()
 	text, err := cluster.ReadKernel(cluster.Within(t), n)
 	cluster.Check(t, err)
@@ -218,7 +218,7 @@ func (p stranger) in(t *testing.T, n *lab.Node) (all bool, text string) {
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
 
-// wait lets a fault last.
+// wait waits while a fault lasts.
 func wait(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

@@ -13,7 +13,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What happens to the first node's own key in etcd. Its kernel is not touched; its peers lose it until it is back.
+// The first node's own key in etcd changes. podlaned must not write to its kernel. The peers lose the node until its
+// key is restored.
 var ownKeyFaults = []fault{
 	{"the own key is deleted", func(t *testing.T, b *bed) {
 		b.losesKey(t, func() (end func()) {
@@ -38,9 +39,9 @@ var ownKeyFaults = []fault{
 			return func() { cluster.Check(t, b.Nodes[0].Resume()) }
 		})
 	}},
-	{"another node writes over the own key", func(t *testing.T, b *bed) { b.isRobbed(t, func() func() { return func() {} }) }},
+	{"another node writes over the own key", func(t *testing.T, b *bed) { b.losesKeyToAnother(t, func() func() { return func() {} }) }},
 	{"another node writes over the own key while the node is cut off", func(t *testing.T, b *bed) {
-		b.isRobbed(t, func() func() {
+		b.losesKeyToAnother(t, func() func() {
 			defer expectEtcd(t, b.Nodes[:1], false)
 			return b.cutOff(t, b.Nodes[0], 1, 2, 3)
 		})
@@ -49,12 +50,12 @@ var ownKeyFaults = []fault{
 
 func TestOwnKey(t *testing.T) { runFaults(t, ownKeyFaults) }
 
-// retaken is how soon the peers have to reach a node again whose key is back.
-const retaken = 2 * second
+// reclaimLimit is the time until the peers reach a node whose key is restored.
+const reclaimLimit = 2 * second
 
 func leaseKey(pair string) string { return lab.DefaultPrefix + "/subnets/" + pair }
 
-// ownKey is what etcd has under a node's key.
+// ownKey is the content of a node's key in etcd.
 type ownKey struct {
 	value                    string
 	created, modified, lease int64
@@ -72,18 +73,18 @@ func ownKeyOf(t *testing.T, l *lab.Lab, pair string) (k ownKey) {
 	return k
 }
 
-// expire makes the first node's etcd lease end, as it does by itself after a day, and waits until the peers have seen it.
+// expire ends the first node's etcd lease, which would last for a day. It waits until the peers have removed the node.
 func (b *bed) expire(t *testing.T) {
 	t.Helper()
 	id := clientv3.LeaseID(ownKeyOf(t, b.Lab, b.subnets[0]).lease)
 	_, err := b.Etcd.Client.Revoke(cluster.Within(t), id)
 	cluster.Check(t, err)
 	for _, n := range b.Nodes[1:] {
-		cluster.AwaitStatus(t, n, noticed, "the peer has gone", func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes)-2 })
+		cluster.AwaitStatus(t, n, etcdLimit, "the peer has gone", func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes)-2 })
 	}
 }
 
-// losesKey expects the first node to take its key again, where it was, after something that took it away.
+// losesKey runs a function that removes the first node's key. The node must claim the same key again.
 func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	t.Helper()
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, b.Nodes[0].Place)
@@ -92,15 +93,15 @@ func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	end := lose()
 	lasted := since(began)
 	end()
-	took := b.awaitRetaken(t, before)
+	took := b.awaitReclaimed(t, before)
 	expectUntouched(t, kernel)
 	whole.ExpectNothingLost(t)
 	t.Logf("away for %v, retaken %s later", lasted, took)
-	cut.ExpectGap(t, lasted+took.Most+retaken)
+	cut.ExpectGap(t, lasted+took.Max+reclaimLimit)
 }
 
-// expectUntouched holds a kernel to what it was. Of nftables the kernel does not tell which table changed, and the one
-// that cuts a node off is the lab's: expectWell looks at ours.
+// expectUntouched expects no change of a kernel. It ignores nftables: notifications do not name the table, and the
+// lab's table cuts a node off. expectRecovered compares podlane's table.
 func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 	t.Helper()
 	for _, change := range kernel.Changes(t) {
@@ -110,8 +111,8 @@ func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 	}
 }
 
-// awaitRetaken waits until the first node's key is as it was, and then until the peers reach its pods.
-func (b *bed) awaitRetaken(t *testing.T, before ownKey) (took cluster.Took) {
+// awaitReclaimed waits until the first node's key is as before, and then until the peers reach its pods.
+func (b *bed) awaitReclaimed(t *testing.T, before ownKey) (took cluster.Elapsed) {
 	t.Helper()
 	took = cluster.Until(t, soon, "the key is back", func() (bool, string) {
 		now := ownKeyOf(t, b.Lab, b.subnets[0])
@@ -120,21 +121,21 @@ func (b *bed) awaitRetaken(t *testing.T, before ownKey) (took cluster.Took) {
 	began := time.Now()
 	for _, pair := range b.pairsAcross() {
 		for _, addr := range pair[0].Addrs {
-			cluster.Until(t, retaken, fmt.Sprintf("%s reaches %s", pair[1].Name, addr), func() (bool, string) {
-				_, err := pair[1].Ping(cluster.Bounded(t, retaken), addr, 1)
+			cluster.Until(t, reclaimLimit, fmt.Sprintf("%s reaches %s", pair[1].Name, addr), func() (bool, string) {
+				_, err := pair[1].Ping(cluster.Bounded(t, reclaimLimit), addr, 1)
 				return err == nil, fmt.Sprint(err)
 			})
 		}
 	}
-	if d := since(began); d > retaken {
-		t.Errorf("the peers reach the node %v after it has taken its key again, later than %v", d, retaken)
+	if d := since(began); d > reclaimLimit {
+		t.Errorf("the peers reach the node %v after it has taken its key again, later than %v", d, reclaimLimit)
 	} else {
 		t.Logf("the peers reach the node at most %v after it has taken its key again", d)
 	}
 	return took
 }
 
-// pairsAcross is pods of the first node, each with one of another node; pairsApart is all other pairs.
+// pairsAcross returns pods of the first node, each with one of another node. pairsApart returns all other pairs.
 func (b *bed) pairsAcross() (pairs [][2]*lab.Pod) {
 	for _, n := range b.Nodes[1:] {
 		pairs = append(pairs, [2]*lab.Pod{b.podsOf(b.Nodes[0])[0], b.podsOf(n)[0]})
@@ -147,13 +148,13 @@ func (b *bed) pairsApart() [][2]*lab.Pod {
 	return append(b.pairs(b.Nodes[1:]...), [2]*lab.Pod{own[0], own[1]})
 }
 
-// thief is what another node writes under the first node's key.
-const thief = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan",` +
+// foreignLease is what another node writes under the first node's key.
+const foreignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan",` +
 	`"BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
 	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
 
-// isRobbed expects a conflict that everybody hears of, and that ends when the other node gives the key up.
-func (b *bed) isRobbed(t *testing.T, begin func() (end func())) {
+// losesKeyToAnother expects a conflict that is reported everywhere. It ends when the other node deletes the key.
+func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	t.Helper()
 	n, key := b.Nodes[0], leaseKey(b.subnets[0])
 	before, said := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
@@ -161,15 +162,15 @@ func (b *bed) isRobbed(t *testing.T, begin func() (end func())) {
 	cut := cluster.StartFlood(t, b.pairsAcross()...)
 	began := time.Now()
 	end := begin()
-	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, thief) })
+	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, foreignLease) })
 	end()
 	b.expectConflict(t, said)
-	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now.value != thief {
+	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now.value != foreignLease {
 		t.Errorf("the other node's key was written over: %+v", now)
 	}
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 	lasted := since(began)
-	took := b.awaitRetaken(t, before)
+	took := b.awaitReclaimed(t, before)
 	t.Logf("away for %v, retaken %s after it was given up", lasted, took)
 	cluster.Until(t, soon, "readiness has no conflict", func() (bool, string) { return cluster.ReadyCheck(t, n, "conflict") })
 	cluster.Until(t, soon, "the node file allows pods", func() (bool, string) {
@@ -178,10 +179,10 @@ func (b *bed) isRobbed(t *testing.T, begin func() (end func())) {
 	})
 	expectUntouched(t, kernel)
 	whole.ExpectNothingLost(t)
-	cut.ExpectGap(t, lasted+took.Most+retaken)
+	cut.ExpectGap(t, lasted+took.Max+reclaimLimit)
 }
 
-// expectConflict expects the first node to tell everybody who asks that the thief has its pod subnet.
+// expectConflict expects that the first node reports the conflict in its status, readiness, node file and log.
 func (b *bed) expectConflict(t *testing.T, logged int) {
 	t.Helper()
 	n := b.Nodes[0]

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Something is wrong with one peer alone.
+// One peer alone fails.
 var peerFaults = []fault{
 	{"the kernel refuses the route to a peer", refuseRoute},
 	{"the entries of a peer that leaves have gone already", leaveWithoutEntries},
@@ -20,7 +20,7 @@ var peerFaults = []fault{
 
 func TestPeerThatTheKernelRefuses(t *testing.T) { runFaults(t, peerFaults) }
 
-// A peer's first address is on the node's lo: the kernel takes no route by a gateway that is the node itself.
+// The peer's first address is on the node's lo. The kernel refuses a route whose gateway is the node itself.
 func refuseRoute(t *testing.T, b *bed) {
 	n, words, all := b.Nodes[0], b.wordsOf(t), b.pairs(b.Nodes...)
 	do := func(commands ...string) {
@@ -30,7 +30,7 @@ func refuseRoute(t *testing.T, b *bed) {
 	}
 	cut, third, whole := cluster.StartFlood(t, all[1]), cluster.StartFlood(t, all[2]), cluster.StartFlood(t, append(all[3:], all[0])...)
 	do("ip address add PEER4/32 dev lo", "ip address add PEER6/128 dev lo")
-	over, tried := time.After(watched), b.refused(t, "route")
+	over, tried := time.After(retryTime), b.refused(t, "route")
 	do("ip route del PEER4/24", "ip -6 route del PEER6/64")
 	took := cluster.AwaitStatus(t, n, second, "the peer, and what the kernel says of it", func(s cluster.Status) bool {
 		return s.Ready && strings.Contains(strings.Join(s.Problems, " "), "route") &&
@@ -39,7 +39,7 @@ func refuseRoute(t *testing.T, b *bed) {
 	t.Logf("status names the peer after %v", took)
 	<-over
 	passes := (b.refused(t, "route") - tried) / 2
-	if t.Logf("the routes were tried %v times in %v", passes, watched); passes < 2 || passes > 8 {
+	if t.Logf("the routes were tried %v times in %v", passes, retryTime); passes < 2 || passes > 8 {
 		t.Errorf("that is not after 1, 2 and 4 s")
 	}
 	b.expectOthersOnTime(t, words)
@@ -53,16 +53,16 @@ func refuseRoute(t *testing.T, b *bed) {
 	cluster.AwaitStatus(t, n, soon, "no problem any more", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
 }
 
-// watched is how long it is watched how often podlaned tries what the kernel refuses.
-const watched = 8 * second
+// retryTime is how long the test counts podlaned's retries.
+const retryTime = 8 * second
 
-// refused is how often the kernel of the first node has refused something of a kind.
+// refused returns how often the first node's kernel has refused an operation of a kind.
 func (b *bed) refused(t *testing.T, kind string) float64 {
 	t.Helper()
 	return cluster.Metric(t, b.Nodes[0], fmt.Sprintf(`podlane_operations_total{kind=%q,result="failed"}`, kind))
 }
 
-// failedAlone tells whether a status says of a peer alone that it has failed, in words that name each of its routes and the
+// failedAlone reports whether a status shows only this peer as failed. Its reason must name each of its routes and the
 // kernel's error.
 func failedAlone(s cluster.Status, peer string, routes ...string) bool {
 	for _, p := range s.Peers {
@@ -84,8 +84,8 @@ func failedAlone(s cluster.Status, peer string, routes ...string) bool {
 	return true
 }
 
-// expectOthersOnTime deletes the routes to the third node by hand, and has a node join and leave, while something is
-// wrong with the second.
+// expectOthersOnTime deletes the routes to the third node, and adds and removes a peer, while the second node fails.
+// All is programmed in time.
 func (b *bed) expectOthersOnTime(t *testing.T, words *strings.Replacer) {
 	t.Helper()
 	before := cluster.KernelOf(t, b.Nodes[0])
@@ -94,12 +94,12 @@ func (b *bed) expectOthersOnTime(t *testing.T, words *strings.Replacer) {
 	}
 	asBefore := func(now string) bool { return now == before }
 	t.Logf("routes to another peer are put right after %v", b.awaitKernel(t, asBefore))
-	t.Logf("a node that joins is programmed after %v", b.strangerJoins(t))
-	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), strangerKey))
+	t.Logf("a node that joins is programmed after %v", b.addLeavingPeer(t))
+	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), leavingPeerKey))
 	t.Logf("and has gone %v after it left", b.awaitKernel(t, asBefore))
 }
 
-// A peer's entries are deleted by hand at the moment at which podlaned deletes them.
+// A peer's entries are deleted at the same moment as podlaned deletes them.
 func leaveWithoutEntries(t *testing.T, b *bed) {
 	const rounds = 10
 	n, traffic := b.Nodes[0], b.flood(t)
@@ -109,11 +109,11 @@ func leaveWithoutEntries(t *testing.T, b *bed) {
 		before = append(before, b.refused(t, kind))
 	}
 	for range rounds {
-		b.strangerJoins(t)
+		b.addLeavingPeer(t)
 		var g errgroup.Group
-		g.Go(func() error { return b.Etcd.Delete(cluster.Within(t), strangerKey) })
+		g.Go(func() error { return b.Etcd.Delete(cluster.Within(t), leavingPeerKey) })
 		g.Go(func() error {
-			_, _ = n.Run(cluster.Within(t), "sh", "-c", strangerDeleted) // podlaned may be first
+			_, _ = n.Run(cluster.Within(t), "sh", "-c", deleteLeavingPeer) // podlaned may be first
 			return nil
 		})
 		cluster.Check(t, g.Wait())
@@ -127,8 +127,8 @@ func leaveWithoutEntries(t *testing.T, b *bed) {
 	traffic.ExpectNothingLost(t)
 }
 
-// awaitKernel waits until the first node's kernel is as it should be, which may take a second.
-func (b *bed) awaitKernel(t *testing.T, so func(now string) bool) cluster.Took {
+// awaitKernel waits up to a second until the first node's kernel meets a condition.
+func (b *bed) awaitKernel(t *testing.T, so func(now string) bool) cluster.Elapsed {
 	t.Helper()
 	return cluster.Until(t, second, "the kernel is as it should be", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
@@ -136,18 +136,18 @@ func (b *bed) awaitKernel(t *testing.T, so func(now string) bool) cluster.Took {
 	})
 }
 
-// The stranger is a node that is not there but for its lease.
+// The leaving peer exists only in etcd.
 const (
-	strangerKey   = lab.DefaultPrefix + "/subnets/10.5.254.0-24&fd00:5:0:fefe::-64"
-	strangerLease = `{"PublicIP":"198.18.7.7","PublicIPv6":"fd98:18::707","BackendType":"vxlan",` +
+	leavingPeerKey   = lab.DefaultPrefix + "/subnets/10.5.254.0-24&fd00:5:0:fefe::-64"
+	leavingPeerLease = `{"PublicIP":"198.18.7.7","PublicIPv6":"fd98:18::707","BackendType":"vxlan",` +
 		`"BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55"},"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:66"}}`
-	strangerDeleted = "ip route del 10.5.254.0/24; bridge fdb del ba:11:22:33:44:55 dev podlane.1; ip neigh del 10.5.254.0 dev podlane.1;" +
+	deleteLeavingPeer = "ip route del 10.5.254.0/24; bridge fdb del ba:11:22:33:44:55 dev podlane.1; ip neigh del 10.5.254.0 dev podlane.1;" +
 		"ip -6 route del fd00:5:0:fefe::/64; bridge fdb del ba:11:22:33:44:66 dev podlane-v6.1; ip neigh del fd00:5:0:fefe:: dev podlane-v6.1"
 )
 
-func (b *bed) strangerJoins(t *testing.T) cluster.Took {
+func (b *bed) addLeavingPeer(t *testing.T) cluster.Elapsed {
 	t.Helper()
-	cluster.Check(t, b.Etcd.Put(cluster.Within(t), strangerKey, strangerLease))
+	cluster.Check(t, b.Etcd.Put(cluster.Within(t), leavingPeerKey, leavingPeerLease))
 	return b.awaitKernel(t, func(now string) bool {
 		return strings.Contains(now, "10.5.254.0/24 via") && strings.Contains(now, "fd00:5:0:fefe::/64 via")
 	})

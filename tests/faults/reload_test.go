@@ -13,7 +13,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The configuration file is read again under traffic: a good one is in use then, a bad one is trouble and nothing else.
+// podlaned reloads its configuration file under traffic. A good file is applied. A bad one causes a problem and nothing
+// else.
 func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "podlaned.yaml")
 	configure := func(text string) { cluster.Check(t, os.WriteFile(file, []byte(text), 0o600)) }
@@ -30,7 +31,7 @@ func TestReload(t *testing.T) {
 		{"resync: 1ms\n", "resync 1ms is shorter than 1s"},
 		{"resinc: 1s\n", "unknown key"},
 		{"etcd-cafile: /none.pem\n", "without TLS"},
-		{"iface: cni0\n", "reload: pod network 10.5.0.0/16 overlaps"}, // which only the attempt shows
+		{"iface: cni0\n", "reload: pod network 10.5.0.0/16 overlaps"}, // found only when it is applied
 		{"etcd-prefix: /podlane/netwrok\n", "reload: /podlane/netwrok/config: there is no network configuration"},
 	} {
 		configure(bad.file)
@@ -48,7 +49,7 @@ func TestReload(t *testing.T) {
 	configure("resync: 7s\n")
 	reload()
 	cluster.Until(t, soon, "the new configuration is in use", func() (bool, string) {
-		text, err := n.Run(cluster.Within(t), "podlaned", "status", "--json") // nobody may answer in the middle of a reload
+		text, err := n.Run(cluster.Within(t), "podlaned", "status", "--json") // in the middle of a reload it may not answer
 		if err != nil {
 			return false, text
 		}

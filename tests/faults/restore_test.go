@@ -15,17 +15,17 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// etcd loses all its data while the podlaneds run, while one of them is away, or while all are. The nodes are where they
-// were, so all is put back and nothing is taken out of a kernel.
+// etcd loses all its data while podlaned runs everywhere, on all nodes but one, or nowhere. The nodes have not changed,
+// so they restore everything. Nothing is removed from a kernel.
 var wipeFaults = []fault{
-	{"etcd is wiped", func(t *testing.T, b *bed) { b.loses(t, wipe, 0, 0) }},
-	{"etcd is wiped while a podlaned is away", func(t *testing.T, b *bed) { b.loses(t, wipe, 1, 0) }},
-	{"etcd is wiped while all podlaneds are away", func(t *testing.T, b *bed) { b.loses(t, wipe, 3, 0) }},
+	{"etcd is wiped", func(t *testing.T, b *bed) { b.losesData(t, wipe, 0, 0) }},
+	{"etcd is wiped while a podlaned is away", func(t *testing.T, b *bed) { b.losesData(t, wipe, 1, 0) }},
+	{"etcd is wiped while all podlaneds are away", func(t *testing.T, b *bed) { b.losesData(t, wipe, 3, 0) }},
 }
 
 func TestEtcdIsWiped(t *testing.T) { runFaults(t, wipeFaults) }
 
-// etcd goes back to a backup that does not know of a node and of a peer, and knows of a peer that has left since.
+// etcd is restored from a backup. It lacks a node and a peer, and contains a peer that has left since.
 func TestEtcdIsRestored(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -36,17 +36,17 @@ func TestEtcdIsRestored(t *testing.T) {
 		{"while all podlaneds are away", 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := growBed(t)
-			b.loses(t, restore, c.away, 2)
-			b.expectMemory(t)
+			b := bedWithBackup(t)
+			b.losesData(t, restore, c.away, 2)
+			b.expectRetained(t)
 		})
 	}
-	// When the nodes reach etcd again it is at a revision beyond what they have seen, in another history.
+	// The nodes reach etcd again at a higher revision than they have seen, but with another history.
 	t.Run("while the nodes are cut off and a podlaned is away, and goes on from there", func(t *testing.T) {
-		b := growBed(t)
+		b := bedWithBackup(t)
 		end := cutOffNodes(allNodes)(t, b)
 		before := revisionOf(t, b.Lab)
-		b.loses(t, func(t *testing.T, l *lab.Lab) {
+		b.losesData(t, func(t *testing.T, l *lab.Lab) {
 			restore(t, l)
 			cluster.Check(t, l.Etcd.Start(cluster.Within(t)))
 			for i := 0; revisionOf(t, l) <= before+10; i++ {
@@ -54,18 +54,18 @@ func TestEtcdIsRestored(t *testing.T) {
 			}
 			end()
 		}, 1, 2)
-		b.expectMemory(t)
+		b.expectRetained(t)
 	})
 }
 
-// deaf is how long it may go unnoticed that etcd lost data. A watch is silent about it.
-const deaf = 30 * second
+// dataLossLimit is the time to notice that etcd lost data. A watch does not report it.
+const dataLossLimit = 30 * second
 
-var newcomer = stranger{index: 241, addr: "198.18.7.2", mac: "ba:11:22:33:44:02"}
+var newcomer = etcdPeer{index: 241, addr: "198.18.7.2", mac: "ba:11:22:33:44:02"}
 
-// loses makes etcd lose data, while it is stopped and the podlaneds of the last nodes are away. So many strangers are
-// peers afterwards.
-func (b *bed) loses(t *testing.T, lose func(*testing.T, *lab.Lab), away, strangers int) {
+// losesData makes etcd lose data while it is stopped and podlaned is stopped on the last nodes. Afterwards there are so
+// many extra peers.
+func (b *bed) losesData(t *testing.T, lose func(*testing.T, *lab.Lab), away, extraPeers int) {
 	t.Helper()
 	traffic, before := b.flood(t), keysOf(t, b.Lab)
 	var kernels []*cluster.Monitor
@@ -81,63 +81,64 @@ func (b *bed) loses(t *testing.T, lose func(*testing.T, *lab.Lab), away, strange
 	began := time.Now()
 	newcomer.put(t, b.Lab)
 	for _, n := range b.Nodes[:len(b.Nodes)-away] {
-		newcomer.await(t, n, deaf, true)
+		newcomer.await(t, n, dataLossLimit, true)
 	}
-	for _, n := range b.Nodes[len(b.Nodes)-away:] { // the others have had the time to forget it
+	for _, n := range b.Nodes[len(b.Nodes)-away:] { // the others have had the time to remove it
 		cluster.Check(t, n.Launch(cluster.Within(t)))
-		newcomer.await(t, n, deaf, true)
+		newcomer.await(t, n, dataLossLimit, true)
 	}
 	t.Logf("a change after the loss is known everywhere after at most %v", since(began))
-	cluster.Until(t, deaf, "all keys of nodes are back", func() (bool, string) {
-		lost := lacking(before, keysOf(t, b.Lab))
+	cluster.Until(t, dataLossLimit, "all keys of nodes are back", func() (bool, string) {
+		lost := missing(before, keysOf(t, b.Lab))
 		return lost == "", lost
 	})
 	t.Logf("all keys are back after at most %v", since(began))
-	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1+strangers+1)
+	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1+extraPeers+1)
 	for i, k := range kernels {
 		expectNoRemoval(t, b.Nodes[i], k)
 	}
 	newcomer.leave(t, b.Lab)
 	for _, n := range b.Nodes {
-		newcomer.await(t, n, noticed, false)
+		newcomer.await(t, n, etcdLimit, false)
 	}
 	traffic.ExpectNothingLost(t)
 }
 
 var (
-	left = stranger{index: 242, addr: "198.18.7.3", mac: "ba:11:22:33:44:03"}
-	came = stranger{index: 243, addr: "198.18.7.4", mac: "ba:11:22:33:44:04"}
+	departedPeer = etcdPeer{index: 242, addr: "198.18.7.3", mac: "ba:11:22:33:44:03"}
+	joinedPeer   = etcdPeer{index: 243, addr: "198.18.7.4", mac: "ba:11:22:33:44:04"}
 )
 
-// growBed makes a cluster of which etcd has a backup from before the last node and a peer came and another peer left.
-func growBed(t *testing.T) *bed {
+// bedWithBackup makes a cluster and a backup of etcd that is older than the last node. After the backup a peer joined
+// and another left.
+func bedWithBackup(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{Lab: cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3})}
 	cluster.Check(t, b.SetConfig(cluster.Within(t), dualStack))
 	for _, n := range b.Nodes[:2] {
 		cluster.Check(t, n.Start(cluster.Within(t)))
 	}
-	left.put(t, b.Lab)
+	departedPeer.put(t, b.Lab)
 	stopEtcd(t, b.Lab)
 	for i := range b.Etcd.Endpoints() {
 		cluster.Check(t, b.Etcd.Save(i+1, "backup"))
 	}
 	cluster.Check(t, b.Etcd.Start(cluster.Within(t)))
-	left.leave(t, b.Lab)
-	came.put(t, b.Lab)
+	departedPeer.leave(t, b.Lab)
+	joinedPeer.put(t, b.Lab)
 	cluster.Check(t, b.Nodes[2].Start(cluster.Within(t)))
 	cluster.Check(t, b.AddPods(cluster.Within(t), 2))
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1+1)
 	return b
 }
 
-// expectMemory expects the peer that etcd does not know any more to be kept, and said to be; and the one that is back in
-// etcd to be a peer again.
-func (b *bed) expectMemory(t *testing.T) {
+// expectRetained expects that the nodes keep the peer that etcd lost, and report it. The peer that is back in etcd must
+// be a peer again.
+func (b *bed) expectRetained(t *testing.T) {
 	t.Helper()
 	for _, n := range b.Nodes {
-		came.await(t, n, 0, true)
-		left.await(t, n, soon, true)
+		joinedPeer.await(t, n, 0, true)
+		departedPeer.await(t, n, soon, true)
 		cluster.AwaitStatus(t, n, soon, "it tells of the peer that is kept", func(s cluster.Status) bool {
 			return slices.Contains(s.Notes, "etcd has lost data: 1 peers that are no longer in it are kept for now")
 		})
@@ -170,8 +171,8 @@ func revisionOf(t *testing.T, l *lab.Lab) (revision int64) {
 	return revision
 }
 
-// expectNoRemoval holds what was written to a node's kernel to be additions. Of nftables only the peers come and go: as
-// elements of sets, which are deleted by message 14 (nf_tables.h, NFT_MSG_DELSETELEM).
+// expectNoRemoval expects only additions to a node's kernel. In nftables only the peers change, as elements of sets.
+// Message 14 deletes them (nf_tables.h, NFT_MSG_DELSETELEM).
 func expectNoRemoval(t *testing.T, n *lab.Node, k *cluster.Monitor) {
 	t.Helper()
 	for _, change := range k.Changes(t) {
@@ -181,7 +182,7 @@ func expectNoRemoval(t *testing.T, n *lab.Node, k *cluster.Monitor) {
 	}
 }
 
-// keysOf is the configuration and the leases of the nodes, with their values.
+// keysOf returns the configuration and the leases of the nodes, with their values.
 func keysOf(t *testing.T, l *lab.Lab) (keys map[string]string) {
 	t.Helper()
 	cluster.Until(t, soon, "a list of etcd", func() (_ bool, last string) {
@@ -189,18 +190,18 @@ func keysOf(t *testing.T, l *lab.Lab) (keys map[string]string) {
 		keys, err = l.Etcd.List(cluster.Bounded(t, 3*second), lab.DefaultPrefix)
 		return err == nil, fmt.Sprint(err)
 	})
-	maps.DeleteFunc(keys, func(key, _ string) bool { return strings.HasPrefix(key, lab.DefaultPrefix+"/claims/") }) // they run out
+	maps.DeleteFunc(keys, func(key, _ string) bool { return strings.HasPrefix(key, lab.DefaultPrefix+"/claims/") }) // they expire
 	for key, value := range keys {
-		var compact bytes.Buffer // as the saved state has it
+		var compact bytes.Buffer // as in the saved state
 		cluster.Check(t, json.Compact(&compact, []byte(value)))
 		keys[key] = compact.String()
 	}
-	maps.DeleteFunc(keys, func(_, value string) bool { return strings.Contains(value, `"VtepMAC":"ba:11:`) }) // strangers
+	maps.DeleteFunc(keys, func(_, value string) bool { return strings.Contains(value, `"VtepMAC":"ba:11:`) }) // peers that exist only in etcd
 	return keys
 }
 
-// lacking is what is not as it was before.
-func lacking(before, now map[string]string) (text string) {
+// missing returns the keys that have changed or are gone.
+func missing(before, now map[string]string) (text string) {
 	for key, value := range before {
 		if now[key] != value {
 			text += fmt.Sprintf("%s: %q, before %q\n", key, now[key], value)
@@ -209,7 +210,7 @@ func lacking(before, now map[string]string) (text string) {
 	return text
 }
 
-// stopEtcd kills all members. What they have acknowledged is on their disks.
+// stopEtcd kills all members. Their disks have everything that they acknowledged.
 func stopEtcd(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	for i := range l.Etcd.Endpoints() {

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What happens to the network below the overlay.
+// The network below the overlay changes.
 var underlayFaults = []fault{
 	{"cable pulled and plugged in", func(t *testing.T, b *bed) {
 		b.flap(t, func() { cluster.Check(t, b.Nodes[0].Unplug()) }, func() { cluster.Check(t, b.Nodes[0].Plug()) })
@@ -39,39 +39,41 @@ var underlayFaults = []fault{
 	{"MTU of the underlay changes", changeMTU},
 }
 
-func TestUnderlay(t *testing.T) { runFaultsAround(t, slices.Concat(underlayFaults, keptFaults)) }
+func TestUnderlay(t *testing.T) {
+	runFaultsAround(t, slices.Concat(underlayFaults, keepUnderlayFaults))
+}
 
-// The routes that go with a node's addresses, and with its interface.
+// Routes that the kernel deletes together with a node's addresses or interface.
 const (
 	default4 = "ip route replace default via 198.18.0.1"
 	default6 = "ip -6 route replace default via fd98:18::1"
 )
 
 const (
-	// away is how long the underlay is away, or for how long nobody has put back what was taken from it.
-	away = 300 * time.Millisecond
-	// follow is how long the node and its peers may take for what has become of the underlay.
-	follow = 2 * second
+	// flapTime is how long the underlay is down.
+	flapTime = 300 * time.Millisecond
+	// underlayLimit is the time for the node and its peers to follow a change of the underlay.
+	underlayLimit = 2 * second
 )
 
-// flap takes the underlay of the first node away for a moment. The kernel has to be as it was soon after.
+// flap takes the first node's underlay down for a moment. Soon after, the kernel must be as before.
 func (b *bed) flap(t *testing.T, down, up func()) {
 	t.Helper()
 	whole, cut := b.floodAround(t, peers)
 	down()
-	<-time.After(away)
+	<-time.After(flapTime)
 	up()
 	began := time.Now()
-	t.Logf("the pods talk %v after the underlay is there again", cut.ExpectFlow(t, follow).Round(time.Millisecond))
-	cluster.Until(t, follow-min(follow, time.Since(began)), "the kernel is as it was", func() (bool, string) {
+	t.Logf("the pods talk %v after the underlay is there again", cut.ExpectFlow(t, underlayLimit).Round(time.Millisecond))
+	cluster.Until(t, underlayLimit-min(underlayLimit, time.Since(began)), "the kernel is as it was", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
 		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
 	})
-	cut.ExpectGap(t, soon) // as long as it was away, and until then
+	cut.ExpectGap(t, soon) // as long as it was down, and until then
 	whole.ExpectNothingLost(t)
 }
 
-// changeAddress gives the first node other addresses, and then its own again, a few times.
+// changeAddress gives the first node other addresses and then its own again, a few times.
 func changeAddress(t *testing.T, b *bed) {
 	words := b.wordsOf(t)
 	for range 3 {
@@ -86,8 +88,8 @@ func changeAddress(t *testing.T, b *bed) {
 	}
 }
 
-// move takes the first node's eth0 out of use for another interface, with other addresses, and back. Its podlaned chooses
-// the underlay as the arguments say. The interface's MAC address is always the same, as a machine's is.
+// move moves the first node's underlay from eth0 to another interface with other addresses, and back. The arguments
+// tell podlaned how to choose the underlay. As on a machine, the interface's MAC address never changes.
 func move(args ...string) func(t *testing.T, b *bed) {
 	return func(t *testing.T, b *bed) {
 		n, words := b.Nodes[0], b.wordsOf(t)
@@ -111,13 +113,12 @@ func move(args ...string) func(t *testing.T, b *bed) {
 	}
 }
 
-// expectFollowed changes the first node's addresses on the underlay, and expects of the node and its peers that they
-// follow.
+// expectFollowed changes the first node's addresses on the underlay. The node and its peers must follow.
 func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 	t.Helper()
 	whole, cut := b.floodAround(t, peers)
 	change()
-	took := cluster.Until(t, follow, "all nodes have the new addresses", func() (bool, string) {
+	took := cluster.Until(t, underlayLimit, "all nodes have the new addresses", func() (bool, string) {
 		for i, n := range b.Nodes {
 			command, word := "bridge fdb show", " dst "
 			if i == 0 {
@@ -130,16 +131,16 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 		return true, ""
 	})
 	t.Logf("all nodes follow to %s after %v", addr4, took)
-	cut.ExpectGap(t, follow)
+	cut.ExpectGap(t, underlayLimit)
 	whole.ExpectNothingLost(t)
 	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.subnets[0] {
 		t.Errorf("the pod subnet is %s now, and was %s", now, b.subnets[0])
 	}
 }
 
-// A route that is not the default one moves the way to where the underlay is to reach, and the kernel's word of it is not
-// listened to. It is seen with the next resync, also where a peer writes its lease again more often than that, which changes
-// nothing in the kernel.
+// A route other than the default route decides which interface reaches an address. podlaned ignores the kernel's
+// notification of such a route, so the next resync must find the change. A peer that renews its lease more often than
+// that, which changes nothing in the kernel, must not delay it.
 func TestUnderlayIsLookedAtWhateverNewsCome(t *testing.T) {
 	const resync, news = 3 * second, 2 * second
 	l := cluster.Start(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 0)
@@ -150,10 +151,10 @@ func TestUnderlayIsLookedAtWhateverNewsCome(t *testing.T) {
 	for _, c := range []string{"ip link set eth1 up", "ip address add 198.18.9.1/16 dev eth1"} {
 		cluster.Run(t, n.Place, c)
 	}
-	p := stranger{index: 240, addr: "198.18.7.1", mac: "ba:11:22:33:44:01"}
+	p := etcdPeer{index: 240, addr: "198.18.7.1", mac: "ba:11:22:33:44:01"}
 	var written time.Time
 	expectLocal := func(addr string) {
-		took := cluster.Until(t, resync+news+follow, "the overlay's local address is "+addr, func() (bool, string) {
+		took := cluster.Until(t, resync+news+underlayLimit, "the overlay's local address is "+addr, func() (bool, string) {
 			if time.Since(written) > news {
 				p.put(t, l)
 				written = time.Now()
@@ -164,14 +165,14 @@ func TestUnderlayIsLookedAtWhateverNewsCome(t *testing.T) {
 		t.Logf("%s is the local address after %v", addr, took)
 	}
 	expectLocal(n.Addr.String())
-	wait(t, resync) // what the kernel tells of the new interface has been looked at by then
+	wait(t, resync) // by then the notifications of the new interface are processed
 	cluster.Run(t, n.Place, "ip route add 203.0.113.1/32 via 198.18.0.1 dev eth1")
 	expectLocal("198.18.9.1")
 	cluster.Run(t, n.Place, "ip route del 203.0.113.1/32")
 	expectLocal(n.Addr.String())
 }
 
-// changeMTU changes what the whole underlay carries. A pod that comes after has the new MTU.
+// changeMTU changes the MTU of the whole underlay. A pod that is added later has the new MTU.
 func changeMTU(t *testing.T, b *bed) {
 	for _, mtu := range []int{1400, 9000, 1500} {
 		traffic := b.flood(t)
@@ -181,7 +182,7 @@ func changeMTU(t *testing.T, b *bed) {
 		}
 		inSandbox(t, fmt.Sprintf("ip link set underlay0 mtu %d", mtu))
 		want := strconv.Itoa(mtu - 70)
-		took := cluster.Until(t, follow, "devices and node files have an MTU of "+want, func() (bool, string) {
+		took := cluster.Until(t, underlayLimit, "devices and node files have an MTU of "+want, func() (bool, string) {
 			for _, n := range b.Nodes {
 				links := cluster.Run(t, n.Place, "ip -o link show type vxlan")
 				file := cluster.NodeFile(t, n)["PODLANE_MTU"]
@@ -210,7 +211,7 @@ func (b *bed) do(t *testing.T, words *strings.Replacer, commands ...string) {
 	}
 }
 
-// inSandbox runs a command where the bridge of the underlay is.
+// inSandbox runs a command in the sandbox, which has the underlay's bridge.
 func inSandbox(t *testing.T, command string) {
 	t.Helper()
 	words := strings.Fields(command)

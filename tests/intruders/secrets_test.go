@@ -39,7 +39,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 	cluster.AwaitStatus(t, n, soon, "it says that etcd refuses the password", func(s cluster.Status) bool {
 		return strings.Contains(fmt.Sprint(s.Problems), "authentication failed")
 	})
-	expectHidden(t, n, cluster.Refused(t, n.Place, "podlaned config get"))
+	expectHidden(t, n, cluster.RunFails(t, n.Place, "podlaned config get"))
 }
 
 func writePassword(t *testing.T, file, text string) {
@@ -105,7 +105,7 @@ func TestPasswordInAnEndpointIsRefused(t *testing.T) {
 		"http://root:" + password + "@198.18.0.1:2379", "https://root:" + password + "@198.18.0.1:2379",
 		"root:" + password + "@198.18.0.1:2379", "http://" + password + "@198.18.0.1:2379", "http://root:" + password + "%zz@198.18.0.1:2379",
 	} {
-		out := cluster.Refused(t, l.Nodes[0].Place, "podlaned run --http= --etcd-endpoints="+endpoint)
+		out := cluster.RunFails(t, l.Nodes[0].Place, "podlaned run --http= --etcd-endpoints="+endpoint)
 		t.Log(strings.TrimSpace(out))
 		if strings.Contains(out, password) {
 			t.Errorf("%s: it repeats the password", endpoint)

@@ -89,7 +89,7 @@ func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 		}
 	}
 
-	if said := cluster.Refused(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
+	if said := cluster.RunFails(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
 		t.Errorf("cleanup while podlaned runs says: %s", said)
 	}
 	expectSnapshot(t, n, during, "cleanup was refused")
@@ -146,7 +146,7 @@ func TestSecondPodlanedOnANodeIsRefused(t *testing.T) {
 	n := l.Nodes[0]
 	before, watch := cluster.KernelOf(t, n), cluster.WatchKernel(t, n.Place)
 	for _, second := range []string{"podlaned run", "podlaned run --run-dir /run/x/run --state-dir /run/x/state", "podlaned cleanup --run-dir /run/x/run"} {
-		if said := cluster.Refused(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
+		if said := cluster.RunFails(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
 			t.Errorf("%s says: %s", second, said)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
-	if said := cluster.Refused(t, n.Place, "podlaned config get"); !strings.Contains(said, "there is no network configuration in etcd") {
+	if said := cluster.RunFails(t, n.Place, "podlaned config get"); !strings.Contains(said, "there is no network configuration in etcd") {
 		t.Errorf("before there is any: %s", said)
 	}
 	cluster.Check(t, n.Launch(cluster.Within(t)))

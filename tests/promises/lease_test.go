@@ -77,7 +77,7 @@ func TestAnotherPrefixIsAStartFromNothing(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
 	n := l.Nodes[0]
 	cluster.Stop(t, n)
-	said := cluster.Refused(t, n.Place, "podlaned --etcd-prefix /typo")
+	said := cluster.RunFails(t, n.Place, "podlaned --etcd-prefix /typo")
 	if !strings.Contains(said, "/typo/config: there is no network configuration in etcd") || !strings.Contains(said, "it is of the etcd prefix "+lab.DefaultPrefix) {
 		t.Errorf("it says: %s", said)
 	}

@@ -58,7 +58,7 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 		headers = 40 + 8
 	}
 	cluster.Run(t, from, fmt.Sprintf("ping -n -q -c 1 -W 2 -M do -s %d %s", mtu-headers, to))
-	out := cluster.Refused(t, from, fmt.Sprintf("ping -n -c 1 -W 0.1 -M do -s %d %s", mtu-headers+1, to))
+	out := cluster.RunFails(t, from, fmt.Sprintf("ping -n -c 1 -W 0.1 -M do -s %d %s", mtu-headers+1, to))
 	if !regexp.MustCompile(fmt.Sprintf(`message too long, mtu[=:] ?%d\b`, mtu)).MatchString(out) {
 		t.Errorf("%s: a packet a byte longer than the MTU %d: %s", from.Name, mtu, out)
 	}

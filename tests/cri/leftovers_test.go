@@ -14,13 +14,13 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// reserved is the addresses that host-local has given out on the machine, in order.
+// reserved returns the addresses that host-local has reserved on the machine, in order.
 func (m *machine) reserved(t *testing.T) (all []netip.Addr) {
 	t.Helper()
 	files, err := filepath.Glob(m.disk("var/lib/cni/networks/podlane/*"))
 	cluster.Check(t, err)
 	for _, f := range files {
-		if addr, err := netip.ParseAddr(filepath.Base(f)); err == nil { // the others are a lock, and what was given out last
+		if addr, err := netip.ParseAddr(filepath.Base(f)); err == nil { // the others are a lock and the last reserved address
 			all = append(all, addr)
 		}
 	}
@@ -28,7 +28,7 @@ func (m *machine) reserved(t *testing.T) (all []netip.Addr) {
 	return all
 }
 
-// expectReserved expects that the addresses of these pods and no others are given out.
+// expectReserved expects that exactly these pods' addresses are reserved.
 func (m *machine) expectReserved(t *testing.T, when string, pods ...*pod) {
 	t.Helper()
 	var want []netip.Addr
@@ -41,7 +41,7 @@ func (m *machine) expectReserved(t *testing.T, when string, pods ...*pod) {
 	}
 }
 
-// sandboxes is the ids of the sandboxes that containerd knows, in a state.
+// sandboxes returns the ids of containerd's sandboxes in a state.
 func (m *machine) sandboxes(t *testing.T, state cri.PodSandboxState) (ids []string) {
 	t.Helper()
 	r, err := m.runtime.ListPodSandbox(cluster.Within(t), &cri.ListPodSandboxRequest{
@@ -54,7 +54,7 @@ func (m *machine) sandboxes(t *testing.T, state cri.PodSandboxState) (ids []stri
 	return ids
 }
 
-// clear removes all pods of the machine, and tells of everything that they leave behind.
+// clear removes all pods of the machine and reports everything that they leave behind.
 func (m *machine) clear(t *testing.T) {
 	t.Helper()
 	for _, state := range []cri.PodSandboxState{cri.PodSandboxState_SANDBOX_READY, cri.PodSandboxState_SANDBOX_NOTREADY} {
@@ -79,7 +79,7 @@ func (m *machine) clear(t *testing.T) {
 	}
 }
 
-// veths is the machine's ends of its pods' interfaces.
+// veths returns the machine's ends of its pods' interfaces.
 func (m *machine) veths(t *testing.T) string {
 	t.Helper()
 	return cluster.Run(t, m.Place, "ip -o link show type bridge_slave")

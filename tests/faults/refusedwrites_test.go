@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// etcd answers reads and refuses writes. Nodes start and run on the leases that they hold.
+// etcd answers reads and refuses writes. Nodes start and run on their leases.
 var refusalFaults = []fault{
 	{"podlaned starts and a node boots while etcd has no space", func(t *testing.T, b *bed) {
 		traffic := cluster.StartFlood(t, b.pairs(b.Nodes[0], b.Nodes[2])...)
@@ -40,7 +40,7 @@ var refusalFaults = []fault{
 		newcomer.put(t, b.Lab)
 		end := b.raise(t, etcdserverpb.AlarmType_CORRUPT)
 		cluster.Check(t, n.Launch(cluster.Within(t)))
-		newcomer.await(t, n, comeback, true)
+		newcomer.await(t, n, bootLimit, true)
 		expectRefusal(t, n, "alarm CORRUPT", "`etcdctl alarm list`")
 		end()
 		newcomer.leave(t, b.Lab)
@@ -69,7 +69,7 @@ var refusalFaults = []fault{
 
 func TestEtcdRefusesWrites(t *testing.T) { runFaults(t, refusalFaults) }
 
-// raise makes etcd raise an alarm; end disarms it.
+// raise raises an alarm of etcd. end disarms it.
 func (b *bed) raise(t *testing.T, alarm etcdserverpb.AlarmType) (end func()) {
 	t.Helper()
 	set := func(action etcdserverpb.AlarmRequest_AlarmAction) {
@@ -88,7 +88,7 @@ func (b *bed) raise(t *testing.T, alarm etcdserverpb.AlarmType) (end func()) {
 	return func() { set(etcdserverpb.AlarmRequest_DEACTIVATE) }
 }
 
-// expectRefusal expects a node to attach pods, and its readiness to name the refusal and the command that ends it.
+// expectRefusal expects that a node attaches pods. Its readiness must name the refusal and the command that ends it.
 func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	t.Helper()
 	if code, body := cluster.Get(t, n, "/readyz/attach?verbose"); code != http.StatusOK {
@@ -103,15 +103,15 @@ func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	}
 }
 
-// moveWhileRefused changes the first node's addresses. The peers have the old ones until the write succeeds; until then the
-// node is not ready. The log has one line for the start and one for the end.
+// moveWhileRefused changes the first node's addresses. The peers keep the old ones and the node is not ready until the
+// write succeeds. The log has one line for the start and one for the end.
 func moveWhileRefused(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	logged := len(n.LogText())
 	end := b.raise(t, etcdserverpb.AlarmType_NOSPACE)
 	b.do(t, words, "ip address del HOST4/16 dev eth0", "ip address del HOST6/64 dev eth0",
 		"ip address add 198.18.9.9/16 dev eth0", "ip address add fd98:18::909/64 dev eth0", default4, default6)
-	cluster.Until(t, follow, "readiness names the refusal", func() (bool, string) {
+	cluster.Until(t, underlayLimit, "readiness names the refusal", func() (bool, string) {
 		ok, said := cluster.ReadyCheck(t, n, "etcd")
 		return !ok && strings.Contains(said, "alarm NOSPACE"), said
 	})
@@ -124,7 +124,7 @@ func moveWhileRefused(t *testing.T, b *bed) {
 		return strings.Contains(now, " dst 198.18.9.9 "), now
 	})
 	t.Logf("written %v after the alarm", took)
-	cluster.AwaitStatus(t, n, follow, "ready", func(s cluster.Status) bool { return s.Ready })
+	cluster.AwaitStatus(t, n, underlayLimit, "ready", func(s cluster.Status) bool { return s.Ready })
 	count := func(level, text string) int {
 		return strings.Count(n.LogText()[logged:], "level="+level+` msg="etcd: `+text)
 	}

@@ -11,30 +11,30 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The underlay was chosen by the default route. It is kept if that route changes or is deleted, because the peers send to
-// the addresses that they know.
-var keptFaults = []fault{
+// The default route chose the underlay. podlaned keeps it if that route changes or is deleted, because the peers send
+// to the addresses that they know.
+var keepUnderlayFaults = []fault{
 	{"a second interface gets the default routes", func(t *testing.T, b *bed) {
-		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+
+		b.expectUnderlayKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+
 			"to move it, start podlaned with --iface=eth1: a restart alone does not move it",
-			second4, second6)
+			otherDefault4, otherDefault6)
 	}},
 	{"a second interface gets the default route of IPv4", func(t *testing.T, b *bed) {
-		b.expectKept(t, "the default route leads to eth1: the underlay stays eth0 ", second4)
+		b.expectUnderlayKept(t, "the default route leads to eth1: the underlay stays eth0 ", otherDefault4)
 	}},
 	{"the default routes are gone and the addresses are deprecated", func(t *testing.T, b *bed) {
-		b.expectKept(t, "no default route leads to a usable interface: the underlay stays eth0 ", "ip route del default", "ip -6 route del default",
+		b.expectUnderlayKept(t, "no default route leads to a usable interface: the underlay stays eth0 ", "ip route del default", "ip -6 route del default",
 			"ip address change HOST4/16 dev eth0 preferred_lft 0", "ip address change HOST6/64 dev eth0 preferred_lft 0")
 	}},
-	{"the cable is pulled while the default routes lead elsewhere", expectKeptUnplugged},
+	{"the cable is pulled while the default routes lead elsewhere", expectUnderlayKeptUnplugged},
 }
 
-// expectKept changes the routes of the first node, which has a second interface. The node must keep its underlay and be
-// ready with a note: while it runs, after a reload, and after a restart.
-func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
+// expectUnderlayKept changes the routes of the first node, which has a second interface. The node must keep its
+// underlay and be ready with a note: while it runs, after a reload, and after a restart.
+func (b *bed) expectUnderlayKept(t *testing.T, note string, commands ...string) {
 	t.Helper()
 	n, words := b.Nodes[0], b.wordsOf(t)
-	b.addSecond(t, words)
+	b.addSecondInterface(t, words)
 	traffic := b.flood(t)
 	expectNote := func(when string) {
 		took := cluster.AwaitStatus(t, n, soon, "ready with a note "+when, func(s cluster.Status) bool {
@@ -66,19 +66,19 @@ func (b *bed) expectKept(t *testing.T, note string, commands ...string) {
 	}
 	cluster.ExpectKernel(t, n, b.kernels[0])
 	traffic.ExpectNothingLost(t)
-	cluster.Kill(t, n) // and the kernel has no overlay, as after a boot
+	cluster.Kill(t, n) // the kernel has no overlay, as after a boot
 	b.do(t, words, "ip link del podlane.1", "ip link del podlane-v6.1")
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	expectNote("with its saved state alone")
-	b.removeSecond(t, words)
+	b.removeSecondInterface(t, words)
 }
 
-// expectKeptUnplugged unplugs the cable of the first node, whose default routes lead to a second interface. The underlay
-// does not move there: after the cable is plugged in again, the peers would stay unreachable.
-func expectKeptUnplugged(t *testing.T, b *bed) {
+// expectUnderlayKeptUnplugged unplugs the cable of the first node while its default routes lead to a second interface.
+// The underlay must not move there. Otherwise the peers would stay unreachable once the cable is plugged in again.
+func expectUnderlayKeptUnplugged(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
-	b.addSecond(t, words)
-	b.do(t, words, second4, second6)
+	b.addSecondInterface(t, words)
+	b.do(t, words, otherDefault4, otherDefault6)
 	whole, cut := b.floodAround(t, peers)
 	cluster.Check(t, n.Unplug())
 	cluster.AwaitStatus(t, n, soon, "a problem names the link", func(s cluster.Status) bool {
@@ -91,11 +91,11 @@ func expectKeptUnplugged(t *testing.T, b *bed) {
 	cluster.ExpectKernel(t, n, b.kernels[0])
 	cut.ExpectGap(t, soon)
 	whole.ExpectNothingLost(t)
-	b.removeSecond(t, words)
+	b.removeSecondInterface(t, words)
 }
 
-// addSecond gives the first node a second interface, whose link leads to no peer.
-func (b *bed) addSecond(t *testing.T, words *strings.Replacer) {
+// addSecondInterface gives the first node an interface whose link leads to no peer.
+func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) {
 	t.Helper()
 	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
 	inSandbox(t, "ip link set n1b up")
@@ -103,11 +103,11 @@ func (b *bed) addSecond(t *testing.T, words *strings.Replacer) {
 }
 
 const (
-	second4 = "ip route replace default via 203.0.113.77 dev eth1"
-	second6 = "ip -6 route replace default via fd99::77 dev eth1"
+	otherDefault4 = "ip route replace default via 203.0.113.77 dev eth1"
+	otherDefault6 = "ip -6 route replace default via fd99::77 dev eth1"
 )
 
-func (b *bed) removeSecond(t *testing.T, words *strings.Replacer) {
+func (b *bed) removeSecondInterface(t *testing.T, words *strings.Replacer) {
 	t.Helper()
 	inSandbox(t, "ip link del n1b")
 	b.do(t, words, "ip address change HOST4/16 dev eth0 preferred_lft forever", "ip address change HOST6/64 dev eth0 preferred_lft forever", default4, default6)

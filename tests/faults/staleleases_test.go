@@ -12,8 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Leases and keys that block a node although they should not: of nodes that have moved, of a node that is gone, and of no
-// node.
+// Leases and keys that must not block a node: of nodes with new addresses, of a node that is gone, and of no node.
 func TestLeasesInTheWay(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
@@ -24,9 +23,10 @@ func TestLeasesInTheWay(t *testing.T) {
 	t.Run("keys that no node can use", b.joinsBesideJunk)
 }
 
-// swapAddresses swaps the addresses of two nodes, then gives each of the three that of the next one, and then their own.
+// swapAddresses swaps the addresses of two nodes. Then each of the three nodes gets the address of the next one, and
+// then its own again.
 func (b *bed) swapAddresses(t *testing.T) {
-	at := []int{0, 1, 2} // whose address each node has
+	at := []int{0, 1, 2} // the node whose address each node has
 	for _, to := range [][]int{{1, 0, 2}, {2, 1, 0}, {0, 2, 1}, {0, 1, 2}} {
 		for i, n := range b.Nodes {
 			if to[i] != at[i] {
@@ -39,11 +39,11 @@ func (b *bed) swapAddresses(t *testing.T) {
 				cluster.Run(t, n.Place, default4)
 			}
 		}
-		inSandbox(t, "ip neigh flush all") // as after the gratuitous ARP of a machine that gets an address
+		inSandbox(t, "ip neigh flush all") // as after the gratuitous ARP of a machine with a new address
 		for _, n := range b.Nodes {
 			cluster.Run(t, n.Place, "ip neigh flush dev eth0")
 		}
-		took := cluster.Until(t, follow, "all leases have the new addresses", func() (bool, string) {
+		took := cluster.Until(t, underlayLimit, "all leases have the new addresses", func() (bool, string) {
 			for i, subnet := range b.subnets {
 				value := ownKeyOf(t, b.Lab, subnet).value
 				if want := fmt.Sprintf(`"PublicIP":%q`, b.Nodes[to[i]].Addr); !strings.Contains(value, want) {
@@ -60,8 +60,8 @@ func (b *bed) swapAddresses(t *testing.T) {
 	cluster.StartFlood(t, [2]*lab.Pod{pods[0], pods[1]}, [2]*lab.Pod{pods[1], pods[2]}).ExpectNothingLost(t)
 }
 
-// restoresGoneNode restores etcd from a snapshot in which the last node's pod subnet belongs to a node that is gone. The
-// node takes it back if no node answers. Other nodes' pods are not affected.
+// restoresGoneNode restores etcd from a snapshot: the last node's pod subnet belongs to a node that is gone. The node
+// claims it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
 	n, pods, key := b.Nodes[2], b.Pods(), leaseKey(b.subnets[2])
 	pair := strings.Replace(b.subnets[2], "-", "/", 1)
@@ -98,7 +98,7 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 	whole.ExpectNothingLost(t)
 }
 
-// joinsBesideJunk makes a node join while keys cover every pod subnet.
+// joinsBesideJunk makes a node join while junk keys cover every pod subnet.
 func (b *bed) joinsBesideJunk(t *testing.T) {
 	n := b.Nodes[2]
 	cluster.Stop(t, n)
