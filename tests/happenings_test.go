@@ -39,7 +39,7 @@ var happenings = []happening{
 	{
 		"etcd is restored from a backup in which a node's pod subnet belongs to a node that no longer exists",
 		"the node waits 10 s for an answer of the other node, then takes its pod subnet back. If the other node answers, or `podlaned` cannot prove that the lease is from the backup, both keep their pods. `podlaned status` names the conflict",
-		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestLivePodlanedAnswersForItsPodSubnet", "subnet/etcd.TestHolderThatWasCutOffFindsTheConflict"},
+		[]string{"tests/faults.TestStaleLeasesAndJunkKeys", "subnet/etcd.TestLivePodlanedAnswersForItsPodSubnet", "subnet/etcd.TestHolderThatWasCutOffFindsTheConflict"},
 	},
 	{
 		"only the network configuration is deleted while nodes run",
@@ -99,7 +99,7 @@ var happenings = []happening{
 	{
 		"running nodes swap their addresses",
 		"each writes its new address to its lease within 2 s",
-		[]string{"tests/faults.TestLeasesInTheWay"},
+		[]string{"tests/faults.TestStaleLeasesAndJunkKeys"},
 	},
 	{
 		"a flannel node returns with another address",
@@ -119,7 +119,7 @@ var happenings = []happening{
 	{
 		"a key in etcd covers pod subnets, but no node can use it",
 		"nodes still join, and keep their leases and peers. `podlaned status` names the key",
-		[]string{"tests/faults.TestLeasesInTheWay", "subnet/etcd.TestKeysThatNoNodeCanUseAreIgnored"},
+		[]string{"tests/faults.TestStaleLeasesAndJunkKeys", "subnet/etcd.TestKeysThatNoNodeCanUseAreIgnored"},
 	},
 	{
 		"a lease has an address that no node can have, or pod subnets on the underlay",
@@ -139,7 +139,7 @@ var happenings = []happening{
 	{
 		"iptables' FORWARD chain rejects everything at its end (RHEL's iptables-services)",
 		"pods reach each other again within 1 s. An operator's earlier drop rules still apply",
-		[]string{"tests/faults.TestFirewall", "tests/faults.TestFirewallThatTellsNothing"},
+		[]string{"tests/faults.TestFirewall", "tests/faults.TestFirewallChangesWithoutNotification"},
 	},
 	{
 		"rules of another program drop pods' packets or VXLAN",
@@ -154,7 +154,7 @@ var happenings = []happening{
 	{
 		"VXLAN comes from a host that is not a peer, or from a pod; a pod sends from an address outside its node's pod subnet",
 		"the packets are dropped and counted",
-		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPeerThatLeavesIsAStranger", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
+		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPeerThatLeavesIsRejected", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
 	},
 	{
 		"a pod gets the address of an earlier pod",

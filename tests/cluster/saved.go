@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// AwaitSaved waits until nodes have saved the leases of exactly these pod subnets. A node saves once a second at most,
-// and less often if a save is slow: each pause is at least 20 times as long as a save takes.
+// AwaitSaved waits until nodes have saved the leases of exactly these pod subnets. A node saves at most once a second.
+// After a slow save it pauses for 20 times as long.
 func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 	t.Helper()
 	subnets = slices.Sorted(slices.Values(subnets))

@@ -25,7 +25,7 @@ func (m *machine) leaveReservation(t *testing.T, other netip.Addr) {
 
 // Containerd and its shims are killed, so all sandboxes are dead. GC frees their addresses and nothing else. containerd
 // 1.x never calls GC; other runtimes do after their start.
-func TestGarbageAfterTheRuntimeCrashed(t *testing.T) {
+func TestGCAfterTheRuntimeCrashed(t *testing.T) {
 	l, all := start(t)
 	m, far := all[0], all[1].addPod(t, "far")
 	for _, c := range []struct {

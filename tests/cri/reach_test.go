@@ -38,7 +38,7 @@ func TestPodsReachEachOther(t *testing.T) {
 }
 
 // A container without Kubernetes and without the CRI: ctr calls the plugins itself.
-func TestContainerByHand(t *testing.T) {
+func TestContainerWithoutTheCRI(t *testing.T) {
 	_, all := start(t)
 	web := all[1].addPod(t, "web")
 	for _, addr := range web.addrs {

@@ -59,7 +59,7 @@ func (b *bed) expectTalk(t *testing.T, commands ...string) {
 }
 
 // iptables-legacy changes rules without a notification by the kernel.
-func TestFirewallThatTellsNothing(t *testing.T) {
+func TestFirewallChangesWithoutNotification(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{
 		Nodes: 2, IPv6: true, Config: dualStack, NodeCaps: func(int) []string { return []string{"net_raw"} },
 	}, 2)}

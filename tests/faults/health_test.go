@@ -27,7 +27,7 @@ const (
 )
 
 // The node file is a pipe. A reader of a pipe waits for a writer, so the loop hangs. The pods lose nothing.
-func TestLoopThatHangs(t *testing.T) {
+func TestLoopHangs(t *testing.T) {
 	const resync = 2 * second
 	l := cluster.Start(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 2)
 	cluster.AwaitPeers(t, l, soon, 1)
@@ -67,7 +67,7 @@ func TestLoopThatHangs(t *testing.T) {
 
 // A node starts without etcd and without saved state. Each check reports what is missing until it holds, except the
 // check for a conflict.
-func TestReadyzBeforeEtcdIsThere(t *testing.T) {
+func TestReadyzBeforeEtcdAnswers(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
 	cluster.Check(t, l.SetConfig(cluster.Within(t), lab.DefaultConfig))

@@ -13,7 +13,7 @@ import (
 )
 
 // Leases and keys that must not block a node: of nodes with new addresses, of a node that is gone, and of no node.
-func TestLeasesInTheWay(t *testing.T) {
+func TestStaleLeasesAndJunkKeys(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
 	b := &bed{Lab: l, subnets: subnetsOf(t, l.Nodes)}

@@ -88,8 +88,8 @@ func changeAddress(t *testing.T, b *bed) {
 	}
 }
 
-// move moves the first node's underlay from eth0 to another interface with other addresses, and back. The arguments
-// tell podlaned how to choose the underlay. As on a machine, the interface's MAC address never changes.
+// move moves the first node's underlay from eth0 to another interface with other addresses, and back. podlaned has
+// these arguments. The interface's MAC address never changes, as on a machine.
 func move(args ...string) func(t *testing.T, b *bed) {
 	return func(t *testing.T, b *bed) {
 		n, words := b.Nodes[0], b.wordsOf(t)
@@ -141,7 +141,7 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 // A route other than the default route decides which interface reaches an address. podlaned ignores the kernel's
 // notification of such a route, so the next resync must find the change. A peer that renews its lease more often than
 // that, which changes nothing in the kernel, must not delay it.
-func TestUnderlayIsLookedAtWhateverNewsCome(t *testing.T) {
+func TestRenewalsDoNotDelayUnderlayChecks(t *testing.T) {
 	const resync, news = 3 * second, 2 * second
 	l := cluster.Start(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 0)
 	n := l.Nodes[0]

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// Codes of the CNI specification.
+// Error codes of the CNI specification.
 const (
 	cniVersion     = 1
 	cniEnvironment = 4
@@ -23,14 +23,14 @@ const (
 	cniUnavailable = 50
 )
 
-// goodNode is a node file as podlaned writes it.
+// goodNode is a node file that podlaned could write.
 const goodNode = `PODLANE_NETWORK=10.5.0.0/16
 PODLANE_SUBNET=10.5.34.1/24
 PODLANE_MTU=1450
 PODLANE_IPMASQ=true
 `
 
-// runtime is a node with a container runtime: it calls podlane-cni for one container.
+// runtime is a node with a container runtime that calls podlane-cni for one container.
 type runtime struct {
 	node, container sandbox.Namespace
 	path            string // CNI_PATH
@@ -57,20 +57,20 @@ func (r runtime) writeNode(t *testing.T, text string) {
 	}
 }
 
-// conf is the configuration that a runtime hands to podlane-cni; more is further keys.
+// conf returns the configuration that a runtime passes to podlane-cni, with further keys.
 func (r runtime) conf(more string) string {
 	return fmt.Sprintf(`{"cniVersion":"1.1.0","name":"podlane","type":"podlane-cni","nodeFile":%q,"delegate":{"ipam":{"dataDir":%q}}%s}`, r.nodeFile, r.ipam, more)
 }
 
-// answer is what a plugin says, by its exit code and its standard output.
-type answer struct {
+// pluginResult is a plugin's exit code and its error from standard output.
+type pluginResult struct {
 	exit         int
 	Code         int
 	Msg, Details string
 	text         string
 }
 
-func (r runtime) call(t *testing.T, command, conf string) answer {
+func (r runtime) call(t *testing.T, command, conf string) pluginResult {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(strings.Split(r.path, ":")[0], "podlane-cni"))
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_NETNS="+r.container.Path(), "CNI_PATH="+r.path)
@@ -80,8 +80,8 @@ func (r runtime) call(t *testing.T, command, conf string) answer {
 	if err := r.node.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // its state tells
-	a := answer{exit: cmd.ProcessState.ExitCode(), text: out.String() + said.String()}
+	_ = cmd.Wait() // the exit code is in its state
+	a := pluginResult{exit: cmd.ProcessState.ExitCode(), text: out.String() + said.String()}
 	if a.exit != 0 {
 		if err := json.Unmarshal(out.Bytes(), &a); err != nil {
 			t.Errorf("%s: the answer is no JSON: %v: %s", command, err, a.text)
@@ -90,16 +90,16 @@ func (r runtime) call(t *testing.T, command, conf string) answer {
 	return a
 }
 
-func (a answer) says(t *testing.T, command string, code int, want string) {
+func (a pluginResult) expectError(t *testing.T, command string, code int, want string) {
 	t.Helper()
-	t.Logf("%s: code %d: %s; %s", command, a.Code, a.Msg, a.Details) // -v: to read them as an operator does
-	if a.exit == 0 || a.Code != code || !contains(a.Msg+"; "+a.Details, want) {
+	t.Logf("%s: code %d: %s; %s", command, a.Code, a.Msg, a.Details) // with -v, to read the errors as an operator does
+	if a.exit == 0 || a.Code != code || !containsParts(a.Msg+"; "+a.Details, want) {
 		t.Errorf("%s: exit code %d, code %d, %q, %q; want code %d and %q", command, a.exit, a.Code, a.Msg, a.Details, code, want)
 	}
 }
 
-// clean tells that no address is given out and no bridge has a port.
-func (r runtime) clean(t *testing.T) {
+// expectNoLeftovers expects that no address is reserved and no bridge has a port.
+func (r runtime) expectNoLeftovers(t *testing.T) {
 	t.Helper()
 	if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) > 0 {
 		t.Errorf("addresses given out: %v, %v; want none", held, err)
@@ -134,8 +134,8 @@ func TestBadCNIConfiguration(t *testing.T) {
 		{"routes that are none", strings.Replace(r.conf(""), `"ipam":{`, `"ipam":{"routes":"all",`, 1), cniConfig, `"ipam.routes" is "all", not a list of routes`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r.call(t, "ADD", c.conf).says(t, "ADD", c.code, c.want)
-			r.clean(t)
+			r.call(t, "ADD", c.conf).expectError(t, "ADD", c.code, c.want)
+			r.expectNoLeftovers(t)
 		})
 	}
 	t.Run("no container", func(t *testing.T) {
@@ -144,8 +144,8 @@ func TestBadCNIConfiguration(t *testing.T) {
 		cmd.Env = append(os.Environ(), "CNI_COMMAND=ADD", "CNI_PATH="+r.path)
 		cmd.Stdin = strings.NewReader(r.conf(""))
 		out, err := cmd.Output()
-		var a answer
-		if json.Unmarshal(out, &a) != nil || err == nil || a.Code != cniEnvironment || !contains(a.Msg+a.Details, "CNI_CONTAINERID") {
+		var a pluginResult
+		if json.Unmarshal(out, &a) != nil || err == nil || a.Code != cniEnvironment || !containsParts(a.Msg+a.Details, "CNI_CONTAINERID") {
 			t.Errorf("%v, %s", err, out)
 		}
 	})
@@ -166,7 +166,7 @@ func TestBadNodeFile(t *testing.T) {
 		{"masquerade that is neither", strings.Replace(goodNode, "IPMASQ=true", "IPMASQ=maybe", 1), "PODLANE_IPMASQ=maybe is neither true nor false"},
 		{"not ready", strings.Replace(goodNode, "PODLANE_IPMASQ", "PODLANE_NOT_READY=\"the pod subnet is also n7's\"\nPODLANE_IPMASQ", 1), "no new pod may be attached: the pod subnet is also n7's"},
 	}
-	for i := range len(goodNode) { // wherever it is cut
+	for i := range len(goodNode) { // cut at every byte
 		if i > 0 {
 			rows = append(rows, row{fmt.Sprintf("cut after %d bytes", i), goodNode[:i], "the file is incomplete"})
 		}
@@ -174,9 +174,9 @@ func TestBadNodeFile(t *testing.T) {
 	for _, c := range rows {
 		t.Run(c.name, func(t *testing.T) {
 			r.writeNode(t, c.text)
-			r.call(t, "ADD", r.conf("")).says(t, "ADD", cniTryLater, c.want)
-			r.call(t, "STATUS", r.conf("")).says(t, "STATUS", cniUnavailable, c.want)
-			r.clean(t)
+			r.call(t, "ADD", r.conf("")).expectError(t, "ADD", cniTryLater, c.want)
+			r.call(t, "STATUS", r.conf("")).expectError(t, "STATUS", cniUnavailable, c.want)
+			r.expectNoLeftovers(t)
 		})
 	}
 	t.Run("missing", func(t *testing.T) {
@@ -184,14 +184,14 @@ func TestBadNodeFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		for command, code := range map[string]int{"ADD": cniTryLater, "CHECK": cniTryLater, "STATUS": cniUnavailable} {
-			r.call(t, command, r.conf(`,"prevResult":{"cniVersion":"1.1.0"}`)).says(t, command, code, "there is no node file "+r.nodeFile+"; ...podlaned...systemctl status podlaned")
+			r.call(t, command, r.conf(`,"prevResult":{"cniVersion":"1.1.0"}`)).expectError(t, command, code, "there is no node file "+r.nodeFile+"; ...podlaned...systemctl status podlaned")
 		}
-		r.clean(t)
+		r.expectNoLeftovers(t)
 	})
 }
 
-// Whatever happens to the node file, a pod's address comes back.
-func TestPodIsDeletedWhateverTheNodeFile(t *testing.T) {
+// DEL frees a pod's address whatever the node file contains.
+func TestPodIsDeletedWithABadNodeFile(t *testing.T) {
 	r := newRuntime(t)
 	for _, c := range []struct{ name, text string }{
 		{"good", goodNode},
@@ -221,7 +221,7 @@ func TestPodIsDeletedWhateverTheNodeFile(t *testing.T) {
 					t.Errorf("DEL: %s", a.text)
 				}
 			}
-			r.clean(t)
+			r.expectNoLeftovers(t)
 		})
 	}
 }

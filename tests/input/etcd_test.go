@@ -14,23 +14,23 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// soon is how long a start without etcd may take to say so.
-const soon = 5 * time.Second
+// reportLimit is the time for a start without etcd to report the problem.
+const reportLimit = 5 * time.Second
 
-// saysSoon waits until the status of a node that has just been launched has a problem, and tells that it was soon.
-func saysSoon(t *testing.T, n *lab.Node, want string) {
+// expectProblemSoon waits until the status of a node that has just started has a problem. It must be soon.
+func expectProblemSoon(t *testing.T, n *lab.Node, want string) {
 	t.Helper()
 	begun := time.Now()
-	await(t, n, want, func(s status) bool { return !s.Ready && s.problem(want) })
-	if took := time.Since(begun); took > soon {
-		t.Errorf("it took %v to say %q, more than %v", took, want, soon)
+	await(t, n, want, func(s status) bool { return !s.Ready && s.hasProblem(want) })
+	if took := time.Since(begun); took > reportLimit {
+		t.Errorf("it took %v to say %q, more than %v", took, want, reportLimit)
 	}
-	if !contains(n.LogText(), `level=warning msg="etcd: `) {
+	if !containsParts(n.LogText(), `level=warning msg="etcd: `) {
 		t.Errorf("the log does not say it:\n%s", n.LogText())
 	}
 }
 
-func TestEtcdIsAwayAtTheStart(t *testing.T) {
+func TestEtcdIsDownAtTheStart(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
 	if err := l.Etcd.Stop(1); err != nil {
@@ -39,10 +39,10 @@ func TestEtcdIsAwayAtTheStart(t *testing.T) {
 	if err := n.Launch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	saysSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ...connection refused")
-	untouched(t, l, n, "")
-	run(t, n, nil, "config", "get").says(t, exitError, "etcd does not answer at http://198.18.0.1:2379: read /podlane/network/config: ...connection refused")
-	run(t, n, nil, "config", "set", write(t, "network.json", lab.DefaultConfig)).says(t, exitError, "etcd does not answer at http://198.18.0.1:2379: ")
+	expectProblemSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ...connection refused")
+	expectUntouched(t, l, n, "")
+	run(t, n, nil, "config", "get").expectError(t, exitError, "etcd does not answer at http://198.18.0.1:2379: read /podlane/network/config: ...connection refused")
+	run(t, n, nil, "config", "set", writeFile(t, "network.json", lab.DefaultConfig)).expectError(t, exitError, "etcd does not answer at http://198.18.0.1:2379: ")
 	if err := l.Etcd.Start(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +60,8 @@ func TestEtcdIsSilentAtTheStart(t *testing.T) {
 	if err := n.Launch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	saysSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ")
-	untouched(t, l, n, "")
+	expectProblemSoon(t, n, "etcd: etcd does not answer at http://198.18.0.1:2379: ")
+	expectUntouched(t, l, n, "")
 	if err := n.Plug(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +70,8 @@ func TestEtcdIsSilentAtTheStart(t *testing.T) {
 	}
 }
 
-// enableAuth enables passwords in etcd. root, stranger and reader have the password "secret"; stranger may read nothing,
-// and reader may only read. It returns root's client.
+// enableAuth enables passwords in etcd and returns root's client. The users root, stranger and reader have the password
+// "secret". stranger may not read, and reader may only read.
 func enableAuth(t *testing.T, l *lab.Lab) *clientv3.Client {
 	t.Helper()
 	ctx, c := t.Context(), l.Etcd.Client
@@ -117,22 +117,22 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		{"no user", "", "", `etcd denies access to a client without a user at http://198.18.0.1:2379: ...user name is empty...see the settings etcd-username and etcd-password-file`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			args := []string{"--etcd-username", c.user, "--etcd-password-file", write(t, "password", c.password+"\n")}
+			args := []string{"--etcd-username", c.user, "--etcd-password-file", writeFile(t, "password", c.password+"\n")}
 			if c.user == "" {
 				args = nil
 			}
-			run(t, n, nil, args...).says(t, exitError, c.want)
+			run(t, n, nil, args...).expectError(t, exitError, c.want)
 			if c.user != "reader" {
-				run(t, n, nil, append([]string{"config", "get"}, args...)...).says(t, exitError, c.want)
+				run(t, n, nil, append([]string{"config", "get"}, args...)...).expectError(t, exitError, c.want)
 			}
-			untouched(t, l, n, "")
+			expectUntouched(t, l, n, "")
 			keys, err := root.Get(t.Context(), lab.DefaultPrefix, clientv3.WithPrefix())
 			if err != nil || len(keys.Kvs) != 1 {
 				t.Errorf("keys in etcd: %v, %v; want the configuration alone", keys, err)
 			}
 		})
 	}
-	password := write(t, "password", "secret\n")
+	password := writeFile(t, "password", "secret\n")
 	if err := n.Launch(t.Context(), "--etcd-username=root", "--etcd-password-file", password); err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +140,10 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		t.Fatalf("with the right password: %v", err)
 	}
 	changePassword(t, l, n, root, password)
-	startAsReader(t, n, write(t, "reader", "secret\n"))
+	startAsReader(t, n, writeFile(t, "reader", "secret\n"))
 }
 
-// changePassword changes root's password, in etcd and in a node's file. The node needs no signal.
+// changePassword changes root's password in etcd and in a node's file. The node needs no signal.
 func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client, file string) {
 	t.Helper()
 	if _, err := root.UserChangePassword(t.Context(), "root", "another"); err != nil {
@@ -158,14 +158,14 @@ func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client
 	if err := l.Etcd.Start(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rootClient(t, l, "another").Put(t.Context(), leases+"bad-1", "{}"); err != nil { // to be read with a new token
+	if _, err := rootClient(t, l, "another").Put(t.Context(), leases+"bad-1", "{}"); err != nil { // the node reads it with a new token
 		t.Fatal(err)
 	}
-	await(t, n, "ready with the new password", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
+	await(t, n, "ready with the new password", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skipReason("bad-1") != "" })
 }
 
-// startAsReader starts a node that holds a lease, as a user who may not write. It runs on its lease, even if its state was
-// lost.
+// startAsReader starts a node with a lease as a user who may not write. It runs on its lease, even if its saved state
+// is lost.
 func startAsReader(t *testing.T, n *lab.Node, password string) {
 	t.Helper()
 	if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
@@ -183,9 +183,9 @@ func startAsReader(t *testing.T, n *lab.Node, password string) {
 		begun := time.Now()
 		await(t, n, "the node file, and the refusal", func(s status) bool {
 			_, err := os.Stat(n.NodeFile())
-			return err == nil && !s.Ready && s.problem(`etcd denies access to user "reader"...grant-permission ROLE --prefix=true readwrite /podlane/network/`)
+			return err == nil && !s.Ready && s.hasProblem(`etcd denies access to user "reader"...grant-permission ROLE --prefix=true readwrite /podlane/network/`)
 		})
-		if took := time.Since(begun); took > soon {
+		if took := time.Since(begun); took > reportLimit {
 			t.Errorf("it took %v", took)
 		}
 	}
@@ -213,7 +213,7 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 		}
 		return args
 	}
-	network := write(t, "network.json", lab.DefaultConfig)
+	network := writeFile(t, "network.json", lab.DefaultConfig)
 	for _, c := range []struct{ name, ca, client, want string }{
 		{"wrong CA", "other-ca", "client", "certificate signed by unknown authority"},
 		{"no CA", "", "client", "certificate signed by unknown authority"},
@@ -222,18 +222,19 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := with(c.ca, c.client)
-			// What TLS 1.3 says to a client without a certificate arrives while that writes already, and may get lost.
+			// With TLS 1.3, the alert for a missing client certificate arrives while the client already writes. It
+			// may be lost.
 			poll(t, c.want, func() (string, bool) {
 				o := run(t, n, nil, append([]string{"config", "set", network}, args...)...)
-				o.says(t, exitError, "etcd does not answer at "+endpoint+": ")
-				return o.err, contains(o.err, c.want)
+				o.expectError(t, exitError, "etcd does not answer at "+endpoint+": ")
+				return o.err, containsParts(o.err, c.want)
 			})
 			if err := n.Launch(t.Context(), args...); err != nil {
 				t.Fatal(err)
 			}
-			saysSoon(t, n, "etcd: etcd does not answer at "+endpoint+": ")
-			await(t, n, c.want, func(s status) bool { return s.problem(c.want) })
-			untouched(t, l, n, "")
+			expectProblemSoon(t, n, "etcd: etcd does not answer at "+endpoint+": ")
+			await(t, n, c.want, func(s status) bool { return s.hasProblem(c.want) })
+			expectUntouched(t, l, n, "")
 			if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
 				t.Errorf("stop: %d, %v", code, err)
 			}
@@ -241,7 +242,7 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	}
 	t.Run("key of another certificate", func(t *testing.T) {
 		args := append(with("ca", ""), "--etcd-certfile", path("client.pem"), "--etcd-keyfile", path("other-client.key"))
-		run(t, n, nil, args...).says(t, exitError, "client.pem with key ...other-client.key: tls: private key does not match public key")
+		run(t, n, nil, args...).expectError(t, exitError, "client.pem with key ...other-client.key: tls: private key does not match public key")
 	})
 	if o := run(t, n, nil, append([]string{"config", "set", network}, with("ca", "client")...)...); o.code != exitOK {
 		t.Fatalf("with all that is right: %+v", o)
@@ -258,8 +259,9 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	})
 }
 
-// renewCA gives etcd a certificate of another CA, and gives a running node that CA. The node needs no signal. A briefly
-// unusable file is only a problem. reconnect ends the node's connections and writes a key to read over new ones.
+// renewCA gives etcd a certificate of another CA, and a running node that CA. The node needs no signal, and a file that
+// is unusable for a moment is only a problem. reconnect ends the node's connections and writes a key that the node must
+// read over a new one.
 func renewCA(t *testing.T, n *lab.Node, dir string, reconnect func(key string)) {
 	t.Helper()
 	next := newAuthority(t, t.TempDir(), "ca")
@@ -270,16 +272,16 @@ func renewCA(t *testing.T, n *lab.Node, dir string, reconnect func(key string)) 
 		}
 	}
 	reconnect("bad-1")
-	await(t, n, "ready with the new CA", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-1") != "" })
+	await(t, n, "ready with the new CA", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skipReason("bad-1") != "" })
 	if err := os.Truncate(filepath.Join(dir, "ca.pem"), 0); err != nil {
 		t.Fatal(err)
 	}
 	reconnect("bad-2")
 	const fault = "etcd files: CA file ...ca.pem holds no certificate in PEM form; the content that was read before stays in use until the file is correct"
-	await(t, n, fault, func(s status) bool { return s.Ready && s.problem(fault) && s.skips("bad-2") != "" })
+	await(t, n, fault, func(s status) bool { return s.Ready && s.hasProblem(fault) && s.skipReason("bad-2") != "" })
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), next.CertPEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	reconnect("bad-3")
-	await(t, n, "no problem", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skips("bad-3") != "" })
+	await(t, n, "no problem", func(s status) bool { return s.Ready && len(s.Problems) == 0 && s.skipReason("bad-3") != "" })
 }

@@ -1,5 +1,5 @@
-// Package input holds what bad input gets: a clear sentence, an exit code other than 0 (or, for another node's data, a
-// counted skip), and nothing lost. It drives the built binaries as an operator would.
+// Package input tests bad input, on the built binaries and as an operator would. It must cause a clear message, an exit
+// code other than 0 and no loss. Bad data of another node is skipped and counted.
 package input
 
 import (
@@ -24,15 +24,15 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// exit codes of podlaned
+// Exit codes of podlaned.
 const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
 )
 
-// patience bounds whatever is waited for.
-const patience = 30 * time.Second
+// waitLimit bounds every wait.
+const waitLimit = 30 * time.Second
 
 func bin(t *testing.T) string {
 	t.Helper()
@@ -46,7 +46,7 @@ func bin(t *testing.T) string {
 	return folder
 }
 
-// build makes a lab whose daemons are not started and whose etcd is empty.
+// build makes a lab with an empty etcd. It starts no daemon.
 func build(t *testing.T, nodes int) *lab.Lab {
 	t.Helper()
 	l, err := lab.New(t.Context(), lab.Options{Nodes: nodes, Bin: bin(t)})
@@ -64,7 +64,7 @@ func build(t *testing.T, nodes int) *lab.Lab {
 	return l
 }
 
-// buildConfigured makes a lab with the default network configuration in its etcd, and starts the first nodes.
+// buildConfigured makes a lab with the default network configuration in etcd, and starts the first nodes.
 func buildConfigured(t *testing.T, nodes, started int) *lab.Lab {
 	t.Helper()
 	l := build(t, nodes)
@@ -84,32 +84,32 @@ func buildConfigured(t *testing.T, nodes, started int) *lab.Lab {
 	return l
 }
 
-// outcome is how a command ended.
+// outcome is the result of a command.
 type outcome struct {
 	code int
 	out  string // standard output
 	err  string // standard error
 }
 
-// run runs podlaned on a node until it ends. env is added to the node's.
+// run runs podlaned on a node until it exits. env is added to the node's environment.
 func run(t *testing.T, n *lab.Node, env []string, args ...string) outcome {
 	t.Helper()
 	return runAs(t, n, env, nil, "podlaned", args...)
 }
 
-// runAs runs a command on a node, perhaps with another user's rights.
+// runAs runs a command on a node, with another user's rights if as is set.
 func runAs(t *testing.T, n *lab.Node, env []string, as *syscall.Credential, name string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	cmd := n.Command(ctx, name, args...)
 	cmd.Env = append(cmd.Env, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-	return finish(t, n, cmd)
+	return runToEnd(t, n, cmd)
 }
 
-// finish runs a command in a place until it ends by itself.
-func finish(t *testing.T, n *lab.Node, cmd *exec.Cmd) outcome {
+// runToEnd runs a command on a node until it exits.
+func runToEnd(t *testing.T, n *lab.Node, cmd *exec.Cmd) outcome {
 	t.Helper()
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -124,20 +124,20 @@ func finish(t *testing.T, n *lab.Node, cmd *exec.Cmd) outcome {
 	return outcome{cmd.ProcessState.ExitCode(), out.String(), said.String()}
 }
 
-// says tells that a command ended with a code and, in the last line of its standard error, a sentence that holds each
-// part of want; parts are separated by "...".
-func (o outcome) says(t *testing.T, code int, want string) {
+// expectError expects an exit code, and a last line of standard error that contains each part of want. "..." separates
+// the parts.
+func (o outcome) expectError(t *testing.T, code int, want string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(o.err), "\n")
 	sentence := lines[len(lines)-1]
-	t.Log(sentence) // -v: to read them as an operator does
-	if o.code != code || !strings.HasPrefix(sentence, "podlaned: ") || !contains(sentence, want) {
+	t.Log(sentence) // with -v, to read the errors as an operator does
+	if o.code != code || !strings.HasPrefix(sentence, "podlaned: ") || !containsParts(sentence, want) {
 		t.Errorf("exit code %d, want %d and %q; standard error:\n%s", o.code, code, want, o.err)
 	}
 }
 
-// contains tells whether a text holds the parts of want, which are separated by "...", in their order.
-func contains(text, want string) bool {
+// containsParts reports whether a text contains the parts of want in their order. "..." separates the parts.
+func containsParts(text, want string) bool {
 	for part := range strings.SplitSeq(want, "...") {
 		_, after, found := strings.Cut(text, part)
 		if !found {
@@ -148,9 +148,9 @@ func contains(text, want string) bool {
 	return true
 }
 
-// untouched tells that podlaned has made nothing: not in the node's kernel, and, but for the network configuration, not
-// in etcd. prefix is that of its keys; empty where nobody asked etcd.
-func untouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
+// expectUntouched expects that podlaned has written nothing to the node's kernel. Below prefix in etcd there is only
+// the network configuration. An empty prefix skips that check.
+func expectUntouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 	t.Helper()
 	for _, c := range []struct{ what, command string }{
 		{"device", "ip -o link show type vxlan"},
@@ -180,7 +180,7 @@ func untouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 	}
 }
 
-// status is what `podlaned status --json` tells, as far as these tests ask.
+// status is the part of `podlaned status --json` that these tests read.
 type status struct {
 	Ready     bool
 	Problems  []string
@@ -206,14 +206,14 @@ func askStatus(ctx context.Context, n *lab.Node, args ...string) (s status, err 
 	if err := n.StartCommand(cmd); err != nil {
 		return s, err
 	}
-	waited := cmd.Wait() // with 1 where it is not ready
+	waited := cmd.Wait() // exits with 1 if the node is not ready
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
 		return s, errors.Join(waited, err)
 	}
 	return s, nil
 }
 
-// await waits until the status of a node is as wanted.
+// await waits until a node's status meets a condition.
 func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) status {
 	t.Helper()
 	var s status
@@ -228,10 +228,10 @@ func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) sta
 	return s
 }
 
-// poll waits for a condition; seen is what stood there instead.
+// poll waits for a condition. seen describes the state for the error.
 func poll(t *testing.T, what string, done func() (seen string, ok bool)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -243,18 +243,18 @@ func poll(t *testing.T, what string, done func() (seen string, ok bool)) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("not within %v: %s; it is: %s", patience, what, seen)
+			t.Fatalf("not within %v: %s; it is: %s", waitLimit, what, seen)
 		}
 	}
 }
 
-// problem tells whether a node has a problem that holds a text.
-func (s status) problem(want string) bool {
-	return slices.ContainsFunc(s.Problems, func(p string) bool { return contains(p, want) })
+// hasProblem reports whether a problem contains the parts of want.
+func (s status) hasProblem(want string) bool {
+	return slices.ContainsFunc(s.Problems, func(p string) bool { return containsParts(p, want) })
 }
 
-// skips is the reason why the lease of a key is skipped, or nothing.
-func (s status) skips(key string) string {
+// skipReason returns the reason why a key's lease is skipped, or nothing.
+func (s status) skipReason(key string) string {
 	i := slices.IndexFunc(s.Skipped, func(k skip) bool { return k.Key == key })
 	if i < 0 {
 		return ""
@@ -262,8 +262,8 @@ func (s status) skips(key string) string {
 	return s.Skipped[i].Reason
 }
 
-// write makes a file in the test's folder and returns its path.
-func write(t *testing.T, name, text string) string {
+// writeFile writes a file to the test's folder and returns its path.
+func writeFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -272,7 +272,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// pingPods attaches a pod to each node that has none, and tells that each reaches every other.
+// pingPods attaches a pod to each node if there are none. Each pod must reach every other.
 func pingPods(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	if len(l.Pods()) == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// The lab command is an operator's too.
-func TestBadInputOfTheLab(t *testing.T) {
+// The lab command has operators too.
+func TestBadLabArguments(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
 	program, empty := filepath.Join(bin(t), "lab"), t.TempDir()
@@ -38,24 +38,24 @@ func TestBadInputOfTheLab(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := runAs(t, n, nil, nil, program, c.args...)
 			t.Log(strings.TrimSpace(o.err))
-			if o.code != c.code || !contains(o.err, c.want) {
+			if o.code != c.code || !containsParts(o.err, c.want) {
 				t.Errorf("exit code %d, want %d and %q:\n%s", o.code, c.code, c.want, o.err)
 			}
 		})
 	}
 	t.Run("nobody", func(t *testing.T) {
 		o := runAs(t, n, nil, &syscall.Credential{Uid: 65534, Gid: 65534}, program, "up")
-		if o.code != exitError || !contains(o.err, "lab: network namespaces need root: run it with sudo") {
+		if o.code != exitError || !containsParts(o.err, "lab: network namespaces need root: run it with sudo") {
 			t.Errorf("%+v", o)
 		}
 	})
 }
 
-// A configuration that podlaned refuses ends the lab with podlaned's words, and nothing is left.
+// podlaned refuses the configuration. The lab ends with podlaned's error, and nothing is left.
 func TestLabWithABadNetworkConfiguration(t *testing.T) {
-	l := build(t, 1) // its node is a machine of its own for the lab under test
+	l := build(t, 1) // its node serves as the machine that the lab runs on
 	o := runAs(t, l.Nodes[0], nil, nil, filepath.Join(bin(t), "lab"), "up", "--once", "--nodes=1", "--config", `{"Network":"10.5.0.0/29"}`)
-	if o.code != exitError || !contains(o.err, "lab: podlaned config set: ...Network 10.5.0.0/29 is too small: /28 at the most") {
+	if o.code != exitError || !containsParts(o.err, "lab: podlaned config set: ...Network 10.5.0.0/29 is too small: /28 at the most") {
 		t.Errorf("%+v", o)
 	}
 	if out, err := l.Nodes[0].Run(t.Context(), filepath.Join(bin(t), "lab"), "list"); err != nil || strings.Contains(out, "n1") {

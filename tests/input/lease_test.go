@@ -16,19 +16,19 @@ import (
 
 const leases = lab.DefaultPrefix + "/subnets/"
 
-// lease is the value of a lease as flannel writes it.
+// lease returns a lease as flannel writes it.
 func lease(publicIP, mac string) string {
 	return fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":%q}}`, publicIP, mac)
 }
 
-// A node that only exists in etcd.
+// A peer that exists only in etcd.
 const (
-	strangerIP  = "198.18.7.7"
-	strangerMAC = "c6:d2:32:6f:8f:44"
+	etcdPeerIP  = "198.18.7.7"
+	etcdPeerMAC = "c6:d2:32:6f:8f:44"
 )
 
-// own is a node's own lease as it stands in etcd.
-type own struct {
+// nodeLease is a node's own lease in etcd.
+type nodeLease struct {
 	key, value string // key: the last part of it
 	subnet     netip.Prefix
 	mac        string
@@ -36,13 +36,13 @@ type own struct {
 
 var macOf = regexp.MustCompile(`"VtepMAC":"([^"]*)"`)
 
-func leaseOf(t *testing.T, l *lab.Lab, n *lab.Node) own {
+func leaseOf(t *testing.T, l *lab.Lab, n *lab.Node) nodeLease {
 	t.Helper()
 	pair, err := n.Subnet()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := own{key: strings.ReplaceAll(pair.IPv4.String(), "/", "-"), subnet: pair.IPv4}
+	o := nodeLease{key: strings.ReplaceAll(pair.IPv4.String(), "/", "-"), subnet: pair.IPv4}
 	value, there, err := l.Etcd.Get(t.Context(), leases+o.key)
 	if !there || err != nil {
 		t.Fatalf("lease %s: %v, %v", o.key, there, err)
@@ -55,11 +55,11 @@ func leaseOf(t *testing.T, l *lab.Lab, n *lab.Node) own {
 	return o
 }
 
-// half is the first half of a pod subnet, as a key.
-func half(p netip.Prefix) string { return fmt.Sprintf("%s-%d", p.Addr(), p.Bits()+1) }
+// firstHalf returns the key of the first half of a pod subnet.
+func firstHalf(p netip.Prefix) string { return fmt.Sprintf("%s-%d", p.Addr(), p.Bits()+1) }
 
-// free is the key of a pod subnet that none of some nodes has.
-func free(taken ...own) string {
+// unusedKey returns the key of a pod subnet that overlaps none of these leases.
+func unusedKey(taken ...nodeLease) string {
 	for i := 100; ; i++ {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 5, byte(i), 0}), 24)
 		used := false
@@ -72,8 +72,8 @@ func free(taken ...own) string {
 	}
 }
 
-// pinging pings from one pod to another all the while, and tells how many packets were lost.
-func pinging(t *testing.T, from, to *lab.Pod) (stop func()) {
+// startPing pings from one pod to another until stop, which reports lost packets.
+func startPing(t *testing.T, from, to *lab.Pod) (stop func()) {
 	t.Helper()
 	cmd := from.Command(context.WithoutCancel(t.Context()), "ping", "-n", "-q", "-i", "0.02", to.Addrs[0].String())
 	var out strings.Builder
@@ -96,14 +96,14 @@ func pinging(t *testing.T, from, to *lab.Pod) (stop func()) {
 				break
 			}
 		}
-		if sent == 0 || sent-got > 1 { // the last one may still be on its way
+		if sent == 0 || sent-got > 1 { // the last packet may still be on its way
 			t.Errorf("of %d packets %d were lost:\n%s", sent, sent-got, &out)
 		}
 	}
 }
 
-// cluster is two nodes with a pod each that reach each other.
-func cluster(t *testing.T) (l *lab.Lab, n1, n2 own) {
+// twoNodes starts two nodes with a pod each, which reach each other.
+func twoNodes(t *testing.T) (l *lab.Lab, n1, n2 nodeLease) {
 	t.Helper()
 	l = buildConfigured(t, 2, 2)
 	for _, n := range l.Nodes {
@@ -114,11 +114,11 @@ func cluster(t *testing.T) (l *lab.Lab, n1, n2 own) {
 }
 
 func TestLeaseThatCannotBeProgrammed(t *testing.T) {
-	l, n1, n2 := cluster(t)
+	l, n1, n2 := twoNodes(t)
 	n := l.Nodes[0]
-	good := lease(strangerIP, strangerMAC)
-	unused := free(n1, n2)
-	stop := pinging(t, l.Pods()[0], l.Pods()[1])
+	good := lease(etcdPeerIP, etcdPeerMAC)
+	unused := unusedKey(n1, n2)
+	stop := startPing(t, l.Pods()[0], l.Pods()[1])
 	for _, c := range []struct{ name, key, value, want string }{
 		{"key that is no prefix", "n7", good, `key "n7" is not a lease`},
 		{"key with a slash", "10.5.77.0/24", good, `key "10.5.77.0/24" is not a lease`},
@@ -127,25 +127,25 @@ func TestLeaseThatCannotBeProgrammed(t *testing.T) {
 		{"no value", unused, "", "value is not a lease: unexpected end of JSON input"},
 		{"value cut in half", unused, good[:30], "value is not a lease: unexpected end of JSON input"},
 		{"value that is a text", unused, `"10.5.77.0/24"`, "value is not a lease: it is a string: want an object"},
-		{"no MAC", unused, lease(strangerIP, ""), `BackendData.VtepMAC: MAC "" is not an Ethernet address`},
-		{"bad MAC", unused, lease(strangerIP, "c6:d2:32:6f:8f"), `BackendData.VtepMAC: MAC "c6:d2:32:6f:8f" is not an Ethernet address`},
-		{"MAC zero", unused, lease(strangerIP, "00:00:00:00:00:00"), "BackendData.VtepMAC: MAC 00:00:00:00:00:00 is zero"},
-		{"multicast MAC", unused, lease(strangerIP, "01:00:5e:00:00:01"), "MAC 01:00:5e:00:00:01 is a multicast address"},
-		{"our own MAC", unused, lease(strangerIP, n1.mac), "VTEP MAC " + n1.mac + " is ours"},
-		{"another node's MAC", unused, lease(strangerIP, n2.mac), "VTEP MAC " + n2.mac + " is that of an older lease, " + n2.subnet.String() + " of n2"},
-		{"no address", unused, lease("", strangerMAC), "PublicIP is zero or missing"},
-		{"address zero", unused, lease("0.0.0.0", strangerMAC), "PublicIP is zero or missing"},
-		{"address that is none", unused, lease("n7.example", strangerMAC), `PublicIP "n7.example" is not an IPv4 address`},
-		{"loopback address", unused, lease("127.0.0.1", strangerMAC), "PublicIP 127.0.0.1 cannot be the address of a node"},
-		{"address of class E", unused, lease("240.0.0.1", strangerMAC), "PublicIP 240.0.0.1 cannot be the address of a node"},
-		{"broadcast address of all", unused, lease("255.255.255.255", strangerMAC), "PublicIP 255.255.255.255 cannot be the address of a node"},
-		{"broadcast address of the underlay", unused, lease("198.18.255.255", strangerMAC), "public address 198.18.255.255 is the broadcast address of the underlay 198.18.0.0/16"},
-		{"network address of the underlay", unused, lease("198.18.0.0", strangerMAC), "public address 198.18.0.0 is the network address of the underlay 198.18.0.0/16"},
-		{"address of a pod", unused, lease(l.Pods()[1].Addrs[0].String(), strangerMAC), "is in the pod network: pods have 10.5.1.0-10.5.255.255"},
-		{"our own address", unused, lease("198.18.1.1", strangerMAC), "public address 198.18.1.1 is ours"},
-		{"part of another node's pod subnet", half(n2.subnet), good, "overlaps that of an older lease, " + n2.subnet.String() + " of n2"},
+		{"no MAC", unused, lease(etcdPeerIP, ""), `BackendData.VtepMAC: MAC "" is not an Ethernet address`},
+		{"bad MAC", unused, lease(etcdPeerIP, "c6:d2:32:6f:8f"), `BackendData.VtepMAC: MAC "c6:d2:32:6f:8f" is not an Ethernet address`},
+		{"MAC zero", unused, lease(etcdPeerIP, "00:00:00:00:00:00"), "BackendData.VtepMAC: MAC 00:00:00:00:00:00 is zero"},
+		{"multicast MAC", unused, lease(etcdPeerIP, "01:00:5e:00:00:01"), "MAC 01:00:5e:00:00:01 is a multicast address"},
+		{"our own MAC", unused, lease(etcdPeerIP, n1.mac), "VTEP MAC " + n1.mac + " is ours"},
+		{"another node's MAC", unused, lease(etcdPeerIP, n2.mac), "VTEP MAC " + n2.mac + " is that of an older lease, " + n2.subnet.String() + " of n2"},
+		{"no address", unused, lease("", etcdPeerMAC), "PublicIP is zero or missing"},
+		{"address zero", unused, lease("0.0.0.0", etcdPeerMAC), "PublicIP is zero or missing"},
+		{"address that is none", unused, lease("n7.example", etcdPeerMAC), `PublicIP "n7.example" is not an IPv4 address`},
+		{"loopback address", unused, lease("127.0.0.1", etcdPeerMAC), "PublicIP 127.0.0.1 cannot be the address of a node"},
+		{"address of class E", unused, lease("240.0.0.1", etcdPeerMAC), "PublicIP 240.0.0.1 cannot be the address of a node"},
+		{"broadcast address of all", unused, lease("255.255.255.255", etcdPeerMAC), "PublicIP 255.255.255.255 cannot be the address of a node"},
+		{"broadcast address of the underlay", unused, lease("198.18.255.255", etcdPeerMAC), "public address 198.18.255.255 is the broadcast address of the underlay 198.18.0.0/16"},
+		{"network address of the underlay", unused, lease("198.18.0.0", etcdPeerMAC), "public address 198.18.0.0 is the network address of the underlay 198.18.0.0/16"},
+		{"address of a pod", unused, lease(l.Pods()[1].Addrs[0].String(), etcdPeerMAC), "is in the pod network: pods have 10.5.1.0-10.5.255.255"},
+		{"our own address", unused, lease("198.18.1.1", etcdPeerMAC), "public address 198.18.1.1 is ours"},
+		{"part of another node's pod subnet", firstHalf(n2.subnet), good, "overlaps that of an older lease, " + n2.subnet.String() + " of n2"},
 		{"all nodes' pod subnets", "10.5.0.0-16", good, "overlaps ours, " + n1.subnet.String()},
-		{"part of our own pod subnet", half(n1.subnet), good, "overlaps ours, " + n1.subnet.String()},
+		{"part of our own pod subnet", firstHalf(n1.subnet), good, "overlaps ours, " + n1.subnet.String()},
 		{"outside the pod network", "10.6.7.0-24", good, "pod subnet 10.6.7.0/24 is outside the pod network 10.5.0.0/16"},
 		{"another backend", unused, `{"PublicIP":"198.18.7.7","BackendType":"host-gw"}`, `host-gw`},
 		{"another VNI", unused, strings.Replace(good, `"VNI":1`, `"VNI":9`, 1), "VNI"},
@@ -155,8 +155,8 @@ func TestLeaseThatCannotBeProgrammed(t *testing.T) {
 			if err := l.Etcd.Put(t.Context(), leases+c.key, c.value); err != nil {
 				t.Fatal(err)
 			}
-			s := await(t, n, c.want, func(s status) bool { return strings.Contains(s.skips(c.key), c.want) })
-			if s.SkipCount != 1 || len(s.Skipped) != 1 || !s.Ready || !knows(s, n2) {
+			s := await(t, n, c.want, func(s status) bool { return strings.Contains(s.skipReason(c.key), c.want) })
+			if s.SkipCount != 1 || len(s.Skipped) != 1 || !s.Ready || !hasPeer(s, n2) {
 				t.Errorf("%+v; want it ready, one skip, and n2 a peer", s)
 			}
 			if count := strings.Count(n.LogText(), "lease "+c.key+" is skipped"); count != seen+1 {
@@ -172,15 +172,15 @@ func TestLeaseThatCannotBeProgrammed(t *testing.T) {
 				await(t, n, "no more skip", func(s status) bool { return s.SkipCount == 0 && len(s.Skipped) == 0 })
 				return
 			}
-			becomesGood(t, l, unused, good)
+			replaceByValid(t, l, unused, good)
 		})
 	}
 	stop()
 	pingPods(t, l)
 }
 
-// becomesGood writes a lease that can be programmed over one that cannot, looks for it in the kernel, and deletes it.
-func becomesGood(t *testing.T, l *lab.Lab, key, value string) {
+// replaceByValid writes a valid lease over a bad one, waits until it is programmed, and deletes it.
+func replaceByValid(t *testing.T, l *lab.Lab, key, value string) {
 	t.Helper()
 	n, prefix := l.Nodes[0], strings.ReplaceAll(key, "-", "/")
 	if err := l.Etcd.Put(t.Context(), leases+key, value); err != nil {
@@ -201,8 +201,8 @@ func becomesGood(t *testing.T, l *lab.Lab, key, value string) {
 	})
 }
 
-// knows tells whether a node's lease is among the peers.
-func knows(s status, o own) bool {
+// hasPeer reports whether a node's lease is among the peers.
+func hasPeer(s status, o nodeLease) bool {
 	for _, p := range s.Peers {
 		if len(p.Subnet) == 1 && p.Subnet[0] == o.subnet {
 			return true

@@ -14,7 +14,7 @@ import (
 func TestBadSettings(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
-	file := func(text string) []string { return []string{"--config", write(t, "podlaned.yaml", text)} }
+	file := func(text string) []string { return []string{"--config", writeFile(t, "podlaned.yaml", text)} }
 	for _, c := range []struct {
 		name string
 		env  string
@@ -52,17 +52,17 @@ func TestBadSettings(t *testing.T) {
 		{"two ways to choose", "", []string{"--iface=eth0", "--iface-regex=eth"}, "give only one of iface, iface-regex and iface-can-reach"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			run(t, n, []string{c.env}, c.args...).says(t, exitUsage, c.want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, []string{c.env}, c.args...).expectError(t, exitUsage, c.want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 }
 
-// What is found wrong when a setting is used, and not when it is read, has the code 1.
-func TestSettingsThatCannotBeUsed(t *testing.T) {
+// An error that is found when a setting is used, and not when it is read, has exit code 1.
+func TestUnusableSettings(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
-	ca := write(t, "ca.pem", "no certificate")
+	ca := writeFile(t, "ca.pem", "no certificate")
 	const secure = "--etcd-endpoints=https://198.18.0.1:2379"
 	for _, c := range []struct {
 		name string
@@ -83,8 +83,8 @@ func TestSettingsThatCannotBeUsed(t *testing.T) {
 		{"TLS files without TLS", []string{"--etcd-cafile=" + ca}, "endpoint http://...is without TLS, but TLS files are given: want https://"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			run(t, n, nil, c.args...).says(t, exitError, c.want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, nil, c.args...).expectError(t, exitError, c.want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 }
@@ -93,7 +93,7 @@ func TestMachineWithoutAnID(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
 	if _, err := os.Stat("/etc/machine-id"); errors.Is(err, os.ErrNotExist) { // many container images have none
-		run(t, n, []string{"PODLANE_NODE_ID="}).says(t, exitError, "this machine has no id: open /etc/machine-id: no such file...or give --node-id")
+		run(t, n, []string{"PODLANE_NODE_ID="}).expectError(t, exitError, "this machine has no id: open /etc/machine-id: no such file...or give --node-id")
 		return
 	}
 	for _, c := range []struct{ name, id, want string }{
@@ -102,8 +102,8 @@ func TestMachineWithoutAnID(t *testing.T) {
 		{"cut in half", "3d1219c7c4c5404a", `/etc/machine-id holds "3d1219c7c4c5404a"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// The mount is in the sandbox: the machine's own file stays.
-			if err := unix.Mount(write(t, "machine-id", c.id), "/etc/machine-id", "", unix.MS_BIND, ""); err != nil {
+			// The mount is in the sandbox, so the machine's own file does not change.
+			if err := unix.Mount(writeFile(t, "machine-id", c.id), "/etc/machine-id", "", unix.MS_BIND, ""); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
@@ -111,13 +111,13 @@ func TestMachineWithoutAnID(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			run(t, n, []string{"PODLANE_NODE_ID="}).says(t, exitError, "this machine has no id: "+c.want+"...systemd-machine-id-setup, or give --node-id")
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, []string{"PODLANE_NODE_ID="}).expectError(t, exitError, "this machine has no id: "+c.want+"...systemd-machine-id-setup, or give --node-id")
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 }
 
-func TestFoldersThatCannotBeWritten(t *testing.T) {
+func TestFoldersAreNotWritable(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	n := l.Nodes[0]
 	readOnly := filepath.Join(t.TempDir(), "read-only")
@@ -132,18 +132,18 @@ func TestFoldersThatCannotBeWritten(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	file := write(t, "file", "")
+	file := writeFile(t, "file", "")
 	for _, c := range []struct{ name, folder, want string }{
 		{"read-only", readOnly, "read-only file system"},
 		{"below a read-only one", readOnly + "/run", "make the run folder: mkdir ...: read-only file system"},
 		{"a file", file, "make the run folder: mkdir ...: not a directory"},
 	} {
 		t.Run("run folder "+c.name, func(t *testing.T) {
-			run(t, n, nil, "--run-dir", c.folder).says(t, exitError, c.want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, nil, "--run-dir", c.folder).expectError(t, exitError, c.want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
-	// The state folder and the CNI configuration are no reason to leave pods without a network.
+	// A state folder or CNI configuration that cannot be written leaves the pods' network as it is.
 	for _, other := range l.Nodes[1:] {
 		if err := other.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -153,8 +153,8 @@ func TestFoldersThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := await(t, n, "the status tells of both", func(s status) bool {
-		return s.problem("saved state: write "+readOnly+"/state.json: ...read-only file system") &&
-			s.problem("cni-conf: write "+readOnly+"/10-podlane.conflist: ...read-only file system")
+		return s.hasProblem("saved state: write "+readOnly+"/state.json: ...read-only file system") &&
+			s.hasProblem("cni-conf: write "+readOnly+"/10-podlane.conflist: ...read-only file system")
 	})
 	if len(s.Problems) != 2 || len(s.Peers) != 1 {
 		t.Errorf("%+v; want these two problems and one peer", s)
@@ -165,8 +165,8 @@ func TestFoldersThatCannotBeWritten(t *testing.T) {
 func TestSecondDaemonOnANode(t *testing.T) {
 	l := buildConfigured(t, 1, 1)
 	n := l.Nodes[0]
-	run(t, n, nil).says(t, exitError, "another podlaned runs on this node: its process is ")
-	run(t, n, nil, "cleanup").says(t, exitError, "another podlaned runs on this node: its process is ...; stop it first")
+	run(t, n, nil).expectError(t, exitError, "another podlaned runs on this node: its process is ")
+	run(t, n, nil, "cleanup").expectError(t, exitError, "another podlaned runs on this node: its process is ...; stop it first")
 	if s := await(t, n, "the first one is ready", func(s status) bool { return s.Ready }); len(s.Lease.Subnet) != 1 {
 		t.Errorf("its lease: %+v", s.Lease)
 	}

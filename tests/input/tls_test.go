@@ -18,7 +18,7 @@ import (
 	"github.com/podlane/podlane/tests/authority"
 )
 
-// authorityIn is an authority in a folder: its own certificate is in NAME.pem.
+// authorityIn is an authority in a folder, with its own certificate in NAME.pem.
 type authorityIn struct {
 	authority.Signed
 	dir string
@@ -31,7 +31,7 @@ func newAuthority(t *testing.T, dir, name string) authorityIn {
 	return a
 }
 
-// issue makes a certificate for servers on the underlay and for clients, in NAME.pem with its key in NAME.key.
+// issue writes a certificate for servers on the underlay and for clients to NAME.pem, and its key to NAME.key.
 func (a authorityIn) issue(t *testing.T, name string) {
 	t.Helper()
 	a.Sign(t, &x509.Certificate{
@@ -41,8 +41,8 @@ func (a authorityIn) issue(t *testing.T, name string) {
 	}).Write(t, filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key"))
 }
 
-// secureEtcd starts an etcd on the lab's underlay with server.pem, for clients that ca.pem has signed. It reads server.pem
-// again for each connection.
+// secureEtcd starts an etcd on the lab's underlay with server.pem, for clients with certificates of ca.pem. It reads
+// server.pem again for each connection.
 func secureEtcd(t *testing.T, dir string) *embed.Etcd {
 	t.Helper()
 	c := etcdConfig(t, "secure", 23790)
@@ -52,7 +52,7 @@ func secureEtcd(t *testing.T, dir string) *embed.Etcd {
 	return startEmbedded(t, c)
 }
 
-// etcdConfig returns the configuration of an etcd with one member on the lab's underlay. It has a port for clients, and the
+// etcdConfig returns the configuration of an etcd with one member on the lab's underlay. port is for clients, and the
 // next one for members.
 func etcdConfig(t *testing.T, name string, port int) *embed.Config {
 	c := embed.NewConfig()
@@ -78,7 +78,7 @@ func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
 	t.Cleanup(e.Close)
 	select {
 	case <-e.Server.ReadyNotify():
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatalf("etcd %s does not come up", c.Name)
 	}
 	return e
@@ -86,7 +86,7 @@ func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
 
 // forwarder forwards connections to a server.
 type forwarder struct {
-	address string // where it listens
+	address string // its own address
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -127,7 +127,7 @@ func openForwarder(t *testing.T, server string) *forwarder {
 	return g
 }
 
-// cut ends the connections.
+// cut closes the connections.
 func (g *forwarder) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

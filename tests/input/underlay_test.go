@@ -8,18 +8,18 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// inNode runs commands of a shell on a node.
-func inNode(t *testing.T, n *lab.Node, script string) {
+// runScript runs a shell script on a node.
+func runScript(t *testing.T, n *lab.Node, script string) {
 	t.Helper()
 	if out, err := n.Run(t.Context(), "sh", "-ec", script); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
 
-func TestUnderlayThatCannotBe(t *testing.T) {
+func TestUnusableUnderlay(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
-	inNode(t, n, `ip link add bare0 type veth peer name bare1
+	runScript(t, n, `ip link add bare0 type veth peer name bare1
 ip link set bare0 up
 ip link set bare1 up
 ip link add down0 type veth peer name down1
@@ -52,18 +52,18 @@ sysctl -qw net.ipv6.conf.bare0.disable_ipv6=1 net.ipv6.conf.bare1.disable_ipv6=1
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "unreachable" {
-				inNode(t, n, "ip route del default")
-				defer inNode(t, n, "ip route add default via 198.18.0.1")
+				runScript(t, n, "ip route del default")
+				defer runScript(t, n, "ip route add default via 198.18.0.1")
 			}
-			run(t, n, nil, c.args...).says(t, c.code, c.want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, nil, c.args...).expectError(t, c.code, c.want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 	t.Run("no default route", func(t *testing.T) {
-		inNode(t, n, "ip route del default")
-		defer inNode(t, n, "ip route add default via 198.18.0.1")
-		run(t, n, nil).says(t, exitError, "for IPv4...for IPv6...name the interface with --iface"+there)
-		untouched(t, l, n, lab.DefaultPrefix)
+		runScript(t, n, "ip route del default")
+		defer runScript(t, n, "ip route add default via 198.18.0.1")
+		run(t, n, nil).expectError(t, exitError, "for IPv4...for IPv6...name the interface with --iface"+there)
+		expectUntouched(t, l, n, lab.DefaultPrefix)
 	})
 }
 
@@ -92,9 +92,9 @@ func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
 			if err := l.SetConfig(t.Context(), c.config); err != nil {
 				t.Fatal(err)
 			}
-			inNode(t, n, c.prepare)
-			run(t, n, nil).says(t, exitError, c.want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			runScript(t, n, c.prepare)
+			run(t, n, nil).expectError(t, exitError, c.want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 }
@@ -111,8 +111,8 @@ func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
 		"10.5.7.1":       "public address 10.5.7.1 is in the pod network: pods have 10.5.1.0-10.5.255.255: give this node another with --public-ip",
 	} {
 		t.Run(address, func(t *testing.T) {
-			run(t, n, nil, "run", "--public-ip="+address).says(t, exitError, want)
-			untouched(t, l, n, lab.DefaultPrefix)
+			run(t, n, nil, "run", "--public-ip="+address).expectError(t, exitError, want)
+			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 }
@@ -121,22 +121,22 @@ func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
 func TestSmallUnderlay(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	for _, n := range l.Nodes {
-		inNode(t, n, "ip link set eth0 mtu 1280; ip link property add dev eth0 altname uplink")
+		runScript(t, n, "ip link set eth0 mtu 1280; ip link property add dev eth0 altname uplink")
 		start(t, n, "--iface=uplink")
 	}
 	expectPods(t, l, 1230)
 }
 
-// The underlay's address is on lo, as with BGP to the host: the MTU is that of the route to the other nodes.
+// The underlay's address is on lo, as with BGP to the host. The MTU is that of the route to the other nodes.
 func TestUnderlayOnLoopback(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	n, other := l.Nodes[0], l.Nodes[1]
-	inNode(t, n, "ip address add 192.0.2.1/32 dev lo; ip route del default")
-	run(t, n, nil, "--iface=lo").says(t, exitError, "no packet leaves by underlay lo...no route to a peer or to a router...set Backend.MTU with `podlaned config set`")
-	untouched(t, l, n, lab.DefaultPrefix)
+	runScript(t, n, "ip address add 192.0.2.1/32 dev lo; ip route del default")
+	run(t, n, nil, "--iface=lo").expectError(t, exitError, "no packet leaves by underlay lo...no route to a peer or to a router...set Backend.MTU with `podlaned config set`")
+	expectUntouched(t, l, n, lab.DefaultPrefix)
 
-	inNode(t, n, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")
-	inNode(t, other, "ip route add 192.0.2.1 via 198.18.1.1; ip link set eth0 mtu 1400")
+	runScript(t, n, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")
+	runScript(t, other, "ip route add 192.0.2.1 via 198.18.1.1; ip link set eth0 mtu 1400")
 	start(t, n, "--iface=lo")
 	start(t, other)
 	expectPods(t, l, 1350)
@@ -149,8 +149,8 @@ func start(t *testing.T, n *lab.Node, args ...string) {
 	}
 }
 
-// expectPods adds a pod on each of two nodes and checks its MTU. A packet of that size must reach the other pod soon after
-// its node knows the new peer.
+// expectPods adds a pod on each of two nodes and checks its MTU. A packet of that size must reach the other pod soon
+// after its node has the new peer.
 func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 	t.Helper()
 	if err := l.AddPods(t.Context(), 1); err != nil {

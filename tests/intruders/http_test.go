@@ -16,9 +16,8 @@ import (
 
 const httpPort = 9472
 
-// n1 serves its HTTP on all IPv4 addresses, n2 on all addresses, and n3 where it does by itself: on loopback. Nodes reach
-// it, pods do not, at whatever address of whatever node. That they can reach another port there shows that it is not the
-// way that fails them.
+// n1 serves HTTP on all IPv4 addresses, n2 on all addresses, and n3 on its default, loopback. Nodes reach it. Pods do
+// not, at any address of any node. They reach another port there, so the network itself works.
 func TestPodsDoNotReachHTTP(t *testing.T) {
 	served := [...]string{"0.0.0.0:9472", "[::]:9472"}
 	l := cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
@@ -40,8 +39,8 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 			for _, other := range l.Nodes {
 				expectHTTP(t, other.Place, a.String(), open)
 			}
-			for _, at := range []netip.Addr{a, gateway, overlay} {
-				expectKeptFromPods(t, l, n, at)
+			for _, addr := range []netip.Addr{a, gateway, overlay} {
+				expectClosedToPods(t, l, n, addr)
 			}
 		}
 	}
@@ -55,7 +54,7 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 	}
 }
 
-// expectHTTP asks a node's podlaned for its health, from a place.
+// expectHTTP requests /healthz of a node's podlaned from a place. It must succeed if open is true.
 func expectHTTP(t *testing.T, from *lab.Place, host string, open bool) {
 	t.Helper()
 	c, err := dial(t, from, net.JoinHostPort(host, fmt.Sprint(httpPort)), 5*time.Second)
@@ -77,21 +76,21 @@ func expectHTTP(t *testing.T, from *lab.Place, host string, open bool) {
 	}
 }
 
-// expectKeptFromPods tries it from every pod at once.
-func expectKeptFromPods(t *testing.T, l *lab.Lab, n *lab.Node, at netip.Addr) {
+// expectClosedToPods tries HTTP from every pod at once.
+func expectClosedToPods(t *testing.T, l *lab.Lab, n *lab.Node, addr netip.Addr) {
 	t.Helper()
-	mirror, err := n.NewMirror(t.Context(), at)
+	mirror, err := n.NewMirror(t.Context(), addr)
 	cluster.Check(t, err)
 	defer mirror.Close()
 	var asking sync.WaitGroup
 	for _, p := range l.Pods() {
 		asking.Go(func() {
-			if c, err := dial(t, p.Place, netip.AddrPortFrom(at, httpPort).String(), 500*time.Millisecond); err == nil {
+			if c, err := dial(t, p.Place, netip.AddrPortFrom(addr, httpPort).String(), 500*time.Millisecond); err == nil {
 				c.Close()
-				t.Errorf("%s reaches the HTTP of %s at %s", p.Name, n.Name, at)
+				t.Errorf("%s reaches the HTTP of %s at %s", p.Name, n.Name, addr)
 			}
-			if at.Is6() && p.Node == n && at == cluster.OverlayAddr(t, n, at) {
-				return // the anycast address of all routers on their bridge (RFC 4291 section 2.6.1), which takes no TCP
+			if addr.Is6() && p.Node == n && addr == cluster.OverlayAddr(t, n, addr) {
+				return // the anycast address of all routers on their bridge (RFC 4291 section 2.6.1), which accepts no TCP
 			}
 			c, err := dial(t, p.Place, mirror.Addr.String(), 5*time.Second)
 			if err != nil {

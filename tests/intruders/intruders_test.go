@@ -13,41 +13,41 @@ import (
 
 // intrusion is packets that must not arrive, and the node that drops them.
 type intrusion struct {
-	name    string
-	from    *lab.Place
-	as      netip.Addr // their source
-	to      netip.AddrPort
-	payload []byte
-	at      *receiver // where they would arrive
-	node    *lab.Node
-	reason  string
+	name     string
+	from     *lab.Place
+	source   netip.Addr // their source
+	to       netip.AddrPort
+	payload  []byte
+	receiver *receiver // the receiver, if they arrived
+	node     *lab.Node
+	reason   string
 }
 
-// few is how many packets are sent at once: no queue on the way is as short.
-const few = 10
+// packetCount is the number of packets that are sent at once. Every queue on the way is longer.
+const packetCount = 10
 
-// Each intrusion is made twice: while the nodes' firewall is away, to show that nothing else holds it up, and then while
-// it is there.
+// Each intrusion is made twice: first without the nodes' firewall, to show that nothing else drops it, and then with
+// it.
 func TestIntruders(t *testing.T) {
 	b := makeBed(t)
-	b.noReversePathFilter(t)
+	b.disableReversePathFilter(t)
 	all := b.intrusions(t)
 	b.withoutFirewall(t, func() {
 		for _, i := range all {
-			t.Run("without a firewall "+i.name, i.passes)
+			t.Run("without a firewall "+i.name, i.expectArrival)
 		}
 	})
 	for _, i := range all {
-		t.Run(i.name, i.dropped)
+		t.Run(i.name, i.expectDropped)
 	}
-	for _, i := range b.regular(t) {
-		t.Run(i.name, i.passes)
+	for _, i := range b.validPackets(t) {
+		t.Run(i.name, i.expectArrival)
 	}
 	b.expectStatus(t)
 }
 
-// noReversePathFilter takes away the kernel's own check of IPv4 sources, which not all machines have.
-func (b *bed) noReversePathFilter(t *testing.T) {
+// disableReversePathFilter disables the kernel's own check of IPv4 sources, which not all machines have.
+func (b *bed) disableReversePathFilter(t *testing.T) {
 	t.Helper()
 	for _, n := range b.nodes {
 		for _, i := range []string{"all", "eth0", "cni0", "podlane.1"} {
@@ -56,7 +56,7 @@ func (b *bed) noReversePathFilter(t *testing.T) {
 	}
 }
 
-// withoutFirewall runs f while podlaned hangs on both nodes and its table is gone.
+// withoutFirewall runs f while podlaned is stopped on both nodes and its table is deleted.
 func (b *bed) withoutFirewall(t *testing.T, f func()) {
 	t.Helper()
 	for _, n := range b.nodes {
@@ -73,7 +73,7 @@ func (b *bed) withoutFirewall(t *testing.T, f func()) {
 	}
 }
 
-// intrusions is all of them, in both families. The targets are n1 and its second pod, or n2 and its second pod.
+// intrusions returns all intrusions in both families. They aim at n1 and its second pod, or n2 and its second pod.
 func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n1, n2, intruder := b.nodes[0], b.nodes[1], b.pods[0][0]
@@ -81,23 +81,23 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 		pod1, pod2 := listen(t, b.pods[0][1].Place, b.pods[0][1].Addrs[f]), listen(t, b.pods[1][1].Place, b.pods[1][1].Addrs[f])
 		agent, gateway := listen(t, n1.Place, addrs(n1)[f]), listen(t, n1.Place, gateways(t, n1)[f])
 		nodeAt, otherAt, gatewayAt := addrs(n1)[f], addrs(n2)[f], gateways(t, n1)[f]
-		strangerAt, ownAt, peersPodAt := addrs(b.stranger)[f], intruder.Addrs[f], b.pods[1][0].Addrs[f]
+		strangerAt, ownAt, peersPodAt := addrs(b.nonPeer)[f], intruder.Addrs[f], b.pods[1][0].Addrs[f]
 		worldAt := [...]netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:113::1")}[f]
-		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", gatewayAt, nodeAt))
-		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", pod1.at.Addr(), nodeAt))
-		vxlan := func(name string, from *lab.Place, as, to netip.Addr, node *lab.Node, reason string) {
-			i := intrusion{from: from, as: as, to: netip.AddrPortFrom(to, tunnelPort), node: node, reason: reason}
+		cluster.Run(t, b.nonPeer.Place, fmt.Sprintf("ip route add %s via %s", gatewayAt, nodeAt))
+		cluster.Run(t, b.nonPeer.Place, fmt.Sprintf("ip route add %s via %s", pod1.addr.Addr(), nodeAt))
+		vxlan := func(name string, from *lab.Place, source, to netip.Addr, node *lab.Node, reason string) {
+			i := intrusion{from: from, source: source, to: netip.AddrPortFrom(to, tunnelPort), node: node, reason: reason}
 			i.name = fmt.Sprintf("%s VXLAN of %s", f, name)
-			if i.at = pod1; to == otherAt {
-				i.at = pod2
-				i.payload = tunnelled(vtep(t, n2, f), netip.AddrPortFrom(ownAt, 4567), i.at.at, numbered(1))
+			if i.receiver = pod1; to == otherAt {
+				i.receiver = pod2
+				i.payload = tunnelled(vtep(t, n2, f), netip.AddrPortFrom(ownAt, 4567), i.receiver.addr, numberedPayload(1))
 			} else {
-				i.payload = tunnelled(vtep(t, n1, f), netip.AddrPortFrom(peersPodAt, 4567), i.at.at, numbered(1))
+				i.payload = tunnelled(vtep(t, n1, f), netip.AddrPortFrom(peersPodAt, 4567), i.receiver.addr, numberedPayload(1))
 			}
 			all = append(all, i)
 		}
-		vxlan("a host of the underlay that is no peer", b.stranger.Place, strangerAt, nodeAt, n1, "vxlan_not_from_a_peer")
-		vxlan("a host of the underlay, to the pods' gateway", b.stranger.Place, strangerAt, gatewayAt, n1, "vxlan_not_from_a_peer")
+		vxlan("a host of the underlay that is no peer", b.nonPeer.Place, strangerAt, nodeAt, n1, "vxlan_not_from_a_peer")
+		vxlan("a host of the underlay, to the pods' gateway", b.nonPeer.Place, strangerAt, gatewayAt, n1, "vxlan_not_from_a_peer")
 		vxlan("a host beyond the underlay", b.Outside, worldAt, nodeAt, n1, "vxlan_not_from_a_peer")
 		vxlan("a peer, out of its tunnel", n2.Place, otherAt, gatewayAt, n1, [...]string{"vxlan_from_a_wrong_interface", "vxlan_not_from_a_peer"}[f])
 		vxlan("a pod, to its node", intruder.Place, ownAt, nodeAt, n1, "vxlan_from_a_pod")
@@ -106,77 +106,77 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 		vxlan("a pod as a peer, to its node", intruder.Place, otherAt, nodeAt, n1, "pod_source_forged")
 		vxlan("a pod as a peer, to its gateway", intruder.Place, otherAt, gatewayAt, n1, "pod_source_forged")
 		vxlan("a pod as another pod, to another node", intruder.Place, peersPodAt, otherAt, n1, "pod_source_forged")
-		plain := func(name string, from *lab.Place, as netip.Addr, at *receiver) {
-			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), from, as, at.at, numbered(1), at, n1, "pod_source_forged"})
+		plain := func(name string, from *lab.Place, source netip.Addr, receiver *receiver) {
+			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), from, source, receiver.addr, numberedPayload(1), receiver, n1, "pod_source_forged"})
 		}
 		plain("a pod as a pod of another node, to a pod there", intruder.Place, peersPodAt, pod2)
 		plain("a pod as a pod of another node, to its node's agent", intruder.Place, peersPodAt, agent)
 		plain("a pod as a host of the underlay, to a pod of another node", intruder.Place, strangerAt, pod2)
 		plain("a pod as a host of the underlay, to its node's agent", intruder.Place, strangerAt, agent)
 		plain("a pod as a peer, to its node's agent", intruder.Place, otherAt, agent)
-		plain("a host of the underlay as a pod of another node", b.stranger.Place, peersPodAt, pod1)
-		plain("a host of the underlay as a pod of another node, to the pods' gateway", b.stranger.Place, peersPodAt, gateway)
-		plain("a host of the underlay as a pod of this node", b.stranger.Place, ownAt, pod1)
-		plain("a host of the underlay as a pod of this node, to its node's agent", b.stranger.Place, ownAt, agent)
+		plain("a host of the underlay as a pod of another node", b.nonPeer.Place, peersPodAt, pod1)
+		plain("a host of the underlay as a pod of another node, to the pods' gateway", b.nonPeer.Place, peersPodAt, gateway)
+		plain("a host of the underlay as a pod of this node", b.nonPeer.Place, ownAt, pod1)
+		plain("a host of the underlay as a pod of this node, to its node's agent", b.nonPeer.Place, ownAt, agent)
 	}
 	return all
 }
 
-// regular is what has to arrive: the same packets where they are no forgery.
-func (b *bed) regular(t *testing.T) (all []intrusion) {
+// validPackets returns packets that must arrive: the same ones, but not forged.
+func (b *bed) validPackets(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n1, n2 := b.nodes[0], b.nodes[1]
 	for _, f := range families {
 		pod1, pod2 := listen(t, b.pods[0][1].Place, b.pods[0][1].Addrs[f]), listen(t, b.pods[1][1].Place, b.pods[1][1].Addrs[f])
 		agent := listen(t, n1.Place, addrs(n1)[f])
-		inside := tunnelled(vtep(t, n1, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), pod1.at, numbered(1))
-		of := func(name string, from *lab.Place, as netip.Addr, to netip.AddrPort, payload []byte, at *receiver) {
-			all = append(all, intrusion{name: fmt.Sprintf("%s %s", f, name), from: from, as: as, to: to, payload: payload, at: at})
+		inside := tunnelled(vtep(t, n1, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), pod1.addr, numberedPayload(1))
+		of := func(name string, from *lab.Place, source netip.Addr, to netip.AddrPort, payload []byte, receiver *receiver) {
+			all = append(all, intrusion{name: fmt.Sprintf("%s %s", f, name), from: from, source: source, to: to, payload: payload, receiver: receiver})
 		}
 		of("VXLAN of a peer", n2.Place, addrs(n2)[f], netip.AddrPortFrom(addrs(n1)[f], tunnelPort), inside, pod1)
-		of("a pod to a pod of another node", b.pods[0][0].Place, b.pods[0][0].Addrs[f], pod2.at, numbered(1), pod2)
-		of("a pod to its node's agent", b.pods[0][0].Place, b.pods[0][0].Addrs[f], agent.at, numbered(1), agent)
-		of("a host of the underlay to a pod", b.stranger.Place, addrs(b.stranger)[f], pod1.at, numbered(1), pod1)
+		of("a pod to a pod of another node", b.pods[0][0].Place, b.pods[0][0].Addrs[f], pod2.addr, numberedPayload(1), pod2)
+		of("a pod to its node's agent", b.pods[0][0].Place, b.pods[0][0].Addrs[f], agent.addr, numberedPayload(1), agent)
+		of("a host of the underlay to a pod", b.nonPeer.Place, addrs(b.nonPeer)[f], pod1.addr, numberedPayload(1), pod1)
 	}
 	return all
 }
 
 func (i intrusion) send(t *testing.T) {
 	t.Helper()
-	send := sends(t, i.from, i.as, i.to)
-	for range few {
+	send := openSender(t, i.from, i.source, i.to)
+	for range packetCount {
 		cluster.Check(t, send(i.payload))
 	}
 }
 
-// passes expects all that is sent to arrive.
-func (i intrusion) passes(t *testing.T) {
-	before := len(i.at.arrivals())
+// expectArrival expects that all packets arrive.
+func (i intrusion) expectArrival(t *testing.T) {
+	before := len(i.receiver.arrivals())
 	i.send(t)
 	cluster.Until(t, soon, "all of it arrives", func() (bool, string) {
-		got := len(i.at.arrivals()) - before
-		return got == few, fmt.Sprintf("%d of %d", got, few)
+		got := len(i.receiver.arrivals()) - before
+		return got == packetCount, fmt.Sprintf("%d of %d", got, packetCount)
 	})
 }
 
-// dropped expects nothing of what is sent to arrive, and the node to count all of it.
-func (i intrusion) dropped(t *testing.T) {
+// expectDropped expects that no packet arrives and that the node counts all of them.
+func (i intrusion) expectDropped(t *testing.T) {
 	metric := fmt.Sprintf("podlane_dropped_packets_total{reason=%q}", i.reason)
-	before, counted := len(i.at.arrivals()), cluster.Metric(t, i.node, metric)
+	before, counted := len(i.receiver.arrivals()), cluster.Metric(t, i.node, metric)
 	i.send(t)
 	cluster.Until(t, soon, fmt.Sprintf("%s counts it as %s", i.node.Name, i.reason), func() (bool, string) {
 		now := cluster.Metric(t, i.node, metric) - counted
-		return now >= few, fmt.Sprintf("%v of %d", now, few)
+		return now >= packetCount, fmt.Sprintf("%v of %d", now, packetCount)
 	})
-	if now := cluster.Metric(t, i.node, metric) - counted; now != few {
-		t.Errorf("%v are counted, of %d", now, few)
+	if now := cluster.Metric(t, i.node, metric) - counted; now != packetCount {
+		t.Errorf("%v are counted, of %d", now, packetCount)
 	}
-	if got := len(i.at.arrivals()) - before; got != 0 {
-		t.Errorf("%d packets arrived of %d", got, few)
+	if got := len(i.receiver.arrivals()) - before; got != 0 {
+		t.Errorf("%d packets arrived of %d", got, packetCount)
 	}
 }
 
-// expectStatus expects `podlaned status` to show what the metrics do, which stands still by now.
+// expectStatus expects `podlaned status` to show the numbers of the metrics, which no longer change.
 func (b *bed) expectStatus(t *testing.T) {
 	t.Helper()
 	status := strings.Join(strings.Fields(cluster.Run(t, b.nodes[0].Place, "podlaned status")), " ")
@@ -190,7 +190,7 @@ func (b *bed) expectStatus(t *testing.T) {
 	}
 }
 
-// vtep is the MAC address of a node's VXLAN device.
+// vtep returns the MAC address of a node's VXLAN device.
 func vtep(t *testing.T, n *lab.Node, f family) (mac net.HardwareAddr) {
 	t.Helper()
 	name := [...]string{ipv4: "podlane.1", ipv6: "podlane-v6.1"}[f]

@@ -11,11 +11,11 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// flow is numbered datagrams from one pod to another, one a millisecond, from the first moment.
+// flow is numbered datagrams from one pod to another, one a millisecond.
 type flow struct {
-	name string
-	send sender
-	at   *receiver
+	name     string
+	send     sender
+	receiver *receiver
 }
 
 const flowLength = 500
@@ -23,17 +23,17 @@ const flowLength = 500
 // newFlow opens the sockets.
 func newFlow(t *testing.T, from, to *lab.Pod, f family) flow {
 	t.Helper()
-	at := listen(t, to.Place, to.Addrs[f])
-	return flow{fmt.Sprintf("%s to %s, %s", from.Name, to.Name, f), sends(t, from.Place, from.Addrs[f], at.at), at}
+	receiver := listen(t, to.Place, to.Addrs[f])
+	return flow{fmt.Sprintf("%s to %s, %s", from.Name, to.Name, f), openSender(t, from.Place, from.Addrs[f], receiver.addr), receiver}
 }
 
-// run sends the flow and tells which numbers were lost, as ranges.
+// run sends the flow and returns the numbers that were lost.
 func (w flow) run(t *testing.T) (lost []uint64) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for i := range uint64(flowLength) {
-		if err := w.send(numbered(i)); err != nil {
+		if err := w.send(numberedPayload(i)); err != nil {
 			t.Errorf("%s: send datagram %d: %v", w.name, i, err)
 		}
 		<-tick.C
@@ -53,7 +53,7 @@ func (w flow) run(t *testing.T) (lost []uint64) {
 
 func (w flow) lost() (lost []uint64) {
 	came := map[uint64]bool{}
-	for _, a := range w.at.arrivals() {
+	for _, a := range w.receiver.arrivals() {
 		came[a.number] = true
 	}
 	for i := range uint64(flowLength) {
@@ -64,9 +64,9 @@ func (w flow) lost() (lost []uint64) {
 	return lost
 }
 
-// Ten nodes join one after the other while two are busy. A pod is attached to each as soon as the CNI plugin does it, and
-// from that moment it and pods of the first two send to each other: not one datagram is lost.
-func TestNewcomerIsLetInBeforeItsFirstPacket(t *testing.T) {
+// Ten nodes join one after the other while two are busy. Each gets a pod as soon as ADD succeeds. From that moment the
+// new pod and pods of the first two nodes send to each other, and no datagram is lost.
+func TestNewNodeIsAcceptedBeforeItsFirstPacket(t *testing.T) {
 	const there, join = 2, 10
 	l := cluster.Build(t, lab.Options{Nodes: there + join, IPv6: true, EtcdMembers: 3})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
@@ -110,7 +110,7 @@ func (b *bed) join(t *testing.T, n *lab.Node) {
 	running.Wait()
 }
 
-// ranges is sorted numbers in short: 0-12 40.
+// ranges returns sorted numbers in short: 0-12 40.
 func ranges(numbers []uint64) string {
 	var parts []string
 	for from := 0; from < len(numbers); {

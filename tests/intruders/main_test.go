@@ -1,5 +1,6 @@
-// Package intruders tests that nobody is let in: hosts that are no peers and pods that forge packets send them to nodes
-// whose built podlaned runs, and what arrives is counted; so is what the daemon shows to others, its secrets and files.
+// Package intruders tests that only peers and local pods get packets into the overlay. Other hosts and pods send forged
+// packets to nodes with the built podlaned, and the tests count what arrives. They also test what podlaned shows to
+// others: its secrets and files.
 package intruders
 
 import (
@@ -16,20 +17,20 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
 
-// around is a pod network that contains the underlay, outside the pod subnets.
-const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
+// aroundUnderlay is a pod network that contains the underlay outside the pod subnets.
+const aroundUnderlay = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
 	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
 
-// soon is for what has to happen but is promised in no time.
+// soon is the limit for steps without a promised time.
 const soon = 20 * time.Second
 
-// tunnelPort and tunnelVNI are those of the pod network.
+// tunnelPort and tunnelVNI are the pod network's.
 const (
 	tunnelPort = 8472
 	tunnelVNI  = 1
 )
 
-// family is a place in the lists of addresses of nodes and pods, IPv4 first.
+// family is an index into the addresses of nodes and pods. IPv4 comes first.
 type family int
 
 const (
@@ -41,28 +42,29 @@ var families = [...]family{ipv4, ipv6}
 
 func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 
-// bed is two nodes with two pods each, and a third machine on their underlay that is no node: its podlaned never ran.
+// bed is two nodes with two pods each, and a third machine on their underlay. podlaned never ran there, so it is no
+// peer.
 type bed struct {
 	*lab.Lab
-	nodes    [2]*lab.Node
-	pods     [2][2]*lab.Pod
-	stranger *lab.Node
+	nodes   [2]*lab.Node
+	pods    [2][2]*lab.Pod
+	nonPeer *lab.Node
 }
 
-// makeBed starts the two nodes. They read the kernel's counts every second.
+// makeBed starts the two nodes. They read the kernel's counters every second.
 func makeBed(t *testing.T) *bed {
 	t.Helper()
 	return makeBedOf(t, dualStack)
 }
 
-// makeBedOf is makeBed with a network configuration and more settings of the nodes.
+// makeBedOf is makeBed with another network configuration and more settings.
 func makeBedOf(t *testing.T, config string, env ...string) *bed {
 	t.Helper()
 	l := cluster.Build(t, lab.Options{
 		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return append(env, "PODLANE_RESYNC=1s") },
 	})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), config))
-	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 	b.start(t)
 	return b
 }
@@ -81,7 +83,7 @@ func (b *bed) start(t *testing.T) {
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
 }
 
-// addrs are the addresses that a machine or a pod has, by family.
+// addrs returns a machine's addresses by family.
 func addrs(n *lab.Node) [2]netip.Addr {
 	return [...]netip.Addr{ipv4: n.Addr, ipv6: n.Addr6}
 }

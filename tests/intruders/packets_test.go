@@ -16,9 +16,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// receiver is a UDP socket that keeps when what came, and the number that each datagram begins with.
+// receiver is a UDP socket that records the number of each datagram and when it arrived.
 type receiver struct {
-	at   netip.AddrPort
+	addr netip.AddrPort
 	mu   sync.Mutex
 	came []arrival
 }
@@ -28,7 +28,7 @@ type arrival struct {
 	when   time.Time
 }
 
-// listen opens a receiver on an address of a place, on a free port; it lasts as long as the test.
+// listen opens a receiver on a free port of an address of a place, until the test ends.
 func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
 	t.Helper()
 	var conn *net.UDPConn
@@ -36,8 +36,8 @@ func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
 		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
 		return err
 	}))
-	r := &receiver{at: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
-	r.at = netip.AddrPortFrom(r.at.Addr().Unmap(), r.at.Port())
+	r := &receiver{addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
+	r.addr = netip.AddrPortFrom(r.addr.Addr().Unmap(), r.addr.Port())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -47,7 +47,7 @@ func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
 				return // closed
 			}
 			if n >= 8 {
-				r.note(binary.BigEndian.Uint64(b))
+				r.record(binary.BigEndian.Uint64(b))
 			}
 		}
 	}()
@@ -58,13 +58,13 @@ func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
 	return r
 }
 
-func (r *receiver) note(number uint64) {
+func (r *receiver) record(number uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.came = append(r.came, arrival{number, time.Now()})
 }
 
-// arrivals is all that has come.
+// arrivals returns all that has arrived.
 func (r *receiver) arrivals() []arrival {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,12 +74,12 @@ func (r *receiver) arrivals() []arrival {
 // sender sends a UDP payload.
 type sender func(payload []byte) error
 
-// sends opens a UDP socket in a place whose packets bear an address as their source, which need not be the place's own.
-func sends(t *testing.T, p *lab.Place, as netip.Addr, to netip.AddrPort) sender {
+// openSender opens a UDP socket in a place. Its packets have this source address, even if the place does not.
+func openSender(t *testing.T, p *lab.Place, source netip.Addr, to netip.AddrPort) sender {
 	t.Helper()
 	anySource := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		level, option := unix.IPPROTO_IP, unix.IP_TRANSPARENT
-		if as.Is6() {
+		if source.Is6() {
 			level, option = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
 		}
 		controlErr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, 1) })
@@ -87,7 +87,7 @@ func sends(t *testing.T, p *lab.Place, as netip.Addr, to netip.AddrPort) sender 
 	}}
 	var conn net.PacketConn
 	cluster.Check(t, p.Do(func() (err error) {
-		conn, err = anySource.ListenPacket(t.Context(), "udp", netip.AddrPortFrom(as, 0).String())
+		conn, err = anySource.ListenPacket(t.Context(), "udp", netip.AddrPortFrom(source, 0).String())
 		return err
 	}))
 	t.Cleanup(func() { _ = conn.Close() })
@@ -97,15 +97,15 @@ func sends(t *testing.T, p *lab.Place, as netip.Addr, to netip.AddrPort) sender 
 	}
 }
 
-// numbered is a payload that a receiver notes.
-func numbered(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+// numberedPayload returns a payload that a receiver records.
+func numberedPayload(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
 
-// tunnelled is a VXLAN packet of the pod network from its header on (RFC 7348 section 5), with a UDP datagram between
-// pods in an Ethernet frame inside, as it comes out of the VTEP of one node and goes to that of another.
+// tunnelled returns a VXLAN packet of the pod network from its header on (RFC 7348 section 5). Inside is an Ethernet
+// frame with a UDP datagram between pods, as one node's VTEP sends it to another's.
 func tunnelled(vtep net.HardwareAddr, from, to netip.AddrPort, payload []byte) []byte {
 	b := []byte{0x08, 0, 0, 0}
 	b = binary.BigEndian.AppendUint32(b, tunnelVNI<<8)
-	b = append(append(b, vtep...), 2, 0, 0, 0, 0, 0x77) // nobody looks at the source
+	b = append(append(b, vtep...), 2, 0, 0, 0, 0, 0x77) // the source is ignored
 	if to.Addr().Is4() {
 		b = binary.BigEndian.AppendUint16(b, unix.ETH_P_IP)
 	} else {
@@ -114,7 +114,7 @@ func tunnelled(vtep net.HardwareAddr, from, to netip.AddrPort, payload []byte) [
 	return append(b, datagram(from, to, payload)...)
 }
 
-// datagram is a UDP datagram from its IP header on.
+// datagram returns a UDP datagram from its IP header on.
 func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	length := uint16(8 + len(payload))
 	udp := binary.BigEndian.AppendUint16(nil, from.Port())
@@ -123,7 +123,7 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	}
 	udp = append(udp, payload...)
 	pair := append(from.Addr().AsSlice(), to.Addr().AsSlice()...)
-	pseudo := append(append([]byte{}, pair...), 0, unix.IPPROTO_UDP, byte(length>>8), byte(length)) // RFC 768; RFC 8200 section 8.1 sums up the same
+	pseudo := append(append([]byte{}, pair...), 0, unix.IPPROTO_UDP, byte(length>>8), byte(length)) // RFC 768; RFC 8200 section 8.1 has the same sum
 	binary.BigEndian.PutUint16(udp[6:], checksum(append(pseudo, udp...)))
 	if to.Addr().Is6() {
 		ip := []byte{0x60, 0, 0, 0, byte(length >> 8), byte(length), unix.IPPROTO_UDP, 64}
@@ -134,7 +134,7 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	return append(ip, udp...)
 }
 
-// checksum is the Internet's (RFC 1071).
+// checksum returns the Internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for ; len(b) >= 2; b = b[2:] {

@@ -13,13 +13,13 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The right password and a wrong one: neither is ever shown.
+// The correct password and a wrong one. podlaned must never show either.
 const (
 	password = "correct-horse-battery"
 	mistyped = "correct-house-battery"
 )
 
-// etcd wants a user and a password. What podlaned prints, serves, writes and is seen with has none of them.
+// etcd needs a user and a password. podlaned never prints, serves or writes them, and its process does not show them.
 func TestPasswordIsNeverShown(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	l := cluster.Build(t, lab.Options{Nodes: 2, NodeEnv: func(int) []string {
@@ -31,7 +31,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 	cluster.Check(t, l.AddPods(cluster.Within(t), 1))
 	cluster.AwaitPeers(t, l, soon, 1)
 	n := l.Nodes[0]
-	expectHidden(t, n, cluster.Run(t, n.Place, "podlaned config get"))
+	expectNoPassword(t, n, cluster.Run(t, n.Place, "podlaned config get"))
 
 	cluster.Stop(t, n)
 	writePassword(t, file, mistyped)
@@ -39,7 +39,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 	cluster.AwaitStatus(t, n, soon, "it says that etcd refuses the password", func(s cluster.Status) bool {
 		return strings.Contains(fmt.Sprint(s.Problems), "authentication failed")
 	})
-	expectHidden(t, n, cluster.RunFails(t, n.Place, "podlaned config get"))
+	expectNoPassword(t, n, cluster.RunFails(t, n.Place, "podlaned config get"))
 }
 
 func writePassword(t *testing.T, file, text string) {
@@ -47,7 +47,7 @@ func writePassword(t *testing.T, file, text string) {
 	cluster.Check(t, os.WriteFile(file, []byte(text+"\n"), 0o600))
 }
 
-// requirePassword makes etcd refuse whoever is not root. The lab's own client is refused from then on.
+// requirePassword makes etcd refuse every user but root. From then on it refuses the lab's own client.
 func requirePassword(t *testing.T, e *lab.Etcd) {
 	t.Helper()
 	ctx := cluster.Within(t)
@@ -59,8 +59,8 @@ func requirePassword(t *testing.T, e *lab.Etcd) {
 	cluster.Check(t, err)
 }
 
-// expectHidden looks through all that podlaned shows: its log, its answers, its files, and what the kernel shows of it.
-func expectHidden(t *testing.T, n *lab.Node, printed string) {
+// expectNoPassword searches all that podlaned shows: its log, its answers, its files and its process.
+func expectNoPassword(t *testing.T, n *lab.Node, printed string) {
 	t.Helper()
 	status, _ := n.Run(cluster.Within(t), "podlaned", "status") // not ready, with the wrong password
 	whole, _ := n.Run(cluster.Within(t), "podlaned", "status", "--json")
@@ -97,7 +97,7 @@ func expectHidden(t *testing.T, n *lab.Node, printed string) {
 	}
 }
 
-// A password in an endpoint's URL would be in the status and the log, so it is refused; and not repeated.
+// A password in an endpoint's URL would be in the status and the log. So it is refused, and not repeated in the error.
 func TestPasswordInAnEndpointIsRefused(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))

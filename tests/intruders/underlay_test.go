@@ -10,25 +10,26 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Between a pod and another node's address on the underlay packets take one way by the overlay and the other plainly by
-// the underlay, bearing the pod's address: its answers where its node masquerades, and else all it sends.
+// Packets between a pod and another node's underlay address use the overlay in one direction and the plain underlay in
+// the other. On the underlay they have the pod's address. With masquerading these are the pod's answers, without it all
+// its packets.
 func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 	for _, masquerade := range []bool{true, false} {
 		t.Run(fmt.Sprintf("masquerade %v", masquerade), func(t *testing.T) {
 			l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, NodeEnv: func(int) []string {
 				return []string{"PODLANE_RESYNC=1s", fmt.Sprintf("PODLANE_IP_MASQ=%v", masquerade)}
 			}})
-			cluster.Check(t, l.SetConfig(cluster.Within(t), map[bool]string{true: dualStack, false: around}[masquerade]))
-			b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+			cluster.Check(t, l.SetConfig(cluster.Within(t), map[bool]string{true: dualStack, false: aroundUnderlay}[masquerade]))
+			b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 			b.start(t)
-			b.noReversePathFilter(t)
+			b.disableReversePathFilter(t)
 			pod, node := b.pods[0][0], b.nodes[1]
 			for _, f := range families {
 				expectAnswers(t, node.Place, addrs(node)[f], pod.Addrs[f])
 				expectAnswers(t, pod.Place, pod.Addrs[f], addrs(node)[f])
 			}
-			for _, i := range b.forgedOnTheUnderlay(t) {
-				t.Run(i.name, i.dropped)
+			for _, i := range b.forgedPlainPackets(t) {
+				t.Run(i.name, i.expectDropped)
 			}
 		})
 	}
@@ -37,23 +38,23 @@ func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 // expectAnswers expects an answer to each of a few pings from one address to another.
 func expectAnswers(t *testing.T, p *lab.Place, from, to netip.Addr) {
 	t.Helper()
-	if out := cluster.Run(t, p, fmt.Sprintf("ping -q -c%d -i0.05 -W5 -I %s %s", few, from, to)); !strings.Contains(out, " 0% packet loss") {
+	if out := cluster.Run(t, p, fmt.Sprintf("ping -q -c%d -i0.05 -W5 -I %s %s", packetCount, from, to)); !strings.Contains(out, " 0% packet loss") {
 		t.Error(out)
 	}
 }
 
-// forgedOnTheUnderlay is plain packets of the stranger that bear pods' addresses: another node's to a pod and to the
-// gateway of the pods, and the node's own to its agents.
-func (b *bed) forgedOnTheUnderlay(t *testing.T) (all []intrusion) {
+// forgedPlainPackets returns plain packets from the machine that is no peer, with pods' addresses. Those of another
+// node go to a pod and to the pods' gateway, those of the node itself to its agents.
+func (b *bed) forgedPlainPackets(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n := b.nodes[0]
 	for _, f := range families {
 		pod, far := b.pods[0][0].Addrs[f], b.pods[1][0].Addrs[f]
-		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", pod, addrs(n)[f]))
-		cluster.Run(t, b.stranger.Place, fmt.Sprintf("ip route add %s via %s", gateways(t, n)[f], addrs(n)[f]))
-		plain := func(name string, p *lab.Place, as, to netip.Addr) {
-			at := listen(t, p, to)
-			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), b.stranger.Place, as, at.at, numbered(1), at, n, "pod_source_forged"})
+		cluster.Run(t, b.nonPeer.Place, fmt.Sprintf("ip route add %s via %s", pod, addrs(n)[f]))
+		cluster.Run(t, b.nonPeer.Place, fmt.Sprintf("ip route add %s via %s", gateways(t, n)[f], addrs(n)[f]))
+		plain := func(name string, p *lab.Place, source, to netip.Addr) {
+			receiver := listen(t, p, to)
+			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), b.nonPeer.Place, source, receiver.addr, numberedPayload(1), receiver, n, "pod_source_forged"})
 		}
 		plain("as another node's pod, to a pod", b.pods[0][0].Place, far, pod)
 		plain("as another node's pod, to the gateway", n.Place, far, gateways(t, n)[f])

@@ -15,7 +15,7 @@ func TestDirectRoutingEncapsulatesNothing(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Config: `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "DirectRouting": true}}`}, 2)
 	cluster.AwaitPeers(t, l, within5, 2)
 	counts := countTunnelled(t, l, 8472)
-	expectFlat(t, l, cluster.UnderlayAddr) // the route leads out of the underlay interface, and that has it
+	expectFlat(t, l, cluster.UnderlayAddr) // the route leads to the underlay interface, so the source is its address
 	expectMasquerade(t, l)
 	if sent := counts(); sent != 0 {
 		t.Errorf("%d packets were encapsulated between nodes on one link", sent)
@@ -44,7 +44,7 @@ func TestOtherVNIAndPort(t *testing.T) {
 
 var counter = regexp.MustCompile(`counter packets (\d+)`)
 
-// countTunnelled counts from now on the packets that the nodes send to a UDP port.
+// countTunnelled starts to count the packets that the nodes send to a UDP port.
 func countTunnelled(t *testing.T, l *lab.Lab, port int) (count func() int) {
 	t.Helper()
 	table := fmt.Sprintf("inet count%d", port)

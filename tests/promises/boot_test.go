@@ -16,7 +16,7 @@ func TestTwentyNodesStartAtTheSameMoment(t *testing.T) {
 	began := time.Now()
 	l := cluster.Build(t, lab.Options{Nodes: 20})
 	t.Logf("the lab stands after %v", time.Since(began).Round(time.Millisecond))
-	expectBoot(t, l, lab.DefaultConfig, 20)
+	expectStart(t, l, lab.DefaultConfig, 20)
 	for i, n := range []*lab.Node{l.Nodes[0], l.Nodes[9], l.Nodes[19]} {
 		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprintf("p%d", i+1))
 		cluster.Check(t, err)
@@ -24,12 +24,12 @@ func TestTwentyNodesStartAtTheSameMoment(t *testing.T) {
 	expectFlat(t, l, cluster.OverlayAddr)
 }
 
-// A network has exactly as many pod subnets as nodes, and then one node more comes.
-func TestOneNodeMoreThanSubnets(t *testing.T) {
+// A network has as many pod subnets as nodes. Then one more node starts.
+func TestMoreNodesThanPodSubnets(t *testing.T) {
 	const nodes = 12
 	l := cluster.Build(t, lab.Options{Nodes: nodes + 1})
 	late := l.Nodes[nodes]
-	expectBoot(t, l, fmt.Sprintf(
+	expectStart(t, l, fmt.Sprintf(
 		`{"Network": "10.5.0.0/16", "SubnetMin": "10.5.1.0", "SubnetMax": "10.5.%d.0", "Backend": {"Type": "vxlan"}}`, nodes), nodes)
 	before, watch := cluster.KernelOf(t, l.Nodes[0]), cluster.WatchKernel(t, l.Nodes[0].Place)
 
@@ -47,8 +47,9 @@ func TestOneNodeMoreThanSubnets(t *testing.T) {
 	cluster.ExpectKernel(t, l.Nodes[0], before)
 }
 
-// expectBoot starts the first nodes of a network at the same moment: each gets a pod subnet of its own and programs all others.
-func expectBoot(t *testing.T, l *lab.Lab, config string, count int) {
+// expectStart starts the first nodes of a network at the same moment. Each must get its own pod subnet and program all
+// others.
+func expectStart(t *testing.T, l *lab.Lab, config string, count int) {
 	t.Helper()
 	const limit = 20 * time.Second
 	cluster.Check(t, l.SetConfig(cluster.Within(t), config))

@@ -11,9 +11,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// foreign is what others have on a node. Forwarding is one of these things: podlaned would turn it on, and cleanup, which
-// cannot know who else needs it, leaves it on.
-var foreign = []string{
+// otherPrograms sets up what other programs have on a node. Forwarding is part of it: podlaned would enable it. cleanup
+// leaves it on, because another program may need it.
+var otherPrograms = []string{
 	"sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
 	"ip link add vxlan7 type vxlan id 7 dstport 4790 local 198.18.1.1 dev eth0",
 	"ip address add 192.0.2.1/24 dev vxlan7",
@@ -37,8 +37,8 @@ var foreign = []string{
 	"iptables -t nat -A POSTROUTING -s 10.6.0.0/16 -j MASQUERADE",
 }
 
-// snapshotScript prints all of a node's kernel that podlane could have touched. Neighbours that were resolved come and
-// go by themselves.
+// snapshotScript prints all of a node's kernel that podlane could change. It omits resolved neighbours, which change by
+// themselves.
 const snapshotScript = `
 ip -d link
 ip address
@@ -51,17 +51,17 @@ ip -6 rule
 nft -s list ruleset
 `
 
-// elapsed is how long a bridge's timers have run.
-var elapsed = regexp.MustCompile(`(?m)_timer +\d+\.\d+`)
+// timers are the running times of a bridge's timers.
+var timers = regexp.MustCompile(`(?m)_timer +\d+\.\d+`)
 
 func snapshot(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	out, err := n.Run(cluster.Within(t), "sh", "-c", snapshotScript)
 	cluster.Check(t, err)
-	return elapsed.ReplaceAllString(out, "_timer")
+	return timers.ReplaceAllString(out, "_timer")
 }
 
-func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
+func TestCleanupRemovesOnlyPodlanesState(t *testing.T) {
 	conf := "/run/cni-conf/10-podlane.conflist"
 	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
 		if i == 1 {
@@ -71,7 +71,7 @@ func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 	}})
 	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(filepath.Dir(conf))) })
 	n := l.Nodes[0]
-	for _, c := range foreign {
+	for _, c := range otherPrograms {
 		cluster.Run(t, n.Place, c)
 	}
 	before := snapshot(t, n)
@@ -118,7 +118,7 @@ func TestCleanupRemovesAllOfOursAndNothingElse(t *testing.T) {
 	cluster.ExpectKernel(t, n, ours)
 }
 
-// expectSnapshot compares all that podlane could have touched with what it was.
+// expectSnapshot compares all that podlane could change with what it was.
 func expectSnapshot(t *testing.T, n *lab.Node, want, after string) {
 	t.Helper()
 	if now := snapshot(t, n); now != want {
@@ -126,7 +126,7 @@ func expectSnapshot(t *testing.T, n *lab.Node, want, after string) {
 	}
 }
 
-// A pod's device, the bridge and its addresses belong to the CNI plugins, and outlast a cleanup.
+// A pod's device, the bridge and its addresses belong to the CNI plugins. They survive a cleanup.
 func TestCleanupLeavesPods(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1}, 2)
 	n, pods := l.Nodes[0], l.Pods()

@@ -54,7 +54,7 @@ func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 		t.Errorf("the node has %s, of a network with pod subnets of length 25", key)
 	}
 
-	// A running node keeps to the configuration it has and says so.
+	// A running node keeps its configuration and reports that.
 	cluster.Check(t, l.SetConfig(cluster.Within(t), strings.Replace(good, "9", "10", 1)))
 	cluster.AwaitStatus(t, n, 5*time.Second, "a note that the configuration has changed", func(s cluster.Status) bool {
 		return s.Ready && len(s.Notes) == 1 && strings.Contains(s.Notes[0], "restart podlaned")

@@ -7,7 +7,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The IPv6 tunnel's outer packets are IPv6 too: 20 bytes more of overhead, for pods of both families alike.
+// The IPv6 tunnel's outer packets are IPv6. That is 20 bytes more, for pods of both families.
 const overhead6 = overhead + 20
 
 const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
@@ -16,11 +16,11 @@ func TestDualStack(t *testing.T) {
 	expectFamilies(t, dualStack, 2)
 }
 
-func TestIPv6Alone(t *testing.T) {
+func TestIPv6Only(t *testing.T) {
 	expectFamilies(t, `{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`, 1)
 }
 
-// expectFamilies starts a network whose pods have so many addresses, and asks all of them.
+// expectFamilies starts a network whose pods have this number of addresses, and tests all of them.
 func expectFamilies(t *testing.T, config string, families int) {
 	t.Helper()
 	l := cluster.Start(t, lab.Options{IPv6: true, Config: config}, 2)

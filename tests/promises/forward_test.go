@@ -34,7 +34,7 @@ func TestForwardPolicyDropWhileRunning(t *testing.T) {
 			out, err := pods[0].Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.05", pods[1].Addrs[0].String())
 			return err == nil, out
 		})
-		if err := sees(cluster.Within(t), pods[0].Place, mirror, pods[0].Addrs[0]); err != nil {
+		if err := checkSource(cluster.Within(t), pods[0].Place, mirror, pods[0].Addrs[0]); err != nil {
 			t.Error(err)
 		}
 	}

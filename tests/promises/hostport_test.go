@@ -23,36 +23,36 @@ func TestHostPortLeadsToAPod(t *testing.T) {
 		place *lab.Place
 		want  netip.Addr
 	}{
-		{l.Outside, world[0]},
+		{l.Outside, outsideAddrs[0]},
 		{l.Nodes[1].Place, l.Nodes[1].Addr},
-		{l.Pods()[1].Place, l.Nodes[1].Addr}, // it leaves the pod network, for it goes to the node's address
+		{l.Pods()[1].Place, l.Nodes[1].Addr}, // it leaves the pod network, because the destination is the node's address
 	} {
-		if err := sees(cluster.Within(t), from.place, hostPort, from.want); err != nil {
+		if err := checkSource(cluster.Within(t), from.place, hostPort, from.want); err != nil {
 			t.Error(err)
 		}
 	}
-	// On the node itself portmap masquerades: from which address is its own affair.
+	// On the node itself portmap masquerades, with an address of its choice.
 	for _, from := range []*lab.Place{n.Place, l.Pods()[0].Place} {
 		for _, protocol := range protocols {
-			if _, err := ask(cluster.Within(t), from, protocol, hostPort); err != nil {
+			if _, err := askMirror(cluster.Within(t), from, protocol, hostPort); err != nil {
 				t.Errorf("%s asks %s by %s: %v", from.Name, hostPort, protocol, err)
 			}
 		}
 	}
 	cluster.Check(t, pod.Delete(cluster.Within(t)))
-	if saw, err := ask(cluster.Within(t), l.Outside, "tcp", hostPort); err == nil {
+	if saw, err := askMirror(cluster.Within(t), l.Outside, "tcp", hostPort); err == nil {
 		t.Errorf("the port of a pod that is gone answers: %v", saw)
 	}
 }
 
-// Portmap's nftables backend does not masquerade packets from a pod to a port of its own node. The answer then comes over
-// the bridge, and is translated back only if connection tracking sees it there. The node's setting for all bridges is off,
+// Portmap's nftables backend does not masquerade packets from a pod to a port of its own node. The answer crosses the
+// bridge, and is translated back only if connection tracking sees it there. The node's setting for all bridges is off,
 // as on nodes without kube-proxy.
 func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		module bool
-		sees   int // which address the pod sees: the asking pod's, or the bridge's
+		source int // the source that the pod sees: the client pod's address, or the bridge's
 	}{
 		{"with br_netfilter", true, 0},
 		{"without br_netfilter", false, 1},
@@ -74,12 +74,12 @@ func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 			for i, a := range web.Addrs {
 				newMirror(t, web.Place, netip.AddrPortFrom(a, 80))
 				hostPort := netip.AddrPortFrom(cluster.UnderlayAddr(t, n, a), 8080)
-				want := []netip.Addr{asker.Addrs[i], cluster.Gateway(t, n, a)}[c.sees]
-				if err := sees(cluster.Within(t), asker.Place, hostPort, want); err != nil {
+				want := []netip.Addr{asker.Addrs[i], cluster.Gateway(t, n, a)}[c.source]
+				if err := checkSource(cluster.Within(t), asker.Place, hostPort, want); err != nil {
 					t.Error(err)
 				}
-				if err := sees(cluster.Within(t), asker.Place, netip.AddrPortFrom(a, 80), asker.Addrs[i]); err != nil {
-					t.Error(err) // a pod keeps its address, unless a port led to another pod
+				if err := checkSource(cluster.Within(t), asker.Place, netip.AddrPortFrom(a, 80), asker.Addrs[i]); err != nil {
+					t.Error(err) // a pod keeps its address, unless a port leads to another pod
 				}
 			}
 			s, err := cluster.StatusOf(cluster.Within(t), n)

@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// One command of an operator's deletes the configuration and all leases. The nodes are still there.
-func TestAllKeysDeletedCostNothing(t *testing.T) {
+// An operator's command deletes the configuration and all leases, but the nodes still run.
+func TestAllKeysAreDeleted(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, within5, 2)
 	pods := l.Pods()
@@ -35,17 +35,17 @@ func TestAllKeysDeletedCostNothing(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// While podlaned is away another node gets its pod subnet. The pods run on it: no new ones are attached, in words, and
-// none gets another subnet's address.
-func TestPodSubnetThatIsTakenIsSaidAloud(t *testing.T) {
+// While podlaned is stopped, another node gets its pod subnet. The pods go on. No new pod is attached, with the reason,
+// and none gets an address of another subnet.
+func TestPodSubnetTakenByAnotherNodeIsReported(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2}, 1)
 	cluster.AwaitPeers(t, l, within5, 1)
 	n, pod := l.Nodes[0], l.Pods()[0]
 	own, file := cluster.SubnetText(t, n), cluster.NodeFile(t, n)
 	cluster.Stop(t, n)
-	thief := `{"PublicIP":"198.18.7.1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"}}`
+	foreignLease := `{"PublicIP":"198.18.7.1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"}}`
 	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
-	cluster.Check(t, l.Etcd.Put(cluster.Within(t), leaseKey(own), thief))
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), leaseKey(own), foreignLease))
 	cluster.Check(t, n.Launch(cluster.Within(t)))
 	cluster.AwaitStatus(t, n, within5, "the conflict is named", func(s cluster.Status) bool {
 		problems := strings.Join(s.Problems, " ")
@@ -72,8 +72,8 @@ func TestPodSubnetThatIsTakenIsSaidAloud(t *testing.T) {
 	})
 }
 
-// A prefix that is mistyped is no etcd that lost its data.
-func TestAnotherPrefixIsAStartFromNothing(t *testing.T) {
+// A mistyped prefix is not an etcd that lost its data.
+func TestMistypedEtcdPrefixIsRefused(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
 	n := l.Nodes[0]
 	cluster.Stop(t, n)
@@ -86,7 +86,7 @@ func TestAnotherPrefixIsAStartFromNothing(t *testing.T) {
 	}
 }
 
-// The node's address changes, and the size of packets it can carry, while podlaned runs and pods are there.
+// The node's address and MTU change while podlaned runs and pods exist.
 func TestUnderlayChanges(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2}, 1)
 	cluster.AwaitPeers(t, l, within5, 1)

@@ -1,5 +1,5 @@
-// Package promises tests what podlane promises, with the built binaries, on clusters that nothing goes wrong in but what
-// an operator does: starts, restarts, leaves, and changes the kernel by hand.
+// Package promises tests what podlane promises, with the built binaries. Nothing fails in these clusters. An operator
+// starts and restarts nodes, removes them, and changes the kernel by hand.
 package promises
 
 import (
@@ -11,7 +11,7 @@ import (
 
 const (
 	second  = time.Second
-	within5 = 5 * time.Second // for what is not promised within a time
+	within5 = 5 * time.Second // for steps that have no promised time
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }

@@ -11,24 +11,24 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// low keeps the nodes' own pod subnets below those of the leases that the tests write.
-const low = `{"Network": "10.5.0.0/16", "SubnetMin": "10.5.1.0", "SubnetMax": "10.5.99.0", "Backend": {"Type": "vxlan"}}`
+// lowSubnets keeps the nodes' own pod subnets below those of the leases that the tests write.
+const lowSubnets = `{"Network": "10.5.0.0/16", "SubnetMin": "10.5.1.0", "SubnetMax": "10.5.99.0", "Backend": {"Type": "vxlan"}}`
 
-// leaseKey is the key of a lease in etcd.
+// leaseKey returns the key of a lease in etcd.
 func leaseKey(subnet string) string {
 	return lab.DefaultPrefix + "/subnets/" + strings.ReplaceAll(subnet, "/", "-")
 }
 
 func TestPeerJoinsAndLeaves(t *testing.T) {
-	l := cluster.Build(t, lab.Options{Nodes: 4, Config: low})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), low))
+	l := cluster.Build(t, lab.Options{Nodes: 4, Config: lowSubnets})
+	cluster.Check(t, l.SetConfig(cluster.Within(t), lowSubnets))
 	old, late := l.Nodes[:3], l.Nodes[3]
 	for _, n := range old {
 		cluster.Check(t, n.Start(cluster.Within(t)))
 	}
 	cluster.AwaitPeers(t, l, 5*time.Second, 2)
 	for i, n := range old {
-		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprint("early", i+1)) // the node's bridge is there from now on
+		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprint("early", i+1)) // this makes the node's bridge
 		cluster.Check(t, err)
 	}
 	cluster.AwaitBridges(t, old...)
@@ -39,7 +39,7 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 	cluster.Check(t, l.AddPods(cluster.Within(t), 1))
 	expectFlat(t, l, cluster.OverlayAddr)
 
-	// Neither the end of its podlaned nor its crash is a node's leaving.
+	// A node does not leave when its podlaned is stopped or crashes.
 	key := cluster.SubnetText(t, late)
 	cluster.Stop(t, late)
 	cluster.Check(t, late.Start(cluster.Within(t)))
@@ -67,14 +67,14 @@ func kernelsOf(t *testing.T, nodes []*lab.Node) (texts []string) {
 	return texts
 }
 
-// What a monitor tells of the firewall.
+// The monitor's words for changes of the firewall.
 const (
 	elementAdded   = "nftables message 12"
 	elementDeleted = "nftables message 14"
 	transaction    = "nftables message 15"
 )
 
-// What a monitor tells of neighbours and FDB entries.
+// The monitor's words for neighbours and FDB entries.
 func added(address, mac string) string {
 	return fmt.Sprintf("new neighbour or FDB entry of podlane.1: %s %s", address, mac)
 }
@@ -83,9 +83,9 @@ func deleted(address, mac string) string {
 	return fmt.Sprintf("deleted neighbour or FDB entry of podlane.1: %s %s", address, mac)
 }
 
-// A flannel node's lease has flannel's keys alone. It moves to another address, gets another VTEP, and leaves.
+// A flannel node's lease has only flannel's keys. The node moves to another address, gets another VTEP, and leaves.
 func TestFlannelNodeAsAPeer(t *testing.T) {
-	l := cluster.Start(t, lab.Options{Nodes: 2, Config: low}, 0)
+	l := cluster.Start(t, lab.Options{Nodes: 2, Config: lowSubnets}, 0)
 	cluster.AwaitPeers(t, l, 5*time.Second, 1)
 	n, key := l.Nodes[0], leaseKey("10.5.200.0/24")
 	before := cluster.KernelOf(t, n)
@@ -96,7 +96,7 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 	const route = "+ 10.5.200.0/24 via 10.5.200.0 dev podlane.1 proto 112 metric 131272 onlink \n"
 	for _, c := range []struct {
 		what, value, fdb, neighbour, route, element string
-		changes                                     []string // what the kernel tells of, in order
+		changes                                     []string // the kernel's notifications, in order
 	}{
 		{
 			"it joins", lease("198.18.7.1", first),
@@ -114,7 +114,7 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 			"another backend: shown, not programmed", `{"PublicIP":"198.18.7.2","PublicIPv6":null,"BackendType":"host-gw"}`, "", "", "", "",
 			[]string{
 				"deleted route, family 2", deleted("198.18.7.2", other), added("10.5.200.0", ""), deleted("10.5.200.0", ""), elementDeleted, transaction,
-			}, // a neighbour fails before it goes
+			}, // a neighbour fails before it is deleted
 		},
 	} {
 		watch := cluster.WatchKernel(t, n.Place)
@@ -136,9 +136,9 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 	cluster.ExpectKernel(t, n, before)
 }
 
-// What is under subnets/ and makes no sense is skipped, counted and shown; the peers beside it are not disturbed.
-func TestLeasesThatMakeNoSense(t *testing.T) {
-	l := cluster.Start(t, lab.Options{Nodes: 2, Config: low}, 0)
+// Invalid keys and values below subnets/ are skipped, counted and shown. The peers are not disturbed.
+func TestInvalidLeasesAreSkipped(t *testing.T) {
+	l := cluster.Start(t, lab.Options{Nodes: 2, Config: lowSubnets}, 0)
 	cluster.AwaitPeers(t, l, 5*time.Second, 1)
 	n := l.Nodes[0]
 	before, watch := cluster.KernelOf(t, n), cluster.WatchKernel(t, n.Place)

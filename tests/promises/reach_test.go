@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// world is the outside's own addresses.
-var world = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:113::1")}
+// outsideAddrs are the addresses of the outside.
+var outsideAddrs = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:113::1")}
 
 func TestEveryPodReachesEveryPodAndTheOutside(t *testing.T) {
 	l := cluster.Start(t, lab.Options{}, 2)
@@ -24,43 +24,43 @@ func TestEveryPodReachesEveryPodAndTheOutside(t *testing.T) {
 	expectMasquerade(t, l)
 }
 
-// expectFlat asks every pod from every other pod and from every node, its own too: by ping, TCP and UDP. What a pod sees
-// is the asker's own address: of a pod the pod's, of another node the one that source gives.
+// expectFlat reaches every pod from every other pod and from every node, by ping, TCP and UDP. The pod must see the
+// address of the client. For a pod that is the pod's address, for another node the one that source returns.
 func expectFlat(t *testing.T, l *lab.Lab, source func(*testing.T, *lab.Node, netip.Addr) netip.Addr) {
 	t.Helper()
-	var asks questions
+	var checks checkList
 	for _, to := range l.Pods() {
 		for _, a := range to.Addrs {
 			mirror := newMirror(t, to.Place, netip.AddrPortFrom(a, 0))
 			for _, from := range l.Pods() {
 				if from != to {
-					asks.add(from.Place, mirror, sameFamily(from.Addrs, a))
+					checks.add(from.Place, mirror, sameFamily(from.Addrs, a))
 				}
 			}
 			for _, n := range l.Nodes {
 				if n == to.Node {
-					asks.add(n.Place, mirror, cluster.Gateway(t, n, a))
+					checks.add(n.Place, mirror, cluster.Gateway(t, n, a))
 				} else {
-					asks.add(n.Place, mirror, source(t, n, a))
+					checks.add(n.Place, mirror, source(t, n, a))
 				}
 			}
 		}
 	}
-	asks.ask(t)
+	checks.run(t)
 }
 
-// expectMasquerade asks what is not in the pod network. What leaves the node comes from the node's address on the
-// underlay; what goes to the node itself does not leave it.
+// expectMasquerade reaches addresses outside the pod network. A packet that leaves the node must have the node's
+// underlay address. A packet to the node itself does not leave it.
 func expectMasquerade(t *testing.T, l *lab.Lab) {
 	t.Helper()
-	var asks questions
-	for _, a := range world {
+	var checks checkList
+	for _, a := range outsideAddrs {
 		if !sameFamily(nodeAddrs(l.Nodes[0]), a).IsValid() {
 			continue
 		}
 		mirror := newMirror(t, l.Outside, netip.AddrPortFrom(a, 0))
 		for _, from := range l.Pods() {
-			asks.add(from.Place, mirror, sameFamily(nodeAddrs(from.Node), a))
+			checks.add(from.Place, mirror, sameFamily(nodeAddrs(from.Node), a))
 		}
 	}
 	for _, to := range l.Nodes {
@@ -70,24 +70,24 @@ func expectMasquerade(t *testing.T, l *lab.Lab) {
 			overlay := newMirror(t, to.Place, netip.AddrPortFrom(cluster.OverlayAddr(t, to, a), 0))
 			for _, from := range l.Pods() {
 				pod := sameFamily(from.Addrs, a)
-				asks.add(from.Place, bridge, pod)
+				checks.add(from.Place, bridge, pod)
 				if from.Node == to {
-					asks.add(from.Place, underlay, pod)
+					checks.add(from.Place, underlay, pod)
 				} else {
-					asks.add(from.Place, underlay, sameFamily(nodeAddrs(from.Node), a))
+					checks.add(from.Place, underlay, sameFamily(nodeAddrs(from.Node), a))
 				}
-				// To pods of the node the IPv6 one is the anycast address of all routers on their bridge (RFC 4291,
-				// section 2.6.1), by which Linux takes no TCP connections.
+				// For the node's own pods the IPv6 address is the anycast address of all routers on their bridge
+				// (RFC 4291, section 2.6.1). Linux accepts no TCP connections there.
 				if from.Node != to || a.Is4() {
-					asks.add(from.Place, overlay, pod)
+					checks.add(from.Place, overlay, pod)
 				}
 			}
 		}
 	}
-	asks.ask(t)
+	checks.run(t)
 }
 
-// nodeAddrs is a node's addresses on the underlay in the families that its pods have.
+// nodeAddrs returns a node's underlay addresses, in the families of its pods.
 func nodeAddrs(n *lab.Node) []netip.Addr {
 	p, err := n.Subnet()
 	var addrs []netip.Addr
@@ -100,7 +100,7 @@ func nodeAddrs(n *lab.Node) []netip.Addr {
 	return addrs
 }
 
-// sameFamily is the one of some addresses that is of the family of a.
+// sameFamily returns the first address of a's family.
 func sameFamily(addrs []netip.Addr, a netip.Addr) netip.Addr {
 	for _, b := range addrs {
 		if b.Is4() == a.Is4() {
@@ -110,20 +110,20 @@ func sameFamily(addrs []netip.Addr, a netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// questions are asked all at once.
-type questions []func(context.Context) error
+// checkList holds connectivity checks that run at the same time.
+type checkList []func(context.Context) error
 
-// add asks whether a place reaches a mirror, and whether the mirror sees it come from an address.
-func (q *questions) add(from *lab.Place, mirror netip.AddrPort, want netip.Addr) {
+// add adds a check that a place reaches a mirror, and that the mirror sees this source address.
+func (q *checkList) add(from *lab.Place, mirror netip.AddrPort, want netip.Addr) {
 	*q = append(*q, func(ctx context.Context) error {
 		if _, err := from.Ping(ctx, mirror.Addr(), 1); err != nil {
 			return fmt.Errorf("%s: %w", from.Name, err)
 		}
-		return sees(ctx, from, mirror, want)
+		return checkSource(ctx, from, mirror, want)
 	})
 }
 
-func (q *questions) ask(t *testing.T) {
+func (q *checkList) run(t *testing.T) {
 	t.Helper()
 	var group errgroup.Group
 	group.SetLimit(8)
@@ -136,15 +136,15 @@ func (q *questions) ask(t *testing.T) {
 			return nil
 		})
 	}
-	_ = group.Wait() // each has told its own
+	_ = group.Wait() // each has reported its own
 	if len(*q) == 0 {
 		t.Error("nothing was asked")
 	}
 	*q = nil
 }
 
-// expectNextPodReached gives a pod's address to the next pod, at once and after a pause. It pings that pod before it has
-// sent anything: from the node, from another pod of the node and from another node.
+// expectNextPodReached gives a pod's address to the next pod, at once and after a pause. The new pod must answer before
+// it has sent anything: to the node, to another pod of the node and to another node.
 func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	n, other := l.Nodes[0], l.Nodes[1]
@@ -167,7 +167,7 @@ func expectNextPodReached(t *testing.T, l *lab.Lab) {
 			}
 		}
 		for _, a := range q.Addrs {
-			if i == 1 { // half a minute later
+			if i == 1 { // as half a minute later
 				cluster.Run(t, n.Place, fmt.Sprintf("ip neighbour change %s dev cni0 nud stale", a))
 			}
 		}
@@ -175,7 +175,7 @@ func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	}
 }
 
-// addPodAgain adds pod q, which gets the first free addresses: host-local's record of the last address is removed.
+// addPodAgain adds pod q with the first free addresses: it removes host-local's record of the last address.
 func addPodAgain(t *testing.T, l *lab.Lab, n *lab.Node) *lab.Pod {
 	t.Helper()
 	last, err := filepath.Glob(filepath.Join(n.IPAMDir(), "podlane", "last_reserved_ip.*"))

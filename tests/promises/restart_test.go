@@ -51,7 +51,7 @@ func TestRestartKeepsTheSubnetAndCostsNothing(t *testing.T) {
 	}
 }
 
-// Every podlaned is killed, and all start at the same moment.
+// All podlaneds are killed and start again at the same moment.
 func TestAllRestartAtTheSameMoment(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 5}, 1)
 	cluster.AwaitPeers(t, l, within5, 4)
@@ -72,7 +72,7 @@ func TestAllRestartAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// Etcd is away for three seconds. Meanwhile one podlaned is killed and started: it works with what it saved.
+// etcd is down for three seconds. Meanwhile one podlaned is killed and started. It works with its saved state.
 func TestOverlayGoesOnWithoutEtcd(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2}, 2)
 	n, pods := l.Nodes[0], l.Pods()

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// On a connection the client asks with a number and the server gives it back.
+// On a connection the client sends a number and the server returns it.
 const (
 	askEvery = 10 * time.Millisecond
-	patience = 30 * time.Second // until an answer has to be there; TCP sends again after up to twice an outage's length
+	patience = 30 * time.Second // the time for an answer; TCP sends again after up to twice an outage's length
 )
 
 // connections is the TCP connections of a stream.
 type connections struct {
 	clients, servers []net.Conn
-	causes           []error // why a client's is broken, by its index; nil: it is not
+	causes           []error // the error of a client's connection, by its index; nil: none
 	asking, echoing  sync.WaitGroup
 }
 
-// connect opens the connections from a to b and uses them until sending ends. ctx bounds the opening.
+// connect opens the connections from a to b, and uses them until sending ends. ctx bounds the opening.
 func connect(ctx, sending context.Context, a, b End, count int) (*connections, error) {
 	c := &connections{causes: make([]error, count)}
 	if count == 0 {
@@ -64,14 +64,14 @@ func (c *connections) add(ctx context.Context, from End, listener net.Listener) 
 		return err
 	}
 	c.clients = append(c.clients, client)
-	server, err := listener.Accept() // it is in the queue already
+	server, err := listener.Accept() // it is already in the queue
 	if err == nil {
 		c.servers = append(c.servers, server)
 	}
 	return err
 }
 
-// ask asks until ctx has ended, and then once more. The error is why the connection is of no more use.
+// ask sends requests until ctx ends, and then one more. It returns the error that breaks the connection.
 func ask(ctx context.Context, conn net.Conn) error {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
@@ -102,7 +102,7 @@ func ask(ctx context.Context, conn net.Conn) error {
 	}
 }
 
-// result waits until all have ended, after the context they use has, and tells what became of them.
+// result waits until all requests have ended, after their context has. It returns the result.
 func (c *connections) result() Result {
 	c.asking.Wait()
 	c.close()
@@ -119,7 +119,7 @@ func (c *connections) result() Result {
 
 func (c *connections) close() {
 	for _, conn := range c.clients {
-		_ = conn.Close() // its answers have come, or its error is known
+		_ = conn.Close() // its answers have arrived, or its error is known
 	}
 	for _, conn := range c.servers {
 		_ = conn.Close()

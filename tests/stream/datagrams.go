@@ -14,22 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A datagram begins with the mark of its flow and its number.
+// A datagram starts with the mark of its flow and its number.
 const (
 	headerSize = 16
 	maxSize    = 65507    // what fits in an IPv4 packet with a UDP header
-	bufferSize = 16 << 20 // of a socket in bytes: for some seconds in which this process does not get to run
+	bufferSize = 16 << 20 // of a socket in bytes: for some seconds in which this process gets no CPU
 )
 
-// flow is the datagrams of one direction. The socket they are sent from is the one where those of the other arrive.
+// flow is the datagrams of one direction. Its sending socket receives those of the other direction.
 type flow struct {
 	from, to *net.UDPConn
 	target   netip.AddrPort
-	mark     [8]byte // tells its datagrams from any others
+	mark     [8]byte // identifies its datagrams
 	tally    tally
 }
 
-// open makes a socket at each end and the flows between them.
+// open opens a socket at each end, and makes the flows between them.
 func open(a, b End) (flows [2]*flow, err error) {
 	var conns [2]*net.UDPConn
 	for i, e := range [2]End{a, b} {
@@ -49,8 +49,8 @@ func open(a, b End) (flows [2]*flow, err error) {
 	return flows, nil
 }
 
-// socket is a UDP socket at an end. It is not connected, so that no ICMP message ends it, and its buffers hold what is
-// sent while a neighbour is being resolved, and what arrives while nobody reads.
+// socket opens a UDP socket at an end. It is not connected, so ICMP messages do not end it. Its buffers hold what is
+// sent while a neighbour is resolved, and what arrives while this process does not read.
 func socket(e End) (*net.UDPConn, error) {
 	var conn *net.UDPConn
 	err := e.Place.Do(func() (err error) {
@@ -77,7 +77,7 @@ func socket(e End) (*net.UDPConn, error) {
 	return conn, nil
 }
 
-// send sends until ctx ends. A tick that this process was too slow for is left out, not made up for.
+// send sends until ctx ends. It skips ticks that it was too slow for.
 func (f *flow) send(ctx context.Context, o Options) {
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
@@ -91,7 +91,7 @@ func (f *flow) send(ctx context.Context, o Options) {
 		case <-tick.C:
 		}
 		binary.BigEndian.PutUint64(datagram[len(f.mark):], f.tally.send(time.Since(began)))
-		_, _ = f.from.WriteToUDPAddrPort(datagram, f.target) // what the kernel refuses does not arrive: it is counted
+		_, _ = f.from.WriteToUDPAddrPort(datagram, f.target) // what the kernel refuses does not arrive, so it counts as lost
 	}
 }
 

@@ -7,22 +7,21 @@ import (
 	"time"
 )
 
-// Result is what became of a stream.
+// Result is the result of a stream.
 type Result struct {
 	Sent       int // datagrams, both ways
-	Lost       int // of them; one that the sender's own kernel refused counts too
-	Duplicated int // arrivals of datagrams that had arrived before
-	// LongestGap is the longest time for which what was sent did not arrive: from the sending of the last datagram
-	// before a loss to the sending of the first after it that arrived. It is zero where nothing was lost, however
-	// slow the machine is.
+	Lost       int // of them, with those that the sender's kernel refused
+	Duplicated int // further arrivals of the same datagrams
+	// LongestGap is the longest time in which no sent datagram arrived. It starts when the last datagram before a loss
+	// was sent, and ends when the first one after it was sent. Without a loss it is zero, even on a slow machine.
 	LongestGap time.Duration
 
 	Connections int     // TCP connections
 	Broken      int     // of them: ended early, gave no answer for 30 s, or a wrong one
-	Causes      []error // one for each that is broken
+	Causes      []error // one for each broken connection
 }
 
-// Add is the result of both.
+// Add returns the sum of two results.
 func (r Result) Add(b Result) Result {
 	return Result{
 		Sent: r.Sent + b.Sent, Lost: r.Lost + b.Lost, Duplicated: r.Duplicated + b.Duplicated,
@@ -31,7 +30,7 @@ func (r Result) Add(b Result) Result {
 	}
 }
 
-// Err is nil where nothing was lost, duplicated or broken.
+// Err returns an error if anything was lost, duplicated or broken.
 func (r Result) Err() error {
 	if r.Lost == 0 && r.Duplicated == 0 && r.Broken == 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Package stream finds out what a disturbance costs the pods: while it lasts, numbered datagrams go both ways between
-// two places and TCP connections between them stay in use; in the end it tells how many of them were lost.
+// Package stream measures what a fault costs the pods. Numbered datagrams go both ways between two places, and TCP
+// connections between them stay in use. At the end it returns how many of them were lost.
 //
 //	s, err := stream.Start(ctx, stream.End{Place: a, Addr: ...}, stream.End{Place: b, Addr: ...}, stream.Options{Connections: 4})
 //	... disturb ...
@@ -23,11 +23,11 @@ type End struct {
 	Addr  netip.Addr
 }
 
-// Options is how much is sent. The zero value is datagrams alone.
+// Options is how much a stream sends. The zero value sends only datagrams.
 type Options struct {
 	Every       time.Duration // between two datagrams of a direction; 0: 1 ms
 	Size        int           // of a datagram's payload in bytes, 16 to 65,507; 0: 64
-	Connections int           // TCP connections from the first end to the second; on each a question every 10 ms
+	Connections int           // TCP connections from the first end to the second, with a request every 10 ms
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -43,7 +43,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Stream is a stream that runs. Its methods are for one goroutine at a time.
+// Stream is a running stream. Only one goroutine at a time may call its methods.
 type Stream struct {
 	flows       [2]*flow // there and back
 	connections *connections
@@ -53,9 +53,9 @@ type Stream struct {
 	result      *Result // nil: it runs
 }
 
-// Start opens the sockets and the connections, and returns when datagrams arrive both ways: those before do not count,
-// so that what is lost is lost to a disturbance. ctx bounds the start alone, at most 10 s; the stream
-// runs until Stop, which must be called unless there is an error.
+// Start opens the sockets and the connections, and returns when datagrams arrive both ways. Earlier datagrams do not
+// count, so only a fault can lose some. ctx bounds the start, which takes at most 10 s. The caller must call Stop
+// unless there is an error.
 func Start(ctx context.Context, a, b End, o Options) (*Stream, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -88,7 +88,7 @@ func Start(ctx context.Context, a, b End, o Options) (*Stream, error) {
 	return s, nil
 }
 
-// startTimeout bounds the start, settleTimeout how long the last datagrams may be under way.
+// startTimeout bounds the start, settleTimeout the wait for the last datagrams.
 const (
 	startTimeout  = 10 * time.Second
 	settleTimeout = time.Second
@@ -106,8 +106,8 @@ func (s *Stream) Flowing(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the stream and tells what became of it. It waits up to a second for datagrams that are still under way,
-// and for one more answer on each connection. Called again it tells the same.
+// Stop ends the stream and returns its result. It waits up to a second for datagrams on their way, and for one more
+// answer on each connection. A second call returns the same.
 func (s *Stream) Stop() Result {
 	if s.result == nil {
 		r := s.end()
@@ -133,11 +133,11 @@ func (s *Stream) end() Result {
 
 func (s *Stream) close() {
 	for _, f := range s.flows {
-		_ = f.from.Close() // what it could not send is lost already
+		_ = f.from.Close() // what it could not send is already lost
 	}
 }
 
-// await looks every millisecond whether something is so, and tells whether it was before ctx ended.
+// await checks a condition every millisecond. It reports whether the condition held before ctx ended.
 func await(ctx context.Context, so func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

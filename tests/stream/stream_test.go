@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// wire is two namespaces with a wire between them, and a stream over it.
+// wire makes two namespaces with a wire between them, and a stream over it.
 func wire(t *testing.T, o Options) (a, b sandbox.Namespace, s *Stream) {
 	t.Helper()
 	a, b = sandbox.Test(t, "a"), sandbox.Test(t, "b")
@@ -36,7 +36,7 @@ func run(t *testing.T, n sandbox.Namespace, command string) {
 	}
 }
 
-// sent waits until so many datagrams have been sent each way.
+// sent waits until this number of datagrams has been sent each way.
 func sent(t *testing.T, s *Stream, count uint64) {
 	t.Helper()
 	from := s.flows[0].tally.next()
@@ -80,7 +80,7 @@ func TestLossIsCounted(t *testing.T) {
 	}
 }
 
-func TestWhatTheKernelRefusesIsLost(t *testing.T) {
+func TestRefusedDatagramsCountAsLost(t *testing.T) {
 	a, _, s := wire(t, Options{})
 	run(t, a, "ip link set eth0 down")
 	sent(t, s, 20)
@@ -93,7 +93,7 @@ func TestWhatTheKernelRefusesIsLost(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatAreReset(t *testing.T) {
+func TestConnectionsAreReset(t *testing.T) {
 	_, b, s := wire(t, Options{Connections: 2})
 	run(t, b, "nft add table inet fault")
 	run(t, b, "nft add chain inet fault input { type filter hook input priority 0 ; }")
@@ -105,7 +105,7 @@ func TestConnectionsThatAreReset(t *testing.T) {
 	}
 }
 
-func TestNobodyAtTheOtherEnd(t *testing.T) {
+func TestOtherEndIsUnreachable(t *testing.T) {
 	a, b := sandbox.Test(t, "a"), sandbox.Test(t, "b")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

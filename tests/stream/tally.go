@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// tally notes of the datagrams of one direction, by their numbers from 0, when each was sent and how often it arrived.
+// tally records the datagrams of one direction by their numbers from 0: when each was sent and how often it arrived.
 type tally struct {
 	mu       sync.Mutex
 	sent     []time.Duration // since the start
 	arrived  []int
-	from     uint64 // those before it do not count
+	from     uint64 // earlier ones do not count
 	left     int    // how many have not arrived
 	newest   uint64 // the highest number that arrived, plus one
 	repeated int
 }
 
-// send notes that the next datagram is being sent and gives its number.
+// send records that the next datagram is sent, and returns its number.
 func (t *tally) send(at time.Duration) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -25,7 +25,7 @@ func (t *tally) send(at time.Duration) uint64 {
 	return uint64(len(t.sent) - 1)
 }
 
-// arrive notes that a datagram has arrived.
+// arrive records that a datagram has arrived.
 func (t *tally) arrive(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -40,7 +40,7 @@ func (t *tally) arrive(number uint64) {
 	}
 }
 
-// begin makes all before the newest that arrived not count.
+// begin forgets all datagrams before the newest that arrived.
 func (t *tally) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,21 +52,21 @@ func (t *tally) begin() {
 	}
 }
 
-// next is the number that the next datagram will have.
+// next returns the number of the next datagram.
 func (t *tally) next() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return uint64(len(t.sent))
 }
 
-// arrivedSince tells whether a datagram of this number or a later one has arrived.
+// arrivedSince reports whether a datagram with this number or a later one has arrived.
 func (t *tally) arrivedSince(number uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.newest > number
 }
 
-// missing is how many have not arrived.
+// missing returns how many have not arrived.
 func (t *tally) missing() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,8 +79,8 @@ func (t *tally) result() Result {
 	return Result{Sent: len(t.sent) - int(t.from), Lost: t.left, Duplicated: t.repeated, LongestGap: t.longestGap()}
 }
 
-// longestGap is, over all runs of lost datagrams, the longest time from the datagram before the run to the one after
-// it; at either end of the stream, from or to the run's own.
+// longestGap returns the longest gap over all runs of lost datagrams. A gap lasts from the datagram before the run to
+// the one after it. At either end of the stream it starts or ends with the run itself.
 func (t *tally) longestGap() (longest time.Duration) {
 	sent, arrived := t.sent[t.from:], t.arrived[t.from:]
 	for i := 0; i < len(sent); i++ {

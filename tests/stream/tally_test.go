@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A datagram every 10 ms; the text has for each how often it arrived.
+// A datagram every 10 ms. The text has for each how often it arrived.
 func TestTally(t *testing.T) {
 	for text, want := range map[string]Result{
 		"":         {},
@@ -45,7 +45,7 @@ func TestArrivedSince(t *testing.T) {
 	}
 }
 
-func TestWhatComesBeforeTheBeginningDoesNotCount(t *testing.T) {
+func TestDatagramsBeforeBeginAreNotCounted(t *testing.T) {
 	var tally tally
 	for range 5 {
 		tally.send(0)

@@ -8,9 +8,9 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// What the VXLAN device needs is somebody else's: podlaned says whose it is, leaves it alone and ends, which systemd
-// shows and tries again.
-func TestDeviceIsSomebodyElses(t *testing.T) {
+// Another program has what the VXLAN device needs. podlaned names it, does not change it, and exits. systemd shows that
+// and starts podlaned again.
+func TestDeviceNameOrPortIsTaken(t *testing.T) {
 	for _, c := range []struct{ name, config, prepare, device, want string }{
 		{"name of a veth", lab.DefaultConfig, "ip link add podlane.1 type veth peer name other0", "podlane.1",
 			"add device podlane.1: its name is taken by a veth device podlane.1: ...exists"},
@@ -29,14 +29,14 @@ func TestDeviceIsSomebodyElses(t *testing.T) {
 			if err := l.SetConfig(t.Context(), c.config); err != nil {
 				t.Fatal(err)
 			}
-			inNode(t, n, c.prepare)
-			before := link(t, n, c.device)
-			run(t, n, nil).says(t, exitError, c.want)
-			if after := link(t, n, c.device); after != before {
+			runScript(t, n, c.prepare)
+			before := readLink(t, n, c.device)
+			run(t, n, nil).expectError(t, exitError, c.want)
+			if after := readLink(t, n, c.device); after != before {
 				t.Errorf("the other's device was changed from\n%sto\n%s", before, after)
 			}
-			inNode(t, n, "ip link del "+c.device)
-			untouched(t, l, n, "")
+			runScript(t, n, "ip link del "+c.device)
+			expectUntouched(t, l, n, "")
 			if err := n.Start(t.Context()); err != nil {
 				t.Errorf("once the other is gone: %v", err)
 			}
@@ -44,7 +44,7 @@ func TestDeviceIsSomebodyElses(t *testing.T) {
 	}
 }
 
-func TestPortIsAnotherProgrammes(t *testing.T) {
+func TestPortIsTakenByAnotherProgram(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
 	var socket net.PacketConn
@@ -55,8 +55,8 @@ func TestPortIsAnotherProgrammes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, n, nil).says(t, exitError, "raise device podlane.1: UDP port 8472 is taken by another program's socket")
-	untouched(t, l, n, "")
+	run(t, n, nil).expectError(t, exitError, "raise device podlane.1: UDP port 8472 is taken by another program's socket")
+	expectUntouched(t, l, n, "")
 	if err := socket.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -65,24 +65,24 @@ func TestPortIsAnotherProgrammes(t *testing.T) {
 	}
 }
 
-// On a node that has worked before, the daemon stays and waits for the name: the pods are the daemon's to keep.
-func TestNameIsTakenWhileTheNodeRuns(t *testing.T) {
+// On a node that has worked before, podlaned goes on and waits for the name, because it serves the pods.
+func TestDeviceNameIsTakenWhileTheNodeRuns(t *testing.T) {
 	l := buildConfigured(t, 2, 2)
 	n := l.Nodes[0]
 	if err := n.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	inNode(t, n, "ip link del podlane.1; ip link add podlane.1 type bridge")
+	runScript(t, n, "ip link del podlane.1; ip link add podlane.1 type bridge")
 	if err := n.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	await(t, n, "the status tells who has the name", func(s status) bool { return !s.Ready && s.problem("its name is taken by a bridge device") })
-	inNode(t, n, "ip link del podlane.1")
+	await(t, n, "the status tells who has the name", func(s status) bool { return !s.Ready && s.hasProblem("its name is taken by a bridge device") })
+	runScript(t, n, "ip link del podlane.1")
 	await(t, n, "the node is ready again", func(s status) bool { return s.Ready })
 }
 
-// link is a device as the kernel tells it.
-func link(t *testing.T, n *lab.Node, name string) string {
+// readLink returns a device as ip prints it.
+func readLink(t *testing.T, n *lab.Node, name string) string {
 	t.Helper()
 	out, err := n.Run(t.Context(), "ip", "-details", "link", "show", "dev", name)
 	if err != nil {

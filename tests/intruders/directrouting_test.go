@@ -9,24 +9,25 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Direct routing is switched on, and off again, while one node after the other starts anew: in between one routes
-// directly and the other does not, and pods lose nothing. After one more start each the nodes are strict again.
+// Direct routing is switched on and off again, by a restart of one node after the other. Meanwhile one node routes
+// directly and the other does not, and pods lose nothing. After one more restart of each, the nodes drop forged packets
+// again.
 func TestDirectRoutingIsSwitchedNodeByNode(t *testing.T) {
 	l := cluster.Build(t, lab.Options{
 		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} },
 	})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
-	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 	b.start(t)
-	b.noReversePathFilter(t)
+	b.disableReversePathFilter(t)
 	direct := strings.Replace(dualStack, `"vxlan"`, `"vxlan", "DirectRouting": true`, 1)
 	for _, c := range []struct{ name, config string }{{"on", direct}, {"off", dualStack}} {
 		t.Run(c.name, func(t *testing.T) {
 			pods := cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]})
 			cluster.Check(t, l.SetConfig(cluster.Within(t), c.config))
-			for _, n := range b.nodes { // one that has not heard of it yet does not let plain packets in
+			for _, n := range b.nodes { // until then a node drops plain packets between pods
 				cluster.AwaitStatus(t, n, soon, "it knows that the configuration has changed", func(s cluster.Status) bool {
-					return slices.ContainsFunc(s.Notes, func(note string) bool { return strings.Contains(note, "restart podlaned") })
+					return slices.ContainsFunc(s.Notes, func(record string) bool { return strings.Contains(record, "restart podlaned") })
 				})
 			}
 			for _, n := range b.nodes {
@@ -39,7 +40,7 @@ func TestDirectRoutingIsSwitchedNodeByNode(t *testing.T) {
 	for _, n := range b.nodes {
 		cluster.Check(t, n.Restart(cluster.Within(t)))
 	}
-	for _, i := range b.forgedOnTheUnderlay(t) {
-		t.Run(i.name, i.dropped)
+	for _, i := range b.forgedPlainPackets(t) {
+		t.Run(i.name, i.expectDropped)
 	}
 }

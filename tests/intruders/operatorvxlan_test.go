@@ -14,12 +14,12 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// An operator's own VXLAN devices, by our port with another VNI and by another port with our VNI, between a node and a
-// machine that is no peer, carry on from before podlaned comes until after it is cleaned up.
+// An operator has VXLAN devices between a node and a machine that is no peer. They have podlane's port and another VNI,
+// or another port and podlane's VNI. They work before podlaned starts, while it runs, and after its cleanup.
 func TestOperatorsOwnVXLAN(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
-	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), stranger: l.Nodes[2]}
+	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 	var traffic cluster.Flood
 	for _, f := range families {
 		traffic = append(traffic, b.operatorsTunnel(t, f, 7, tunnelPort), b.operatorsTunnel(t, f, tunnelVNI, 4790))
@@ -40,10 +40,11 @@ func TestOperatorsOwnVXLAN(t *testing.T) {
 	traffic.ExpectNothingLost(t)
 }
 
-// operatorsTunnel makes a VXLAN device on n1 and on the stranger, by the underlay of a family, and a stream through it.
+// operatorsTunnel makes a VXLAN device on n1 and on the other machine, over one family's underlay, and starts a stream
+// through it.
 func (b *bed) operatorsTunnel(t *testing.T, f family, vni, port int) *stream.Stream {
 	t.Helper()
-	ends := [...]*lab.Node{b.nodes[0], b.stranger}
+	ends := [...]*lab.Node{b.nodes[0], b.nonPeer}
 	inside := [...]netip.Addr{netip.AddrFrom4([4]byte{192, 168, byte(10*vni + int(f) + port%2), 1}), netip.AddrFrom4([4]byte{192, 168, byte(10*vni + int(f) + port%2), 2})}
 	for i, n := range ends {
 		name := fmt.Sprintf("op%d-%d-%d", f, vni, port)
@@ -57,14 +58,14 @@ func (b *bed) operatorsTunnel(t *testing.T, f family, vni, port int) *stream.Str
 	return s
 }
 
-// expectUntracked expects conntrack to know nothing of the tunnel between the nodes, while it knows the operator's: a
-// kernel that would not track it either proves nothing.
+// expectUntracked expects that conntrack has no entry of the tunnel between the nodes. It must have entries of the
+// operator's tunnel: otherwise the kernel tracks nothing, and the test proves nothing.
 func (b *bed) expectUntracked(t *testing.T) {
 	t.Helper()
 	n := b.nodes[0]
 	for _, f := range families {
 		cluster.Until(t, 5*time.Second, fmt.Sprintf("the operator's tunnel by %s is tracked", f), func() (bool, string) {
-			operators, ours := tracked(t, n, f, addrs(b.stranger)[f]), tracked(t, n, f, addrs(b.nodes[1])[f])
+			operators, ours := conntrackEntries(t, n, f, addrs(b.nonPeer)[f]), conntrackEntries(t, n, f, addrs(b.nodes[1])[f])
 			if ours > 0 {
 				t.Errorf("%s: conntrack has %d entries of our tunnel by %s", n.Name, ours, f)
 			}
@@ -73,8 +74,8 @@ func (b *bed) expectUntracked(t *testing.T) {
 	}
 }
 
-// tracked counts what conntrack knows of the tunnels' port between a node and an address.
-func tracked(t *testing.T, n *lab.Node, f family, other netip.Addr) (count int) {
+// conntrackEntries counts the entries for the tunnels' port between a node and an address.
+func conntrackEntries(t *testing.T, n *lab.Node, f family, other netip.Addr) (count int) {
 	t.Helper()
 	family := [...]netlink.InetFamily{ipv4: unix.AF_INET, ipv6: unix.AF_INET6}[f]
 	cluster.Check(t, n.Do(func() error {

@@ -8,40 +8,40 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// What a rollout hands every node is written where there is nothing, and overwrites nothing.
-func TestNetworkConfigurationIsWrittenOnlyWhereThereIsNone(t *testing.T) {
+// A rollout passes a configuration to every node. It is written if etcd has none; otherwise it changes nothing.
+func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
 	const first, same, other = `{"Network":"10.5.0.0/16"}`, `{"SubnetLen":24,"network":"10.5.0.0/16"}`, `{"Network": "10.6.0.0/16"}`
-	stands := func() {
+	expectFirst := func() {
 		t.Helper()
 		if have, _, err := l.Etcd.Get(t.Context(), lab.DefaultPrefix+"/config"); have != first || err != nil {
 			t.Errorf("configuration in etcd: %q, %v; want %q", have, err, first)
 		}
 	}
-	ask := func(config string) outcome {
+	initConfig := func(config string) outcome {
 		t.Helper()
-		o := run(t, n, nil, "config", "init", write(t, "network.json", config))
+		o := run(t, n, nil, "config", "init", writeFile(t, "network.json", config))
 		if o.code != exitOK {
 			t.Errorf("exit code %d: %s", o.code, o.err)
 		}
-		stands()
+		expectFirst()
 		return o
 	}
 	const differs = "podlaned: warning: etcd has another network configuration, which stays in use: " + first + "; `podlaned config set FILE` changes it"
 
-	run(t, n, nil, "config", "init", write(t, "network.json", `{"Network": "10.5.0.0/29"}`)).says(t, exitError, "Network 10.5.0.0/29 is too small")
-	if o := ask(first); o.out != "the network configuration is written\n" {
+	run(t, n, nil, "config", "init", writeFile(t, "network.json", `{"Network": "10.5.0.0/29"}`)).expectError(t, exitError, "Network 10.5.0.0/29 is too small")
+	if o := initConfig(first); o.out != "the network configuration is written\n" {
 		t.Errorf("said %q, %q", o.out, o.err)
 	}
-	if o := ask(same); o.out != "the network configuration is in etcd already\n" || o.err != "" {
+	if o := initConfig(same); o.out != "the network configuration is in etcd already\n" || o.err != "" {
 		t.Errorf("said %q, %q", o.out, o.err)
 	}
-	if o := ask(other); !strings.Contains(o.err, differs) {
+	if o := initConfig(other); !strings.Contains(o.err, differs) {
 		t.Errorf("said %q, %q", o.out, o.err)
 	}
 
-	// With a saved state it is told without etcd, which may be away when a node boots.
+	// With a saved state, the command compares without etcd, which may be down when a node boots.
 	if err := n.Launch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,20 +50,20 @@ func TestNetworkConfigurationIsWrittenOnlyWhereThereIsNone(t *testing.T) {
 	}
 	nowhere := []string{"PODLANE_ETCD_ENDPOINTS=http://198.18.255.254:2379"}
 	for config, want := range map[string]string{same: "", other: differs} {
-		if o := run(t, n, nowhere, "config", "init", write(t, "network.json", config)); o.code != exitOK || !strings.Contains(o.err, want) || (want == "") != (o.err == "") {
+		if o := run(t, n, nowhere, "config", "init", writeFile(t, "network.json", config)); o.code != exitOK || !strings.Contains(o.err, want) || (want == "") != (o.err == "") {
 			t.Errorf("without etcd, %s: exit code %d, said %q, %q", config, o.code, o.out, o.err)
 		}
 	}
 }
 
-// A whole cluster may start at once, with etcd last.
-func TestNetworkConfigurationWaitsForEtcd(t *testing.T) {
+// A whole cluster may start at the same moment, with etcd last.
+func TestConfigInitWaitsForEtcd(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
 	if err := l.Etcd.Stop(1); err != nil {
 		t.Fatal(err)
 	}
-	cmd := n.Command(t.Context(), "podlaned", "config", "init", write(t, "network.json", lab.DefaultConfig))
+	cmd := n.Command(t.Context(), "podlaned", "config", "init", writeFile(t, "network.json", lab.DefaultConfig))
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestNetworkConfigurationWaitsForEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(said).ReadString('\n')
-	if !contains(line, "podlaned: etcd does not answer at ...; waiting for it") {
+	if !containsParts(line, "podlaned: etcd does not answer at ...; waiting for it") {
 		t.Errorf("said %q, %v", line, err)
 	}
 	if err := l.Etcd.Start(t.Context(), 1); err != nil {

@@ -10,14 +10,14 @@ import (
 )
 
 // aroundUnderlay returns a pod network that contains the underlay: 198.18.0.0/16 and fd98:18::/64 are outside the pod
-// subnets from min to max. Those of IPv6 are fixed.
+// subnets from min to max. The IPv6 pod subnets are fixed.
 func aroundUnderlay(min, max string) string {
 	return fmt.Sprintf(`{"Network": "198.0.0.0/8", "SubnetMin": %q, "SubnetMax": %q, "EnableIPv6": true,
 		"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::"}`, min, max)
 }
 
-// The third node has a pod subnet of an earlier range. FORWARD drops everything else, so that the accepts matter.
-func TestPodNetworkAroundTheUnderlay(t *testing.T) {
+// The third node has a pod subnet of an earlier range. FORWARD drops all other packets, so the accepts matter.
+func TestPodNetworkContainsTheUnderlay(t *testing.T) {
 	l := cluster.Build(t, lab.Options{IPv6: true})
 	for _, n := range l.Nodes {
 		cluster.Run(t, n.Place, "iptables -P FORWARD DROP")
@@ -55,8 +55,7 @@ func TestPodNetworkAroundTheUnderlay(t *testing.T) {
 	expectPodSubnetOnTheUnderlaySkipped(t, l)
 }
 
-// expectPodSubnetOnTheUnderlaySkipped expects that a pod subnet on the underlay does not divert the traffic to the nodes
-// themselves.
+// expectPodSubnetOnTheUnderlaySkipped expects that a pod subnet on the underlay does not divert the nodes' own traffic.
 func expectPodSubnetOnTheUnderlaySkipped(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	const key, reason = "198.18.1.0-24", "pod subnet 198.18.1.0/24 overlaps the underlay, 198.18.0.0/16"
@@ -99,7 +98,7 @@ func TestFlannelNodeReturnsWithAnotherIPv4Address(t *testing.T) {
 	expect("10.5.253.0/24", "fd00:5:0:fd::/64", "198.18.7.7")
 }
 
-// 198.18.127.255 is a host's address in 198.18.0.0/16, and the broadcast address of 198.18.0.0/17.
+// 198.18.127.255 is a host address in 198.18.0.0/16, and the broadcast address of 198.18.0.0/17.
 func TestPeersAreCheckedAgainWhenTheUnderlayChanges(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
 	n := l.Nodes[0]

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// badNetworks are network configurations, and the sentence that each gets.
+// badNetworks are network configurations, and the error for each.
 var badNetworks = []struct{ name, config, want string }{
 	{"empty", ``, "network configuration: empty"},
 	{"blank", " \n", "network configuration: empty"},
@@ -47,15 +47,15 @@ func TestBadNetworkConfiguration(t *testing.T) {
 			if err := l.Etcd.Put(t.Context(), prefix+"/config", c.config); err != nil {
 				t.Fatal(err)
 			}
-			run(t, n, nil, "run", "--etcd-prefix", prefix).says(t, exitError, prefix+"/config: the network configuration in etcd is not valid: network configuration: ..."+
+			run(t, n, nil, "run", "--etcd-prefix", prefix).expectError(t, exitError, prefix+"/config: the network configuration in etcd is not valid: network configuration: ..."+
 				strings.TrimPrefix(c.want, "network configuration: ")+"...; put it right with `podlaned config set FILE`")
-			untouched(t, l, n, prefix)
+			expectUntouched(t, l, n, prefix)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		run(t, n, nil).says(t, exitError, "/podlane/network/config: there is no network configuration in etcd: write one with 'podlaned config set'")
-		untouched(t, l, n, lab.DefaultPrefix)
-		run(t, n, nil, "config", "get").says(t, exitError, "podlaned: /podlane/network/config: there is no network configuration in etcd: write one with 'podlaned config set'")
+		run(t, n, nil).expectError(t, exitError, "/podlane/network/config: there is no network configuration in etcd: write one with 'podlaned config set'")
+		expectUntouched(t, l, n, lab.DefaultPrefix)
+		run(t, n, nil, "config", "get").expectError(t, exitError, "podlaned: /podlane/network/config: there is no network configuration in etcd: write one with 'podlaned config set'")
 	})
 }
 
@@ -74,7 +74,7 @@ func TestBadNetworkConfigurationIsNotWritten(t *testing.T) {
 	}
 	for _, c := range badNetworks {
 		t.Run(c.name, func(t *testing.T) {
-			run(t, n, nil, "config", "set", write(t, "network.json", c.config)).says(t, exitError, c.want)
+			run(t, n, nil, "config", "set", writeFile(t, "network.json", c.config)).expectError(t, exitError, c.want)
 			unchanged(t)
 		})
 	}
@@ -86,13 +86,13 @@ func TestBadNetworkConfigurationIsNotWritten(t *testing.T) {
 	}{
 		{"no such file", []string{"set", "/run/none.json"}, exitError, "read the network configuration: open /run/none.json: no such file"},
 		{"a folder", []string{"set", "/run"}, exitError, "read the network configuration...is a directory"},
-		{"too large", []string{"set", write(t, "large.json", strings.Repeat(" ", 70<<10)+good)}, exitError, "larger than 64 KiB"},
+		{"too large", []string{"set", writeFile(t, "large.json", strings.Repeat(" ", 70<<10)+good)}, exitError, "larger than 64 KiB"},
 		{"no file named", []string{"set"}, exitUsage, "podlaned config set FILE"},
 		{"two files", []string{"set", "a", "b"}, exitUsage, "podlaned config set FILE"},
 		{"neither get nor set", []string{"delete"}, exitUsage, "podlaned config get"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			run(t, n, nil, append([]string{"config"}, c.args...)...).says(t, c.code, c.want)
+			run(t, n, nil, append([]string{"config"}, c.args...)...).expectError(t, c.code, c.want)
 			unchanged(t)
 		})
 	}
@@ -102,12 +102,12 @@ func TestUnknownKeysOfTheNetworkConfigurationAreNamed(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
 	const config = `{"Network": "10.5.0.0/16", "Subnetlen": 24, "SubnetLength": 25, "Backend": {"Type": "vxlan", "VNID": 7}}`
-	set := run(t, n, nil, "config", "set", write(t, "network.json", config))
-	if set.code != exitOK || !contains(set.err, `unknown key "SubnetLength" is ignored...unknown key "Backend.VNID" is ignored`) || contains(set.err, `"Subnetlen"`) {
+	set := run(t, n, nil, "config", "set", writeFile(t, "network.json", config))
+	if set.code != exitOK || !containsParts(set.err, `unknown key "SubnetLength" is ignored...unknown key "Backend.VNID" is ignored`) || containsParts(set.err, `"Subnetlen"`) {
 		t.Errorf("config set: %+v", set)
 	}
 	get := run(t, n, nil, "config", "get")
-	if get.code != exitOK || strings.TrimSpace(get.out) != config || !contains(get.err, `"SubnetLength"`) {
+	if get.code != exitOK || strings.TrimSpace(get.out) != config || !containsParts(get.err, `"SubnetLength"`) {
 		t.Errorf("config get: %+v", get)
 	}
 	if err := n.Start(t.Context()); err != nil {
@@ -120,8 +120,8 @@ func TestUnknownKeysOfTheNetworkConfigurationAreNamed(t *testing.T) {
 	}
 }
 
-// A running node keeps what it has when the configuration goes bad under it.
-func TestNetworkConfigurationTurnsBad(t *testing.T) {
+// The network configuration becomes invalid. A running node keeps the one that it has.
+func TestNetworkConfigurationBecomesInvalid(t *testing.T) {
 	l := buildConfigured(t, 2, 2)
 	n := l.Nodes[0]
 	before, err := n.Subnet()
@@ -133,7 +133,7 @@ func TestNetworkConfigurationTurnsBad(t *testing.T) {
 		t.Fatal(err)
 	}
 	poll(t, "the log says that the last valid one stays in use", func() (string, bool) {
-		return n.LogText(), contains(n.LogText(), `Backend.Type...the last valid one stays in use`)
+		return n.LogText(), containsParts(n.LogText(), `Backend.Type...the last valid one stays in use`)
 	})
 	if err := l.Etcd.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)

@@ -16,14 +16,14 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// askTimeout bounds one question; nothing is asked twice.
-const askTimeout = 5 * time.Second
+// mirrorTimeout bounds one request. There is no second attempt.
+const mirrorTimeout = 5 * time.Second
 
-// protocols that a mirror answers by.
+// The protocols of a mirror.
 var protocols = []string{"tcp", "udp"}
 
-// newMirror answers on an address of a place, until the test ends, by TCP and UDP with the source address it sees. Port
-// 0 is any free one.
+// newMirror answers on an address of a place with the source address that it sees, by TCP and UDP, until the test ends.
+// Port 0 is any free port.
 func newMirror(t *testing.T, p *lab.Place, at netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	var l net.Listener
@@ -40,7 +40,7 @@ func newMirror(t *testing.T, p *lab.Place, at netip.AddrPort) netip.AddrPort {
 	serving.Go(func() { mirrorTCP(l) })
 	serving.Go(func() { mirrorUDP(u) })
 	t.Cleanup(func() {
-		_ = errors.Join(l.Close(), u.Close()) // it ends them
+		_ = errors.Join(l.Close(), u.Close()) // this ends the goroutines
 		serving.Wait()
 	})
 	return at
@@ -52,7 +52,7 @@ func mirrorTCP(l net.Listener) {
 		if err != nil {
 			return
 		}
-		_, _ = io.WriteString(c, c.RemoteAddr().String()) // the asker notices
+		_, _ = io.WriteString(c, c.RemoteAddr().String()) // the client notices
 		_ = c.Close()
 	}
 }
@@ -64,13 +64,13 @@ func mirrorUDP(u *net.UDPConn) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		_, _ = u.WriteToUDPAddrPort([]byte(from.String()), from) // the asker notices
+		_, _ = u.WriteToUDPAddrPort([]byte(from.String()), from) // the client notices
 	}
 }
 
-// ask asks a mirror from a place, and returns the source address it sees.
-func ask(ctx context.Context, from *lab.Place, protocol string, mirror netip.AddrPort) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// askMirror asks a mirror from a place and returns the source address that the mirror sees.
+func askMirror(ctx context.Context, from *lab.Place, protocol string, mirror netip.AddrPort) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, mirrorTimeout)
 	defer cancel()
 	var c net.Conn
 	err := from.Do(func() (err error) {
@@ -99,11 +99,12 @@ func ask(ctx context.Context, from *lab.Place, protocol string, mirror netip.Add
 	return saw.Addr().Unmap(), err
 }
 
-// sees asks a mirror from a place by both protocols, and tells where the source address it sees is not the wanted one.
-func sees(ctx context.Context, from *lab.Place, mirror netip.AddrPort, want netip.Addr) error {
+// checkSource asks a mirror from a place by both protocols. It returns an error if the mirror sees another source
+// address.
+func checkSource(ctx context.Context, from *lab.Place, mirror netip.AddrPort, want netip.Addr) error {
 	var errs []error
 	for _, protocol := range protocols {
-		saw, err := ask(ctx, from, protocol, mirror)
+		saw, err := askMirror(ctx, from, protocol, mirror)
 		if err == nil && saw != want {
 			err = fmt.Errorf("it sees %s, not %s", saw, want)
 		}
@@ -114,7 +115,7 @@ func sees(ctx context.Context, from *lab.Place, mirror netip.AddrPort, want neti
 	return errors.Join(errs...)
 }
 
-// newEcho sends datagrams back to where they come from, until the test ends.
+// newEcho returns datagrams to their senders until the test ends.
 func newEcho(t *testing.T, p *lab.Place, a netip.Addr) netip.AddrPort {
 	t.Helper()
 	u := listenUDP(t, p, a)
@@ -130,7 +131,7 @@ func newEcho(t *testing.T, p *lab.Place, a netip.Addr) netip.AddrPort {
 		}
 	})
 	t.Cleanup(func() {
-		_ = u.Close() // it ends the goroutine
+		_ = u.Close() // this ends the goroutine
 		serving.Wait()
 	})
 	return u.LocalAddr().(*net.UDPAddr).AddrPort()
@@ -145,9 +146,9 @@ func listenUDP(t *testing.T, p *lab.Place, a netip.Addr) (u *net.UDPConn) {
 	return u
 }
 
-// comesBack sends a datagram to an echo and compares what comes back.
-func comesBack(u *net.UDPConn, echo netip.AddrPort, datagram []byte) error {
-	if err := u.SetDeadline(time.Now().Add(askTimeout)); err != nil {
+// checkEcho sends a datagram to an echo and compares the answer.
+func checkEcho(u *net.UDPConn, echo netip.AddrPort, datagram []byte) error {
+	if err := u.SetDeadline(time.Now().Add(mirrorTimeout)); err != nil {
 		return err
 	}
 	if _, err := u.WriteToUDPAddrPort(datagram, echo); err != nil {

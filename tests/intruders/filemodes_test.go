@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Whatever umask podlaned is started with, its files are the same. It does narrow the folders.
+// podlaned's files have the same modes with every umask. The umask applies only to the folders.
 func TestFileModes(t *testing.T) {
 	for _, umask := range []fs.FileMode{0, 0o022, 0o077} {
 		t.Run(fmt.Sprintf("umask %03o", umask), func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestFileModes(t *testing.T) {
 			n.Daemon = withUmask(t, umask)
 			cluster.Check(t, n.Start(cluster.Within(t)))
 			run := filepath.Dir(n.NodeFile())
-			cluster.Stop(t, n) // which saves the state
+			cluster.Stop(t, n) // this saves the state
 			cluster.Check(t, n.Start(cluster.Within(t)))
 			folder := fs.ModeDir | 0o755&^umask
 			for path, want := range map[string]fs.FileMode{
@@ -44,7 +44,7 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
-// withUmask is a program that becomes podlaned with a umask.
+// withUmask returns a program that sets a umask and then executes podlaned.
 func withUmask(t *testing.T, umask fs.FileMode) (path string) {
 	t.Helper()
 	podlaned, err := filepath.Abs("../../bin/podlaned")

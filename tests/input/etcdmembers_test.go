@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// startVoterAndLearner starts an etcd of two members, and returns their endpoints.
+// startVoterAndLearner starts an etcd with two members and returns their endpoints.
 func startVoterAndLearner(t *testing.T) (voter, learner string) {
 	t.Helper()
 	v, l := etcdConfig(t, "voter", 23790), etcdConfig(t, "learner", 23792)
@@ -21,7 +21,7 @@ func startVoterAndLearner(t *testing.T) (voter, learner string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // it reports the end of its own context
+	defer c.Close() //nolint:errcheck // it returns the error of its own context
 	if _, err := c.MemberAddAsLearner(t.Context(), []string{l.AdvertisePeerUrls[0].String()}); err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +34,8 @@ func startVoterAndLearner(t *testing.T) (voter, learner string) {
 	return voter, learner
 }
 
-// While a member of etcd is replaced, the new one is a learner, which refuses every call. One voting member is enough. If
-// the learner is the only member, the error names it.
+// While a member of etcd is replaced, the new one is a learner, which refuses every call. One voting member is enough.
+// If the learner is the only member, the error names it.
 func TestLearnerAmongTheEndpoints(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]
@@ -44,7 +44,7 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 	if err := n.Launch(t.Context(), "--etcd-endpoints="+learner); err != nil {
 		t.Fatal(err)
 	}
-	saysSoon(t, n, "etcd: etcd at "+learner+": "+alone)
+	expectProblemSoon(t, n, "etcd: etcd at "+learner+": "+alone)
 	for _, endpoints := range []string{learner + "," + voter, voter + "," + learner} {
 		if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
 			t.Fatalf("stop: %d, %v", code, err)
@@ -65,7 +65,7 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 	}
 }
 
-// A proxy in the environment is for destinations outside the cluster. This one would refuse every connection.
+// A proxy in the environment is for destinations outside the cluster. This one refuses every connection.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	var proxies []string
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
@@ -81,7 +81,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 	})
 	n := l.Nodes[0]
-	if o := run(t, n, nil, "config", "set", write(t, "network.json", lab.DefaultConfig)); o.code != exitOK {
+	if o := run(t, n, nil, "config", "set", writeFile(t, "network.json", lab.DefaultConfig)); o.code != exitOK {
 		t.Fatalf("config set: %+v", o)
 	}
 	if err := n.Launch(t.Context()); err != nil {

@@ -49,8 +49,8 @@ func expectMTU(t *testing.T, p *lab.Place, device string, mtu int) {
 	}
 }
 
-// expectFits sends a packet of exactly the MTU that must not be fragmented, and one that is a byte longer, which the
-// sender's own kernel has to refuse.
+// expectFits sends a packet with exactly the MTU that must not be fragmented. A packet that is a byte longer must be
+// refused by the sender's kernel.
 func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 	t.Helper()
 	headers := 20 + 8 // IPv4 and ICMP
@@ -64,7 +64,7 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 	}
 }
 
-// The largest datagrams, 65,507 bytes by IPv4 and 65,527 by IPv6, are some 46 fragments in the tunnel.
+// The largest datagrams, 65,507 bytes by IPv4 and 65,527 by IPv6, have some 46 fragments in the tunnel.
 func TestLargestDatagramsArriveWhole(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack}, 2)
 	cluster.AwaitPeers(t, l, within5, 1)
@@ -79,16 +79,16 @@ func TestLargestDatagramsArriveWhole(t *testing.T) {
 	}
 }
 
-// expectWhole sends some datagrams of a size there and back, by the pods' address with that index.
+// expectWhole sends some datagrams of a size there and back. address is the index of the pods' addresses.
 func expectWhole(t *testing.T, from, to *lab.Pod, address, size int) {
 	t.Helper()
 	echo, u := newEcho(t, to.Place, to.Addrs[address]), listenUDP(t, from.Place, from.Addrs[address])
-	defer func() { _ = u.Close() }() // nothing is under way
+	defer func() { _ = u.Close() }() // nothing is on its way
 	random := rand.NewChaCha8([32]byte{1})
 	for i := range 5 {
 		datagram := make([]byte, size)
 		_, _ = random.Read(datagram) // it never fails
-		if err := comesBack(u, echo, datagram); err != nil {
+		if err := checkEcho(u, echo, datagram); err != nil {
 			t.Errorf("%s to %s and back, number %d of %d bytes: %v", from.Name, to.Name, i+1, size, err)
 		}
 	}

@@ -8,33 +8,33 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The same intrusions, if the underlay is in the pod network. All are sent at once, because the counts are read once a
-// second.
-func TestIntrudersWhereTheUnderlayIsInThePodNetwork(t *testing.T) {
-	b := makeBedOf(t, around, "PODLANE_HTTP=[::]:9472")
-	b.noReversePathFilter(t)
+// The same intrusions if the pod network contains the underlay. All are sent at once, because nodes read the counters
+// once a second.
+func TestIntrudersIfThePodNetworkContainsTheUnderlay(t *testing.T) {
+	b := makeBedOf(t, aroundUnderlay, "PODLANE_HTTP=[::]:9472")
+	b.disableReversePathFilter(t)
 	all := b.intrusions(t)
 	b.withoutFirewall(t, func() {
 		for _, i := range all {
-			t.Run("without a firewall "+i.name, i.passes)
+			t.Run("without a firewall "+i.name, i.expectArrival)
 		}
 	})
-	b.dropAll(t, all)
-	for _, i := range b.regular(t) {
-		t.Run(i.name, i.passes)
+	b.expectAllDropped(t, all)
+	for _, i := range b.validPackets(t) {
+		t.Run(i.name, i.expectArrival)
 	}
 	for _, n := range b.nodes {
 		for _, a := range addrs(n) {
 			for _, other := range b.nodes {
 				expectHTTP(t, other.Place, a.String(), true)
 			}
-			expectKeptFromPods(t, b.Lab, n, a)
+			expectClosedToPods(t, b.Lab, n, a)
 		}
 	}
 }
 
-// dropAll sends all. No packet must arrive, and the nodes must count each by its reason.
-func (b *bed) dropAll(t *testing.T, all []intrusion) {
+// expectAllDropped sends all packets. None may arrive, and the nodes must count each by its reason.
+func (b *bed) expectAllDropped(t *testing.T, all []intrusion) {
 	t.Helper()
 	type count struct {
 		node   *lab.Node
@@ -46,8 +46,8 @@ func (b *bed) dropAll(t *testing.T, all []intrusion) {
 		if _, known := want[c]; !known {
 			want[c] = cluster.Metric(t, c.node, c.metric)
 		}
-		want[c] += few
-		arrived[i.at] = len(i.at.arrivals())
+		want[c] += packetCount
+		arrived[i.receiver] = len(i.receiver.arrivals())
 	}
 	for _, i := range all {
 		i.send(t)
@@ -58,9 +58,9 @@ func (b *bed) dropAll(t *testing.T, all []intrusion) {
 			return now == count, fmt.Sprint(now)
 		})
 	}
-	for at, before := range arrived {
-		if got := len(at.arrivals()) - before; got != 0 {
-			t.Errorf("%d packets arrived at %s", got, at.at)
+	for receiver, before := range arrived {
+		if got := len(receiver.arrivals()) - before; got != 0 {
+			t.Errorf("%d packets arrived at %s", got, receiver.addr)
 		}
 	}
 }

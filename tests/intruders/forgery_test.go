@@ -12,11 +12,11 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// forgery is a stream of forged VXLAN from the machine that is no peer, one packet a millisecond in each family, to the
-// first pod of n1.
+// forgery is a stream of forged VXLAN from the machine that is no peer to the first pod of n1. It has one packet a
+// millisecond in each family.
 type forgery struct {
-	at   [2]*receiver
-	sent atomic.Uint64
+	receivers [2]*receiver
+	sent      atomic.Uint64
 }
 
 func (b *bed) startForgery(t *testing.T) *forgery {
@@ -24,10 +24,10 @@ func (b *bed) startForgery(t *testing.T) *forgery {
 	n, stream := b.nodes[0], &forgery{}
 	var each []func()
 	for _, f := range families {
-		at := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
-		payload := tunnelled(vtep(t, n, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), at.at, numbered(1))
-		send := sends(t, b.stranger.Place, addrs(b.stranger)[f], netip.AddrPortFrom(addrs(n)[f], tunnelPort))
-		stream.at[f] = at
+		receiver := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
+		payload := tunnelled(vtep(t, n, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), receiver.addr, numberedPayload(1))
+		send := openSender(t, b.nonPeer.Place, addrs(b.nonPeer)[f], netip.AddrPortFrom(addrs(n)[f], tunnelPort))
+		stream.receivers[f] = receiver
 		each = append(each, func() {
 			if err := send(payload); err == nil {
 				stream.sent.Add(1)
@@ -65,8 +65,8 @@ func every(t *testing.T, interval time.Duration, f func()) {
 	})
 }
 
-// goOn waits until so many more packets were sent, which is our clock.
-func (f *forgery) goOn(t *testing.T, packets uint64) {
+// awaitSent waits until this number of further packets is sent. It is the test's clock.
+func (f *forgery) awaitSent(t *testing.T, packets uint64) {
 	t.Helper()
 	from := f.sent.Load()
 	cluster.Until(t, soon, "forged packets are sent", func() (bool, string) {
@@ -75,9 +75,9 @@ func (f *forgery) goOn(t *testing.T, packets uint64) {
 	})
 }
 
-// got is how many packets have arrived, and when the last one did.
-func (f *forgery) got() (count int, last time.Time) {
-	for _, r := range f.at {
+// received returns how many packets have arrived, and when the last one did.
+func (f *forgery) received() (count int, last time.Time) {
+	for _, r := range f.receivers {
 		for _, a := range r.arrivals() {
 			count++
 			if a.when.After(last) {
@@ -88,13 +88,13 @@ func (f *forgery) got() (count int, last time.Time) {
 	return count, last
 }
 
-// While forged packets come without end, podlaned may end, be killed, be cleaned up and start again, and none gets in. Only where
-// somebody takes the table away they do, for less than a second.
+// Forged packets arrive all the time while podlaned is stopped, killed, cleaned up and started. None is accepted. If
+// another program deletes the table, they are accepted for less than a second.
 func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 	b := makeBed(t)
 	n := b.nodes[0]
 	f := b.startForgery(t)
-	f.goOn(t, 500)
+	f.awaitSent(t, 500)
 	for _, c := range []struct {
 		name string
 		do   func()
@@ -110,18 +110,18 @@ func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 		{"the peer stops and starts", func() { cluster.Check(t, b.nodes[1].Restart(cluster.Within(t))) }},
 	} {
 		c.do()
-		f.goOn(t, 500)
-		if count, _ := f.got(); count != 0 {
+		f.awaitSent(t, 500)
+		if count, _ := f.received(); count != 0 {
 			t.Fatalf("%s: %d packets of %d got in", c.name, count, f.sent.Load())
 		}
 	}
 	for _, command := range []string{"nft flush ruleset", "nft delete table inet podlane", "nft flush set inet podlane peers4", "nft flush chain inet podlane vxlan_to_node"} {
-		before, _ := f.got()
+		before, _ := f.received()
 		began := time.Now()
 		cluster.Run(t, n.Place, command)
 		took := cluster.AwaitStatus(t, n, soon, "it is put back", func(s cluster.Status) bool { return s.Ready && s.Verified.After(began) })
-		f.goOn(t, 3000)
-		after, last := f.got()
+		f.awaitSent(t, 3000)
+		after, last := f.received()
 		if after == before {
 			t.Logf("%s: nothing got in; verified within %v", command, took)
 			continue
@@ -134,40 +134,41 @@ func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 	t.Logf("%d forged packets were sent", f.sent.Load())
 }
 
-// The set is equal to the leases: who leaves is a stranger from then on, and who comes back is a peer again.
-func TestPeerThatLeavesIsAStranger(t *testing.T) {
+// The set of peers is equal to the leases. A node that leaves is rejected from then on, and accepted again once it is
+// back.
+func TestPeerThatLeavesIsRejected(t *testing.T) {
 	b := makeBed(t)
 	n, leaves := b.nodes[0], b.nodes[1]
 	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, leaves)
-	forged := b.fromAPeer(t)
+	forged := b.peerVXLAN(t)
 	for _, i := range forged {
-		t.Run("before "+i.name, i.passes)
+		t.Run("before "+i.name, i.expectArrival)
 	}
 	cluster.Kill(t, leaves)
 	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), key))
 	took := cluster.AwaitStatus(t, n, 2*time.Second, "the peer has left", func(s cluster.Status) bool { return len(s.Peers) == 0 })
 	t.Log("the peer is forgotten within ", took)
 	for _, i := range forged {
-		t.Run("gone "+i.name, i.dropped)
+		t.Run("gone "+i.name, i.expectDropped)
 	}
 	cluster.Check(t, leaves.Start(cluster.Within(t)))
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
 	for _, i := range forged {
-		t.Run("back "+i.name, i.passes)
+		t.Run("back "+i.name, i.expectArrival)
 	}
 }
 
-// fromAPeer is VXLAN of n2's own to a pod of n1, as if a pod of the stranger had sent it: the source inside is no pod's,
-// so that it is only VXLAN that decides.
-func (b *bed) fromAPeer(t *testing.T) (all []intrusion) {
+// peerVXLAN returns VXLAN from n2 to a pod of n1. The source inside is no pod's address, so only the VXLAN rules
+// decide.
+func (b *bed) peerVXLAN(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n := b.nodes[0]
 	for _, f := range families {
-		at := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
+		receiver := listen(t, b.pods[0][0].Place, b.pods[0][0].Addrs[f])
 		from := netip.AddrPortFrom([...]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}[f], 4567)
 		all = append(all, intrusion{
-			name: f.String(), from: b.nodes[1].Place, as: addrs(b.nodes[1])[f], to: netip.AddrPortFrom(addrs(n)[f], tunnelPort),
-			payload: tunnelled(vtep(t, n, f), from, at.at, numbered(1)), at: at, node: n, reason: "vxlan_not_from_a_peer",
+			name: f.String(), from: b.nodes[1].Place, source: addrs(b.nodes[1])[f], to: netip.AddrPortFrom(addrs(n)[f], tunnelPort),
+			payload: tunnelled(vtep(t, n, f), from, receiver.addr, numberedPayload(1)), receiver: receiver, node: n, reason: "vxlan_not_from_a_peer",
 		})
 	}
 	return all
