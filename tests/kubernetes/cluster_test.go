@@ -17,17 +17,17 @@ import (
 
 const (
 	server  = "10.89.0.10" // the node of the control plane
-	outside = "10.89.0.1"  // neither a node nor a pod
+	outside = "10.89.0.1"  // not a node and not a pod
 	pki     = disks + "/pki"
 	minute  = time.Minute
 )
 
-// kube is a cluster: the node of the control plane and two more.
+// kube is a cluster: the node of the control plane and two more nodes.
 type kube struct {
 	underlay sandbox.Namespace
 	nodes    []*node
 	images   []string // archives
-	etcd     string   // the URL of podlane's, or of a member of it
+	etcd     string   // the URL of podlane's etcd, or of one of its members
 	stopEtcd func()
 }
 
@@ -39,19 +39,19 @@ func newKube(etcd string) *kube {
 	return k
 }
 
-// start brings up the cluster; its nodes have no pod network yet.
+// start starts the cluster. Its nodes have no pod network yet.
 func (k *kube) start(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	cluster.Check(t, tidy()) // of an earlier cluster
+	cluster.Check(t, removeLeftovers()) // of an earlier cluster
 	k.underlay = sandbox.Test(t, "underlay")
-	in(t, k.underlay, "ip link add br0 address 02:00:00:00:00:01 type bridge") // its own would change with its ports
-	in(t, k.underlay, "ip link set br0 up")
-	in(t, k.underlay, "ip address add "+outside+"/24 dev br0")
+	runIn(t, k.underlay, "ip link add br0 address 02:00:00:00:00:01 type bridge") // its own address would change with its ports
+	runIn(t, k.underlay, "ip link set br0 up")
+	runIn(t, k.underlay, "ip address add "+outside+"/24 dev br0")
 	newAuthority(t, pki).issueAll(t, k.nodes)
 	newAuthority(t, etcdPKI).issueEtcd(t, k.nodes)
 	k.images = makeImages(t)
-	k.daemon(t, "web", "../../bin/kubernetes/agnhost", "netexec", "--http-port=8080")
+	k.startProcess(t, "web", "../../bin/kubernetes/agnhost", "netexec", "--http-port=8080")
 	for _, n := range k.nodes {
 		n.install(t, "nftables")
 		n.plug(t, k.underlay)
@@ -60,7 +60,7 @@ func (k *kube) start(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			k.tell(t)
+			k.logCluster(t)
 		}
 	})
 	cluster.Until(t, minute, "the API server is ready", func() (bool, string) {
@@ -75,22 +75,22 @@ func (k *kube) start(t *testing.T) {
 	t.Logf("%d nodes after %v", len(k.nodes), time.Since(began).Round(time.Second))
 }
 
-// comeUp waits until the nodes have podlane's pod network, and pods can use it.
-func (k *kube) comeUp(t *testing.T) {
+// awaitPodNetwork waits until the nodes have podlane's pod network and pods can use it.
+func (k *kube) awaitPodNetwork(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	k.settled(t)
+	k.awaitRollout(t)
 	k.kubectl(t, "apply", "-f", "testdata/coredns.yaml")
 	k.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s", "--request-timeout=0")
 	k.kubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s", "--request-timeout=0")
 	t.Logf("nodes Ready and DNS there %v later", time.Since(began).Round(time.Second))
 	for _, n := range k.nodes {
-		k.condition(t, n)
+		k.expectCondition(t, n)
 	}
 }
 
-// daemon runs a command outside of the cluster until it is ended, at the latest by the end of the test.
-func (k *kube) daemon(t *testing.T, name string, command ...string) (end func()) {
+// startProcess runs a command outside the cluster, until end is called or the test ends.
+func (k *kube) startProcess(t *testing.T, name string, command ...string) (end func()) {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(disks, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	cluster.Check(t, err)
@@ -119,14 +119,14 @@ func (k *kube) kubectl(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// get is a field of an object, by a JSON path.
+// get returns a field of an object by its JSON path.
 func (k *kube) get(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	return k.kubectl(t, append(append([]string{"get"}, args...), "-o", "jsonpath="+path)...)
 }
 
-// tell logs what an operator would look at.
-func (k *kube) tell(t *testing.T) {
+// logCluster logs what an operator would read.
+func (k *kube) logCluster(t *testing.T) {
 	t.Helper()
 	for _, args := range []string{"get nodes -o wide", "get pods -A -o wide", "-n podlane describe pods", "get events -A --sort-by=.lastTimestamp",
 		"-n podlane logs -l app.kubernetes.io/component=node --all-containers --tail=15 --prefix"} {

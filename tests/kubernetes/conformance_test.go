@@ -13,10 +13,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The tests of the network that a cluster has to pass to be called Kubernetes, of version 1.35.
+// The network tests of Kubernetes 1.35 that a conformant cluster must pass.
 const conformanceTests = 47
 
-// report is what of a JUnit report is read.
+// report is the part of a JUnit report that these tests read.
 type report struct {
 	Cases []struct {
 		Name    string  `xml:"name,attr"`
@@ -26,7 +26,7 @@ type report struct {
 	} `xml:"testsuite>testcase"`
 }
 
-// conformance runs Kubernetes' own tests of the network.
+// conformance runs Kubernetes' own network tests.
 func (k *kube) conformance(t *testing.T) {
 	folder := filepath.Join(disks, "conformance")
 	cluster.Check(t, os.RemoveAll(folder))
@@ -73,7 +73,7 @@ func (k *kube) conformance(t *testing.T) {
 	}
 }
 
-// proxy makes kube-proxy on all nodes use a mode.
+// proxy sets the mode of kube-proxy on all nodes.
 func (k *kube) proxy(t *testing.T, mode string) {
 	t.Helper()
 	for _, n := range k.nodes {

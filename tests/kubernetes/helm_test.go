@@ -21,50 +21,50 @@ func (k *kube) helm(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// twoFamilies is pods that reach each other by both of their addresses, without NAT.
+// twoFamilies expects that pods reach each other by both of their addresses, without NAT.
 func (k *kube) twoFamilies(t *testing.T) {
 	f := k.flood(t, k.nodes...)
-	ends := k.ends(t, k.nodes...)
-	for _, p := range ends {
+	pods := k.trafficPods(t, k.nodes...)
+	for _, p := range pods {
 		if len(p.addresses) != 2 || !strings.HasPrefix(p.addresses[1], "fd00:5:") {
 			t.Fatalf("%s has the addresses %v", p.name, p.addresses)
 		}
-		for _, q := range ends {
+		for _, q := range pods {
 			for family, address := range q.addresses {
 				expectSource(t, p.Namespace, net.JoinHostPort(address, "8080"), p.addresses[family])
 			}
-			in(t, p.Namespace, "ping -6 -c 1 -W 2 "+q.addresses[1])
+			runIn(t, p.Namespace, "ping -6 -c 1 -W 2 "+q.addresses[1])
 		}
-		for _, n := range k.nodes { // an agent on a node
+		for _, n := range k.nodes { // as an agent on a node
 			fetch(t, n.net, "http://["+p.addresses[1]+"]:8080/hostname")
 		}
 	}
 	f.ExpectNothingLost(t)
 }
 
-// A release by Helm and the way back cost not one packet.
+// An upgrade by Helm and its rollback lose no packet.
 func (k *kube) upgradeAndRollback(t *testing.T) {
 	f := k.flood(t, k.nodes...)
 	k.helm(t, "upgrade", "podlane", chart, "--namespace=podlane", "--reuse-values", "--set=image.tag=v2")
-	k.settled(t)
+	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v2" {
 		t.Errorf("after the upgrade the images are %v", tags)
 	}
 	k.helm(t, "rollback", "podlane", "--namespace=podlane")
-	k.settled(t)
+	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v1" {
 		t.Errorf("after the rollback the images are %v", tags)
 	}
 	f.ExpectNothingLost(t)
 }
 
-// bridgeNetfilter turns a node's setting for all bridges off. podlaned may not write it in its container. A Service whose
-// backend is on the client's own node answers because of the setting of the pods' bridge. The init container writes the
-// other setting.
+// bridgeNetfilter disables a node's setting for all bridges, which podlaned may not write in its container. A Service
+// with a backend on the client's own node still answers, because of the setting of the pods' bridge. The init container
+// writes the setting for all bridges.
 func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.kubectl(t, "apply", "-f", "testdata/smoke.yaml")
 	k.kubectl(t, "-n", "smoke", "rollout", "status", "daemonset/web", "--timeout=90s", "--request-timeout=0")
-	client := k.ends(t, k.nodes[1])[0]
+	client := k.trafficPods(t, k.nodes[1])[0]
 	url := "http://" + k.get(t, "{.spec.clusterIP}", "-n", "smoke", "service", "local") + "/hostname"
 	fetch(t, client.Namespace, url)
 	if out, err := k.nodes[1].run(t, "sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0"); err != nil {
@@ -72,7 +72,7 @@ func (k *kube) bridgeNetfilter(t *testing.T) {
 	}
 	fetch(t, client.Namespace, url)
 	k.helm(t, "upgrade", "podlane", chart, "--namespace=podlane", "--reuse-values", "--set=bridgeNetfilter.load=true")
-	k.settled(t)
+	k.awaitRollout(t)
 	if out, err := k.nodes[1].run(t, "sysctl", "-n", "net.bridge.bridge-nf-call-iptables"); err != nil || strings.TrimSpace(out) != "1" {
 		t.Errorf("net.bridge.bridge-nf-call-iptables is %q, %v", out, err)
 	}
@@ -80,43 +80,43 @@ func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.kubectl(t, "delete", "namespace", "smoke", "--wait=false")
 }
 
-// A member of etcd whose node loses its power: the others are a quorum, and it comes back to them.
+// The node of an etcd member loses its power. The other members are a quorum, and the member comes back.
 func (k *kube) memberLost(t *testing.T) {
 	k.powerCut(t)
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")
-	for _, n := range k.nodes { // as its readiness probe asks
+	for _, n := range k.nodes { // as its readiness probe does
 		if out, err := n.net.Run("curl", "-sS", "--fail", "--max-time", "5", "http://127.0.0.1:12381/readyz"); err != nil {
 			t.Error(err, out)
 		}
 	}
 }
 
-// A member of etcd whose disk is lost, and which is replaced as the documentation says.
+// The disk of an etcd member is lost. The member is replaced as documented.
 func (k *kube) memberReplaced(t *testing.T) {
-	living, victim := k.nodes[0], k.nodes[2]
+	running, lost := k.nodes[0], k.nodes[2]
 	wipe := func() {
-		if out, err := victim.run(t, "rm", "-rf", "/var/lib/podlane-etcd/data"); err != nil {
+		if out, err := lost.run(t, "rm", "-rf", "/var/lib/podlane-etcd/data"); err != nil {
 			t.Fatal(err, out)
 		}
-		k.replace(t, victim, "etcd")
+		k.replace(t, lost, "etcd")
 	}
 	etcdctl := func(args ...string) string {
-		return k.kubectl(t, append([]string{"-n", "podlane", "exec", k.podOn(t, living, "etcd"), "--", "etcdctl", "--endpoints=" + k.etcd,
+		return k.kubectl(t, append([]string{"-n", "podlane", "exec", k.podOn(t, running, "etcd"), "--", "etcdctl", "--endpoints=" + k.etcd,
 			"--cacert=/etc/podlane-etcd/ca.crt", "--cert=/etc/podlane-etcd/tls.crt", "--key=/etc/podlane-etcd/tls.key"}, args...)...)
 	}
 	before := k.subnets(t)
 	f := k.flood(t, k.nodes...)
 	wipe()
 	cluster.Until(t, minute, "the member is not let in", func() (bool, string) {
-		out, _ := k.try(t, "-n", "podlane", "logs", k.podOn(t, victim, "etcd"))
+		out, _ := k.try(t, "-n", "podlane", "logs", k.podOn(t, lost, "etcd"))
 		return strings.Contains(out, "has already been bootstrapped"), out
 	})
 	for line := range strings.Lines(etcdctl("member", "list")) { // id, status, name, ...
-		if words := strings.Split(line, ", "); words[2] == victim.name {
+		if words := strings.Split(line, ", "); words[2] == lost.name {
 			etcdctl("member", "remove", words[0])
 		}
 	}
-	etcdctl("member", "add", victim.name, "--peer-urls=https://"+victim.address+":12380")
+	etcdctl("member", "add", lost.name, "--peer-urls=https://"+lost.address+":12380")
 	k.kubectl(t, "-n", "podlane", "patch", "configmap", "podlane-etcd", `--patch={"data":{"ETCD_INITIAL_CLUSTER_STATE":"existing"}}`)
 	wipe()
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")
@@ -129,7 +129,7 @@ func (k *kube) memberReplaced(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// uninstall takes podlane away: the pods go on until their node is cleaned up, as the documentation says.
+// uninstall uninstalls podlane. The pods go on until their node is cleaned up, as in the documentation.
 func (k *kube) uninstall(t *testing.T) {
 	f := k.flood(t, k.nodes...)
 	t.Log(k.helm(t, "uninstall", "podlane", "--namespace=podlane", "--wait"))

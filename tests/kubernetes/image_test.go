@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// image is one image of an archive; all images of an archive have the same files.
+// image is one image of an archive. All images of an archive have the same files.
 type image struct {
 	entrypoint, command []string
 	tags                []string
@@ -27,12 +27,12 @@ const (
 	podlane  = "ghcr.io/podlane/podlane"
 )
 
-// testImages is the images that the pods of the tests have, but for podlane's own. Those of nginx are stand-ins.
+// testImages are the images of the tests' pods, without podlane's own. Those of nginx contain agnhost instead.
 var testImages = map[string][]image{
 	"pause":    {{[]string{"/pause"}, nil, []string{registry + "pause:3.10.1"}}},
 	"coredns":  {{[]string{"/coredns"}, nil, []string{registry + "coredns/coredns:local"}}},
 	"etcd":     {{nil, []string{"etcd"}, []string{registry + "etcd:3.6.6-0"}}},
-	"podlaned": {{[]string{"/podlaned"}, nil, []string{podlane + ":broken"}}}, // it ends at once
+	"podlaned": {{[]string{"/podlaned"}, nil, []string{podlane + ":broken"}}}, // it exits at once
 	"agnhost": {
 		{[]string{"/agnhost"}, []string{"pause"}, []string{registry + "e2e-test-images/agnhost:2.59", registry + "e2e-test-images/agnhost:2.55"}},
 		{nil, []string{"/bin/sh"}, []string{registry + "e2e-test-images/jessie-dnsutils:1.7", registry + "e2e-test-images/busybox:1.37.0-1", "docker.io/library/busybox:1.37.0"}},
@@ -40,7 +40,7 @@ var testImages = map[string][]image{
 	},
 }
 
-// makeImages writes an archive for each, and returns their paths.
+// makeImages writes an archive for each image and returns their paths.
 func makeImages(t *testing.T) (archives []string) {
 	t.Helper()
 	for name, images := range testImages {
@@ -63,7 +63,7 @@ func makeImages(t *testing.T) (archives []string) {
 		cluster.Check(t, os.RemoveAll(root))
 		archives = append(archives, archive)
 	}
-	for _, tag := range []string{"v1", "v2"} { // as `make test-kubernetes` has built them
+	for _, tag := range []string{"v1", "v2"} { // as built by `make test-kubernetes`
 		archive, err := filepath.Abs("../../bin/podlane-" + tag + ".tar")
 		cluster.Check(t, err)
 		archives = append(archives, archive)
@@ -71,19 +71,19 @@ func makeImages(t *testing.T) (archives []string) {
 	return archives
 }
 
-// programs is the files of an image by their names in it.
+// programs returns the files of an image by their names in it.
 func programs(image string) map[string]string {
 	const bin = "../../bin/kubernetes/"
 	switch image {
 	case "podlaned":
-		return map[string]string{image: "/bin/busybox"} // which knows no applet of this name
+		return map[string]string{image: "/bin/busybox"} // it has no applet of this name
 	case "etcd":
 		return map[string]string{image: bin + image, "etcdctl": bin + "etcdctl"}
 	}
 	return map[string]string{image: bin + image}
 }
 
-// pack writes an archive as `docker save` does: a layer, and for each image a configuration.
+// pack writes an archive as `docker save` does: a layer, and a configuration for each image.
 func pack(archive, root string, images []image) error {
 	layer := archive + ".layer"
 	defer os.Remove(layer)

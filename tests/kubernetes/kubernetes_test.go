@@ -13,13 +13,13 @@ type step struct {
 	run  func(t *testing.T)
 }
 
-// chosen is the steps that are to be run.
-func chosen(steps ...step) []step {
+// selectSteps returns the steps that the flag -only selects.
+func selectSteps(steps ...step) []step {
 	return slices.DeleteFunc(steps, func(s step) bool { return !regexp.MustCompile(*only).MatchString(s.name) })
 }
 
-// take runs steps until one fails: what follows would only tell the same.
-func take(t *testing.T, steps []step) {
+// runSteps runs steps until one fails, because later steps would only report the same.
+func runSteps(t *testing.T, steps []step) {
 	for _, s := range steps {
 		if !t.Run(s.name, s.run) {
 			return
@@ -27,11 +27,11 @@ func take(t *testing.T, steps []step) {
 	}
 }
 
-// One cluster for all, from its first moment: the nodes have no CNI configuration until podlane writes it. Its etcd is
-// outside.
+// All steps run on one cluster. Its nodes have no CNI configuration until podlane writes it. etcd is outside the
+// cluster.
 func TestKubernetes(t *testing.T) {
 	k := newKube("https://" + outside + ":2379")
-	steps := chosen(
+	steps := selectSteps(
 		step{"smoke", k.smoke},
 		step{"rollout and back", k.rolloutAndBack},
 		step{"rollout of an image that crashes", func(t *testing.T) { k.brokenRollout(t, "broken") }},
@@ -50,16 +50,17 @@ func TestKubernetes(t *testing.T) {
 	}
 	k.start(t)
 	k.stopEtcd = k.serveEtcd(t)
-	k.trust(t)
+	k.createSecrets(t)
 	k.rollout(t, "v1")
-	k.comeUp(t)
-	take(t, steps)
+	k.awaitPodNetwork(t)
+	runSteps(t, steps)
 }
 
-// The same by Helm, in both families, and with an etcd on the nodes that comes up before there is a pod network.
+// As above, but installed by Helm, with both families and an etcd on the nodes. This etcd starts before there is a pod
+// network.
 func TestHelm(t *testing.T) {
 	k := newKube("https://" + server + ":12379")
-	steps := chosen(
+	steps := selectSteps(
 		step{"helm/two families", k.twoFamilies},
 		step{"helm/upgrade and rollback", k.upgradeAndRollback},
 		step{"helm/br_netfilter", k.bridgeNetfilter},
@@ -71,16 +72,17 @@ func TestHelm(t *testing.T) {
 		return
 	}
 	k.start(t)
-	k.trust(t)
+	k.createSecrets(t)
 	k.kubectl(t, "label", "node", "--all", "podlane/etcd=member")
 	t.Log(k.helm(t, "install", "podlane", chart, "--namespace=podlane", "--values=testdata/values.yaml"))
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")
-	k.comeUp(t)
-	take(t, steps)
+	k.awaitPodNetwork(t)
+	runSteps(t, steps)
 }
 
-// condition looks at what the Node says of its network: it is up, and the podCIDR of the controller manager is explained.
-func (k *kube) condition(t *testing.T, n *node) {
+// expectCondition expects that the Node reports its network as available, and explains the podCIDR of the controller
+// manager.
+func (k *kube) expectCondition(t *testing.T, n *node) {
 	t.Helper()
 	const path = `{.status.conditions[?(@.type=="NetworkUnavailable")].`
 	status, message := k.get(t, path+"status}", "node", n.name), k.get(t, path+"message}", "node", n.name)

@@ -1,5 +1,5 @@
-// Package kubernetes runs podlane as a Kubernetes cluster does: the DaemonSet applied by kubectl to real kubelets, with the
-// image that is shipped. Nodes are namespaces of this machine.
+// Package kubernetes runs podlane as a Kubernetes cluster does. kubectl applies the DaemonSet to real kubelets, with
+// the image that is shipped. The nodes are namespaces of this machine.
 package kubernetes
 
 import (
@@ -23,7 +23,7 @@ var (
 
 const conformanceFocus = `\[sig-network\].*\[Conformance\]`
 
-// disks is where the nodes have their files and cgroups their names: it is taken away whatever way the tests end.
+// disks is the folder of the nodes' files, and part of their cgroups' names. It is removed however the tests end.
 const disks = "/var/tmp/podlane-kubernetes"
 
 func TestMain(m *testing.M) {
@@ -35,20 +35,20 @@ func TestMain(m *testing.M) {
 	if sandbox.Inside() {
 		sandbox.Main(m)
 	}
-	if err := tidy(); err != nil { // what a run that was killed has left
+	if err := removeLeftovers(); err != nil { // of a run that was killed
 		fmt.Fprintln(os.Stderr, "is another run under way?", err)
 		os.Exit(1)
 	}
 	code := sandbox.Run(m.Run, nil)
-	if err := tidy(); err != nil {
+	if err := removeLeftovers(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// tidy takes away what the sandbox cannot dispose of: the nodes' disks, and their cgroups, which are the machine's.
-func tidy() error {
+// removeLeftovers removes what the sandbox cannot: the nodes' disks, and their cgroups, which belong to the machine.
+func removeLeftovers() error {
 	for _, root := range cgroupsOf("*") {
 		var folders []string
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -67,7 +67,7 @@ func tidy() error {
 	return os.RemoveAll(disks)
 }
 
-// cgroupsOf is the folders of a node's cgroups, one in each hierarchy.
+// cgroupsOf returns the folders of a node's cgroups, one in each hierarchy.
 func cgroupsOf(node string) []string {
 	paths, err := filepath.Glob("/sys/fs/cgroup/*/podlane-kubernetes-" + node)
 	if err != nil {

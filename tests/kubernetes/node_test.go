@@ -16,8 +16,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// node is a machine of the cluster: namespaces of every kind, with containerd, a kubelet and kube-proxy, and on the first
-// also the control plane.
+// node is a machine of the cluster: namespaces of every kind with containerd, a kubelet and kube-proxy. The first node
+// also has the control plane.
 type node struct {
 	name, address, address6 string
 	net                     sandbox.Namespace
@@ -28,7 +28,7 @@ func (n *node) disk(path ...string) string {
 	return filepath.Join(append([]string{disks, n.name}, path...)...)
 }
 
-// plug joins the node to the underlay.
+// plug connects the node to the underlay.
 func (n *node) plug(t *testing.T, underlay sandbox.Namespace) {
 	t.Helper()
 	var err error
@@ -42,11 +42,11 @@ func (n *node) plug(t *testing.T, underlay sandbox.Namespace) {
 		"ip -n " + n.name + " link set eth0 up",
 		"ip -n " + n.name + " route add default via " + outside,
 	} {
-		in(t, underlay, command)
+		runIn(t, underlay, command)
 	}
 }
 
-func in(t *testing.T, place sandbox.Namespace, command string) string {
+func runIn(t *testing.T, place sandbox.Namespace, command string) string {
 	t.Helper()
 	words := strings.Fields(command)
 	out, err := place.Run(words[0], words[1:]...)
@@ -103,7 +103,7 @@ func (n *node) install(t *testing.T, proxyMode string) {
 	}
 }
 
-// boot starts the node: in cgroups of its own, and then in namespaces.
+// boot starts the node in cgroups of its own, and then in namespaces.
 func (n *node) boot(t *testing.T, images []string) {
 	t.Helper()
 	bin, err := filepath.Abs("../../bin/kubernetes")
@@ -122,7 +122,7 @@ exec unshare --mount --uts --ipc --pid --cgroup --fork --kill-child tini -s -- s
 	cluster.Check(t, n.net.Start(n.init))
 }
 
-// makeCgroups makes a cgroup for the node in each hierarchy of the machine (cgroup v1), and names these.
+// makeCgroups makes a cgroup for the node in each hierarchy of the machine (cgroup v1), and returns their names.
 func (n *node) makeCgroups(t *testing.T) (hierarchies []string) {
 	t.Helper()
 	for _, c := range []string{"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd"} {
@@ -141,31 +141,31 @@ func (n *node) makeCgroups(t *testing.T) (hierarchies []string) {
 	return hierarchies
 }
 
-// powerOff ends everything on the node at once. Its disk stays; what is in its kernel does not.
+// powerOff ends everything on the node at once. Its disk survives, its kernel state does not.
 func (n *node) powerOff(t *testing.T, underlay sandbox.Namespace) {
 	t.Helper()
 	if n.init == nil {
 		return
 	}
 	if first := n.first(); first > 0 {
-		_ = syscall.Kill(first, syscall.SIGKILL) // it may have ended; the kernel ends all the others with it
+		_ = syscall.Kill(first, syscall.SIGKILL) // it may have ended; the kernel ends all others with it
 	} else {
 		_ = n.init.Process.Kill()
 	}
-	_ = n.init.Wait() // unshare ends after its child, and that after all the others
+	_ = n.init.Wait() // unshare exits after its child, and that after all others
 	n.init = nil
-	in(t, underlay, "ip link delete "+n.name) // while the node's namespace holds the other end
+	runIn(t, underlay, "ip link delete "+n.name) // while the node's namespace holds the other end
 	cluster.Check(t, n.net.Delete())
 }
 
-// first is the process id of the node's first process, as this side sees it; 0: there is none.
+// first returns the id of the node's first process, as seen from here; 0: there is none.
 func (n *node) first() int {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", n.init.Process.Pid))
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(children)))
 	return pid
 }
 
-// run runs a command inside the node, in all its namespaces.
+// run runs a command in the node, in all its namespaces.
 func (n *node) run(t *testing.T, command ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"-t", strconv.Itoa(n.first()), "-n", "-m", "-u", "-i", "-p", "-C"}, command...)

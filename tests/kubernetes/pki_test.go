@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// authorityIn is the authority of the cluster, in a folder. Its key signs the tokens of service accounts too.
+// authorityIn is the authority of the cluster, in a folder. Its key also signs the tokens of service accounts.
 type authorityIn struct {
 	authority.Signed
 	dir string
@@ -43,7 +43,7 @@ func (a *authorityIn) certify(t *testing.T, name string, user pkix.Name, address
 	a.Sign(t, c).Write(t, a.file(name+".crt"), a.file(name+".key"))
 }
 
-// issue signs a certificate, and writes a kubeconfig with it.
+// issue signs a certificate and writes a kubeconfig with it.
 func (a *authorityIn) issue(t *testing.T, name string, user pkix.Name, addresses []string, names ...string) {
 	t.Helper()
 	a.certify(t, name, user, addresses, names...)
@@ -71,7 +71,7 @@ func (a *authorityIn) issueAll(t *testing.T, nodes []*node) {
 	}
 }
 
-// issueEtcd makes the certificates of podlane's etcd: that of its members, wherever they are, and that of its clients.
+// issueEtcd makes the certificates of podlane's etcd, for its members on any node and for its clients.
 func (a *authorityIn) issueEtcd(t *testing.T, nodes []*node) {
 	t.Helper()
 	addresses := []string{outside}

@@ -11,10 +11,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// etcdPKI is where the certificates of podlane's etcd are.
+// etcdPKI is the folder of the certificates of podlane's etcd.
 const etcdPKI = disks + "/etcd-pki"
 
-// overlay is what a user writes: where etcd is, and which image.
+// overlay is what a user writes: the endpoint of etcd and the image.
 const overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -33,8 +33,9 @@ configMapGenerator:
       - PODLANE_ETCD_ENDPOINTS=https://` + outside + `:2379
 `
 
-// trust makes podlane's namespace, with what it shows etcd, and what etcd's members have where it runs in the cluster.
-func (k *kube) trust(t *testing.T) {
+// createSecrets makes podlane's namespace with the certificates for etcd's clients and for members that run in the
+// cluster.
+func (k *kube) createSecrets(t *testing.T) {
 	t.Helper()
 	k.kubectl(t, "apply", "-f", "../../dist/kubernetes/base/namespace.yaml")
 	for _, user := range []string{"client", "server"} {
@@ -43,7 +44,7 @@ func (k *kube) trust(t *testing.T) {
 	}
 }
 
-// trustOnly makes the pods that start from now on trust an authority, and no other.
+// trustOnly makes pods that start from now on trust only one authority.
 func (k *kube) trustOnly(t *testing.T, dir string) {
 	t.Helper()
 	pem, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
@@ -53,10 +54,10 @@ func (k *kube) trustOnly(t *testing.T, dir string) {
 	k.kubectl(t, "-n", "podlane", "patch", "secret", "podlane-etcd-client", "--patch="+string(patch))
 }
 
-// serveEtcd runs an etcd outside of the cluster, which lets in whom the authority knows.
+// serveEtcd runs an etcd outside the cluster, for clients with a certificate of the authority.
 func (k *kube) serveEtcd(t *testing.T) (end func()) {
 	t.Helper()
-	return k.daemon(t, "etcd", "../../bin/kubernetes/etcd", "--data-dir="+disks+"/etcd", "--listen-client-urls="+k.etcd, "--advertise-client-urls="+k.etcd,
+	return k.startProcess(t, "etcd", "../../bin/kubernetes/etcd", "--data-dir="+disks+"/etcd", "--listen-client-urls="+k.etcd, "--advertise-client-urls="+k.etcd,
 		"--client-cert-auth", "--trusted-ca-file="+etcdPKI+"/ca.crt", "--cert-file="+etcdPKI+"/server.crt", "--key-file="+etcdPKI+"/server.key")
 }
 
@@ -78,20 +79,20 @@ func (k *kube) apply(t *testing.T, tag string) {
 func (k *kube) rollout(t *testing.T, tag string) {
 	t.Helper()
 	k.apply(t, tag)
-	k.settled(t)
+	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != tag {
 		t.Errorf("after the rollout of %s the images are %v", tag, tags)
 	}
 }
 
-// pod is a pod of the tests as streams see it.
+// pod is a pod of the tests, as an end of streams.
 type pod struct {
 	name, node, address string
 	addresses           []string // of each family
 	sandbox.Namespace
 }
 
-// podsOf finds the running pods with a label, and gives their network namespaces names.
+// podsOf finds the running pods with a label, and binds their network namespaces to names.
 func (k *kube) podsOf(t *testing.T, namespace, label string) (pods []pod) {
 	t.Helper()
 	var list struct {
@@ -118,7 +119,7 @@ func (k *kube) podsOf(t *testing.T, namespace, label string) (pods []pod) {
 	return pods
 }
 
-// namespaceOf gives the network namespace of a pod a name, by one of its processes: each has the pod's name in its
+// namespaceOf binds a pod's network namespace to a name. It finds one of the pod's processes by the pod's name in its
 // environment.
 func namespaceOf(t *testing.T, pod string) sandbox.Namespace {
 	t.Helper()
@@ -129,7 +130,7 @@ func namespaceOf(t *testing.T, pod string) sandbox.Namespace {
 		if err != nil || !strings.Contains("\x00"+string(data), "\x00HOSTNAME="+pod+"\x00") {
 			continue
 		}
-		return hold(t, filepath.Join(filepath.Dir(file), "ns/net"), pod)
+		return bindNamespace(t, filepath.Join(filepath.Dir(file), "ns/net"), pod)
 	}
 	t.Fatalf("no process of pod %s is found", pod)
 	return sandbox.Namespace{}

@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// fetch gets a page from a place. A Service may take a moment to reach all nodes.
+// fetch gets a page from a place. It tries again, because a Service may need a moment to reach all nodes.
 func fetch(t *testing.T, place sandbox.Namespace, url string) string {
 	t.Helper()
 	var out string
@@ -23,7 +23,7 @@ func fetch(t *testing.T, place sandbox.Namespace, url string) string {
 	return out
 }
 
-// expectSource fetches the page that tells who asked.
+// expectSource expects that a server sees one of these source addresses.
 func expectSource(t *testing.T, place sandbox.Namespace, host string, want ...string) {
 	t.Helper()
 	source, _, err := net.SplitHostPort(fetch(t, place, "http://"+host+"/clientip"))
@@ -39,7 +39,7 @@ func expectSource(t *testing.T, place sandbox.Namespace, host string, want ...st
 	t.Errorf("%s asks %s and is seen as %s, not %s", place.Name, host, source, strings.Join(want, " or "))
 }
 
-// smoke is every way by which a packet gets to a pod or away from it.
+// smoke tests every way of a packet to a pod or from it.
 func (k *kube) smoke(t *testing.T) {
 	k.kubectl(t, "apply", "-f", "testdata/smoke.yaml")
 	k.kubectl(t, "-n", "smoke", "rollout", "status", "daemonset/web", "--timeout=90s", "--request-timeout=0")

@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// ends is a pod on each of these nodes that runs now, for streams between them.
-func (k *kube) ends(t *testing.T, nodes ...*node) (ends []pod) {
+// trafficPods returns a running pod on each of these nodes, for streams between them.
+func (k *kube) trafficPods(t *testing.T, nodes ...*node) (pods []pod) {
 	t.Helper()
 	k.kubectl(t, "apply", "-f", "testdata/traffic.yaml")
 	cluster.Until(t, minute, "a pod on each node", func() (bool, string) {
@@ -21,21 +21,21 @@ func (k *kube) ends(t *testing.T, nodes ...*node) (ends []pod) {
 	})
 	for _, p := range k.podsOf(t, "traffic", "app=end") {
 		if slices.ContainsFunc(nodes, func(n *node) bool { return n.name == p.node }) {
-			ends = append(ends, p)
+			pods = append(pods, p)
 		}
 	}
-	if len(ends) != len(nodes) {
-		t.Fatalf("%d pods on %d nodes", len(ends), len(nodes))
+	if len(pods) != len(nodes) {
+		t.Fatalf("%d pods on %d nodes", len(pods), len(nodes))
 	}
-	return ends
+	return pods
 }
 
 // flood starts streams between pods of every two of these nodes, in each family.
 func (k *kube) flood(t *testing.T, nodes ...*node) (f cluster.Flood) {
 	t.Helper()
-	ends := k.ends(t, nodes...)
-	for i, a := range ends {
-		for _, b := range ends[i+1:] {
+	pods := k.trafficPods(t, nodes...)
+	for i, a := range pods {
+		for _, b := range pods[i+1:] {
 			for family := range a.addresses {
 				s, err := stream.Start(t.Context(), end(a, family), end(b, family), stream.Options{Connections: cluster.Connections})
 				cluster.Check(t, err)
@@ -51,13 +51,13 @@ func end(p pod, family int) stream.End {
 	return stream.End{Place: p.Namespace, Addr: netip.MustParseAddr(p.addresses[family])}
 }
 
-// A release and the way back, node after node, cost not one packet.
+// A rollout and its undo, node after node, lose no packet.
 func (k *kube) rolloutAndBack(t *testing.T) {
 	f := k.flood(t, k.nodes...)
 	began := time.Now()
 	k.rollout(t, "v2")
 	k.kubectl(t, "-n", "podlane", "rollout", "undo", "daemonset/podlane")
-	k.settled(t)
+	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v1" {
 		t.Errorf("after the way back the images are %v", tags)
 	}
@@ -65,19 +65,19 @@ func (k *kube) rolloutAndBack(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// brokenRollout rolls out an image that does not work: it comes no further than one node, whose pods go on, and where new
-// pods still get a network.
+// brokenRollout rolls out an image that does not work. The rollout stops at the first node. The pods there go on, and
+// new pods get a network.
 func (k *kube) brokenRollout(t *testing.T, tag string) {
 	f := k.flood(t, k.nodes...)
 	k.apply(t, tag)
-	var victim string
+	var broken string
 	cluster.Until(t, 2*minute, "a pod of podlane's is broken", func() (bool, string) {
 		out := k.get(t, `{range .items[*]}{.spec.nodeName}{" "}{.status.initContainerStatuses[*].state.waiting.reason}{"\n"}{end}`,
 			"-n", "podlane", "pods", "-l", "app.kubernetes.io/component=node")
-		victim = brokenNode(out)
-		return victim != "", out
+		broken = brokenNode(out)
+		return broken != "", out
 	})
-	k.expectNewPod(t, victim)
+	k.expectNewPod(t, broken)
 	if ready := k.get(t, "{.status.numberReady}", "-n", "podlane", "daemonset", "podlane"); ready != "2" {
 		t.Errorf("%s pods of podlane's are ready, want 2", ready)
 	}
@@ -85,26 +85,26 @@ func (k *kube) brokenRollout(t *testing.T, tag string) {
 	f.ExpectNothingLost(t)
 }
 
-// expectNewPod starts one more pod on a node, which the pods on all nodes reach.
+// expectNewPod starts one more pod on a node. The pods on all nodes must reach it.
 func (k *kube) expectNewPod(t *testing.T, node string) {
 	t.Helper()
 	k.kubectl(t, "-n", "traffic", "run", "new", "--image=registry.k8s.io/e2e-test-images/agnhost:2.59", "--restart=Never",
 		`--overrides={"spec":{"nodeName":"`+node+`","tolerations":[{"operator":"Exists"}],"terminationGracePeriodSeconds":0}}`, "--", "netexec", "--http-port=8080")
 	k.kubectl(t, "-n", "traffic", "wait", "--for=condition=Ready", "pod/new", "--timeout=60s", "--request-timeout=0")
 	address := k.get(t, "{.status.podIP}", "-n", "traffic", "pod", "new")
-	for _, p := range k.ends(t, k.nodes...) {
+	for _, p := range k.trafficPods(t, k.nodes...) {
 		expectSource(t, p.Namespace, address+":8080", p.address)
 	}
 	k.kubectl(t, "-n", "traffic", "delete", "pod", "new", "--request-timeout=0")
 }
 
-// settled waits until the DaemonSet is rolled out.
-func (k *kube) settled(t *testing.T) {
+// awaitRollout waits until the DaemonSet is rolled out.
+func (k *kube) awaitRollout(t *testing.T) {
 	t.Helper()
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane", "--timeout=180s", "--request-timeout=0")
 }
 
-// tags is the tags of the images that run.
+// tags returns the tags of the running images.
 func (k *kube) tags(t *testing.T) []string {
 	t.Helper()
 	images := strings.Fields(k.get(t, "{.items[*].spec.containers[*].image}", "-n", "podlane", "pods", "-l", "app.kubernetes.io/component=node"))
@@ -115,7 +115,8 @@ func (k *kube) tags(t *testing.T) []string {
 	return slices.Compact(images)
 }
 
-// brokenNode finds in lines of a node and what its pod waits for one that waits because of its image.
+// brokenNode returns the node of a pod that waits because of its image. Each line has a node and its pod's reasons to
+// wait.
 func brokenNode(text string) string {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)

@@ -21,7 +21,7 @@ type bed struct {
 	machines []*machine
 }
 
-// makeBed boots machines on which nothing is installed yet.
+// makeBed boots machines without podlane.
 func makeBed(t *testing.T, count int) *bed {
 	t.Helper()
 	b := &bed{Lab: cluster.Build(t, lab.Options{Nodes: count})}
@@ -35,7 +35,7 @@ func makeBed(t *testing.T, count int) *bed {
 	return b
 }
 
-// each does something on all machines side by side.
+// each calls a function for all machines at the same time.
 func (b *bed) each(t *testing.T, do func(context.Context, *machine) error) {
 	t.Helper()
 	g, ctx := errgroup.WithContext(cluster.Bounded(t, time.Minute))
@@ -45,12 +45,12 @@ func (b *bed) each(t *testing.T, do func(context.Context, *machine) error) {
 	cluster.Check(t, g.Wait())
 }
 
-// settings is the part of a configuration that every machine needs.
+// settings returns the part of a configuration that every machine needs.
 func (b *bed) settings() string {
 	return fmt.Sprintf("etcd-endpoints: [%s]\n", strings.Join(b.Etcd.Endpoints(), ", "))
 }
 
-// start installs the first version on all machines, tells it where etcd is, and attaches a pod to each.
+// start installs the first version on all machines, configures etcd's endpoints, and attaches a pod to each.
 func (b *bed) start(t *testing.T) (pods []*pod) {
 	t.Helper()
 	for _, m := range b.machines {
@@ -66,13 +66,13 @@ func (b *bed) start(t *testing.T) (pods []*pod) {
 	return pods
 }
 
-// unit is a property of podlaned.service as systemd shows it.
+// unit returns a property of podlaned.service from systemd.
 func (m *machine) unit(t *testing.T, property string) string {
 	t.Helper()
 	return m.sh(t, "systemctl show --value --property "+property+" podlaned.service")
 }
 
-// awaitUnit waits until a property of podlaned.service fits.
+// awaitUnit waits until a property of podlaned.service meets a condition.
 func (m *machine) awaitUnit(t *testing.T, property string, fits func(value string) bool) {
 	t.Helper()
 	cluster.Until(t, soon, m.Name+": podlaned.service: "+property, func() (bool, string) {
@@ -81,7 +81,7 @@ func (m *machine) awaitUnit(t *testing.T, property string, fits func(value strin
 	})
 }
 
-// awaitReady waits until podlaned is ready with so many peers, and systemd thinks so too.
+// awaitReady waits until podlaned is ready with this number of peers, and systemd shows the unit as active.
 func (m *machine) awaitReady(t *testing.T, peers int) {
 	t.Helper()
 	m.awaitUnit(t, "StatusText", func(text string) bool {
@@ -93,7 +93,7 @@ func (m *machine) awaitReady(t *testing.T, peers int) {
 // flood is streams between pods.
 type flood []*stream.Stream
 
-// startFlood starts one between every two pods.
+// startFlood starts a stream between every two pods.
 func startFlood(t *testing.T, pods ...*pod) (f flood) {
 	t.Helper()
 	for i, a := range pods {
@@ -108,7 +108,7 @@ func startFlood(t *testing.T, pods ...*pod) (f flood) {
 	return f
 }
 
-// expectNothingLost ends the streams.
+// expectNothingLost ends the streams and expects no loss.
 func (f flood) expectNothingLost(t *testing.T) {
 	t.Helper()
 	var mu sync.Mutex

@@ -16,20 +16,18 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// cgroups is where systemd looks for version 2 of the control groups. Of what this test writes it is the one thing that
-// the end of the sandbox does not take away.
+// cgroups is systemd's folder for cgroups of version 2. They alone do not end with the sandbox.
 const cgroups = "/sys/fs/cgroup"
 
-// cgroupPrefix begins the names of this test's, of which several may run at once.
+// cgroupPrefix starts the names of this test's cgroups. Several tests may run at once.
 const cgroupPrefix = "podlane-test-"
 
-// mountCgroups puts version 2 there, in this sandbox alone, whatever version the machine runs.
+// mountCgroups mounts version 2 in this sandbox alone, whatever version the machine has.
 var mountCgroups = sync.OnceValue(func() error {
 	return errors.Join(unix.Mount("none", cgroups, "cgroup2", 0, ""), removeOrphans())
 })
 
-// removeOrphans removes the control groups of tests that were killed: those of a test that runs have processes in them
-// soon after they were made.
+// removeOrphans removes the cgroups of tests that were killed. Those of a running test soon have processes.
 func removeOrphans() error {
 	paths, err := filepath.Glob(filepath.Join(cgroups, cgroupPrefix+"*"))
 	for _, path := range paths {
@@ -42,7 +40,7 @@ func removeOrphans() error {
 	return err
 }
 
-// makeCgroup makes a control group for a machine, which goes with the test, and opens it.
+// makeCgroup makes a cgroup for a machine and opens it. It is removed when the test ends.
 func makeCgroup(t *testing.T, name string) *os.File {
 	t.Helper()
 	cluster.Check(t, mountCgroups())
@@ -55,7 +53,7 @@ func makeCgroup(t *testing.T, name string) *os.File {
 	return f
 }
 
-// awaitRemoved removes a control group as soon as the last process in it has ended.
+// awaitRemoved removes a cgroup once its last process has ended.
 func awaitRemoved(path string) (err error) {
 	over := time.After(soon)
 	for {
@@ -70,7 +68,7 @@ func awaitRemoved(path string) (err error) {
 	}
 }
 
-// removeCgroup removes a control group with those in it; the files in them go along.
+// removeCgroup removes a cgroup with those below it. Their files vanish with them.
 func removeCgroup(path string) error {
 	var folders []string
 	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {

@@ -20,23 +20,23 @@ import (
 )
 
 const (
-	// rootFiles is what root.sh made. No machine writes to it.
+	// rootFiles is made by root.sh. No machine writes to it.
 	rootFiles = "../../bin/_machine"
-	// soon is for what has to happen but is promised in no time.
+	// soon is the limit for steps without a promised time.
 	soon = 30 * time.Second
-	// path is that of commands in a machine.
+	// path is the PATH of commands in a machine.
 	path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// machine is a node of a lab as a machine: systemd is its first process, and what it writes to its disk outlasts a boot.
+// machine is a node of a lab as a machine. systemd is its first process, and its disk survives a boot.
 type machine struct {
 	*lab.Node
-	disk   string // its file tree, as this process sees it
+	disk   string // its file tree, as seen from here
 	cgroup *os.File
 	log    *os.File
 	nspawn *exec.Cmd
-	ended  chan struct{} // closed when nspawn has ended
-	first  int           // id of its first process, as this process sees it; 0: none yet
+	ended  chan struct{} // closed when nspawn has exited
+	first  int           // id of its first process, as seen from here; 0: none yet
 }
 
 // makeMachine makes the disk of a node's machine.
@@ -84,12 +84,12 @@ func (m *machine) boot(ctx context.Context) error {
 	m.ended = make(chan struct{})
 	go func() {
 		defer close(m.ended)
-		_ = m.nspawn.Wait() // its state tells
+		_ = m.nspawn.Wait() // its state has the exit code
 	}()
 	for {
 		state := "no first process yet"
 		if m.first = firstProcess(m.nspawn.Process.Pid); m.first != 0 {
-			state, _ = m.run(ctx, "systemctl", "is-system-running", "--wait") // what it prints tells
+			state, _ = m.run(ctx, "systemctl", "is-system-running", "--wait") // its output has the state
 			if state = strings.TrimSpace(state); state == "running" || state == "degraded" {
 				return nil
 			}
@@ -104,14 +104,14 @@ func (m *machine) boot(ctx context.Context) error {
 	}
 }
 
-// firstProcess is the id of the child of nspawn that is the first process of a machine; 0 where there is none yet.
+// firstProcess returns the id of nspawn's child that is a machine's first process; 0: there is none yet.
 func firstProcess(nspawn int) int {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", nspawn, nspawn))
 	for _, child := range strings.Fields(string(children)) {
 		name, _ := os.ReadFile(filepath.Join("/proc", child, "comm"))
 		status, _ := os.ReadFile(filepath.Join("/proc", child, "status"))
 		if string(name) == "systemd\n" && strings.Contains(string(status), "\t1\nNSpgid:") {
-			pid, _ := strconv.Atoi(child) // the kernel's own
+			pid, _ := strconv.Atoi(child) // the kernel wrote it
 			return pid
 		}
 	}
@@ -126,7 +126,7 @@ func (m *machine) console() string {
 	return string(text)
 }
 
-// kill takes the power off: all processes of a PID namespace end with the first, and nspawn when it sees that.
+// kill cuts the power. All processes of a PID namespace end with the first, and then nspawn exits.
 func (m *machine) kill() {
 	if m.ended == nil {
 		return
@@ -140,7 +140,7 @@ func (m *machine) kill() {
 	m.first = 0
 }
 
-// reboot shuts the machine down in good order and boots it: the kernel has nothing that was in it before.
+// reboot shuts the machine down and boots it. Its kernel state is gone.
 func (m *machine) reboot(ctx context.Context) error {
 	if _, err := m.run(ctx, "systemctl", "reboot"); err != nil {
 		return err
@@ -150,19 +150,19 @@ func (m *machine) reboot(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("shut down %s: %w; its console:\n%s", m.Name, ctx.Err(), m.console())
 	}
-	if err := m.Reboot(ctx); err != nil { // of the lab: its network namespace is another one then
+	if err := m.Reboot(ctx); err != nil { // of the lab: the network namespace is a new one
 		return err
 	}
 	return m.boot(ctx)
 }
 
-// command is a command in the machine, outside every unit.
+// command returns a command in the machine, outside every unit.
 func (m *machine) command(ctx context.Context, args ...string) *exec.Cmd {
 	inside := []string{"--target", strconv.Itoa(m.first), "--mount", "--uts", "--ipc", "--net", "--pid", "--", "env", "-i", path, "HOME=/root", "DEBIAN_FRONTEND=noninteractive"}
 	return exec.CommandContext(ctx, "nsenter", append(inside, args...)...)
 }
 
-// run runs a command in the machine and returns what it printed, errors included.
+// run runs a command in the machine and returns its output with its errors.
 func (m *machine) run(ctx context.Context, args ...string) (string, error) {
 	out, err := m.command(ctx, args...).CombinedOutput()
 	if err != nil {
@@ -171,7 +171,7 @@ func (m *machine) run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// sh runs a line of the shell in the machine, which must end well.
+// sh runs a shell command in the machine, which must succeed.
 func (m *machine) sh(t *testing.T, line string) string {
 	t.Helper()
 	out, err := m.run(cluster.Bounded(t, time.Minute), "sh", "-euc", line)
@@ -179,7 +179,7 @@ func (m *machine) sh(t *testing.T, line string) string {
 	return strings.TrimSpace(out)
 }
 
-// write writes a file on the machine's disk.
+// write writes a file to the machine's disk.
 func (m *machine) write(t *testing.T, name, text string) {
 	t.Helper()
 	file := filepath.Join(m.disk, name)

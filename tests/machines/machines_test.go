@@ -9,30 +9,30 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// What happens to podlaned on a machine costs no pod a packet, and a machine that boots costs the others none. systemd
-// thinks that all is well afterwards.
+// What happens to podlaned on a machine costs no pod a packet. A machine that boots costs the others none. Afterwards
+// systemd shows podlaned as active.
 func TestBareMetal(t *testing.T) {
 	b := makeBed(t, 3)
 	pods := b.start(t)
 	m := b.machines[2]
 	for _, c := range []struct {
 		name string
-		pods []*pod // between which nothing may be lost
+		pods []*pod // they must lose nothing
 		do   func(*testing.T)
 	}{
-		{"the unit is looked at", pods, func(t *testing.T) { expectGoodUnit(t, b.machines[0]) }},
+		{"the unit is verified", pods, func(t *testing.T) { expectGoodUnit(t, b.machines[0]) }},
 		{"etcd is a container of the machine", pods, func(t *testing.T) { expectNoCycle(t, b.machines[0]) }},
-		{"networkd and udev look at its device", pods, func(t *testing.T) { leftAlone(t, m) }},
-		{"podlaned is killed", pods, func(t *testing.T) { m.restarts(t, "KILL") }},
-		{"podlaned hangs, and the watchdog notices", pods, func(t *testing.T) { m.restarts(t, "STOP") }},
+		{"networkd and udev leave its devices alone", pods, func(t *testing.T) { expectUnmanagedDevices(t, m) }},
+		{"podlaned is killed", pods, func(t *testing.T) { m.expectRestart(t, "KILL") }},
+		{"podlaned hangs, and the watchdog notices", pods, func(t *testing.T) { m.expectRestart(t, "STOP") }},
 		{"podlaned is restarted", pods, func(t *testing.T) { m.sh(t, "systemctl restart podlaned.service") }},
-		{"podlaned is stopped for a time", pods, func(t *testing.T) { stops(t, m, pods[0]) }},
-		{"the configuration is read again", pods, func(t *testing.T) { reloads(t, m) }},
-		{"the package is upgraded", pods, func(t *testing.T) { upgrades(t, m) }},
-		{"the machine boots", pods[:2], func(t *testing.T) { boots(t, m, pods) }},
-		{"the machine crashes", pods[:2], func(t *testing.T) { crashes(t, m) }},
-		{"the package is removed", pods[:2], func(t *testing.T) { removes(t, m) }},
-		{"the archive is installed, and uninstalled", pods[:2], func(t *testing.T) { installs(t, b, m) }},
+		{"podlaned is stopped for a time", pods, func(t *testing.T) { stopAndStart(t, m, pods[0]) }},
+		{"the configuration is read again", pods, func(t *testing.T) { reload(t, m) }},
+		{"the package is upgraded", pods, func(t *testing.T) { upgrade(t, m) }},
+		{"the machine boots", pods[:2], func(t *testing.T) { rebootMachine(t, m, pods) }},
+		{"the machine crashes", pods[:2], func(t *testing.T) { crash(t, m) }},
+		{"the package is removed", pods[:2], func(t *testing.T) { removePackage(t, m) }},
+		{"the archive is installed, and uninstalled", pods[:2], func(t *testing.T) { installArchive(t, b, m) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			traffic := startFlood(t, c.pods...)
@@ -45,8 +45,8 @@ func TestBareMetal(t *testing.T) {
 	}
 }
 
-// restarts sends podlaned a signal after which it is of no use, and waits until systemd has started it anew.
-func (m *machine) restarts(t *testing.T, signal string) {
+// expectRestart sends podlaned a signal that ends or stops it, and waits until systemd has started it again.
+func (m *machine) expectRestart(t *testing.T, signal string) {
 	t.Helper()
 	before := m.unit(t, "MainPID")
 	m.sh(t, "systemctl kill --signal="+signal+" podlaned.service")
@@ -54,8 +54,8 @@ func (m *machine) restarts(t *testing.T, signal string) {
 	m.awaitReady(t, 2)
 }
 
-// stops holds that pods come and go while podlaned does not run: the node file outlives it.
-func stops(t *testing.T, m *machine, other *pod) {
+// stopAndStart attaches and detaches a pod while podlaned does not run: the node file is still there.
+func stopAndStart(t *testing.T, m *machine, other *pod) {
 	m.sh(t, "systemctl stop podlaned.service")
 	p := m.addPod(t, "meanwhile")
 	startFlood(t, p, other).expectNothingLost(t)
@@ -64,7 +64,7 @@ func stops(t *testing.T, m *machine, other *pod) {
 	m.awaitReady(t, 2)
 }
 
-func reloads(t *testing.T, m *machine) {
+func reload(t *testing.T, m *machine) {
 	before := m.unit(t, "MainPID")
 	settings := "etcd-endpoints: [http://198.18.0.1:2379]\n"
 	m.configure(t, settings+"http: 127.0.0.1:9500\n")
@@ -92,7 +92,7 @@ func reloads(t *testing.T, m *machine) {
 	}
 }
 
-func upgrades(t *testing.T, m *machine) {
+func upgrade(t *testing.T, m *machine) {
 	settings := m.sh(t, "cat /etc/podlane/podlaned.yaml")
 	before := m.unit(t, "MainPID")
 	m.install(t, secondVersion)
@@ -108,9 +108,9 @@ func upgrades(t *testing.T, m *machine) {
 	}
 }
 
-// boots shuts the machine down and boots it. Its pods have gone; their addresses are freed as a runtime does it, and a new
-// pod talks with those of the others.
-func boots(t *testing.T, m *machine, pods []*pod) {
+// rebootMachine shuts the machine down and boots it. Its pods are gone, and their addresses are freed as a runtime
+// does. A new pod must reach the others' pods.
+func rebootMachine(t *testing.T, m *machine, pods []*pod) {
 	cluster.Check(t, m.reboot(cluster.Bounded(t, soon)))
 	m.awaitReady(t, 2)
 	p := pods[2]
@@ -119,8 +119,8 @@ func boots(t *testing.T, m *machine, pods []*pod) {
 	startFlood(t, pods[0], pods[1], m.addPod(t, "booted")).expectNothingLost(t)
 }
 
-// crashes takes the machine's power off and boots it.
-func crashes(t *testing.T, m *machine) {
+// crash cuts the machine's power and boots it.
+func crash(t *testing.T, m *machine) {
 	m.kill()
 	cluster.Check(t, m.Reboot(cluster.Within(t)))
 	cluster.Check(t, m.boot(cluster.Bounded(t, soon)))

@@ -1,5 +1,5 @@
-// Package machines runs podlane as it is installed on bare metal: machines boot Debian with systemd, the package is
-// installed, upgraded and removed, and what happens to one machine costs the pods of the others nothing.
+// Package machines runs podlane as on bare metal. Machines boot Debian with systemd, and the package is installed,
+// upgraded and removed. What happens to one machine costs the pods of the others nothing.
 package machines
 
 import (

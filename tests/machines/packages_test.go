@@ -14,19 +14,19 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The versions that are packed, the second an upgrade of the first.
+// The packed versions. The second is an upgrade of the first.
 const (
 	firstVersion  = "1.0.0"
 	secondVersion = "1.0.1-rc.1"
 )
 
-// packed is the folders of the packages, by version. They are in /run, which goes with the sandbox.
+// packed returns the folder of a version's packages. It is below /run, which is removed with the sandbox.
 var packed = map[string]func() (string, error){
 	firstVersion:  sync.OnceValues(func() (string, error) { return pack(firstVersion) }),
 	secondVersion: sync.OnceValues(func() (string, error) { return pack(secondVersion) }),
 }
 
-// pack makes what `make dist` makes, of one version for this architecture.
+// pack makes what `make dist` makes, for one version and this architecture.
 func pack(version string) (string, error) {
 	folder := filepath.Join("/run/packages", version)
 	out, err := exec.Command("sh", "../../dist/pack.sh", version, folder, runtime.GOARCH).CombinedOutput()
@@ -36,8 +36,8 @@ func pack(version string) (string, error) {
 	return folder, nil
 }
 
-// A folder to pack into may have anything in it: what an earlier run left there goes, and nothing else.
-func TestPackingLeavesOtherFiles(t *testing.T) {
+// The folder for packages may contain other files. pack removes those of an earlier run and nothing else.
+func TestPackKeepsOtherFiles(t *testing.T) {
 	const version = "0.9.1"
 	folder := filepath.Join("/run/packages", version)
 	cluster.Check(t, os.MkdirAll(filepath.Join(folder, "notes"), 0o755))
@@ -58,7 +58,7 @@ func TestPackingLeavesOtherFiles(t *testing.T) {
 	}
 }
 
-// packageFile is the one file of a version that fits a pattern: *.deb.
+// packageFile returns the only file of a version that matches a pattern, such as *.deb.
 func packageFile(t *testing.T, version, pattern string) string {
 	t.Helper()
 	folder, err := packed[version]()
@@ -71,8 +71,8 @@ func packageFile(t *testing.T, version, pattern string) string {
 	return found[0]
 }
 
-// give copies a file into the machine's /root.
-func (m *machine) give(t *testing.T, file string) string {
+// copyIn copies a file to the machine's /root.
+func (m *machine) copyIn(t *testing.T, file string) string {
 	t.Helper()
 	from, err := os.Open(file)
 	cluster.Check(t, err)
@@ -89,10 +89,10 @@ func (m *machine) give(t *testing.T, file string) string {
 // install installs the Debian package of a version, or upgrades to it.
 func (m *machine) install(t *testing.T, version string) {
 	t.Helper()
-	m.sh(t, "dpkg --install "+m.give(t, packageFile(t, version, "*.deb")))
+	m.sh(t, "dpkg --install "+m.copyIn(t, packageFile(t, version, "*.deb")))
 }
 
-// configure tells podlaned where etcd is, as an operator does.
+// configure writes podlaned's settings, as an operator does.
 func (m *machine) configure(t *testing.T, settings string) {
 	t.Helper()
 	file := filepath.Join(m.disk, "/etc/podlane/podlaned.yaml")

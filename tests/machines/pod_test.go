@@ -20,7 +20,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// pod is a network namespace of a machine, attached by the plugins and the configuration list that are installed there.
+// pod is a network namespace of a machine. The plugins and the configuration list that are installed there attach it.
 // It has the same name in the sandbox.
 type pod struct {
 	sandbox.Namespace
@@ -53,8 +53,8 @@ func (m *machine) addPod(t *testing.T, name string) *pod {
 	return p
 }
 
-// list is the configuration list that podlaned wrote, as Debian's runtimes read it: in version 1.0.0, for which Debian has
-// plugins.
+// list returns podlaned's configuration list as Debian's runtimes read it: in version 1.0.0, because Debian's plugins
+// have no later one.
 func (p *pod) list(t *testing.T) *libcni.NetworkConfigList {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.machine.disk, "/etc/cni/net.d/10-podlane.conflist"))
@@ -79,13 +79,13 @@ func (p *pod) cni() *libcni.CNIConfig {
 	return libcni.NewCNIConfigWithCacheDir([]string{"/usr/lib/cni"}, cache, &plugins{machine: p.machine})
 }
 
-// plugins runs those of a machine.
+// plugins runs the plugins of a machine.
 type plugins struct {
 	machine *machine
 	version.PluginDecoder
 }
 
-// ExecPlugin is invoke.Exec's: of the environment that it is given, a plugin gets what the specification names.
+// ExecPlugin implements invoke.Exec. From the environment, a plugin gets only what the specification names.
 func (p *plugins) ExecPlugin(ctx context.Context, plugin string, stdin []byte, environ []string) ([]byte, error) {
 	args := []string{"env"}
 	for _, e := range environ {
@@ -102,7 +102,7 @@ func (p *plugins) ExecPlugin(ctx context.Context, plugin string, stdin []byte, e
 	return out, err
 }
 
-// FindInPath is invoke.Exec's.
+// FindInPath implements invoke.Exec.
 func (p *plugins) FindInPath(plugin string, paths []string) (string, error) {
 	return filepath.Join(paths[0], plugin), nil
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// others is what is not podlane's on a machine, though it looks like it, and a mistake in the settings, which removes nothing less.
-const others = `
+// otherPrograms sets up what looks like podlane's but is not. It also writes a wrong setting, which must not stop the
+// removal.
+const otherPrograms = `
 ip link add vx7 type vxlan id 7 dstport 4790
 ip route add 192.0.2.0/24 via 198.18.0.1 proto 113
 mkdir -p /etc/cni/net.d /etc/podlane
@@ -18,9 +19,9 @@ echo secret >/etc/podlane/etcd-ca.pem
 echo 'no-such-key: 1' >>/etc/podlane/podlaned.yaml
 `
 
-// removes removes and purges the package, which leaves nothing of podlane and all of the others.
-func removes(t *testing.T, m *machine) {
-	m.sh(t, others)
+// removePackage removes and purges the package. Nothing of podlane is left, and all of the other programs.
+func removePackage(t *testing.T, m *machine) {
+	m.sh(t, otherPrograms)
 	m.sh(t, "dpkg --remove podlane")
 	m.expectNothingInTheKernel(t)
 	for _, kept := range []string{"/etc/podlane/podlaned.yaml", "/etc/podlane/etcd-ca.pem"} {
@@ -31,10 +32,10 @@ func removes(t *testing.T, m *machine) {
 	m.sh(t, "ip link show dev vx7; ip route show proto 113 | grep 192.0.2.0/24; grep secret /etc/podlane/etcd-ca.pem; rm -r /etc/podlane")
 }
 
-// installs runs install.sh of the archive, twice as for an upgrade, and takes everything away again with it.
-func installs(t *testing.T, b *bed, m *machine) {
+// installArchive runs install.sh of the archive twice, as for an upgrade, and then uninstalls with it.
+func installArchive(t *testing.T, b *bed, m *machine) {
 	m.sh(t, "rm -f /root/podlane*")
-	archive := m.give(t, packageFile(t, firstVersion, "*.tar.gz"))
+	archive := m.copyIn(t, packageFile(t, firstVersion, "*.tar.gz"))
 	m.sh(t, "tar -xzf "+archive+" -C /root; rm "+archive+"; mv /root/podlane-* /root/unpacked; /root/unpacked/install.sh")
 	m.configure(t, b.settings())
 	m.sh(t, "systemctl restart podlaned.service")
@@ -45,17 +46,18 @@ func installs(t *testing.T, b *bed, m *machine) {
 	m.sh(t, "/root/unpacked/install.sh uninstall")
 	m.expectNothingInTheKernel(t)
 	m.expectNothingLeft(t, "/etc/podlane", "/etc/podlane/podlaned.yaml")
-	replaces(t, m)
+	replaceArchive(t, m)
 	m.sh(t, "rm -r /root/unpacked")
 	m.expectNothingInTheKernel(t)
 	m.expectNothingLeft(t, "/etc/podlane", "/etc/podlane/podlaned.yaml")
 }
 
-// replaces installs the package in the place of the archive: it says what is in the way, and goes on when that is taken away.
-func replaces(t *testing.T, m *machine) {
+// replaceArchive installs the package over the archive's files. It reports what is in the way, and works after the
+// removal.
+func replaceArchive(t *testing.T, m *machine) {
 	m.sh(t, "/root/unpacked/install.sh")
 	m.awaitReady(t, 2)
-	file := m.give(t, packageFile(t, secondVersion, "*.deb"))
+	file := m.copyIn(t, packageFile(t, secondVersion, "*.deb"))
 	if out := m.sh(t, "dpkg --force-confold --install "+file+" 2>&1"); !strings.Contains(out, "run install.sh uninstall") {
 		t.Errorf("the package does not say that it is not in use: %s", out)
 	}
@@ -70,7 +72,7 @@ func replaces(t *testing.T, m *machine) {
 	m.sh(t, "dpkg --purge podlane; mkdir -p /etc/podlane")
 }
 
-// expectNothingInTheKernel looks for what podlaned makes.
+// expectNothingInTheKernel expects that nothing of podlaned is left in the kernel.
 func (m *machine) expectNothingInTheKernel(t *testing.T) {
 	t.Helper()
 	for _, look := range []string{
@@ -85,8 +87,8 @@ func (m *machine) expectNothingInTheKernel(t *testing.T) {
 	}
 }
 
-// expectNothingLeft looks for files that podlane's names are in. The addresses that host-local gave out are that
-// plugin's, under the name of the network.
+// expectNothingLeft expects no file with podlane's name. host-local's addresses are the exception: it keeps them under
+// the network's name.
 func (m *machine) expectNothingLeft(t *testing.T, but ...string) {
 	t.Helper()
 	m.expectNothingInTheKernel(t)

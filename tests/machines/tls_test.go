@@ -15,10 +15,10 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// frontAddr is where an etcd with TLS listens, on the lab's underlay.
-const frontAddr = "198.18.0.1:2400"
+// tlsProxyAddr is the address of an etcd with TLS, on the lab's underlay.
+const tlsProxyAddr = "198.18.0.1:2400"
 
-// issue makes a certificate for etcd and its clients that is valid for a day, from a time on.
+// issue makes a certificate for etcd and its clients. It is valid from a time on, for a day.
 func issue(t *testing.T, ca authority.Signed, name string, from time.Time) authority.Signed {
 	t.Helper()
 	return ca.Sign(t, &x509.Certificate{
@@ -29,15 +29,15 @@ func issue(t *testing.T, ca authority.Signed, name string, from time.Time) autho
 	})
 }
 
-// front puts TLS before the lab's etcd, which wants clients that an authority has signed, until the function that it
-// returns is called.
-func front(t *testing.T, server, clients authority.Signed) (end func()) {
+// startTLSProxy starts a TLS server before the lab's etcd until end is called. It accepts clients with a certificate of
+// an authority.
+func startTLSProxy(t *testing.T, server, clients authority.Signed) (end func()) {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(clients.Cert)
 	own, err := tls.X509KeyPair(server.CertPEM, server.KeyPEM)
 	cluster.Check(t, err)
-	l, err := tls.Listen("tcp", frontAddr, &tls.Config{
+	l, err := tls.Listen("tcp", tlsProxyAddr, &tls.Config{
 		Certificates: []tls.Certificate{own}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
 		NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12,
 	})
@@ -62,7 +62,7 @@ func front(t *testing.T, server, clients authority.Signed) (end func()) {
 	return end
 }
 
-// forward joins a connection with a new one to an address, until either or ctx ends.
+// forward forwards a connection to an address, until either side or ctx ends.
 func forward(ctx context.Context, c net.Conn, to string) {
 	defer c.Close()
 	d, err := net.Dial("tcp", to)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// expectGoodUnit holds that systemd finds nothing wrong with the unit, and its exposure to be 2.5 at most.
+// expectGoodUnit expects that systemd finds no error in the unit, and that its exposure is at most 2.5.
 func expectGoodUnit(t *testing.T, m *machine) {
 	t.Helper()
 	if out := m.sh(t, "systemd-analyze verify podlaned.service 2>&1"); out != "" {
@@ -20,7 +20,7 @@ func expectGoodUnit(t *testing.T, m *machine) {
 	}
 }
 
-// An etcd that is a container of this very node, as some installers make it, is started after docker.service, which waits for
+// etcd is a container of this node, as some installers make it. It starts after docker.service, which waits for
 // podlaned.
 const containedEtcd = `
 printf '[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nExecStart=true\n' >/etc/systemd/system/etcd.service
@@ -30,7 +30,7 @@ systemd-analyze verify multi-user.target 2>&1 | grep cycle || true
 rm /etc/systemd/system/etcd.service /etc/systemd/system/docker.service /etc/systemd/system/multi-user.target.wants/etcd.service
 `
 
-// expectNoCycle holds that systemd starts everything on a machine whose etcd waits for what podlaned is started before.
+// expectNoCycle expects that systemd starts everything if etcd waits for a unit that waits for podlaned.
 func expectNoCycle(t *testing.T, m *machine) {
 	t.Helper()
 	if out := m.sh(t, containedEtcd); out != "" {
@@ -38,9 +38,9 @@ func expectNoCycle(t *testing.T, m *machine) {
 	}
 }
 
-// leftAlone starts systemd-networkd with a configuration that matches podlaned's device and the bridge and links of the
-// pods. It checks that networkd does not manage them, and that udev would not change the device's MAC address.
-func leftAlone(t *testing.T, m *machine) {
+// expectUnmanagedDevices starts systemd-networkd with a configuration that matches podlaned's device, the bridge and
+// the links of the pods. networkd must not manage them, and udev must not change the device's MAC address.
+func expectUnmanagedDevices(t *testing.T, m *machine) {
 	m.write(t, "/etc/systemd/network/90-all.network", "[Match]\nKind=vxlan bridge veth\n[Network]\nLinkLocalAddressing=ipv6\n")
 	m.sh(t, "systemctl start systemd-networkd.service")
 	m.sh(t, "ip link show cni0 && ip link show type veth | grep veth")

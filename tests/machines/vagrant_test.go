@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// scripts is the folder of those that provision a machine of the Vagrant lab.
+	// scripts is the folder of the scripts that provision a machine of the Vagrant lab.
 	scripts = "../../dist/vagrant"
 	// etcdPackage is Debian's etcd-server.
 	etcdPackage = "../../bin/_etcd.deb"
 )
 
-// etcdArchive makes what was given to the machine all that apt knows of.
+// etcdArchive makes the copied package the only one that apt can find.
 const etcdArchive = `
 mkdir /srv/debs
 mv /root/_etcd.deb /srv/debs/
@@ -33,25 +33,25 @@ cd /srv/debs
 } >Packages
 echo 'deb [trusted=yes] file:/srv/debs ./' >/etc/apt/sources.list`
 
-// comesLate has podlaned start in two seconds as after a boot, with no node file.
-const comesLate = `
+// startLate starts podlaned in two seconds, as after a boot without a node file.
+const startLate = `
 systemctl stop podlaned.service
 rm /run/podlane/subnet.env
 systemd-run --quiet --collect --on-active=2 --timer-property=AccuracySec=1ms systemctl start podlaned.service`
 
-// The scripts that `vagrant up` runs make a pod network of machines as VirtualBox makes them, and their table tells whether
-// it is one.
+// The scripts of `vagrant up` make a pod network of machines with VirtualBox's interfaces. Their table shows whether it
+// works.
 func TestVagrantLab(t *testing.T) {
 	b := makeBed(t, 3)
 	first := b.machines[0]
 	for _, m := range b.machines {
-		m.likeVirtualBox(t)
+		m.addNATInterface(t)
 	}
-	first.give(t, etcdPackage)
+	first.copyIn(t, etcdPackage)
 	first.sh(t, etcdArchive)
 	first.provision(t, "etcd.sh", first.Addr.String())
 	for i, m := range b.machines {
-		file := m.give(t, packageFile(t, firstVersion, "*.deb"))
+		file := m.copyIn(t, packageFile(t, firstVersion, "*.deb"))
 		m.provision(t, "node.sh", file, first.Addr.String(), "198.18.0.0/16")
 		m.provision(t, "pod.sh", fmt.Sprint("p", i+1))
 	}
@@ -71,7 +71,7 @@ func TestVagrantLab(t *testing.T) {
 		"ok      source address kept              6 of 6     a pod sees the other pod itself\n",
 	)
 
-	// It is told where it does not hold; and it holds again on machines that are provisioned once more.
+	// The table names the failed pairs. It is correct again after machines are provisioned once more.
 	p3 := b.machines[2].sh(t, "ip -n p3 -4 -o address show dev eth0 | sed 's#.* inet ##; s#/.*##'")
 	first.sh(t, "ip route add unreachable "+p3)
 	b.expectTable(t, false,
@@ -82,14 +82,14 @@ func TestVagrantLab(t *testing.T) {
 	)
 	first.sh(t, "ip route del unreachable "+p3)
 	first.provision(t, "etcd.sh", first.Addr.String())
-	b.machines[2].sh(t, comesLate)
+	b.machines[2].sh(t, startLate)
 	b.machines[2].provision(t, "pod.sh", "p3")
 	b.expectTable(t, true, "ok      pod to pod                       6 of 6 ")
 }
 
-// likeVirtualBox gives the machine a first interface with the address that it has in every guest, which is that of the
-// default route and leads to nobody else; the underlay is the second.
-func (m *machine) likeVirtualBox(t *testing.T) {
+// addNATInterface gives the machine VirtualBox's first interface. It has the same address in every guest and the
+// default route, but reaches no other guest. The underlay is the second interface.
+func (m *machine) addNATInterface(t *testing.T) {
 	t.Helper()
 	nat, err := sandbox.New("nat-" + m.Name)
 	cluster.Check(t, err)
@@ -117,12 +117,12 @@ func (m *machine) likeVirtualBox(t *testing.T) {
 func (m *machine) provision(t *testing.T, script string, args ...string) {
 	t.Helper()
 	began := time.Now()
-	m.sh(t, strings.Join(append([]string{"sh", m.give(t, filepath.Join(scripts, script))}, args...), " "))
+	m.sh(t, strings.Join(append([]string{"sh", m.copyIn(t, filepath.Join(scripts, script))}, args...), " "))
 	t.Logf("%s: %s took %v", m.Name, script, time.Since(began).Round(time.Millisecond))
 }
 
-// expectTable holds that the table has some texts in it, and that everything in it holds or not.
-func (b *bed) expectTable(t *testing.T, holds bool, texts ...string) {
+// expectTable runs the table and expects these texts in it. Its exit code must be 0 exactly if ok is true.
+func (b *bed) expectTable(t *testing.T, ok bool, texts ...string) {
 	t.Helper()
 	on := "#!/bin/sh\nnode=$1\nshift\ncase $node in\n"
 	var names []string
@@ -137,7 +137,7 @@ func (b *bed) expectTable(t *testing.T, holds bool, texts ...string) {
 	cmd.Env = append(os.Environ(), "ON="+file)
 	out, err := cmd.CombinedOutput()
 	t.Logf("\n%s", out)
-	if (err == nil) != holds {
+	if (err == nil) != ok {
 		t.Errorf("the table ends with %v", err)
 	}
 	for _, text := range texts {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What docs/kubernetes.md tells a reader to write into a file can be installed as it stands.
-func TestFilesOfTheDocumentation(t *testing.T) {
+// The files that docs/kubernetes.md shows can be installed unchanged.
+func TestDocumentedFilesCanBeInstalled(t *testing.T) {
 	text, err := os.ReadFile("../../docs/kubernetes.md")
 	if err != nil {
 		t.Fatal(err)
@@ -49,15 +49,15 @@ func TestFilesOfTheDocumentation(t *testing.T) {
 		t.Fatalf("%d of them have an etcd", len(deployed))
 	}
 	for _, name := range []string{"ConfigMap podlane", "ConfigMap podlane-etcd", "DaemonSet podlane-etcd"} {
-		a, b := written(t, deployed[0], name), written(t, deployed[1], name)
+		a, b := canonical(t, deployed[0], name), canonical(t, deployed[1], name)
 		if a != b {
 			t.Errorf("the two ways to deploy etcd differ in %s:\n%s\n%s", name, a, b)
 		}
 	}
 }
 
-// written is an object in one way of writing it.
-func written(t *testing.T, all objects, name string) string {
+// canonical returns an object in one canonical form.
+func canonical(t *testing.T, all objects, name string) string {
 	t.Helper()
-	return string(text(t, plain(t, all[name])))
+	return string(toYAML(t, parse(t, all[name])))
 }

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kinds are the API's types of what is installed.
+// kinds are the API's types of the installed objects.
 var kinds = map[string]func() any{
 	"Namespace":          func() any { return &corev1.Namespace{} },
 	"ServiceAccount":     func() any { return &corev1.ServiceAccount{} },
@@ -24,7 +24,7 @@ var kinds = map[string]func() any{
 	"Deployment":         func() any { return &appsv1.Deployment{} },
 }
 
-// decode reads an object as the API server does, but takes no field that it does not know.
+// decode reads an object as the API server does, but refuses unknown fields.
 func decode[T any](t *testing.T, all objects, name string) *T {
 	t.Helper()
 	kind, _, _ := strings.Cut(name, " ")
@@ -41,8 +41,8 @@ func decode[T any](t *testing.T, all objects, name string) *T {
 	return object
 }
 
-func TestEveryFieldIsOneOfTheAPI(t *testing.T) {
-	for _, dir := range cases(t) {
+func TestManifestsHaveOnlyFieldsOfTheAPI(t *testing.T) {
+	for _, dir := range installations(t) {
 		for name, doc := range fromKustomize(t, dir) {
 			kind, _, _ := strings.Cut(name, " ")
 			if kinds[kind] == nil {
@@ -54,7 +54,7 @@ func TestEveryFieldIsOneOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestDaemonSetHoldsTheNodeUp(t *testing.T) {
+func TestDaemonSetIsNodeCritical(t *testing.T) {
 	d := decode[appsv1.DaemonSet](t, fromKustomize(t, "testdata/default"), "DaemonSet podlane")
 	pod := d.Spec.Template.Spec
 	if !pod.HostNetwork || pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" {
@@ -73,7 +73,7 @@ func TestDaemonSetHoldsTheNodeUp(t *testing.T) {
 	}
 }
 
-// pods are the pods of an installation, by the name of what makes them.
+// pods returns the pods of an installation by the name of their controller.
 func pods(t *testing.T, all objects) map[string]corev1.PodSpec {
 	t.Helper()
 	specs := map[string]corev1.PodSpec{}
@@ -94,7 +94,7 @@ func TestNothingIsPrivileged(t *testing.T) {
 			t.Errorf("%s has no seccomp profile", name)
 		}
 		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
-			if c.Name == "bridge-netfilter" { // the one that must be, and is asked for by name
+			if c.Name == "bridge-netfilter" { // the only privileged one, which a user enables by name
 				continue
 			}
 			var added []corev1.Capability
@@ -114,8 +114,8 @@ func TestNothingIsPrivileged(t *testing.T) {
 	}
 }
 
-// Where SELinux enforces, what writes to folders of the node needs a type that may.
-func TestFoldersOfTheNodeWithSELinux(t *testing.T) {
+// With SELinux, a pod that writes to folders of the node needs a type that may.
+func TestSELinuxTypeForHostPaths(t *testing.T) {
 	for name, pod := range pods(t, fromKustomize(t, "testdata/etcd")) {
 		folders := slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil })
 		o := pod.SecurityContext.SELinuxOptions
@@ -125,7 +125,7 @@ func TestFoldersOfTheNodeWithSELinux(t *testing.T) {
 	}
 }
 
-func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
+func TestHostPathsOfTheDaemonSet(t *testing.T) {
 	var paths []string
 	for _, v := range pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"].Volumes {
 		if v.HostPath != nil {
@@ -137,7 +137,7 @@ func TestOnlyTheseFoldersOfTheNode(t *testing.T) {
 	}
 }
 
-// podlaned checks which plugins are installed; only the init container writes them.
+// podlaned checks which plugins are installed. Only the init container writes them.
 func TestOnlyInstallWritesPlugins(t *testing.T) {
 	pod := pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"]
 	want := map[string]string{"install": "/host/cni/bin", "podlaned": "/opt/cni/bin, read only"}
@@ -154,10 +154,10 @@ func TestOnlyInstallWritesPlugins(t *testing.T) {
 	}
 }
 
-// A variable that podlaned does not know would be without effect, and nobody would notice.
-func TestSettingsAreThoseOfPodlaned(t *testing.T) {
-	help := string(output(t, "../../bin/podlaned", "--help"))
-	for _, dir := range cases(t) {
+// A variable that podlaned does not have would silently do nothing.
+func TestPodlanedHasAllSettings(t *testing.T) {
+	help := string(runTool(t, "../../bin/podlaned", "--help"))
+	for _, dir := range installations(t) {
 		all := fromKustomize(t, dir)
 		var names []string
 		for name := range decode[corev1.ConfigMap](t, all, "ConfigMap podlane").Data {
@@ -177,8 +177,8 @@ func TestSettingsAreThoseOfPodlaned(t *testing.T) {
 	}
 }
 
-// What may be asked of the API server is written out here once more: more than this takes two changes.
-func TestRightsAreThese(t *testing.T) {
+// The expected permissions are repeated here, so that a change needs two edits.
+func TestAPIPermissions(t *testing.T) {
 	all := fromKustomize(t, "testdata/all")
 	for name, want := range map[string][]string{
 		"ClusterRole podlane":         {"nodes: list watch", "nodes/status: patch"},

@@ -1,4 +1,5 @@
-// Package manifests holds the two ways to install podlane in Kubernetes equal, and to what Kubernetes accepts.
+// Package manifests tests that both ways to install podlane in Kubernetes render the same objects, and that the API
+// accepts them.
 package manifests
 
 import (
@@ -25,17 +26,17 @@ const (
 // objects are manifests by "Kind name".
 type objects map[string][]byte
 
-// output is what a tool prints. A tool that fails fails the test.
-func output(t *testing.T, tool string, args ...string) []byte {
+// runTool returns what a tool prints. An error ends the test.
+func runTool(t *testing.T, tool string, args ...string) []byte {
 	t.Helper()
-	out, err := try(t, tool, args...)
+	out, err := tryTool(t, tool, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func try(t *testing.T, tool string, args ...string) ([]byte, error) {
+func tryTool(t *testing.T, tool string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), tool, args...)
 	home := t.TempDir() // helm writes to it
@@ -49,7 +50,7 @@ func try(t *testing.T, tool string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// split takes the documents of a stream of YAML apart.
+// split splits a stream of YAML into its documents.
 func split(t *testing.T, stream []byte) objects {
 	t.Helper()
 	all := objects{}
@@ -73,8 +74,8 @@ func split(t *testing.T, stream []byte) objects {
 	return all
 }
 
-// cases are the folders of testdata: each is one installation, in kustomize's words and in Helm's.
-func cases(t *testing.T) []string {
+// installations returns the folders of testdata. Each is one installation, for kustomize and for Helm.
+func installations(t *testing.T) []string {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/*")
 	if err != nil || len(dirs) < 4 {
@@ -85,27 +86,27 @@ func cases(t *testing.T) []string {
 
 func fromKustomize(t *testing.T, dir string) objects {
 	t.Helper()
-	return split(t, output(t, kustomize, "build", dir))
+	return split(t, runTool(t, kustomize, "build", dir))
 }
 
 func fromHelm(t *testing.T, dir string) objects {
 	t.Helper()
-	return split(t, output(t, helm, "template", "podlane", chart, "--namespace=podlane", "--values="+filepath.Join(dir, "values.yaml")))
+	return split(t, runTool(t, helm, "template", "podlane", chart, "--namespace=podlane", "--values="+filepath.Join(dir, "values.yaml")))
 }
 
 func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
-	for _, dir := range cases(t) {
+	for _, dir := range installations(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			want, got := fromKustomize(t, dir), fromHelm(t, dir)
-			delete(want, "Namespace podlane") // who installs a chart makes its namespace beforehand
+			delete(want, "Namespace podlane") // the user of a chart creates its namespace before
 			for _, name := range slices.Sorted(maps.Keys(want)) {
 				if got[name] == nil {
 					t.Errorf("the chart has no %s", name)
 					continue
 				}
-				a, b := plain(t, want[name]), plain(t, got[name])
+				a, b := parse(t, want[name]), parse(t, got[name])
 				if !reflect.DeepEqual(a, b) {
-					t.Errorf("%s differs\nkustomize:\n%s\nHelm:\n%s", name, text(t, a), text(t, b))
+					t.Errorf("%s differs\nkustomize:\n%s\nHelm:\n%s", name, toYAML(t, a), toYAML(t, b))
 				}
 			}
 			for name := range got {
@@ -120,7 +121,7 @@ func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
 	}
 }
 
-func plain(t *testing.T, doc []byte) (v any) {
+func parse(t *testing.T, doc []byte) (v any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict(doc, &v); err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func plain(t *testing.T, doc []byte) (v any) {
 	return v
 }
 
-func text(t *testing.T, v any) []byte {
+func toYAML(t *testing.T, v any) []byte {
 	t.Helper()
 	out, err := yaml.Marshal(v)
 	if err != nil {
@@ -137,14 +138,14 @@ func text(t *testing.T, v any) []byte {
 	return out
 }
 
-func TestChartIsClean(t *testing.T) {
-	for _, dir := range cases(t) {
-		output(t, helm, "lint", "--strict", "--values="+filepath.Join(dir, "values.yaml"), chart)
+func TestChartPassesLint(t *testing.T) {
+	for _, dir := range installations(t) {
+		runTool(t, helm, "lint", "--strict", "--values="+filepath.Join(dir, "values.yaml"), chart)
 	}
 }
 
-// The schema says what is wrong with values, before anything is installed.
-func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
+// The schema refuses wrong values before anything is installed.
+func TestChartRefusesBadValues(t *testing.T) {
 	for _, c := range []struct{ set, want string }{
 		{"etcd.endpoint=http://198.18.1.1:2379", "'endpoint' not allowed"},
 		{"etcd.endpoints[0]=198.18.1.1:2379", "does not match pattern"},
@@ -152,14 +153,14 @@ func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
 		{"etcd.members[0].node=cp1", "missing property 'address'"},
 		{"image.pullPolicy=Sometimes", "/image/pullPolicy"},
 		{"settings.PODLANE_IFACE=eth1", "invalid propertyName 'PODLANE_IFACE'"},
-		{"settings.http=127.0.0.1:9500", "does not match pattern"}, // the probes would kill podlaned
+		{"settings.http=127.0.0.1:9500", "does not match pattern"}, // the probes would fail, and so restart podlaned
 		{"settings.http=", "does not match pattern"},
 		{"etcd.endpoints=null", "missing property 'endpoints'"},
 		{"network=null", "missing property 'network'"},
 		{"cni.bin=opt/cni/bin", "does not match pattern"},
 		{"realease=true", "'realease' not allowed"},
 	} {
-		if _, err := try(t, helm, "template", "podlane", chart, "--set="+c.set); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := tryTool(t, helm, "template", "podlane", chart, "--set="+c.set); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("--set %s: want %q, got: %v", c.set, c.want, err)
 		}
 	}

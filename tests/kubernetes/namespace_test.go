@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// hold gives the network namespace that a file stands for a name that begins with this, until the test ends.
-func hold(t *testing.T, file, name string) sandbox.Namespace {
+// bindNamespace binds the network namespace of a file to a name with this prefix, until the test ends.
+func bindNamespace(t *testing.T, file, name string) sandbox.Namespace {
 	t.Helper()
 	f, err := os.CreateTemp(filepath.Dir(sandbox.Namespace{Name: name}.Path()), name+"-*")
 	cluster.Check(t, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// podOn is the name of podlane's pod of a component on a node.
+// podOn returns the name of podlane's pod of a component on a node.
 func (k *kube) podOn(t *testing.T, n *node, component string) string {
 	t.Helper()
 	var name string
@@ -28,29 +28,29 @@ func (k *kube) podOn(t *testing.T, n *node, component string) string {
 	return name
 }
 
-// replace deletes podlane's pod of a component on a node. The next one is another.
+// replace deletes podlane's pod of a component on a node, so a new one starts.
 func (k *kube) replace(t *testing.T, n *node, component string) {
 	t.Helper()
 	k.kubectl(t, "-n", "podlane", "delete", "pod", k.podOn(t, n, component), "--request-timeout=0")
 }
 
-// forget takes away what podlane has saved on a node: the next start is like the first. What stands in its place, until it is
-// taken away, keeps podlaned from saving it once more as it ends.
-func (k *kube) forget(t *testing.T, n *node) (end func()) {
+// removeState removes podlaned's saved state on a node, so its next start is like the first. Until end is called, a
+// folder in its place stops podlaned from saving again when it exits.
+func (k *kube) removeState(t *testing.T, n *node) (end func()) {
 	t.Helper()
 	file := n.disk("fs/var/lib/podlane/state.json")
 	cluster.Until(t, minute, n.name+" forgets", func() (bool, string) {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err.Error()
 		}
-		err := os.Mkdir(file, 0o755) // podlaned may just have been quicker
+		err := os.Mkdir(file, 0o755) // podlaned may have been quicker
 		return err == nil, fmt.Sprint(err)
 	})
 	return func() { cluster.Check(t, os.Remove(file)) }
 }
 
-// expectUnready waits until the readiness of podlaned on a node names the problem. attach reports whether pods can still be
-// attached, and so whether its own pod is ready.
+// expectUnready waits until podlaned's readiness on a node names the problem. attach reports whether pods can still be
+// attached, and so whether podlaned's own pod is ready.
 func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string) {
 	t.Helper()
 	cluster.Until(t, 2*minute, "podlaned on "+n.name+" is not ready: "+strings.Join(words, " "), func() (bool, string) {
@@ -63,7 +63,7 @@ func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string
 	})
 }
 
-// expectLine waits until a container of the podlane pod of a node has said something, in one line of its log and no more.
+// expectLine waits until a container of a node's podlane pod has logged these words, in exactly one line.
 func (k *kube) expectLine(t *testing.T, n *node, container string, words ...string) {
 	t.Helper()
 	var lines []string
@@ -92,8 +92,8 @@ func containsAll(text string, words []string) bool {
 	return true
 }
 
-// expectSteady tells of containers on a node that have not stayed up.
-func (k *kube) expectSteady(t *testing.T, n *node) {
+// expectNoRestarts expects that no container on a node was restarted.
+func (k *kube) expectNoRestarts(t *testing.T, n *node) {
 	t.Helper()
 	out := k.get(t, `{.status.initContainerStatuses[*].restartCount} {.status.containerStatuses[*].restartCount}`, "-n", "podlane", "pod", k.podOn(t, n, "node"))
 	if strings.Trim(out, "0 ") != "" {
@@ -101,7 +101,7 @@ func (k *kube) expectSteady(t *testing.T, n *node) {
 	}
 }
 
-// otherCNI is another CNI's configuration that comes before podlane's.
+// otherCNI adds another CNI's configuration that sorts before podlane's.
 func (k *kube) otherCNI(t *testing.T) {
 	n := k.nodes[1]
 	file := n.disk("fs/etc/cni/net.d/05-other.conflist")
@@ -120,11 +120,11 @@ func (k *kube) otherCNI(t *testing.T) {
 		out := status()
 		return !strings.Contains(out, "05-other"), out
 	})
-	k.expectSteady(t, n)
+	k.expectNoRestarts(t, n)
 }
 
-// badFolders is CNI folders that podlane cannot write to: it says which, the overlay goes on, and it is enough that they can
-// be written to again. One that is missing is made.
+// badFolders makes the CNI folders read-only. podlane names them, and the overlay goes on. Once they are writable
+// again, nothing else has to be done. A missing folder is created.
 func (k *kube) badFolders(t *testing.T) {
 	n := k.nodes[1]
 	f := k.flood(t, k.nodes...)
@@ -147,60 +147,60 @@ func (k *kube) badFolders(t *testing.T) {
 	k.replace(t, n, "node")
 	k.expectUnready(t, n, false, "[-] node-file")
 	k.expectLine(t, n, "podlaned", "cni-conf: ", "read-only file system")
-	k.expectSteady(t, n)
+	k.expectNoRestarts(t, n)
 	remount("/etc/cni", "rw")
 	k.replace(t, n, "node")
-	k.ready(t, n)
+	k.awaitNode(t, n)
 	k.expectNewPod(t, n.name)
 	f.ExpectNothingLost(t)
 }
 
-// otherAuthority is an etcd that the pods do not trust: one that was in the network before goes on with what it has saved,
-// a new one waits; both say so.
+// otherAuthority makes the pods not trust etcd. A node that joined before goes on with its saved state, and a new one
+// waits. Both report it.
 func (k *kube) otherAuthority(t *testing.T) {
 	old, fresh := k.nodes[1], k.nodes[2]
 	f := k.flood(t, k.nodes...)
 	k.trustOnly(t, pki)
 	k.replace(t, old, "node")
-	remember := k.forget(t, fresh)
+	allowState := k.removeState(t, fresh)
 	k.replace(t, fresh, "node")
-	k.expectAway(t, old, fresh, "certificate signed by unknown authority")
-	remember()
+	k.expectNoEtcd(t, old, fresh, "certificate signed by unknown authority")
+	allowState()
 	k.trustOnly(t, etcdPKI)
 	k.replace(t, old, "node")
 	k.replace(t, fresh, "node")
-	k.settled(t)
+	k.awaitRollout(t)
 	f.ExpectNothingLost(t)
 }
 
-// noEtcd is the same with no etcd at all; when it is there again, until the cluster ends, nothing has to be done.
+// noEtcd is the same without an etcd. It is started again and runs until the cluster ends; nothing else has to be done.
 func (k *kube) noEtcd(t, whole *testing.T) {
 	old, fresh := k.nodes[1], k.nodes[2]
 	before := k.subnets(t)
 	f := k.flood(t, k.nodes...)
 	k.stopEtcd()
-	remember := k.forget(t, fresh)
+	allowState := k.removeState(t, fresh)
 	k.replace(t, fresh, "node")
-	k.expectAway(t, old, fresh, "connection refused")
-	remember()
+	k.expectNoEtcd(t, old, fresh, "connection refused")
+	allowState()
 	k.stopEtcd = k.serveEtcd(whole)
-	k.settled(t)
-	k.expectSteady(t, old)
-	k.expectSteady(t, fresh)
+	k.awaitRollout(t)
+	k.expectNoRestarts(t, old)
+	k.expectNoRestarts(t, fresh)
 	if now := k.subnets(t); now[fresh.name] != before[fresh.name] || len(now) != len(before) {
 		t.Errorf("pod subnets %v, and before %v", now, before)
 	}
 	f.ExpectNothingLost(t)
 }
 
-// expectAway expects two nodes to report why etcd does not answer, and to keep running. Only the old one has saved state:
-// it can attach pods, so its own pod is ready.
-func (k *kube) expectAway(t *testing.T, old, fresh *node, why string) {
+// expectNoEtcd expects that two nodes report why etcd does not answer, and keep running. Only the old one has saved
+// state, so it can attach pods and its own pod is ready.
+func (k *kube) expectNoEtcd(t *testing.T, old, fresh *node, why string) {
 	t.Helper()
 	k.expectUnready(t, old, true, "[-] etcd: ", why)
 	k.expectLine(t, old, "podlaned", "etcd: ", why)
 	k.expectLine(t, fresh, "network", "etcd", why, "waiting for it")
 	for _, n := range []*node{old, fresh} {
-		k.expectSteady(t, n)
+		k.expectNoRestarts(t, n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// subnets is the pod subnets in etcd by the names of their nodes.
+// subnets returns the pod subnets in etcd by the names of their nodes.
 func (k *kube) subnets(t *testing.T) map[string]string {
 	t.Helper()
 	code := base64.StdEncoding.EncodeToString
@@ -32,69 +32,69 @@ func (k *kube) subnets(t *testing.T) map[string]string {
 	return subnets
 }
 
-// ready waits until a node is Ready and its pods have a network. A kubelet that looks for its Node before it has made it
-// anew gives up after 140 s and begins again.
-func (k *kube) ready(t *testing.T, n *node) {
+// awaitNode waits until a node is Ready and its pods have a network. A kubelet may look for its Node before it has
+// created it again. It then gives up after 140 s and starts again.
+func (k *kube) awaitNode(t *testing.T, n *node) {
 	t.Helper()
 	cluster.Until(t, 2*minute, n.name+" is known", func() (bool, string) {
 		out, err := k.try(t, "get", "node", n.name)
 		return err == nil, out
 	})
 	k.kubectl(t, "wait", "--for=condition=Ready", "node/"+n.name, "--timeout=300s", "--request-timeout=0")
-	k.settled(t)
+	k.awaitRollout(t)
 }
 
-// others is the nodes but one.
-func (k *kube) others(not *node) []*node {
-	return slices.DeleteFunc(slices.Clone(k.nodes), func(n *node) bool { return n == not })
+// otherNodes returns all nodes but one.
+func (k *kube) otherNodes(excluded *node) []*node {
+	return slices.DeleteFunc(slices.Clone(k.nodes), func(n *node) bool { return n == excluded })
 }
 
-// A node that loses its power and comes back has the pod subnet it had, and costs the others nothing.
+// A node loses its power and boots again. It keeps its pod subnet, and the other nodes' pods lose nothing.
 func (k *kube) powerCut(t *testing.T) {
-	victim := k.nodes[2]
+	target := k.nodes[2]
 	before := k.subnets(t)
-	f := k.flood(t, k.others(victim)...)
-	victim.powerOff(t, k.underlay)
-	cluster.Until(t, 2*minute, victim.name+" is seen to be gone", func() (bool, string) {
-		status := k.get(t, `{.status.conditions[?(@.type=="Ready")].status}`, "node", victim.name)
+	f := k.flood(t, k.otherNodes(target)...)
+	target.powerOff(t, k.underlay)
+	cluster.Until(t, 2*minute, target.name+" is seen to be gone", func() (bool, string) {
+		status := k.get(t, `{.status.conditions[?(@.type=="Ready")].status}`, "node", target.name)
 		return status == "Unknown", status
 	})
-	victim.plug(t, k.underlay)
-	victim.boot(t, k.images)
-	k.ready(t, victim)
-	if now := k.subnets(t); now[victim.name] != before[victim.name] || len(now) != len(before) {
+	target.plug(t, k.underlay)
+	target.boot(t, k.images)
+	k.awaitNode(t, target)
+	if now := k.subnets(t); now[target.name] != before[target.name] || len(now) != len(before) {
 		t.Errorf("pod subnets %v, and before %v", now, before)
 	}
 	f.ExpectNothingLost(t)
 	k.flood(t, k.nodes...).ExpectNothingLost(t)
 }
 
-// The lease of a node that is taken out of the cluster is released, and no other; it can come back.
+// A node is deleted from the cluster. Its lease is released, and no other. The node can join again.
 func (k *kube) deletedNode(t *testing.T) {
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "deployment/podlane-release", "--timeout=60s", "--request-timeout=0")
 	host := k.get(t, "{.items[0].spec.nodeName}", "-n", "podlane", "pods", "-l", "app.kubernetes.io/component=release")
-	victim := k.nodes[2]
-	if host == victim.name {
-		victim = k.nodes[1]
+	target := k.nodes[2]
+	if host == target.name {
+		target = k.nodes[1]
 	}
 	before := k.subnets(t)
-	f := k.flood(t, k.others(victim)...)
-	victim.powerOff(t, k.underlay)
-	k.kubectl(t, "delete", "node", victim.name)
+	f := k.flood(t, k.otherNodes(target)...)
+	target.powerOff(t, k.underlay)
+	k.kubectl(t, "delete", "node", target.name)
 	began := time.Now()
-	cluster.Until(t, minute, "the lease of "+victim.name+" is released", func() (bool, string) {
+	cluster.Until(t, minute, "the lease of "+target.name+" is released", func() (bool, string) {
 		now := k.subnets(t)
-		return now[victim.name] == "", fmt.Sprint(now)
+		return now[target.name] == "", fmt.Sprint(now)
 	})
 	t.Logf("released %v after the Node was deleted", time.Since(began).Round(time.Second))
-	for _, n := range k.others(victim) {
+	for _, n := range k.otherNodes(target) {
 		if k.subnets(t)[n.name] != before[n.name] {
 			t.Errorf("%s had %s, and now the leases are %v", n.name, before[n.name], k.subnets(t))
 		}
 	}
-	victim.plug(t, k.underlay)
-	victim.boot(t, k.images)
-	k.ready(t, victim)
+	target.plug(t, k.underlay)
+	target.boot(t, k.images)
+	k.awaitNode(t, target)
 	f.ExpectNothingLost(t)
 	k.flood(t, k.nodes...).ExpectNothingLost(t)
 }

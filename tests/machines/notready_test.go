@@ -9,9 +9,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Where etcd cannot be asked the unit says why in one line, stays up and tries; what waits for it at boot goes on after
-// 30 s. Once the cause is gone the node is ready by itself.
-func TestUnitSaysWhyItIsNotReady(t *testing.T) {
+// etcd cannot be used. The unit reports why in one line, stays up and tries again. Units that wait for it at boot start
+// after 30 s. Once the cause is gone, the node is ready by itself.
+func TestUnitReportsWhyItIsNotReady(t *testing.T) {
 	b := makeBed(t, 1)
 	m := b.machines[0]
 	m.install(t, firstVersion)
@@ -31,7 +31,7 @@ func TestUnitSaysWhyItIsNotReady(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		ca             authority.Signed
-		server, client time.Time // from when on the certificates are valid, for a day
+		server, client time.Time // the certificates are valid from then on, for a day
 		want           string    // empty: it is ready
 	}{
 		{"wrong CA", wrong, now.Add(-time.Hour), now.Add(-time.Hour), "certificate signed by unknown authority"},
@@ -41,12 +41,12 @@ func TestUnitSaysWhyItIsNotReady(t *testing.T) {
 		{"all is well", ca, now.Add(-time.Hour), now.Add(-time.Hour), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			defer front(t, issue(t, ca, "etcd", c.server), ca)()
+			defer startTLSProxy(t, issue(t, ca, "etcd", c.server), ca)()
 			client := issue(t, ca, "n1", c.client)
 			m.write(t, "/etc/podlane/ca.pem", string(c.ca.CertPEM))
 			m.write(t, "/etc/podlane/client.pem", string(client.CertPEM))
 			m.write(t, "/etc/podlane/client.key", string(client.KeyPEM))
-			m.configure(t, `etcd-endpoints: [https://`+frontAddr+`]
+			m.configure(t, `etcd-endpoints: [https://`+tlsProxyAddr+`]
 etcd-cafile: /etc/podlane/ca.pem
 etcd-certfile: /etc/podlane/client.pem
 etcd-keyfile: /etc/podlane/client.key
@@ -55,7 +55,7 @@ etcd-keyfile: /etc/podlane/client.key
 			if c.want == "" {
 				m.awaitReady(t, 0)
 			} else {
-				m.expectNotReady(t, "etcd: etcd does not answer at https://"+frontAddr, c.want)
+				m.expectNotReady(t, "etcd: etcd does not answer at https://"+tlsProxyAddr, c.want)
 			}
 			if after := m.unit(t, "MainPID"); after != pid {
 				t.Errorf("podlaned has process id %s now, and had %s: it did not stay up", after, pid)
@@ -69,7 +69,7 @@ etcd-keyfile: /etc/podlane/client.key
 	m.awaitReady(t, 0)
 }
 
-// expectNotReady waits until the unit's one line tells of this, and holds that podlaned says it is not ready.
+// expectNotReady waits until the unit's status line contains these words, and expects `podlaned status` to fail.
 func (m *machine) expectNotReady(t *testing.T, words ...string) {
 	t.Helper()
 	m.awaitUnit(t, "StatusText", func(text string) bool {
