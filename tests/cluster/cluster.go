@@ -32,7 +32,7 @@ func Build(t *testing.T, o lab.Options) *lab.Lab {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the ends of the daemons' logs:\n%s", l.Logs(30, 4))
+			t.Logf("last lines of the daemons' logs:\n%s", l.Logs(30, 4))
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -90,7 +90,7 @@ func RunFails(t *testing.T, p *lab.Place, command string) string {
 	words := strings.Fields(command)
 	out, err := p.Run(Within(t), words[0], words[1:]...)
 	if err == nil {
-		t.Errorf("in %s: %s: no error; it printed: %s", p.Name, command, out)
+		t.Errorf("in %s: %s: want an error; output: %s", p.Name, command, out)
 	}
 	return out
 }
@@ -114,7 +114,7 @@ func Until(t *testing.T, limit time.Duration, what string, so func() (yes bool, 
 		case yes:
 			return d
 		case before > limit:
-			t.Fatalf("not within %v: %s; it stands at: %s", limit, what, last)
+			t.Fatalf("not within %v: %s; last state: %s", limit, what, last)
 		}
 		d.Min = before
 		select {

@@ -76,9 +76,9 @@ func (f Flood) ExpectGap(t *testing.T, most time.Duration) {
 	t.Helper()
 	switch r := f.End(t); {
 	case r.Broken > 0 || r.Duplicated > 0:
-		t.Errorf("connections broke, or datagrams came twice: %s", r)
+		t.Errorf("broken connections or duplicated datagrams: %s", r)
 	case r.LongestGap > most:
-		t.Errorf("nothing arrived for %v, longer than %v", r.LongestGap.Round(time.Millisecond), most)
+		t.Errorf("gap of %v, want at most %v", r.LongestGap.Round(time.Millisecond), most)
 	}
 }
 
@@ -86,7 +86,7 @@ func (f Flood) ExpectGap(t *testing.T, most time.Duration) {
 func Stop(t *testing.T, n *lab.Node) {
 	t.Helper()
 	if code, err := n.Stop(Within(t)); code != 0 || err != nil {
-		t.Errorf("podlaned on %s ends with %d, %v", n.Name, code, err)
+		t.Errorf("stop podlaned on %s: exit code %d, error %v; want 0", n.Name, code, err)
 	}
 }
 

@@ -67,6 +67,6 @@ func ReadyCheck(t *testing.T, n *lab.Node, name string) (ok bool, words string) 
 			return mark == "[+]", words
 		}
 	}
-	t.Fatalf("%s: no check %s in %s", n.Name, name, body)
+	t.Fatalf("%s: /readyz has no check %s: %s", n.Name, name, body)
 	return false, ""
 }

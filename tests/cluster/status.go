@@ -51,7 +51,7 @@ func StatusOf(ctx context.Context, n *lab.Node) (s Status, err error) {
 		return s, fmt.Errorf("podlaned status --json on %s: %w, %w", n.Name, runErr, err)
 	}
 	if (s.Ready && len(s.Problems) == 0) != (runErr == nil) {
-		return s, fmt.Errorf("podlaned status on %s says ready: %v, and ends with: %w", n.Name, s.Ready, runErr)
+		return s, fmt.Errorf("podlaned status on %s: ready %v, but the command returns: %w", n.Name, s.Ready, runErr)
 	}
 	return s, nil
 }

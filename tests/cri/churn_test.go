@@ -42,7 +42,7 @@ func TestFiftyPodsComeAndGo(t *testing.T) {
 	t.Logf("%d sandboxes made and removed in %v", churns, time.Since(began).Round(time.Millisecond))
 	traffic.ExpectNothingLost(t)
 	for i, m := range all {
-		m.expectReserved(t, "the others have gone", stay[i])
+		m.expectReserved(t, "the other pods are removed", stay[i])
 		m.clear(t)
 	}
 }

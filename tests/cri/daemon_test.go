@@ -65,7 +65,7 @@ func TestPodlaneGateIsNotInstalled(t *testing.T) {
 		text, err := os.ReadFile(conflist(m.Name))
 		cluster.Check(t, err)
 		if named := strings.Contains(string(text), "podlane-gate"); named != c.named {
-			t.Errorf("podlane-gate is %s, and the list names it: %v: %s", c.name, named, text)
+			t.Errorf("podlane-gate is %s: list names it: got %v, want %v: %s", c.name, named, c.named, text)
 		}
 		s, err := cluster.StatusOf(cluster.Within(t), m.Node)
 		if notes := strings.Join(s.Notes, " "); err != nil || !s.Ready || len(s.Problems) > 0 || strings.Contains(notes, "podlane-gate") == c.named {
@@ -113,7 +113,7 @@ func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	m.expectRefused(t, "no new pod may be attached", "thief")
 	m.expectNotReady(t, "no new pod may be attached", "thief")
 	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), key))
-	cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready })
+	cluster.AwaitStatus(t, n, within5, "ready", func(s cluster.Status) bool { return s.Ready })
 	m.expectAccepted(t)
 }
 
@@ -139,7 +139,7 @@ func (m *machine) expectNotReady(t *testing.T, words ...string) {
 	err := plugins.GetStatusNetworkList(cluster.Within(t), list)
 	var e *types.Error
 	if !errors.As(err, &e) || e.Code != types.ErrPluginNotAvailable {
-		t.Fatalf("STATUS answers %v, want code %d", err, types.ErrPluginNotAvailable)
+		t.Fatalf("STATUS: got %v, want code %d", err, types.ErrPluginNotAvailable)
 	}
 	expectWords(t, err, words)
 }
@@ -158,7 +158,7 @@ func expectWords(t *testing.T, err error, words []string) {
 	t.Helper()
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("it says %q, without %q", err, w)
+			t.Errorf("error %q, want %q in it", err, w)
 		}
 	}
 }

@@ -71,11 +71,11 @@ func (m *machine) clear(t *testing.T) {
 	}
 	cached, err := filepath.Glob(m.disk("var/lib/cni/results/*"))
 	if err != nil || len(cached) > 0 {
-		t.Errorf("%s: results are left: %v, %v", m.Name, cached, err)
+		t.Errorf("%s: cached results are left: %v, error %v", m.Name, cached, err)
 	}
 	mounts, err := os.ReadFile(sandbox.Root(m.init.Process.Pid) + "/proc/1/mounts")
 	if err != nil || strings.Contains(string(mounts), "/run/containerd/io") {
-		t.Errorf("%s: mounts of pods are left: %v\n%s", m.Name, err, mounts)
+		t.Errorf("%s: mounts of pods are left: error %v\n%s", m.Name, err, mounts)
 	}
 }
 

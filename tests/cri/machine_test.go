@@ -239,7 +239,7 @@ func (m *machine) networkReady(t *testing.T) (ready bool, message string) {
 			return c.Status, c.Message
 		}
 	}
-	t.Fatalf("containerd on %s says nothing of its network: %v", m.Name, s)
+	t.Fatalf("containerd on %s has no network condition: %v", m.Name, s)
 	return false, ""
 }
 

@@ -38,9 +38,9 @@ func (r pluginRunner) ExecPlugin(ctx context.Context, path string, stdin []byte,
 	if err == nil {
 		err = cmd.Wait()
 	}
-	said := &types.Error{}
-	if err != nil && json.Unmarshal(out.Bytes(), said) == nil {
-		err = said
+	pluginErr := &types.Error{}
+	if err != nil && json.Unmarshal(out.Bytes(), pluginErr) == nil {
+		err = pluginErr
 	}
 	return out.Bytes(), err
 }

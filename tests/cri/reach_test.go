@@ -47,7 +47,7 @@ func TestContainerWithoutTheCRI(t *testing.T) {
 		got := all[0].run(t, "ctr", "run", "--rm", "--cni", "--cgroup", "/"+os.Getenv(cgroupVariable)+"/by-hand", image, "by-hand",
 			"busybox", "wget", "-q", "-O-", "http://"+server.String()+"/name")
 		if strings.TrimSpace(got) != "web" {
-			t.Errorf("%s answers %q", server, got)
+			t.Errorf("%s answers %q, want %q", server, got, "web")
 		}
 	}
 	for _, m := range all {

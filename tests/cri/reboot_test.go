@@ -39,7 +39,7 @@ func TestNodeRebootsWithStaleSandboxes(t *testing.T) {
 
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	if now := cluster.SubnetText(t, n); now != subnet {
-		t.Errorf("pod subnet %s, before the boot %s", now, subnet)
+		t.Errorf("pod subnet %s, want %s as before the boot", now, subnet)
 	}
 	p := m.addPod(t, "new", &cri.PortMapping{ContainerPort: 80, HostPort: 8080})
 	m.expectReserved(t, "after a new pod", late, p)

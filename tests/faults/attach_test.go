@@ -79,7 +79,7 @@ func (b *bed) expectNoAttach(t *testing.T, n *lab.Node, reason string) {
 		return err == nil && code == http.StatusServiceUnavailable && strings.Contains(body, reason) && strings.Contains(text, reason), body + text
 	})
 	if late, err := b.AddPod(cluster.Within(t), n, "late"); err == nil {
-		t.Errorf("%s attaches a pod with %v", n.Name, late.Addrs)
+		t.Errorf("%s attaches a pod with %v, want an error", n.Name, late.Addrs)
 		cluster.Check(t, late.Delete(cluster.Within(t)))
 	} else if !strings.Contains(err.Error(), reason) {
 		t.Errorf("ADD: %v, want %q", err, reason)

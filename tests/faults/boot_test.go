@@ -107,7 +107,7 @@ func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 	}
 	t.Logf("%d nodes: verified after %v, the first packets between new pods and others after %v", len(nodes), verified, since(began))
 	if d := since(began); d > bootLimit {
-		t.Errorf("back after %v, later than %v", d, bootLimit)
+		t.Errorf("back after %v, want at most %v", d, bootLimit)
 	}
 }
 
@@ -125,8 +125,8 @@ func TestLeaseRunsOut(t *testing.T) {
 	kernel := cluster.WatchKernel(t, running.Place)
 	cluster.Kill(t, off)
 	end := cutOffNodes(func(b *bed) []*lab.Node { return b.Nodes[1:2] })(t, b)
-	cluster.AwaitStatus(t, other, 2*minute, "both leases have run out", func(s cluster.Status) bool { return len(s.Peers) == 0 })
-	cluster.Until(t, etcdLimit, "readiness says that the lease has run out", func() (bool, string) {
+	cluster.AwaitStatus(t, other, 2*minute, "both leases have expired", func(s cluster.Status) bool { return len(s.Peers) == 0 })
+	cluster.Until(t, etcdLimit, "readiness reports the expired lease", func() (bool, string) {
 		ok, words := cluster.ReadyCheck(t, running, "lease")
 		return !ok && strings.Contains(words, "ran out"), words
 	})
@@ -138,17 +138,17 @@ func TestLeaseRunsOut(t *testing.T) {
 	b.reboot(t, b.Nodes[:1])
 	heal := b.cutOff(t, off, 1, 2, 3)
 	cluster.Check(t, off.Launch(cluster.Within(t)))
-	took := cluster.AwaitStatus(t, off, bootLimit, "it has no lease, and says why", func(s cluster.Status) bool {
+	took := cluster.AwaitStatus(t, off, bootLimit, "no lease, with the reason", func(s cluster.Status) bool {
 		problems := strings.Join(s.Problems, " ")
 		return !s.Ready && strings.Contains(problems, "saved lease: 10.5.") && strings.Contains(problems, "ran out") && strings.Contains(problems, "etcd does not answer")
 	})
-	t.Logf("a node whose lease has run out says so after %s", took)
+	t.Logf("a node reports its expired lease after %s", took)
 	wait(t, bootLimit)
 	if _, err := os.Stat(off.NodeFile()); err == nil {
-		t.Error("a node whose lease has run out writes its node file")
+		t.Error("a node with an expired lease writes its node file")
 	}
 	if text := cluster.KernelOf(t, off); strings.Contains(text, "podlane.1") {
-		t.Errorf("a node whose lease has run out has in its kernel:\n%s", text)
+		t.Errorf("a node with an expired lease has programmed its kernel:\n%s", text)
 	}
 
 	heal()

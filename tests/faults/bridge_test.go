@@ -58,7 +58,7 @@ func bridgeFault(name, word string, cuts path, commands ...string) fault {
 		awaitBridge(t, n, was)
 		cut.ExpectGap(t, second)
 		whole.ExpectNothingLost(t)
-		cluster.AwaitStatus(t, n, soon, "a repair that speaks of "+word, func(s cluster.Status) bool {
+		cluster.AwaitStatus(t, n, soon, "a repair of "+word, func(s cluster.Status) bool {
 			return s.Ready && len(s.Problems) == 0 && s.Repaired > before.Repaired && hasRepair(s, before.Verified, word)
 		})
 	}}
@@ -113,7 +113,7 @@ func deleteBridge(t *testing.T, b *bed) {
 		}
 	}
 	if set := cluster.Run(t, n.Place, "nft list set inet podlane pod_interfaces"); !strings.Contains(set, `"cni0"`) {
-		t.Errorf("the firewall does not guard the bridge: %s", set)
+		t.Errorf("the firewall does not have the bridge: %s", set)
 	}
 	cluster.Check(t, pods[0].Delete(cluster.Within(t)))
 	_, err := b.AddPod(cluster.Within(t), n, pods[0].Name)
@@ -163,7 +163,7 @@ func divertNode(t *testing.T, b *bed) {
 		cluster.Run(t, n.Place, c.ip+" route add default via "+c.gateway+" dev eth0 table 101")
 		cluster.Run(t, n.Place, words.Replace(c.ip+" rule add pref 1000 "+c.rule))
 		if reach() == nil {
-			t.Errorf("%s: pods are reached", c.rule)
+			t.Errorf("with the rule %s pods are still reachable", c.rule)
 		}
 		fix := c.ip + " rule add pref 999 to " + c.pods + " lookup main"
 		awaitProblem(t, n, "diverts traffic to pods before the main table; add a rule before it: "+fix)

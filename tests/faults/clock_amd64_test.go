@@ -29,7 +29,7 @@ func stepClock(t *testing.T, n *lab.Node, offset time.Duration) {
 	cluster.Check(t, err)
 	at, err := clockGettime(memory, base)
 	cluster.Check(t, err)
-	cluster.Until(t, soon, "no thread reads the clock just now", func() (bool, string) {
+	cluster.Until(t, soon, "no thread is in the clock function", func() (bool, string) {
 		cluster.Check(t, n.Pause())
 		if err := outside(n.PID(), at, at+uint64(len(clockCode(0)))); err != nil {
 			cluster.Check(t, n.Resume())
@@ -99,7 +99,7 @@ func outside(pid int, from, to uint64) error {
 			return fmt.Errorf("%s: %q: %w", path, text, err)
 		}
 		if pc >= from && pc < to {
-			return fmt.Errorf("%s: it is there", path)
+			return fmt.Errorf("%s: it is in the function", path)
 		}
 	}
 	return nil
@@ -118,7 +118,7 @@ var clockFaults = []fault{
 			}
 			for i, offset := range offsets {
 				n := b.Nodes[i]
-				cluster.Until(t, 45*second, n.Name+" hears from etcd", func() (bool, string) {
+				cluster.Until(t, 45*second, n.Name+" has an answer of etcd", func() (bool, string) {
 					seen := metricTime(t, n, "podlane_etcd_last_seen_timestamp_seconds")
 					return seen.After(stepped.Add(offset + second)), seen.String()
 				})
@@ -138,7 +138,7 @@ var clockFaults = []fault{
 		cluster.Check(t, b.Etcd.Start(cluster.Within(t), 1, 2, 3))
 		for i, offset := range offsets {
 			n := b.Nodes[i]
-			cluster.Until(t, minute, n.Name+" renews its lease, and saves when it ends", func() (bool, string) {
+			cluster.Until(t, minute, n.Name+" renews its lease and saves its expiry", func() (bool, string) {
 				left := time.Until(savedExpiry(t, n))
 				return left > day+offset-time.Hour && left < day+offset+time.Hour, left.String()
 			})
@@ -167,7 +167,7 @@ func (b *bed) startWithoutEtcd(t *testing.T, nodes []*lab.Node) {
 		cluster.Check(t, n.Launch(cluster.Within(t)))
 	}
 	for _, n := range nodes {
-		took := cluster.AwaitStatus(t, n, 5*second, "works with what it saved", func(s cluster.Status) bool {
+		took := cluster.AwaitStatus(t, n, 5*second, "works with its saved state", func(s cluster.Status) bool {
 			return !s.Verified.IsZero() && len(s.Peers) == len(b.Nodes)-1
 		})
 		t.Logf("%s works %s after its start, without etcd", n.Name, took)
@@ -191,11 +191,11 @@ func expectTimes(t *testing.T, n *lab.Node, offset time.Duration) {
 	cluster.Check(t, err)
 	now := time.Now().Add(offset)
 	if age := now.Sub(s.Verified); age < -second || age > minute {
-		t.Errorf("%s, whose clock is %v off: verified %v ago", n.Name, offset, age)
+		t.Errorf("%s, whose clock is %v off: verified %v ago, want -1s to 1m", n.Name, offset, age)
 	}
 	for _, expiry := range []time.Time{s.Lease.Expiry, metricTime(t, n, "podlane_lease_expiry_timestamp_seconds")} {
 		if left := expiry.Sub(now); left < day-time.Hour || left > day+second {
-			t.Errorf("%s, whose clock is %v off: the lease lasts %v, want about a day", n.Name, offset, left)
+			t.Errorf("%s, whose clock is %v off: the lease lasts %v, want a day", n.Name, offset, left)
 		}
 	}
 }

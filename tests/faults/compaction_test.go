@@ -76,12 +76,12 @@ func (b *bed) missChanges(t *testing.T, begin func(*lab.Node) (end func())) {
 	compact(t, b.Lab)
 	back := time.Now()
 	end()
-	seen := cluster.Until(t, etcdLimit, n.Name+" has heard of etcd again", func() (bool, string) {
+	seen := cluster.Until(t, etcdLimit, n.Name+" has an answer of etcd", func() (bool, string) {
 		at := cluster.Metric(t, n, "podlane_etcd_last_seen_timestamp_seconds")
 		return at >= float64(back.UnixMilli())/1000, time.UnixMilli(int64(1000 * at)).String()
 	})
-	took := cluster.Until(t, limit, n.Name+" is equal to etcd", func() (bool, string) { return matchesEtcd(t, n) })
-	t.Logf("heard of etcd %s after it could be reached, and equal to it %s later", seen, took)
+	took := cluster.Until(t, limit, n.Name+" matches etcd", func() (bool, string) { return matchesEtcd(t, n) })
+	t.Logf("answer of etcd %s after it was reachable, in sync %s later", seen, took)
 	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now != own {
 		t.Errorf("the own lease was touched: %+v, before %+v", now, own)
 	}

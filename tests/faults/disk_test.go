@@ -121,18 +121,18 @@ func TestDisksFailWhilePodlanedRuns(t *testing.T) {
 // expectDiskProblem waits until both files are reported, and for one more round. Each must be logged once.
 func expectDiskProblem(t *testing.T, n *lab.Node, f diskFault) {
 	t.Helper()
-	cluster.AwaitStatus(t, n, soon, "the trouble is shown", func(s cluster.Status) bool {
+	cluster.AwaitStatus(t, n, soon, "the problems are reported", func(s cluster.Status) bool {
 		return !s.Ready && hasProblem(s, "node file: ", f.words) && hasProblem(s, "saved state: ", f.words)
 	})
 	if ok, words := cluster.ReadyCheck(t, n, "node-file"); ok {
-		t.Errorf("%s: /readyz says node-file: %s", n.Name, words)
+		t.Errorf("%s: readiness check node-file holds: %s", n.Name, words)
 	}
 	const verified = `podlane_passes_total{result="verified"}`
 	passes := cluster.Metric(t, n, verified)
-	cluster.Until(t, minute, n.Name+" passes again", func() (bool, string) { return cluster.Metric(t, n, verified) >= passes+1, "" })
+	cluster.Until(t, minute, n.Name+" verifies again", func() (bool, string) { return cluster.Metric(t, n, verified) >= passes+1, "" })
 	for _, kind := range []string{"node file: ", "saved state: "} {
-		if said := strings.Count(n.LogText(), `level=warning msg="`+kind); said != 1 {
-			t.Errorf("%s says %d times %q, want once:\n%s", n.Name, said, kind, n.LogText())
+		if count := strings.Count(n.LogText(), `level=warning msg="`+kind); count != 1 {
+			t.Errorf("%s logs %q %d times, want once:\n%s", n.Name, kind, count, n.LogText())
 		}
 	}
 }
@@ -155,7 +155,7 @@ func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[
 	for n := range faults {
 		ready := cluster.AwaitStatus(t, n, diskLimit, "ready", func(s cluster.Status) bool { return s.Ready })
 		saved := cluster.AwaitStatus(t, n, diskLimit, "no problems", func(s cluster.Status) bool { return len(s.Problems) == 0 })
-		t.Logf("%s: ready after %v, and the state is saved after %v more", n.Name, ready, saved)
+		t.Logf("%s: ready after %v, state saved %v later", n.Name, ready, saved)
 		if text, err := os.ReadFile(n.NodeFile()); err != nil || string(text) != files[n] {
 			t.Errorf("%s: the node file is %q, %v; it was %q", n.Name, text, err, files[n])
 		}
@@ -165,7 +165,7 @@ func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[
 		for _, d := range disksOf(n) {
 			left, err := filepath.Glob(filepath.Join(string(d), ".*"))
 			if err != nil || len(left) > 0 {
-				t.Errorf("%s: left over: %v, %v", n.Name, left, err)
+				t.Errorf("%s: temporary files are left: %v, error %v", n.Name, left, err)
 			}
 		}
 	}
@@ -183,7 +183,7 @@ func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 		onDisks(t, n, f.inject)
 		cluster.Check(t, n.Launch(cluster.Within(t)))
 	}
-	cluster.AwaitStatus(t, full, soon, "works, and tells of its disk", func(s cluster.Status) bool {
+	cluster.AwaitStatus(t, full, soon, "works, and reports its disk", func(s cluster.Status) bool {
 		return !s.Ready && len(s.Peers) == 2 && !s.Verified.IsZero() && hasProblem(s, "node file: ", diskFull.words)
 	})
 	for range 2 {
@@ -199,7 +199,7 @@ func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 	onDisks(t, readOnly, disk.allow)
 	cluster.Check(t, readOnly.Start(cluster.Within(t)))
 	took := cluster.AwaitStatus(t, full, diskLimit, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
-	t.Logf("well %v after there is room", took)
+	t.Logf("ready %v after the disk has space", took)
 	cluster.AwaitPeers(t, b.Lab, soon, 2)
 	traffic.ExpectNothingLost(t)
 }

@@ -67,23 +67,23 @@ func (d disturbance) run(t *testing.T, b *bed) {
 		now, err := cluster.ReadKernel(cluster.Within(t), n)
 		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
 	})
-	t.Logf("put right after %v", took)
+	t.Logf("repaired after %v", took)
 	if took.Min > d.limit {
-		t.Errorf("that is more than %v", d.limit)
+		t.Errorf("repaired after %v, want at most %v", took, d.limit)
 	}
 	cut.ExpectGap(t, d.limit)
 	whole.ExpectNothingLost(t)
 	word := words.Replace(d.word)
-	cluster.AwaitStatus(t, n, soon, "a repair that speaks of "+word, func(s cluster.Status) bool {
+	cluster.AwaitStatus(t, n, soon, "a repair of "+word, func(s cluster.Status) bool {
 		return s.Ready && s.Repaired > before.Repaired && hasRepair(s, began, word)
 	})
 	if cluster.Metric(t, n, metric) <= counted {
-		t.Errorf("%s has not grown", metric)
+		t.Errorf("%s did not grow", metric)
 	}
 	if text := n.LogText()[logged:]; !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
 		return strings.Contains(line, "repaired what somebody else changed") && strings.Contains(line, word)
 	}) {
-		t.Errorf("the log does not speak of %s: %s", word, text)
+		t.Errorf("the log names no repair of %s:\n%s", word, text)
 	}
 }
 

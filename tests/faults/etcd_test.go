@@ -123,7 +123,7 @@ func (b *bed) expectMemberUsed(t *testing.T, nodes []*lab.Node, member int) {
 	for _, n := range nodes {
 		defer b.cutOff(t, n, others...)()
 	}
-	t.Logf("%d nodes have nothing but member %d", len(nodes), member)
+	t.Logf("%d nodes reach only member %d", len(nodes), member)
 	b.expectChanges(t, nodes)
 	expectEtcd(t, nodes, true)
 }

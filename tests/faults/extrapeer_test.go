@@ -21,7 +21,7 @@ func (b *bed) addExtraPeer(t *testing.T) {
 	t.Helper()
 	cluster.Check(t, b.Etcd.Put(cluster.Within(t), extraPeerKey, extraPeerLease))
 	for _, n := range b.Nodes {
-		cluster.AwaitStatus(t, n, soon, fmt.Sprint("has the guest ", extraPeerAddress), func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes) })
+		cluster.AwaitStatus(t, n, soon, fmt.Sprint("has the peer ", extraPeerAddress), func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes) })
 	}
 }
 

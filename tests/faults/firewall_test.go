@@ -129,7 +129,7 @@ func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
 	}
 	sh(t, n, o.commands)
 	if yes, _ := talk(); yes {
-		t.Errorf("%s: it does not cut the pods off", o.commands)
+		t.Errorf("%s: the pods still talk", o.commands)
 	}
 	var problem string
 	cluster.AwaitStatus(t, n, soon, o.problem, func(s cluster.Status) bool {

@@ -46,18 +46,18 @@ func TestLoopHangs(t *testing.T) {
 	})
 	t.Logf("/readyz fails after %v, /healthz after %v more", old, more)
 	if least := loopLimit - heartbeat; old.Max+more.Max < least {
-		t.Errorf("/healthz fails after %v: want %v at least", old.Max+more.Max, least)
+		t.Errorf("/healthz fails after %v, want at least %v", old.Max+more.Max, least)
 	}
 
 	pipe, err := os.OpenFile(n.NodeFile(), os.O_WRONLY, 0)
 	cluster.Check(t, err)
 	cluster.Check(t, pipe.Close())
-	well := cluster.Until(t, second, "/healthz is well", func() (bool, string) {
+	well := cluster.Until(t, second, "/healthz returns 200", func() (bool, string) {
 		code, body := cluster.Get(t, n, "/healthz")
 		return code == http.StatusOK, body
 	})
 	cluster.AwaitStatus(t, n, resync, "ready", func(s cluster.Status) bool { return s.Ready })
-	t.Logf("/healthz is well again after %v", well)
+	t.Logf("/healthz returns 200 after %v", well)
 	if info, err := os.Stat(n.NodeFile()); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("the node file: %v, %v", info, err)
 	}
@@ -76,14 +76,14 @@ func TestReadyzBeforeEtcdAnswers(t *testing.T) {
 	want := map[string]string{
 		"lease": "none yet", "etcd": "198.18.0.1:2379", "kernel": "the kernel is not verified yet", "node-file": "not written yet",
 	}
-	cluster.Until(t, soon, "the local socket is there", func() (bool, string) {
+	cluster.Until(t, soon, "the local socket exists", func() (bool, string) {
 		_, err := os.Stat(strings.Replace(n.NodeFile(), "subnet.env", "podlaned.sock", 1))
 		return err == nil, ""
 	})
 	for name, words := range want {
 		cluster.Until(t, soon, name+" fails", func() (bool, string) {
-			ok, said := cluster.ReadyCheck(t, n, name)
-			return !ok && strings.Contains(said, words), said
+			ok, text := cluster.ReadyCheck(t, n, name)
+			return !ok && strings.Contains(text, words), text
 		})
 	}
 	code, body := cluster.Get(t, n, "/readyz")
@@ -105,7 +105,7 @@ func TestReadyzBeforeEtcdAnswers(t *testing.T) {
 func expectOK(t *testing.T, n *lab.Node, path, body string) {
 	t.Helper()
 	if code, got := cluster.Get(t, n, path); code != http.StatusOK || got != body {
-		t.Errorf("%s: %s answers %d %q, want 200 %q", n.Name, path, code, got, body)
+		t.Errorf("%s: %s: got %d %q, want 200 %q", n.Name, path, code, got, body)
 	}
 }
 
@@ -126,17 +126,17 @@ func TestHTTPPortIsTaken(t *testing.T) {
 		return s.Ready && slices.Contains(s.Problems, "http: listen tcp4 "+httpAddress+": bind: address already in use")
 	})
 	cluster.Check(t, other.Close())
-	took := cluster.Until(t, 6*second, "it answers on TCP", func() (bool, string) {
+	took := cluster.Until(t, 6*second, "podlaned answers on TCP", func() (bool, string) {
 		code, body, err := getTCP(t, n, "/readyz")
 		return err == nil && code == http.StatusOK, body
 	})
 	over := cluster.AwaitStatus(t, n, heartbeat+second, "no problem", func(s cluster.Status) bool { return len(s.Problems) == 0 })
-	t.Logf("it answers %v after the port was free, and status has no problem %v later", took, over)
+	t.Logf("answer by TCP %v after the port was free, no problem %v later", took, over)
 	for _, path := range []string{"/healthz", "/readyz?verbose", "/status"} {
 		overTCP, body, err := getTCP(t, n, path)
 		cluster.Check(t, err)
 		if code, same := cluster.Get(t, n, path); code != overTCP || path != "/status" && body != same {
-			t.Errorf("%s: by TCP %d %q, on the socket %d %q", path, overTCP, body, code, same)
+			t.Errorf("%s: by TCP %d %q, by the socket %d %q; want the same", path, overTCP, body, code, same)
 		}
 	}
 	expectMetrics(t, n)
@@ -184,7 +184,7 @@ func expectMetrics(t *testing.T, n *lab.Node) {
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
 		if !metricHelp.MatchString(line) && !metricType.MatchString(line) && !metricSample.MatchString(line) {
-			t.Errorf("/metrics: no line of the format: %q", line)
+			t.Errorf("/metrics: unknown format of line %q", line)
 		}
 		if m := metricType.FindStringSubmatch(line); m != nil && strings.HasPrefix(m[1], "podlane_") {
 			ours++
@@ -194,10 +194,10 @@ func expectMetrics(t *testing.T, n *lab.Node) {
 		}
 	}
 	if ours < 15 {
-		t.Errorf("%d metrics of podlane's:\n%s", ours, body)
+		t.Errorf("%d metrics of podlane, want at least 15:\n%s", ours, body)
 	}
 	if age := time.Since(metricTime(t, n, "podlane_last_verified_timestamp_seconds")); age < 0 || age > resync+second {
-		t.Errorf("the last verified pass was %v ago", age)
+		t.Errorf("last verified %v ago, want at most %v", age, resync+second)
 	}
 }
 

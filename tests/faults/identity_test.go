@@ -19,7 +19,7 @@ var identityFaults = []fault{
 			cluster.Stop(t, n)
 			cluster.Check(t, n.Launch(cluster.Within(t), "--public-ip="+holder.Addr.String()))
 			want := refusal(holder, n, holder.Addr.String())
-			took := cluster.AwaitStatus(t, n, soon, "both are named", func(s cluster.Status) bool {
+			took := cluster.AwaitStatus(t, n, soon, "the problem names both nodes", func(s cluster.Status) bool {
 				return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), want)
 			})
 			t.Logf("the conflict is named %s after the start", took)
@@ -108,7 +108,7 @@ func TestVagrantBoxes(t *testing.T) {
 	cluster.AwaitPeers(t, l, soon, 2)
 	traffic.ExpectNothingLost(t)
 	if now := cluster.SubnetText(t, first); now != own {
-		t.Errorf("the first node has %s now, and had %s", now, own)
+		t.Errorf("pod subnet of the first node: %s, want %s as before", now, own)
 	}
 	for _, n := range others {
 		_, err := pods[0].Ping(cluster.Within(t), cluster.OverlayAddr(t, n, pods[0].Addrs[0]), 1)
@@ -126,7 +126,7 @@ func TestVagrantBoxesStartAtTheSameMoment(t *testing.T) {
 				cluster.Check(t, n.Launch(cluster.Within(t)))
 			}
 			var left []*lab.Node
-			cluster.Until(t, soon, "one is left", func() (bool, string) {
+			cluster.Until(t, soon, "one podlaned is left", func() (bool, string) {
 				left = slices.DeleteFunc(slices.Clone(l.Nodes), func(n *lab.Node) bool { return !n.Running() })
 				return len(left) == 1, fmt.Sprint(len(left), " run")
 			})
@@ -168,12 +168,12 @@ func TestClonedMachines(t *testing.T) {
 		3: "of node n1 (id lab-n1) has the node id and node name of this node, n1 (id lab-n1), and is alive at 198.18.1.1: it is left alone",
 	} {
 		if n := l.Nodes[i]; !strings.Contains(n.LogText(), want) {
-			t.Errorf("%s does not warn %q:\n%s", n.Name, want, n.LogText())
+			t.Errorf("%s does not log %q:\n%s", n.Name, want, n.LogText())
 		}
 	}
 	subnets := subnetsOf(t, l.Nodes)
 	if subnets[0] != first {
-		t.Errorf("n1 has %s now, and had %s", subnets[0], first)
+		t.Errorf("pod subnet of n1: %s, want %s as before", subnets[0], first)
 	}
 	for _, again := range [][]*lab.Node{l.Nodes[3:], l.Nodes[:1], {l.Nodes[0], l.Nodes[2], l.Nodes[3]}, l.Nodes} {
 		for _, n := range again {
@@ -223,13 +223,13 @@ func TestRecycledAddress(t *testing.T) {
 	took := cluster.AwaitStatus(t, n, 15*second, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 2 })
 	t.Logf("the new machine is ready after %v", took)
 	if took.Max < 10*second {
-		t.Errorf("it waited %v alone for the old one to speak up, want 10 s", took)
+		t.Errorf("the new machine was ready after %v, want at least 10s for an answer of the old one", took)
 	}
 	if want := "of node n3 (id lab-n3) has the public address of this node, newcomer (id new), and did not answer: it is taken over"; !strings.Contains(n.LogText(), want) {
-		t.Errorf("it does not warn %q:\n%s", want, n.LogText())
+		t.Errorf("the new machine does not log %q:\n%s", want, n.LogText())
 	}
 	if now := cluster.SubnetText(t, n); now != b.subnets[2] {
-		t.Errorf("it has %s, and the old one had %s", now, b.subnets[2])
+		t.Errorf("pod subnet of the new machine: %s, want %s of the old one", now, b.subnets[2])
 	}
 	pod, err := b.AddPod(cluster.Within(t), n, "new")
 	cluster.Check(t, err)

@@ -33,10 +33,10 @@ func TestTwentyNodesJoinAtTheSameMoment(t *testing.T) {
 			began := time.Now()
 			b.start(t, l.Nodes[there:])
 			cluster.AwaitPeers(t, l, soon, there+join-1)
-			t.Logf("all have all peers after %v", time.Since(began).Round(time.Millisecond))
+			t.Logf("all nodes have all peers after %v", time.Since(began).Round(time.Millisecond))
 			for _, n := range l.Nodes {
 				if !n.Running() {
-					t.Errorf("podlaned on %s has ended", n.Name)
+					t.Errorf("podlaned on %s has exited", n.Name)
 				}
 			}
 			expectDistinct(t, l.Nodes)

@@ -59,7 +59,7 @@ func (b *bed) expectUnderlayKept(t *testing.T, note string, commands ...string) 
 	} {
 		starts := strings.Count(n.LogText(), "starts as node")
 		again.do()
-		cluster.Until(t, soon, "it has started "+again.name, func() (bool, string) {
+		cluster.Until(t, soon, "podlaned started "+again.name, func() (bool, string) {
 			return strings.Count(n.LogText(), "starts as node") > starts, n.LogText()
 		})
 		expectNote(again.name)

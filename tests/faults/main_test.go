@@ -87,7 +87,7 @@ func (b *bed) expectRecovered(t *testing.T) {
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
 	for i, n := range b.Nodes {
 		if got := cluster.SubnetText(t, n); got != b.subnets[i] {
-			t.Errorf("%s has the pod subnet %s now, and had %s", n.Name, got, b.subnets[i])
+			t.Errorf("%s: pod subnet %s, want %s as before", n.Name, got, b.subnets[i])
 		}
 		cluster.Until(t, soon, n.Name+": the kernel is as it was", func() (bool, string) {
 			now, err := cluster.ReadKernel(cluster.Within(t), n)

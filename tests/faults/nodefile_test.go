@@ -29,11 +29,11 @@ var nodeFileFaults = []fault{
 				cluster.Check(t, damage(b.Nodes[i].NodeFile()))
 			}
 			for _, n := range b.Nodes {
-				cluster.Until(t, resync+second, n.Name+": the node file is there again", func() (bool, string) {
+				cluster.Until(t, resync+second, n.Name+": the node file is restored", func() (bool, string) {
 					text, err := os.ReadFile(n.NodeFile())
 					return err == nil && string(text) == before[n], string(text)
 				})
-				t.Logf("%s: it is there again after %v", n.Name, time.Since(began).Round(time.Millisecond))
+				t.Logf("%s: restored after %v", n.Name, time.Since(began).Round(time.Millisecond))
 			}
 		})
 	}},

@@ -52,7 +52,7 @@ func (o outage) run(t *testing.T, b *bed) {
 	}
 	for n, count := range requestsOf(t, without) {
 		if rate := (count - before[n]) / time.Since(began).Seconds(); rate > maxRequests {
-			t.Errorf("%s asks etcd %.1f times a second, more than %d", n.Name, rate, maxRequests)
+			t.Errorf("%s calls etcd %.1f times a second, want at most %d", n.Name, rate, maxRequests)
 		}
 	}
 	end()
@@ -67,13 +67,13 @@ func expectEtcd(t *testing.T, nodes []*lab.Node, there bool) {
 	t.Helper()
 	began := time.Now()
 	for _, n := range nodes {
-		cluster.Until(t, etcdLimit, fmt.Sprintf("%s: readiness says of etcd: %v", n.Name, there), func() (bool, string) {
+		cluster.Until(t, etcdLimit, fmt.Sprintf("%s: readiness check etcd: %v", n.Name, there), func() (bool, string) {
 			ok, words := cluster.ReadyCheck(t, n, "etcd")
 			return ok == there, words
 		})
 	}
 	if len(nodes) > 0 {
-		t.Logf("readiness says of etcd %v on %d nodes after at most %v", there, len(nodes), since(began))
+		t.Logf("readiness check etcd is %v on %d nodes after at most %v", there, len(nodes), since(began))
 	}
 }
 
@@ -91,7 +91,7 @@ func expectLowCPU(t *testing.T, nodes []*lab.Node, lasts time.Duration) {
 		load := float64(cpuOf(t, n)-before[n]) / float64(time.Since(began))
 		loads = append(loads, fmt.Sprintf("%s %.2f %%", n.Name, 100*load))
 		if load > maxCPU {
-			t.Errorf("podlaned on %s takes %.1f %% of a core", n.Name, 100*load)
+			t.Errorf("podlaned on %s uses %.1f %% of a core, want at most %.1f %%", n.Name, 100*load, 100*maxCPU)
 		}
 	}
 	t.Logf("CPU over %v: %s", since(began), strings.Join(loads, ", "))
@@ -138,7 +138,7 @@ func (b *bed) expectChanges(t *testing.T, nodes []*lab.Node) {
 	for _, n := range nodes {
 		p.await(t, n, etcdLimit, true)
 	}
-	t.Logf("a new peer is known on %d nodes after at most %v", len(nodes), since(began))
+	t.Logf("%d nodes have a new peer after at most %v", len(nodes), since(began))
 	p.leave(t, b.Lab)
 	for _, n := range nodes {
 		p.await(t, n, etcdLimit, false)
@@ -185,7 +185,7 @@ func change(t *testing.T, do func(context.Context) error) {
 // await waits until a node's kernel has all of a peer, or not.
 func (p etcdPeer) await(t *testing.T, n *lab.Node, limit time.Duration, there bool) {
 	t.Helper()
-	cluster.Until(t, limit, fmt.Sprintf("%s: the kernel has %s: %v", n.Name, p.subnet(), there), func() (bool, string) {
+	cluster.Until(t, limit, fmt.Sprintf("%s: the kernel has peer %s: %v", n.Name, p.subnet(), there), func() (bool, string) {
 		has, text := p.isProgrammed(t, n)
 		return has == there, text
 	})

@@ -80,7 +80,7 @@ func (b *bed) expire(t *testing.T) {
 	_, err := b.Etcd.Client.Revoke(cluster.Within(t), id)
 	cluster.Check(t, err)
 	for _, n := range b.Nodes[1:] {
-		cluster.AwaitStatus(t, n, etcdLimit, "the peer has gone", func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes)-2 })
+		cluster.AwaitStatus(t, n, etcdLimit, "the peer is removed", func(s cluster.Status) bool { return len(s.Peers) == len(b.Nodes)-2 })
 	}
 }
 
@@ -96,7 +96,7 @@ func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	took := b.awaitReclaimed(t, before)
 	expectUntouched(t, kernel)
 	whole.ExpectNothingLost(t)
-	t.Logf("away for %v, retaken %s later", lasted, took)
+	t.Logf("away for %v, claimed again %s later", lasted, took)
 	cut.ExpectGap(t, lasted+took.Max+reclaimLimit)
 }
 
@@ -106,7 +106,7 @@ func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 	t.Helper()
 	for _, change := range kernel.Changes(t) {
 		if !strings.HasPrefix(change, "nftables") {
-			t.Errorf("the kernel of the node was touched: %s", change)
+			t.Errorf("unexpected change of the node's kernel: %s", change)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 // awaitReclaimed waits until the first node's key is as before, and then until the peers reach its pods.
 func (b *bed) awaitReclaimed(t *testing.T, before ownKey) (took cluster.Elapsed) {
 	t.Helper()
-	took = cluster.Until(t, soon, "the key is back", func() (bool, string) {
+	took = cluster.Until(t, soon, "the key is restored", func() (bool, string) {
 		now := ownKeyOf(t, b.Lab, b.subnets[0])
 		return now.value == before.value && now.modified > before.modified && now.lease != 0, fmt.Sprintf("%+v", now)
 	})
@@ -128,9 +128,9 @@ func (b *bed) awaitReclaimed(t *testing.T, before ownKey) (took cluster.Elapsed)
 		}
 	}
 	if d := since(began); d > reclaimLimit {
-		t.Errorf("the peers reach the node %v after it has taken its key again, later than %v", d, reclaimLimit)
+		t.Errorf("the peers reach the node %v after it has claimed its key again, want at most %v", d, reclaimLimit)
 	} else {
-		t.Logf("the peers reach the node at most %v after it has taken its key again", d)
+		t.Logf("the peers reach the node at most %v after it has claimed its key again", d)
 	}
 	return took
 }
@@ -157,21 +157,21 @@ const foreignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","Back
 func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	t.Helper()
 	n, key := b.Nodes[0], leaseKey(b.subnets[0])
-	before, said := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
+	before, logged := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, n.Place)
 	cut := cluster.StartFlood(t, b.pairsAcross()...)
 	began := time.Now()
 	end := begin()
 	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, foreignLease) })
 	end()
-	b.expectConflict(t, said)
+	b.expectConflict(t, logged)
 	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now.value != foreignLease {
-		t.Errorf("the other node's key was written over: %+v", now)
+		t.Errorf("the other node's key was overwritten: %+v", now)
 	}
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 	lasted := since(began)
 	took := b.awaitReclaimed(t, before)
-	t.Logf("away for %v, retaken %s after it was given up", lasted, took)
+	t.Logf("away for %v, claimed again %s after the other node deleted it", lasted, took)
 	cluster.Until(t, soon, "readiness has no conflict", func() (bool, string) { return cluster.ReadyCheck(t, n, "conflict") })
 	cluster.Until(t, soon, "the node file allows pods", func() (bool, string) {
 		reason, refused := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
@@ -191,14 +191,14 @@ func (b *bed) expectConflict(t *testing.T, logged int) {
 	})
 	t.Logf("status names the conflict after %s", took)
 	if ok, words := cluster.ReadyCheck(t, n, "conflict"); ok || !strings.Contains(words, "thief") {
-		t.Errorf("readiness says of the conflict: %v, %s", ok, words)
+		t.Errorf("readiness check conflict: %v %q, want a failure that names the thief", ok, words)
 	}
 	cluster.Until(t, soon, "the node file refuses pods", func() (bool, string) {
 		reason := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
 		return strings.Contains(reason, "thief"), reason
 	})
 	if _, err := b.AddPod(cluster.Within(t), n, "late"); err == nil || !strings.Contains(err.Error(), "thief") {
-		t.Errorf("a new pod: %v", err)
+		t.Errorf("add a pod: %v, want an error that names the thief", err)
 	}
 	if text := n.LogText()[logged:]; !strings.Contains(text, "level=warning") || !strings.Contains(text, "thief") {
 		t.Errorf("the log does not name the conflict:\n%s", text)

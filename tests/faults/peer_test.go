@@ -15,7 +15,7 @@ import (
 // One peer alone fails.
 var peerFaults = []fault{
 	{"the kernel refuses the route to a peer", refuseRoute},
-	{"the entries of a peer that leaves have gone already", leaveWithoutEntries},
+	{"the entries of a peer that leaves are already deleted", leaveWithoutEntries},
 }
 
 func TestPeerThatTheKernelRefuses(t *testing.T) { runFaults(t, peerFaults) }
@@ -32,7 +32,7 @@ func refuseRoute(t *testing.T, b *bed) {
 	do("ip address add PEER4/32 dev lo", "ip address add PEER6/128 dev lo")
 	over, tried := time.After(retryTime), b.refused(t, "route")
 	do("ip route del PEER4/24", "ip -6 route del PEER6/64")
-	took := cluster.AwaitStatus(t, n, second, "the peer, and what the kernel says of it", func(s cluster.Status) bool {
+	took := cluster.AwaitStatus(t, n, second, "the peer with the kernel's error", func(s cluster.Status) bool {
 		return s.Ready && strings.Contains(strings.Join(s.Problems, " "), "route") &&
 			failedAlone(s, b.Nodes[1].Name, words.Replace("PEER4/24"), words.Replace("PEER6/64"))
 	})
@@ -40,17 +40,17 @@ func refuseRoute(t *testing.T, b *bed) {
 	<-over
 	passes := (b.refused(t, "route") - tried) / 2
 	if t.Logf("the routes were tried %v times in %v", passes, retryTime); passes < 2 || passes > 8 {
-		t.Errorf("that is not after 1, 2 and 4 s")
+		t.Errorf("%v attempts, want 2 to 8: after 1, 2 and 4 s", passes)
 	}
 	b.expectOthersOnTime(t, words)
 	third.ExpectGap(t, second)
 	do("ip address del PEER4/32 dev lo", "ip address del PEER6/128 dev lo")
 	t.Logf("the pods of the peer are reached again after %v", cut.ExpectFlow(t, second).Round(time.Millisecond))
 	if r := cut.End(t); r.Broken > 0 || r.Duplicated > 0 {
-		t.Errorf("connections to the peer broke, or datagrams came twice: %s", r)
+		t.Errorf("broken connections to the peer or duplicated datagrams: %s", r)
 	}
 	whole.ExpectNothingLost(t)
-	cluster.AwaitStatus(t, n, soon, "no problem any more", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
+	cluster.AwaitStatus(t, n, soon, "no problem", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
 }
 
 // retryTime is how long the test counts podlaned's retries.
@@ -93,10 +93,10 @@ func (b *bed) expectOthersOnTime(t *testing.T, words *strings.Replacer) {
 		cluster.Run(t, b.Nodes[0].Place, words.Replace(c))
 	}
 	asBefore := func(now string) bool { return now == before }
-	t.Logf("routes to another peer are put right after %v", b.awaitKernel(t, asBefore))
+	t.Logf("routes to another peer are repaired after %v", b.awaitKernel(t, asBefore))
 	t.Logf("a node that joins is programmed after %v", b.addLeavingPeer(t))
 	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), leavingPeerKey))
-	t.Logf("and has gone %v after it left", b.awaitKernel(t, asBefore))
+	t.Logf("and removed %v after it left", b.awaitKernel(t, asBefore))
 }
 
 // A peer's entries are deleted at the same moment as podlaned deletes them.
@@ -121,7 +121,7 @@ func leaveWithoutEntries(t *testing.T, b *bed) {
 	}
 	for i, kind := range kinds {
 		if refused := b.refused(t, kind) - before[i]; refused > 0 {
-			t.Errorf("%v times the kernel is said to have refused a %s", refused, kind)
+			t.Errorf("%v refused operations of kind %s, want none", refused, kind)
 		}
 	}
 	traffic.ExpectNothingLost(t)
@@ -130,7 +130,7 @@ func leaveWithoutEntries(t *testing.T, b *bed) {
 // awaitKernel waits up to a second until the first node's kernel meets a condition.
 func (b *bed) awaitKernel(t *testing.T, so func(now string) bool) cluster.Elapsed {
 	t.Helper()
-	return cluster.Until(t, second, "the kernel is as it should be", func() (bool, string) {
+	return cluster.Until(t, second, "the kernel is in sync", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
 		return err == nil && so(now), now
 	})

@@ -92,13 +92,13 @@ func (b *bed) raise(t *testing.T, alarm etcdserverpb.AlarmType) (end func()) {
 func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	t.Helper()
 	if code, body := cluster.Get(t, n, "/readyz/attach?verbose"); code != http.StatusOK {
-		t.Errorf("%s: /readyz/attach answers %d: %s", n.Name, code, body)
+		t.Errorf("%s: /readyz/attach: got %d, want 200: %s", n.Name, code, body)
 	}
 	code, _ := cluster.Get(t, n, "/readyz")
-	ok, said := cluster.ReadyCheck(t, n, "etcd")
+	ok, text := cluster.ReadyCheck(t, n, "etcd")
 	for _, word := range words {
-		if code != http.StatusServiceUnavailable || ok || !strings.Contains(said, word) {
-			t.Errorf("%s: /readyz answers %d, and says of etcd: %v, %s; want %s", n.Name, code, ok, said, word)
+		if code != http.StatusServiceUnavailable || ok || !strings.Contains(text, word) {
+			t.Errorf("%s: /readyz answers %d, and says of etcd: %v, %s; want %s", n.Name, code, ok, text, word)
 		}
 	}
 }
@@ -112,8 +112,8 @@ func moveWhileRefused(t *testing.T, b *bed) {
 	b.do(t, words, "ip address del HOST4/16 dev eth0", "ip address del HOST6/64 dev eth0",
 		"ip address add 198.18.9.9/16 dev eth0", "ip address add fd98:18::909/64 dev eth0", default4, default6)
 	cluster.Until(t, underlayLimit, "readiness names the refusal", func() (bool, string) {
-		ok, said := cluster.ReadyCheck(t, n, "etcd")
-		return !ok && strings.Contains(said, "alarm NOSPACE"), said
+		ok, text := cluster.ReadyCheck(t, n, "etcd")
+		return !ok && strings.Contains(text, "alarm NOSPACE"), text
 	})
 	for began := time.Now(); since(began) < 4*second; {
 		expectRefusal(t, n, "alarm NOSPACE")
@@ -123,14 +123,14 @@ func moveWhileRefused(t *testing.T, b *bed) {
 		now := cluster.Run(t, b.Nodes[1].Place, "bridge fdb show")
 		return strings.Contains(now, " dst 198.18.9.9 "), now
 	})
-	t.Logf("written %v after the alarm", took)
+	t.Logf("the new address is written %v after the alarm", took)
 	cluster.AwaitStatus(t, n, underlayLimit, "ready", func(s cluster.Status) bool { return s.Ready })
 	count := func(level, text string) int {
 		return strings.Count(n.LogText()[logged:], "level="+level+` msg="etcd: `+text)
 	}
-	cluster.Until(t, soon, "the end is logged", func() (bool, string) { return count("info", "recovered") > 0, n.LogText()[logged:] })
+	cluster.Until(t, soon, "the recovery is logged", func() (bool, string) { return count("info", "recovered") > 0, n.LogText()[logged:] })
 	if count("warning", "") != 1 || count("info", "recovered") != 1 {
-		t.Errorf("want one line for the beginning and one for the end:\n%s", n.LogText()[logged:])
+		t.Errorf("want one warning at the start and one info at the end:\n%s", n.LogText()[logged:])
 	}
 	b.expectFollowed(t, words.Replace("HOST4"), words.Replace("HOST6"), func() {
 		b.do(t, words, "ip address del 198.18.9.9/16 dev eth0", "ip address del fd98:18::909/64 dev eth0",

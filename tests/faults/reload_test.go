@@ -26,7 +26,7 @@ func TestReload(t *testing.T) {
 	kernel := cluster.WatchKernel(t, n.Place)
 	reload := func() { cluster.Check(t, n.Signal(syscall.SIGHUP)) }
 
-	for _, bad := range []struct{ file, says string }{
+	for _, bad := range []struct{ file, want string }{
 		{"iface: eth9\n", "reload: "},
 		{"resync: 1ms\n", "resync 1ms is shorter than 1s"},
 		{"resinc: 1s\n", "unknown key"},
@@ -36,15 +36,15 @@ func TestReload(t *testing.T) {
 	} {
 		configure(bad.file)
 		reload()
-		cluster.Until(t, soon, "the log says what is wrong", func() (bool, string) {
-			return strings.Contains(n.LogText(), bad.says), n.LogText()
+		cluster.Until(t, soon, "the log has the error", func() (bool, string) {
+			return strings.Contains(n.LogText(), bad.want), n.LogText()
 		})
 		configure("resync: 20s\n")
-		cluster.AwaitStatus(t, n, soon, "it goes on, and says so", func(s cluster.Status) bool {
+		cluster.AwaitStatus(t, n, soon, "ready, with the problem", func(s cluster.Status) bool {
 			return s.Ready && len(s.Problems) == 1 && strings.HasPrefix(s.Problems[0], "reload: ")
 		})
 		reload()
-		cluster.AwaitStatus(t, n, soon, "all is well", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 && len(s.Peers) == 1 })
+		cluster.AwaitStatus(t, n, soon, "no problem, one peer", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 && len(s.Peers) == 1 })
 	}
 	configure("resync: 7s\n")
 	reload()

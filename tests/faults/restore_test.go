@@ -87,7 +87,7 @@ func (b *bed) losesData(t *testing.T, lose func(*testing.T, *lab.Lab), away, ext
 		cluster.Check(t, n.Launch(cluster.Within(t)))
 		newcomer.await(t, n, dataLossLimit, true)
 	}
-	t.Logf("a change after the loss is known everywhere after at most %v", since(began))
+	t.Logf("all nodes have a change after the loss after at most %v", since(began))
 	cluster.Until(t, dataLossLimit, "all keys of nodes are back", func() (bool, string) {
 		lost := missing(before, keysOf(t, b.Lab))
 		return lost == "", lost
@@ -139,7 +139,7 @@ func (b *bed) expectRetained(t *testing.T) {
 	for _, n := range b.Nodes {
 		joinedPeer.await(t, n, 0, true)
 		departedPeer.await(t, n, soon, true)
-		cluster.AwaitStatus(t, n, soon, "it tells of the peer that is kept", func(s cluster.Status) bool {
+		cluster.AwaitStatus(t, n, soon, "a note on the retained peer", func(s cluster.Status) bool {
 			return slices.Contains(s.Notes, "etcd has lost data: 1 peers that are no longer in it are kept for now")
 		})
 	}
@@ -177,7 +177,7 @@ func expectNoRemoval(t *testing.T, n *lab.Node, k *cluster.Monitor) {
 	t.Helper()
 	for _, change := range k.Changes(t) {
 		if strings.Contains(change, "deleted") || change == "nftables message 14" {
-			t.Errorf("%s: a removal: %s", n.Name, change)
+			t.Errorf("%s: unexpected removal: %s", n.Name, change)
 		}
 	}
 }

@@ -85,10 +85,10 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 	})
 	cluster.AwaitStatus(t, n, soon, "the pod subnet again", func(s cluster.Status) bool { return s.Ready && s.Lease.Held })
 	if took := time.Since(began); took < 9*second { // etcd answered a moment before
-		t.Errorf("after %v: the holder was not given 10 s to answer", took)
+		t.Errorf("claimed again after %v, want at least 9s for an answer of the holder", took)
 	}
 	if value := ownKeyOf(t, b.Lab, b.subnets[2]).value; value != own {
-		t.Errorf("the lease is %s, and was %s", value, own)
+		t.Errorf("lease %s, want %s as before", value, own)
 	}
 	if want := "pod subnet " + pair + " was taken back from node gone (id lab-gone), which did not answer"; !strings.Contains(n.LogText(), want) {
 		t.Errorf("%s does not log %q", n.Name, want)

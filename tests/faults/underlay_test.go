@@ -64,7 +64,7 @@ func (b *bed) flap(t *testing.T, down, up func()) {
 	<-time.After(flapTime)
 	up()
 	began := time.Now()
-	t.Logf("the pods talk %v after the underlay is there again", cut.ExpectFlow(t, underlayLimit).Round(time.Millisecond))
+	t.Logf("the pods talk %v after the underlay is up again", cut.ExpectFlow(t, underlayLimit).Round(time.Millisecond))
 	cluster.Until(t, underlayLimit-min(underlayLimit, time.Since(began)), "the kernel is as it was", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
 		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
@@ -130,11 +130,11 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 		}
 		return true, ""
 	})
-	t.Logf("all nodes follow to %s after %v", addr4, took)
+	t.Logf("all nodes use %s after %v", addr4, took)
 	cut.ExpectGap(t, underlayLimit)
 	whole.ExpectNothingLost(t)
 	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.subnets[0] {
-		t.Errorf("the pod subnet is %s now, and was %s", now, b.subnets[0])
+		t.Errorf("pod subnet %s, want %s as before", now, b.subnets[0])
 	}
 }
 
@@ -192,12 +192,12 @@ func changeMTU(t *testing.T, b *bed) {
 			}
 			return true, ""
 		})
-		t.Logf("an MTU of %d is followed by all nodes after %v", mtu, took)
+		t.Logf("all nodes use an MTU of %d after %v", mtu, took)
 		traffic.ExpectNothingLost(t)
 		late, err := b.AddPod(cluster.Within(t), b.Nodes[0], "late")
 		cluster.Check(t, err)
 		if links := cluster.Run(t, late.Place, "ip -o link show eth0"); !strings.Contains(links, " mtu "+want+" ") {
-			t.Errorf("a new pod's MTU is not %s: %s", want, links)
+			t.Errorf("a new pod's link: want MTU %s: %s", want, links)
 		}
 		cluster.Check(t, late.Delete(cluster.Within(t)))
 	}

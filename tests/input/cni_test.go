@@ -75,16 +75,16 @@ func (r runtime) call(t *testing.T, command, conf string) pluginResult {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(strings.Split(r.path, ":")[0], "podlane-cni"))
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+command, "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_NETNS="+r.container.Path(), "CNI_PATH="+r.path)
 	cmd.Stdin = strings.NewReader(conf)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := r.node.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // the exit code is in its state
-	a := pluginResult{exit: cmd.ProcessState.ExitCode(), text: out.String() + said.String()}
+	a := pluginResult{exit: cmd.ProcessState.ExitCode(), text: out.String() + stderr.String()}
 	if a.exit != 0 {
 		if err := json.Unmarshal(out.Bytes(), &a); err != nil {
-			t.Errorf("%s: the answer is no JSON: %v: %s", command, err, a.text)
+			t.Errorf("%s: the output is not JSON: %v: %s", command, err, a.text)
 		}
 	}
 	return a
@@ -94,7 +94,7 @@ func (a pluginResult) expectError(t *testing.T, command string, code int, want s
 	t.Helper()
 	t.Logf("%s: code %d: %s; %s", command, a.Code, a.Msg, a.Details) // with -v, to read the errors as an operator does
 	if a.exit == 0 || a.Code != code || !containsParts(a.Msg+"; "+a.Details, want) {
-		t.Errorf("%s: exit code %d, code %d, %q, %q; want code %d and %q", command, a.exit, a.Code, a.Msg, a.Details, code, want)
+		t.Errorf("%s: exit code %d, code %d, %q, %q; want an error with code %d and %q", command, a.exit, a.Code, a.Msg, a.Details, code, want)
 	}
 }
 
@@ -102,7 +102,7 @@ func (a pluginResult) expectError(t *testing.T, command string, code int, want s
 func (r runtime) expectNoLeftovers(t *testing.T) {
 	t.Helper()
 	if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) > 0 {
-		t.Errorf("addresses given out: %v, %v; want none", held, err)
+		t.Errorf("reserved addresses: %v, error %v; want none", held, err)
 	}
 	if out, err := r.node.Run("ip", "-o", "link", "show", "type", "veth"); err != nil || strings.TrimSpace(out) != "" {
 		t.Errorf("devices: %v, %s; want none", err, out)
@@ -208,7 +208,7 @@ func TestPodIsDeletedWithABadNodeFile(t *testing.T) {
 				t.Fatalf("ADD: %s", a.text)
 			}
 			if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) != 1 {
-				t.Errorf("addresses given out: %v, %v; want one", held, err)
+				t.Errorf("reserved addresses: %v, error %v; want one", held, err)
 			}
 			r.writeNode(t, c.text)
 			if c.text == "-" {

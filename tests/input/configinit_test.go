@@ -23,7 +23,7 @@ func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 		t.Helper()
 		o := run(t, n, nil, "config", "init", writeFile(t, "network.json", config))
 		if o.code != exitOK {
-			t.Errorf("exit code %d: %s", o.code, o.err)
+			t.Errorf("config init: exit code %d, want 0: %s", o.code, o.err)
 		}
 		expectFirst()
 		return o
@@ -32,13 +32,13 @@ func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 
 	run(t, n, nil, "config", "init", writeFile(t, "network.json", `{"Network": "10.5.0.0/29"}`)).expectError(t, exitError, "Network 10.5.0.0/29 is too small")
 	if o := initConfig(first); o.out != "the network configuration is written\n" {
-		t.Errorf("said %q, %q", o.out, o.err)
+		t.Errorf("config init: output %q, error %q", o.out, o.err)
 	}
 	if o := initConfig(same); o.out != "the network configuration is in etcd already\n" || o.err != "" {
-		t.Errorf("said %q, %q", o.out, o.err)
+		t.Errorf("config init: output %q, error %q", o.out, o.err)
 	}
 	if o := initConfig(other); !strings.Contains(o.err, differs) {
-		t.Errorf("said %q, %q", o.out, o.err)
+		t.Errorf("config init: output %q, error %q", o.out, o.err)
 	}
 
 	// With a saved state, the command compares without etcd, which may be down when a node boots.
@@ -51,7 +51,7 @@ func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 	nowhere := []string{"PODLANE_ETCD_ENDPOINTS=http://198.18.255.254:2379"}
 	for config, want := range map[string]string{same: "", other: differs} {
 		if o := run(t, n, nowhere, "config", "init", writeFile(t, "network.json", config)); o.code != exitOK || !strings.Contains(o.err, want) || (want == "") != (o.err == "") {
-			t.Errorf("without etcd, %s: exit code %d, said %q, %q", config, o.code, o.out, o.err)
+			t.Errorf("without etcd, %s: exit code %d, output %q, error %q", config, o.code, o.out, o.err)
 		}
 	}
 }
@@ -64,16 +64,16 @@ func TestConfigInitWaitsForEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := n.Command(t.Context(), "podlaned", "config", "init", writeFile(t, "network.json", lab.DefaultConfig))
-	said, err := cmd.StderrPipe()
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := n.StartCommand(cmd); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(said).ReadString('\n')
+	line, err := bufio.NewReader(stderr).ReadString('\n')
 	if !containsParts(line, "podlaned: etcd does not answer at ...; waiting for it") {
-		t.Errorf("said %q, %v", line, err)
+		t.Errorf("first line %q, error %v; want that it waits for etcd", line, err)
 	}
 	if err := l.Etcd.Start(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -82,6 +82,6 @@ func TestConfigInitWaitsForEtcd(t *testing.T) {
 		t.Error(err)
 	}
 	if have, _, err := l.Etcd.Get(t.Context(), lab.DefaultPrefix+"/config"); have != lab.DefaultConfig || err != nil {
-		t.Errorf("configuration in etcd: %q, %v", have, err)
+		t.Errorf("configuration in etcd: %q, error %v; want %q", have, err, lab.DefaultConfig)
 	}
 }

@@ -23,10 +23,10 @@ func expectProblemSoon(t *testing.T, n *lab.Node, want string) {
 	begun := time.Now()
 	await(t, n, want, func(s status) bool { return !s.Ready && s.hasProblem(want) })
 	if took := time.Since(begun); took > reportLimit {
-		t.Errorf("it took %v to say %q, more than %v", took, want, reportLimit)
+		t.Errorf("problem %q after %v, want at most %v", want, took, reportLimit)
 	}
 	if !containsParts(n.LogText(), `level=warning msg="etcd: `) {
-		t.Errorf("the log does not say it:\n%s", n.LogText())
+		t.Errorf("the log has no warning of etcd:\n%s", n.LogText())
 	}
 }
 
@@ -128,7 +128,7 @@ func TestEtcdDeniesAccess(t *testing.T) {
 			expectUntouched(t, l, n, "")
 			keys, err := root.Get(t.Context(), lab.DefaultPrefix, clientv3.WithPrefix())
 			if err != nil || len(keys.Kvs) != 1 {
-				t.Errorf("keys in etcd: %v, %v; want the configuration alone", keys, err)
+				t.Errorf("keys in etcd: %v, error %v; want only the configuration", keys, err)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestEtcdDeniesAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := n.Ready(t.Context()); err != nil {
-		t.Fatalf("with the right password: %v", err)
+		t.Fatalf("not ready with the correct password: %v", err)
 	}
 	changePassword(t, l, n, root, password)
 	startAsReader(t, n, writeFile(t, "reader", "secret\n"))
@@ -186,7 +186,7 @@ func startAsReader(t *testing.T, n *lab.Node, password string) {
 			return err == nil && !s.Ready && s.hasProblem(`etcd denies access to user "reader"...grant-permission ROLE --prefix=true readwrite /podlane/network/`)
 		})
 		if took := time.Since(begun); took > reportLimit {
-			t.Errorf("it took %v", took)
+			t.Errorf("node file after %v, want at most %v", took, reportLimit)
 		}
 	}
 }
@@ -245,7 +245,7 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 		run(t, n, nil, args...).expectError(t, exitError, "client.pem with key ...other-client.key: tls: private key does not match public key")
 	})
 	if o := run(t, n, nil, append([]string{"config", "set", network}, with("ca", "client")...)...); o.code != exitOK {
-		t.Fatalf("with all that is right: %+v", o)
+		t.Fatalf("config set with correct files: %+v", o)
 	}
 	if err := n.Start(t.Context(), with("ca", "client")...); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 		took := time.Since(begun)
 		t.Logf("ready with %s after %v", endpoints, took)
 		if took > 2*time.Second {
-			t.Errorf("ready with %s after %v", endpoints, took)
+			t.Errorf("ready with %s after %v, want at most 2s", endpoints, took)
 		}
 	}
 	if err := n.Kill(); err != nil { // etcd would wait for its connections to end

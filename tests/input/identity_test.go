@@ -68,10 +68,10 @@ func TestTwoNodesWithOneIdentity(t *testing.T) {
 			}
 			a, b := leaseOf(t, l, l.Nodes[0]), leaseOf(t, l, l.Nodes[1])
 			if a.subnet.Overlaps(b.subnet) {
-				t.Errorf("both have %v", a.subnet)
+				t.Errorf("both nodes have pod subnet %v", a.subnet)
 			}
 			if !containsParts(l.Nodes[1].LogText(), "lease "+a.subnet.String()+" "+c.want) {
-				t.Errorf("n2's log does not warn:\n%s", l.Nodes[1].LogText())
+				t.Errorf("n2's log has no warning:\n%s", l.Nodes[1].LogText())
 			}
 			pingPods(t, l)
 		})

@@ -55,7 +55,7 @@ func build(t *testing.T, nodes int) *lab.Lab {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the ends of the daemons' logs:\n%s", l.Logs(20, nodes))
+			t.Logf("last lines of the daemons' logs:\n%s", l.Logs(20, nodes))
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -111,17 +111,17 @@ func runAs(t *testing.T, n *lab.Node, env []string, as *syscall.Credential, name
 // runToEnd runs a command on a node until it exits.
 func runToEnd(t *testing.T, n *lab.Node, cmd *exec.Cmd) outcome {
 	t.Helper()
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := n.StartCommand(cmd); err != nil {
 		t.Fatal(err)
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() < 0 {
-		t.Fatalf("%v: %v: %s%s", cmd.Args, err, &out, &said)
+		t.Fatalf("%v: %v: %s%s", cmd.Args, err, &out, &stderr)
 	}
-	return outcome{cmd.ProcessState.ExitCode(), out.String(), said.String()}
+	return outcome{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
 }
 
 // expectError expects an exit code, and a last line of standard error that contains each part of want. "..." separates
@@ -161,11 +161,11 @@ func expectUntouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 		words := strings.Fields(c.command)
 		out, err := n.Run(t.Context(), words[0], words[1:]...)
 		if err != nil || strings.TrimSpace(out) != "" {
-			t.Errorf("%s: %v, made all the same: %s", c.what, err, out)
+			t.Errorf("%s: want none: error %v, output: %s", c.what, err, out)
 		}
 	}
 	if _, err := os.Stat(n.NodeFile()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("node file: %v, want none", err)
+		t.Errorf("node file: got error %v, want that it does not exist", err)
 	}
 	if prefix == "" {
 		return
@@ -176,7 +176,7 @@ func expectUntouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 	}
 	delete(keys, prefix+"/config")
 	if len(keys) > 0 {
-		t.Errorf("keys in etcd: %q, want none but the configuration", keys)
+		t.Errorf("keys in etcd: %q, want only the configuration", keys)
 	}
 }
 
@@ -243,7 +243,7 @@ func poll(t *testing.T, what string, done func() (seen string, ok bool)) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("not within %v: %s; it is: %s", waitLimit, what, seen)
+			t.Fatalf("not within %v: %s; last state: %s", waitLimit, what, seen)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func TestLabWithABadNetworkConfiguration(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	if out, err := l.Nodes[0].Run(t.Context(), filepath.Join(bin(t), "lab"), "list"); err != nil || strings.Contains(out, "n1") {
-		t.Errorf("labs that run: %v, %s", err, out)
+		t.Errorf("running labs: %s, error %v; want none", out, err)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestLabOptions(t *testing.T) {
 		"70000 underlay MTU: give 1 to 65535": {MTU: 70000},
 	} {
 		if _, err := lab.New(t.Context(), o); err == nil || err.Error() != want {
-			t.Errorf("%+v: %v; want %s", o, err, want)
+			t.Errorf("%+v: got error %v, want %s", o, err, want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestDeviceNameOrPortIsTaken(t *testing.T) {
 			runScript(t, n, "ip link del "+c.device)
 			expectUntouched(t, l, n, "")
 			if err := n.Start(t.Context()); err != nil {
-				t.Errorf("once the other is gone: %v", err)
+				t.Errorf("start after the other device is deleted: %v", err)
 			}
 		})
 	}
@@ -61,7 +61,7 @@ func TestPortIsTakenByAnotherProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := n.Start(t.Context()); err != nil {
-		t.Errorf("once the port is free: %v", err)
+		t.Errorf("start after the port is free: %v", err)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestDeviceNameIsTakenWhileTheNodeRuns(t *testing.T) {
 	if err := n.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	await(t, n, "the status tells who has the name", func(s status) bool { return !s.Ready && s.hasProblem("its name is taken by a bridge device") })
+	await(t, n, "the problem names the other device", func(s status) bool { return !s.Ready && s.hasProblem("its name is taken by a bridge device") })
 	runScript(t, n, "ip link del podlane.1")
 	await(t, n, "the node is ready again", func(s status) bool { return s.Ready })
 }

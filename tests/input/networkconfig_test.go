@@ -69,7 +69,7 @@ func TestBadNetworkConfigurationIsNotWritten(t *testing.T) {
 	unchanged := func(t *testing.T) {
 		t.Helper()
 		if have, _, err := l.Etcd.Get(t.Context(), key); have != good || err != nil {
-			t.Errorf("configuration in etcd: %q, %v; want the old one", have, err)
+			t.Errorf("configuration in etcd: %q, error %v; want %q", have, err, good)
 		}
 	}
 	for _, c := range badNetworks {
@@ -143,7 +143,7 @@ func TestNetworkConfigurationBecomesInvalid(t *testing.T) {
 		return now, err == nil && now == lab.DefaultConfig
 	})
 	if s := await(t, n, "one peer and ready", func(s status) bool { return len(s.Peers) == 1 && s.Ready }); len(s.Skipped) > 0 {
-		t.Errorf("skipped: %v", s.Skipped)
+		t.Errorf("skipped leases: %v, want none", s.Skipped)
 	}
 	if after, err := n.Subnet(); after != before || err != nil {
 		t.Errorf("pod subnet %v, %v; want %v as before", after, err, before)

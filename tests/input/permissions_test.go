@@ -45,6 +45,6 @@ func TestStatusWithoutPermission(t *testing.T) {
 	o := runAs(t, n, nil, nobody, "podlaned", "status")
 	o.expectError(t, exitError, "permission denied...root")
 	if containsParts(o.err, "is it running?") {
-		t.Errorf("it runs: %s", o.err)
+		t.Errorf("the error asks if podlaned runs: %s", o.err)
 	}
 }

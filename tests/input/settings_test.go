@@ -152,7 +152,7 @@ func TestFoldersAreNotWritable(t *testing.T) {
 	if err := n.Launch(t.Context(), "--state-dir", readOnly, "--cni-conf", readOnly+"/10-podlane.conflist"); err != nil {
 		t.Fatal(err)
 	}
-	s := await(t, n, "the status tells of both", func(s status) bool {
+	s := await(t, n, "both problems are reported", func(s status) bool {
 		return s.hasProblem("saved state: write "+readOnly+"/state.json: ...read-only file system") &&
 			s.hasProblem("cni-conf: write "+readOnly+"/10-podlane.conflist: ...read-only file system")
 	})
@@ -168,6 +168,6 @@ func TestSecondDaemonOnANode(t *testing.T) {
 	run(t, n, nil).expectError(t, exitError, "another podlaned runs on this node: its process is ")
 	run(t, n, nil, "cleanup").expectError(t, exitError, "another podlaned runs on this node: its process is ...; stop it first")
 	if s := await(t, n, "the first one is ready", func(s status) bool { return s.Ready }); len(s.Lease.Subnet) != 1 {
-		t.Errorf("its lease: %+v", s.Lease)
+		t.Errorf("lease of the first podlaned: %+v, want one pod subnet", s.Lease)
 	}
 }

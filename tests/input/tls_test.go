@@ -79,7 +79,7 @@ func startEmbedded(t *testing.T, c *embed.Config) *embed.Etcd {
 	select {
 	case <-e.Server.ReadyNotify():
 	case <-time.After(waitLimit):
-		t.Fatalf("etcd %s does not come up", c.Name)
+		t.Fatalf("etcd %s does not start", c.Name)
 	}
 	return e
 }

@@ -26,7 +26,7 @@ func TestDirectRoutingIsSwitchedNodeByNode(t *testing.T) {
 			pods := cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]})
 			cluster.Check(t, l.SetConfig(cluster.Within(t), c.config))
 			for _, n := range b.nodes { // until then a node drops plain packets between pods
-				cluster.AwaitStatus(t, n, soon, "it knows that the configuration has changed", func(s cluster.Status) bool {
+				cluster.AwaitStatus(t, n, soon, "a note that the configuration has changed", func(s cluster.Status) bool {
 					return slices.ContainsFunc(s.Notes, func(record string) bool { return strings.Contains(record, "restart podlaned") })
 				})
 			}

@@ -112,23 +112,23 @@ func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 		c.do()
 		f.awaitSent(t, 500)
 		if count, _ := f.received(); count != 0 {
-			t.Fatalf("%s: %d packets of %d got in", c.name, count, f.sent.Load())
+			t.Fatalf("%s: %d of %d packets were accepted, want none", c.name, count, f.sent.Load())
 		}
 	}
 	for _, command := range []string{"nft flush ruleset", "nft delete table inet podlane", "nft flush set inet podlane peers4", "nft flush chain inet podlane vxlan_to_node"} {
 		before, _ := f.received()
 		began := time.Now()
 		cluster.Run(t, n.Place, command)
-		took := cluster.AwaitStatus(t, n, soon, "it is put back", func(s cluster.Status) bool { return s.Ready && s.Verified.After(began) })
+		took := cluster.AwaitStatus(t, n, soon, "the table is restored", func(s cluster.Status) bool { return s.Ready && s.Verified.After(began) })
 		f.awaitSent(t, 3000)
 		after, last := f.received()
 		if after == before {
-			t.Logf("%s: nothing got in; verified within %v", command, took)
+			t.Logf("%s: nothing was accepted; verified within %v", command, took)
 			continue
 		}
-		t.Logf("%s: %d packets got in, the last after %v", command, after-before, last.Sub(began).Round(time.Millisecond))
+		t.Logf("%s: %d packets were accepted, the last after %v", command, after-before, last.Sub(began).Round(time.Millisecond))
 		if open := last.Sub(began); open > time.Second {
-			t.Errorf("%s: they got in for %v, longer than 1s", command, open)
+			t.Errorf("%s: packets were accepted for %v, want at most 1s", command, open)
 		}
 	}
 	t.Logf("%d forged packets were sent", f.sent.Load())
@@ -147,7 +147,7 @@ func TestPeerThatLeavesIsRejected(t *testing.T) {
 	cluster.Kill(t, leaves)
 	cluster.Check(t, b.Etcd.Delete(cluster.Within(t), key))
 	took := cluster.AwaitStatus(t, n, 2*time.Second, "the peer has left", func(s cluster.Status) bool { return len(s.Peers) == 0 })
-	t.Log("the peer is forgotten within ", took)
+	t.Log("the peer is removed within ", took)
 	for _, i := range forged {
 		t.Run("gone "+i.name, i.expectDropped)
 	}

@@ -46,7 +46,7 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 	}
 	for _, n := range l.Nodes {
 		const metric = `podlane_dropped_packets_total{reason="http_from_a_pod"}`
-		cluster.Until(t, soon, n.Name+" counts what it dropped", func() (bool, string) {
+		cluster.Until(t, soon, n.Name+" counts dropped packets", func() (bool, string) {
 			count := cluster.Metric(t, n, metric)
 			return count > 0, fmt.Sprint(count)
 		})
@@ -59,7 +59,7 @@ func expectHTTP(t *testing.T, from *lab.Place, host string, open bool) {
 	t.Helper()
 	c, err := dial(t, from, net.JoinHostPort(host, fmt.Sprint(httpPort)), 5*time.Second)
 	if (err == nil) != open {
-		t.Errorf("%s asks %s: %v; reached: want %v", from.Name, host, err, open)
+		t.Errorf("HTTP from %s to %s: error %v; want it open: %v", from.Name, host, err, open)
 	}
 	if err != nil {
 		return
@@ -72,7 +72,7 @@ func expectHTTP(t *testing.T, from *lab.Place, host string, open bool) {
 	cluster.Check(t, err)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		t.Errorf("%s asks %s: %s", from.Name, host, response.Status)
+		t.Errorf("HTTP from %s to %s: got %s, want 200", from.Name, host, response.Status)
 	}
 }
 
@@ -87,7 +87,7 @@ func expectClosedToPods(t *testing.T, l *lab.Lab, n *lab.Node, addr netip.Addr) 
 		asking.Go(func() {
 			if c, err := dial(t, p.Place, netip.AddrPortFrom(addr, httpPort).String(), 500*time.Millisecond); err == nil {
 				c.Close()
-				t.Errorf("%s reaches the HTTP of %s at %s", p.Name, n.Name, addr)
+				t.Errorf("%s reaches HTTP of %s at %s", p.Name, n.Name, addr)
 			}
 			if addr.Is6() && p.Node == n && addr == cluster.OverlayAddr(t, n, addr) {
 				return // the anycast address of all routers on their bridge (RFC 4291 section 2.6.1), which accepts no TCP

@@ -153,7 +153,7 @@ func (i intrusion) send(t *testing.T) {
 func (i intrusion) expectArrival(t *testing.T) {
 	before := len(i.receiver.arrivals())
 	i.send(t)
-	cluster.Until(t, soon, "all of it arrives", func() (bool, string) {
+	cluster.Until(t, soon, "all packets arrive", func() (bool, string) {
 		got := len(i.receiver.arrivals()) - before
 		return got == packetCount, fmt.Sprintf("%d of %d", got, packetCount)
 	})
@@ -169,10 +169,10 @@ func (i intrusion) expectDropped(t *testing.T) {
 		return now >= packetCount, fmt.Sprintf("%v of %d", now, packetCount)
 	})
 	if now := cluster.Metric(t, i.node, metric) - counted; now != packetCount {
-		t.Errorf("%v are counted, of %d", now, packetCount)
+		t.Errorf("%v packets are counted as dropped, want %d", now, packetCount)
 	}
 	if got := len(i.receiver.arrivals()) - before; got != 0 {
-		t.Errorf("%d packets arrived of %d", got, packetCount)
+		t.Errorf("%d of %d packets arrived, want none", got, packetCount)
 	}
 }
 
@@ -184,7 +184,7 @@ func (b *bed) expectStatus(t *testing.T) {
 		count := cluster.Metric(t, b.nodes[0], fmt.Sprintf("podlane_dropped_packets_total{reason=%q}", reason))
 		want := fmt.Sprintf("dropped %.0f packets: %s", count, strings.ReplaceAll(reason, "_", " "))
 		if count == 0 || !strings.Contains(status, want) {
-			t.Errorf("podlaned status does not say %q:\n%s", want, status)
+			t.Errorf("podlaned status does not contain %q:\n%s", want, status)
 		}
 		t.Log(want)
 	}

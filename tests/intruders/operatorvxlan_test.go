@@ -33,7 +33,7 @@ func TestOperatorsOwnVXLAN(t *testing.T) {
 	cluster.Check(t, b.nodes[0].Restart(cluster.Within(t)))
 	b.expectUntracked(t)
 	cluster.Run(t, b.nodes[0].Place, "nft delete table inet podlane")
-	cluster.AwaitStatus(t, b.nodes[0], soon, "the table is put back", func(s cluster.Status) bool { return s.Ready && s.Repaired > 0 })
+	cluster.AwaitStatus(t, b.nodes[0], soon, "the table is restored", func(s cluster.Status) bool { return s.Ready && s.Repaired > 0 })
 	pods.ExpectNothingLost(t)
 	cluster.Stop(t, b.nodes[0])
 	cluster.Run(t, b.nodes[0].Place, "podlaned cleanup")
@@ -67,9 +67,9 @@ func (b *bed) expectUntracked(t *testing.T) {
 		cluster.Until(t, 5*time.Second, fmt.Sprintf("the operator's tunnel by %s is tracked", f), func() (bool, string) {
 			operators, ours := conntrackEntries(t, n, f, addrs(b.nonPeer)[f]), conntrackEntries(t, n, f, addrs(b.nodes[1])[f])
 			if ours > 0 {
-				t.Errorf("%s: conntrack has %d entries of our tunnel by %s", n.Name, ours, f)
+				t.Errorf("%s: conntrack has %d entries of podlane's tunnel by %s, want none", n.Name, ours, f)
 			}
-			return operators > 0, "it is not"
+			return operators > 0, "no entry"
 		})
 	}
 }

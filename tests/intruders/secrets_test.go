@@ -36,7 +36,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 	cluster.Stop(t, n)
 	writePassword(t, file, mistyped)
 	cluster.Check(t, n.Launch(t.Context()))
-	cluster.AwaitStatus(t, n, soon, "it says that etcd refuses the password", func(s cluster.Status) bool {
+	cluster.AwaitStatus(t, n, soon, "the problem is the refused password", func(s cluster.Status) bool {
 		return strings.Contains(fmt.Sprint(s.Problems), "authentication failed")
 	})
 	expectNoPassword(t, n, cluster.RunFails(t, n.Place, "podlaned config get"))
@@ -85,7 +85,7 @@ func expectNoPassword(t *testing.T, n *lab.Node, printed string) {
 	}
 	for where, text := range shown {
 		if len(text) == 0 {
-			t.Errorf("%s: %s shows nothing", n.Name, where)
+			t.Errorf("%s: %s is empty", n.Name, where)
 		}
 		for _, secret := range []string{password, mistyped} {
 			for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("root:" + secret))} {
@@ -108,10 +108,10 @@ func TestPasswordInAnEndpointIsRefused(t *testing.T) {
 		out := cluster.RunFails(t, l.Nodes[0].Place, "podlaned run --http= --etcd-endpoints="+endpoint)
 		t.Log(strings.TrimSpace(out))
 		if strings.Contains(out, password) {
-			t.Errorf("%s: it repeats the password", endpoint)
+			t.Errorf("%s: the error repeats the password", endpoint)
 		}
 		if !strings.Contains(out, "etcd-password-file") {
-			t.Errorf("%s: it does not say where the password belongs", endpoint)
+			t.Errorf("%s: the error does not name the setting for a password", endpoint)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 func expectAnswers(t *testing.T, p *lab.Place, from, to netip.Addr) {
 	t.Helper()
 	if out := cluster.Run(t, p, fmt.Sprintf("ping -q -c%d -i0.05 -W5 -I %s %s", packetCount, from, to)); !strings.Contains(out, " 0% packet loss") {
-		t.Error(out)
+		t.Errorf("ping from %s to %s: want no loss: %s", from, to, out)
 	}
 }
 

@@ -60,7 +60,7 @@ func (b *bed) expectAllDropped(t *testing.T, all []intrusion) {
 	}
 	for receiver, before := range arrived {
 		if got := len(receiver.arrivals()) - before; got != 0 {
-			t.Errorf("%d packets arrived at %s", got, receiver.addr)
+			t.Errorf("%d packets arrived at %s, want none", got, receiver.addr)
 		}
 	}
 }

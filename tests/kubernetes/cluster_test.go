@@ -68,7 +68,7 @@ func (k *kube) start(t *testing.T) {
 		return err == nil, out
 	})
 	k.kubectl(t, "apply", "-f", "testdata/proxy.yaml")
-	cluster.Until(t, 2*minute, "the nodes are known", func() (bool, string) {
+	cluster.Until(t, 2*minute, "all nodes are registered", func() (bool, string) {
 		out, err := k.try(t, "get", "nodes", "-o", "name")
 		return err == nil && strings.Count(out, "\n") == len(k.nodes), out
 	})
@@ -83,7 +83,7 @@ func (k *kube) awaitPodNetwork(t *testing.T) {
 	k.kubectl(t, "apply", "-f", "testdata/coredns.yaml")
 	k.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s", "--request-timeout=0")
 	k.kubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s", "--request-timeout=0")
-	t.Logf("nodes Ready and DNS there %v later", time.Since(began).Round(time.Second))
+	t.Logf("nodes and DNS are ready %v later", time.Since(began).Round(time.Second))
 	for _, n := range k.nodes {
 		k.expectCondition(t, n)
 	}

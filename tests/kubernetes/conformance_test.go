@@ -66,7 +66,7 @@ func (k *kube) conformance(t *testing.T) {
 	}
 	t.Logf("JUnit: %d passed, %d failed", passed, failed)
 	if ended != nil {
-		t.Errorf("the tests end with: %v", ended)
+		t.Errorf("ginkgo: %v", ended)
 	}
 	if *focus == conformanceFocus && passed != conformanceTests {
 		t.Errorf("%d tests passed, want %d", passed, conformanceTests)

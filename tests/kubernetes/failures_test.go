@@ -39,7 +39,7 @@ func (k *kube) replace(t *testing.T, n *node, component string) {
 func (k *kube) removeState(t *testing.T, n *node) (end func()) {
 	t.Helper()
 	file := n.disk("fs/var/lib/podlane/state.json")
-	cluster.Until(t, minute, n.name+" forgets", func() (bool, string) {
+	cluster.Until(t, minute, n.name+": the saved state is removed", func() (bool, string) {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err.Error()
 		}
@@ -67,7 +67,7 @@ func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string
 func (k *kube) expectLine(t *testing.T, n *node, container string, words ...string) {
 	t.Helper()
 	var lines []string
-	cluster.Until(t, minute, container+" on "+n.name+" says: "+strings.Join(words, " "), func() (bool, string) {
+	cluster.Until(t, minute, container+" on "+n.name+" logs: "+strings.Join(words, " "), func() (bool, string) {
 		out, err := k.try(t, "-n", "podlane", "logs", k.podOn(t, n, "node"), "-c", container)
 		lines = nil
 		for line := range strings.Lines(out) {
@@ -78,7 +78,7 @@ func (k *kube) expectLine(t *testing.T, n *node, container string, words ...stri
 		return err == nil && len(lines) > 0, out
 	})
 	if len(lines) > 1 {
-		t.Errorf("%s on %s says it more than once:\n%s", container, n.name, strings.Join(lines, ""))
+		t.Errorf("%s on %s logs it more than once:\n%s", container, n.name, strings.Join(lines, ""))
 	}
 	t.Log(strings.TrimSpace(lines[0]))
 }
@@ -97,7 +97,7 @@ func (k *kube) expectNoRestarts(t *testing.T, n *node) {
 	t.Helper()
 	out := k.get(t, `{.status.initContainerStatuses[*].restartCount} {.status.containerStatuses[*].restartCount}`, "-n", "podlane", "pod", k.podOn(t, n, "node"))
 	if strings.Trim(out, "0 ") != "" {
-		t.Errorf("the containers on %s were restarted so many times: %s", n.name, out)
+		t.Errorf("restarts of the containers on %s: %s, want 0", n.name, out)
 	}
 }
 
@@ -116,7 +116,7 @@ func (k *kube) otherCNI(t *testing.T) {
 	})
 	k.expectLine(t, n, "podlaned", "other CNI: 05-other.conflist comes before")
 	cluster.Check(t, os.Remove(file))
-	cluster.Until(t, 2*minute, "the status is well again", func() (bool, string) {
+	cluster.Until(t, 2*minute, "the status no longer names it", func() (bool, string) {
 		out := status()
 		return !strings.Contains(out, "05-other"), out
 	})
@@ -188,7 +188,7 @@ func (k *kube) noEtcd(t, whole *testing.T) {
 	k.expectNoRestarts(t, old)
 	k.expectNoRestarts(t, fresh)
 	if now := k.subnets(t); now[fresh.name] != before[fresh.name] || len(now) != len(before) {
-		t.Errorf("pod subnets %v, and before %v", now, before)
+		t.Errorf("pod subnets %v, want %v as before", now, before)
 	}
 	f.ExpectNothingLost(t)
 }

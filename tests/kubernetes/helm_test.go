@@ -27,7 +27,7 @@ func (k *kube) twoFamilies(t *testing.T) {
 	pods := k.trafficPods(t, k.nodes...)
 	for _, p := range pods {
 		if len(p.addresses) != 2 || !strings.HasPrefix(p.addresses[1], "fd00:5:") {
-			t.Fatalf("%s has the addresses %v", p.name, p.addresses)
+			t.Fatalf("%s: addresses %v, want one of each family", p.name, p.addresses)
 		}
 		for _, q := range pods {
 			for family, address := range q.addresses {
@@ -48,12 +48,12 @@ func (k *kube) upgradeAndRollback(t *testing.T) {
 	k.helm(t, "upgrade", "podlane", chart, "--namespace=podlane", "--reuse-values", "--set=image.tag=v2")
 	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v2" {
-		t.Errorf("after the upgrade the images are %v", tags)
+		t.Errorf("images after the upgrade: %v, want v2", tags)
 	}
 	k.helm(t, "rollback", "podlane", "--namespace=podlane")
 	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v1" {
-		t.Errorf("after the rollback the images are %v", tags)
+		t.Errorf("images after the rollback: %v, want v1", tags)
 	}
 	f.ExpectNothingLost(t)
 }
@@ -74,7 +74,7 @@ func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.helm(t, "upgrade", "podlane", chart, "--namespace=podlane", "--reuse-values", "--set=bridgeNetfilter.load=true")
 	k.awaitRollout(t)
 	if out, err := k.nodes[1].run(t, "sysctl", "-n", "net.bridge.bridge-nf-call-iptables"); err != nil || strings.TrimSpace(out) != "1" {
-		t.Errorf("net.bridge.bridge-nf-call-iptables is %q, %v", out, err)
+		t.Errorf("net.bridge.bridge-nf-call-iptables: got %q, error %v; want 1", out, err)
 	}
 	fetch(t, client.Namespace, url)
 	k.kubectl(t, "delete", "namespace", "smoke", "--wait=false")
@@ -107,7 +107,7 @@ func (k *kube) memberReplaced(t *testing.T) {
 	before := k.subnets(t)
 	f := k.flood(t, k.nodes...)
 	wipe()
-	cluster.Until(t, minute, "the member is not let in", func() (bool, string) {
+	cluster.Until(t, minute, "the member is refused", func() (bool, string) {
 		out, _ := k.try(t, "-n", "podlane", "logs", k.podOn(t, lost, "etcd"))
 		return strings.Contains(out, "has already been bootstrapped"), out
 	})
@@ -121,7 +121,7 @@ func (k *kube) memberReplaced(t *testing.T) {
 	wipe()
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")
 	if list := etcdctl("member", "list"); strings.Count(list, ", started, ") != len(k.nodes) {
-		t.Errorf("the members are\n%s", list)
+		t.Errorf("want %d started members:\n%s", len(k.nodes), list)
 	}
 	if now := k.subnets(t); !maps.Equal(now, before) {
 		t.Errorf("pod subnets %v, and before %v", now, before)
@@ -141,7 +141,7 @@ func (k *kube) uninstall(t *testing.T) {
 	for _, n := range k.nodes {
 		k.kubectl(t, "debug", "node/"+n.name, "--image="+podlane+":v1", "--profile=sysadmin", "--", "/usr/bin/podlaned", "cleanup",
 			"--run-dir=/host/run/podlane", "--state-dir=/host/var/lib/podlane", "--cni-conf=/host/etc/cni/net.d/10-podlane.conflist")
-		cluster.Until(t, 30*time.Second, n.name+" has nothing of podlane's", func() (bool, string) {
+		cluster.Until(t, 30*time.Second, n.name+" has nothing of podlane", func() (bool, string) {
 			out, err := n.run(t, "sh", "-c", `found=$(ip -o link show type vxlan; nft list tables | grep podlane; ls -d /run/podlane /var/lib/podlane /etc/cni/net.d/* 2>&-)
 				echo "$found"; [ -z "$found" ]`)
 			return err == nil, out

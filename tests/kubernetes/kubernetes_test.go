@@ -91,6 +91,6 @@ func (k *kube) expectCondition(t *testing.T, n *node) {
 		t.Errorf("%s: NetworkUnavailable is %s: %s", n.name, status, message)
 	}
 	if taints := k.get(t, "{.spec.taints}", "node", n.name); strings.Contains(taints, "network-unavailable") {
-		t.Errorf("%s: taints %s", n.name, taints)
+		t.Errorf("%s: unexpected taints %s", n.name, taints)
 	}
 }

@@ -36,7 +36,7 @@ func (k *kube) subnets(t *testing.T) map[string]string {
 // created it again. It then gives up after 140 s and starts again.
 func (k *kube) awaitNode(t *testing.T, n *node) {
 	t.Helper()
-	cluster.Until(t, 2*minute, n.name+" is known", func() (bool, string) {
+	cluster.Until(t, 2*minute, n.name+" is registered", func() (bool, string) {
 		out, err := k.try(t, "get", "node", n.name)
 		return err == nil, out
 	})
@@ -55,7 +55,7 @@ func (k *kube) powerCut(t *testing.T) {
 	before := k.subnets(t)
 	f := k.flood(t, k.otherNodes(target)...)
 	target.powerOff(t, k.underlay)
-	cluster.Until(t, 2*minute, target.name+" is seen to be gone", func() (bool, string) {
+	cluster.Until(t, 2*minute, target.name+" is reported as gone", func() (bool, string) {
 		status := k.get(t, `{.status.conditions[?(@.type=="Ready")].status}`, "node", target.name)
 		return status == "Unknown", status
 	})
@@ -89,7 +89,7 @@ func (k *kube) deletedNode(t *testing.T) {
 	t.Logf("released %v after the Node was deleted", time.Since(began).Round(time.Second))
 	for _, n := range k.otherNodes(target) {
 		if k.subnets(t)[n.name] != before[n.name] {
-			t.Errorf("%s had %s, and now the leases are %v", n.name, before[n.name], k.subnets(t))
+			t.Errorf("%s: want pod subnet %s as before, leases: %v", n.name, before[n.name], k.subnets(t))
 		}
 	}
 	target.plug(t, k.underlay)

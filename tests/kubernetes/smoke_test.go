@@ -28,7 +28,7 @@ func expectSource(t *testing.T, place sandbox.Namespace, host string, want ...st
 	t.Helper()
 	source, _, err := net.SplitHostPort(fetch(t, place, "http://"+host+"/clientip"))
 	if err != nil {
-		t.Errorf("%s asks %s: %v", place.Name, host, err)
+		t.Errorf("%s to %s: %v", place.Name, host, err)
 		return
 	}
 	for _, w := range want {
@@ -36,7 +36,7 @@ func expectSource(t *testing.T, place sandbox.Namespace, host string, want ...st
 			return
 		}
 	}
-	t.Errorf("%s asks %s and is seen as %s, not %s", place.Name, host, source, strings.Join(want, " or "))
+	t.Errorf("source address of %s at %s: got %s, want %s", place.Name, host, source, strings.Join(want, " or "))
 }
 
 // smoke tests every way of a packet to a pod or from it.
@@ -45,7 +45,7 @@ func (k *kube) smoke(t *testing.T) {
 	k.kubectl(t, "-n", "smoke", "rollout", "status", "daemonset/web", "--timeout=90s", "--request-timeout=0")
 	pods := k.podsOf(t, "smoke", "app=web")
 	if len(pods) != len(k.nodes) {
-		t.Fatalf("%d pods on %d nodes", len(pods), len(k.nodes))
+		t.Fatalf("%d pods on %d nodes, want one on each", len(pods), len(k.nodes))
 	}
 	service := k.get(t, "{.spec.clusterIP}", "-n", "smoke", "service", "web")
 	local := k.get(t, "{.spec.clusterIP}", "-n", "smoke", "service", "local")
@@ -59,11 +59,11 @@ func (k *kube) smoke(t *testing.T) {
 			return len(seen) == len(pods), fmt.Sprint(seen)
 		})
 		if got := fetch(t, p.Namespace, "http://"+local+"/hostname"); got != p.name {
-			t.Errorf("the Service of the own node answers %s with %s", p.name, got)
+			t.Errorf("Service with local traffic policy, asked by %s: got %s, want the pod itself", p.name, got)
 		}
 		out := k.kubectl(t, "-n", "smoke", "exec", p.name, "--", "curl", "-sS", "--max-time", "10", "http://web.smoke.svc.cluster.local/hostname")
 		if !strings.HasPrefix(out, "web-") {
-			t.Errorf("by the Service's name %s gets %q", p.name, out)
+			t.Errorf("Service by name, asked by %s: got %q, want a pod web-...", p.name, out)
 		}
 		expectSource(t, p.Namespace, outside+":8080", k.node(p.node).address) // masqueraded
 	}

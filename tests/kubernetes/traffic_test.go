@@ -25,7 +25,7 @@ func (k *kube) trafficPods(t *testing.T, nodes ...*node) (pods []pod) {
 		}
 	}
 	if len(pods) != len(nodes) {
-		t.Fatalf("%d pods on %d nodes", len(pods), len(nodes))
+		t.Fatalf("%d pods on %d nodes, want one on each", len(pods), len(nodes))
 	}
 	return pods
 }
@@ -59,9 +59,9 @@ func (k *kube) rolloutAndBack(t *testing.T) {
 	k.kubectl(t, "-n", "podlane", "rollout", "undo", "daemonset/podlane")
 	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != "v1" {
-		t.Errorf("after the way back the images are %v", tags)
+		t.Errorf("images after the undo: %v, want v1", tags)
 	}
-	t.Logf("there and back in %v", time.Since(began).Round(time.Second))
+	t.Logf("rollout and undo in %v", time.Since(began).Round(time.Second))
 	f.ExpectNothingLost(t)
 }
 
@@ -71,7 +71,7 @@ func (k *kube) brokenRollout(t *testing.T, tag string) {
 	f := k.flood(t, k.nodes...)
 	k.apply(t, tag)
 	var broken string
-	cluster.Until(t, 2*minute, "a pod of podlane's is broken", func() (bool, string) {
+	cluster.Until(t, 2*minute, "a podlane pod is broken", func() (bool, string) {
 		out := k.get(t, `{range .items[*]}{.spec.nodeName}{" "}{.status.initContainerStatuses[*].state.waiting.reason}{"\n"}{end}`,
 			"-n", "podlane", "pods", "-l", "app.kubernetes.io/component=node")
 		broken = brokenNode(out)
@@ -79,7 +79,7 @@ func (k *kube) brokenRollout(t *testing.T, tag string) {
 	})
 	k.expectNewPod(t, broken)
 	if ready := k.get(t, "{.status.numberReady}", "-n", "podlane", "daemonset", "podlane"); ready != "2" {
-		t.Errorf("%s pods of podlane's are ready, want 2", ready)
+		t.Errorf("%s podlane pods are ready, want 2", ready)
 	}
 	k.rollout(t, "v1")
 	f.ExpectNothingLost(t)

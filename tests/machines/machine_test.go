@@ -98,7 +98,7 @@ func (m *machine) boot(ctx context.Context) error {
 		case <-m.ended:
 			return fmt.Errorf("boot %s: %s; its console:\n%s", m.Name, m.nspawn.ProcessState, m.console())
 		case <-ctx.Done():
-			return fmt.Errorf("boot %s: %w; systemd says %s; its console:\n%s", m.Name, ctx.Err(), state, m.console())
+			return fmt.Errorf("boot %s: %w; state of systemd: %s; its console:\n%s", m.Name, ctx.Err(), state, m.console())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

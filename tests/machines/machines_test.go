@@ -69,7 +69,7 @@ func reload(t *testing.T, m *machine) {
 	settings := "etcd-endpoints: [http://198.18.0.1:2379]\n"
 	m.configure(t, settings+"http: 127.0.0.1:9500\n")
 	m.sh(t, "systemctl reload podlaned.service")
-	cluster.Until(t, soon, "podlaned listens where the new configuration says", func() (bool, string) {
+	cluster.Until(t, soon, "podlaned listens on the new address", func() (bool, string) {
 		err := m.Do(func() error {
 			c, err := net.Dial("tcp", "127.0.0.1:9500")
 			if err == nil {
@@ -88,7 +88,7 @@ func reload(t *testing.T, m *machine) {
 	m.sh(t, "systemctl reload podlaned.service")
 	m.awaitReady(t, 2)
 	if after := m.unit(t, "MainPID"); after != before {
-		t.Errorf("podlaned has process id %s after the reloads, before %s", after, before)
+		t.Errorf("process id of podlaned after the reloads: %s, want %s as before", after, before)
 	}
 }
 

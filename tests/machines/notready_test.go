@@ -18,13 +18,13 @@ func TestUnitReportsWhyItIsNotReady(t *testing.T) {
 	began := time.Now()
 	m.expectNotReady(t, "etcd: etcd does not answer at http://127.0.0.1:2379", "connection refused")
 	if state := m.unit(t, "ActiveState"); state != "activating" {
-		t.Errorf("the unit is %s without etcd, and should have others wait", state)
+		t.Errorf("unit without etcd: %s, want activating, so that other units wait", state)
 	}
-	cluster.Until(t, 35*time.Second, "others wait no longer", func() (bool, string) {
+	cluster.Until(t, 35*time.Second, "the unit is active", func() (bool, string) {
 		state := m.unit(t, "ActiveState")
 		return state == "active", state
 	})
-	t.Logf("without etcd others went on %v after the installation", time.Since(began).Round(time.Second))
+	t.Logf("without etcd the unit was active %v after the installation", time.Since(began).Round(time.Second))
 
 	pid, now := m.unit(t, "MainPID"), time.Now()
 	ca, wrong := authority.New(t, "the cluster's CA", 48*time.Hour), authority.New(t, "another CA", 48*time.Hour)
@@ -58,7 +58,7 @@ etcd-keyfile: /etc/podlane/client.key
 				m.expectNotReady(t, "etcd: etcd does not answer at https://"+tlsProxyAddr, c.want)
 			}
 			if after := m.unit(t, "MainPID"); after != pid {
-				t.Errorf("podlaned has process id %s now, and had %s: it did not stay up", after, pid)
+				t.Errorf("process id of podlaned: %s, want %s as before", after, pid)
 			}
 		})
 	}
@@ -82,6 +82,6 @@ func (m *machine) expectNotReady(t *testing.T, words ...string) {
 	})
 	t.Log(m.unit(t, "StatusText"))
 	if out, err := m.run(cluster.Within(t), "podlaned", "status"); err == nil {
-		t.Errorf("podlaned status ends well: %s", out)
+		t.Errorf("podlaned status: want an error: %s", out)
 	}
 }

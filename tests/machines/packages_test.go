@@ -48,13 +48,13 @@ func TestPackKeepsOtherFiles(t *testing.T) {
 	cluster.Check(t, err)
 	for pattern, want := range map[string]int{"notes": 1, "thesis.tar.gz": 1, "*.deb": 1, "podlane*": 3} {
 		if found, err := filepath.Glob(filepath.Join(folder, pattern)); err != nil || len(found) != want {
-			t.Errorf("%s is %v, want %d files", pattern, found, want)
+			t.Errorf("files %s: %v, want %d", pattern, found, want)
 		}
 	}
 	sums, err := os.ReadFile(filepath.Join(folder, "SHA256SUMS"))
 	cluster.Check(t, err)
 	if strings.Count(string(sums), "\n") != 3 || strings.Contains(string(sums), "thesis") {
-		t.Errorf("the sums are\n%s", sums)
+		t.Errorf("want sums of three packages:\n%s", sums)
 	}
 }
 

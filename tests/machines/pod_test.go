@@ -46,7 +46,7 @@ func (m *machine) addPod(t *testing.T, name string) *pod {
 	r, err := current.NewResultFromResult(result)
 	cluster.Check(t, err)
 	if len(r.IPs) != 1 {
-		t.Fatalf("pod %s: the plugins gave %v", name, r)
+		t.Fatalf("pod %s: want one address: %v", name, r)
 	}
 	a, _ := netip.AddrFromSlice(r.IPs[0].Address.IP)
 	p.addr = a.Unmap()
@@ -63,7 +63,7 @@ func (p *pod) list(t *testing.T) *libcni.NetworkConfigList {
 	cluster.Check(t, err)
 	list.CNIVersion = "1.0.0"
 	if last := list.Plugins[len(list.Plugins)-1].Network.Type; last != "podlane-gate" {
-		t.Errorf("the last plugin of the list is %s, and podlane-gate is installed", last)
+		t.Errorf("last plugin of the list: %s, want podlane-gate", last)
 	}
 	return list
 }

@@ -59,7 +59,7 @@ func replaceArchive(t *testing.T, m *machine) {
 	m.awaitReady(t, 2)
 	file := m.copyIn(t, packageFile(t, secondVersion, "*.deb"))
 	if out := m.sh(t, "dpkg --force-confold --install "+file+" 2>&1"); !strings.Contains(out, "run install.sh uninstall") {
-		t.Errorf("the package does not say that it is not in use: %s", out)
+		t.Errorf("the package does not report that it is not in use: %s", out)
 	}
 	m.awaitReady(t, 2)
 	before := m.unit(t, "MainPID")

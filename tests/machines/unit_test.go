@@ -9,7 +9,7 @@ import (
 func expectGoodUnit(t *testing.T, m *machine) {
 	t.Helper()
 	if out := m.sh(t, "systemd-analyze verify podlaned.service 2>&1"); out != "" {
-		t.Errorf("systemd-analyze verify says: %s", out)
+		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	out := m.sh(t, "systemd-analyze security --no-pager --threshold=25 podlaned.service")
 	t.Log(out[strings.LastIndex(out, "\n")+1:])

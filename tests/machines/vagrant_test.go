@@ -109,7 +109,7 @@ func (m *machine) addNATInterface(t *testing.T) {
 		cluster.Run(t, m.Place, line)
 	}
 	if addrs := cluster.Run(t, m.Place, "ip -brief -4 address show scope global"); !strings.HasPrefix(addrs, "eth0") || !strings.Contains(addrs, "\neth1") {
-		t.Fatalf("%s: the addresses are not as in VirtualBox: %s", m.Name, addrs)
+		t.Fatalf("%s: want the addresses of VirtualBox: %s", m.Name, addrs)
 	}
 }
 
@@ -138,7 +138,7 @@ func (b *bed) expectTable(t *testing.T, ok bool, texts ...string) {
 	out, err := cmd.CombinedOutput()
 	t.Logf("\n%s", out)
 	if (err == nil) != ok {
-		t.Errorf("the table ends with %v", err)
+		t.Errorf("table.sh: error %v, want success: %v", err, ok)
 	}
 	for _, text := range texts {
 		if !strings.Contains(string(out), text) {

@@ -19,7 +19,7 @@ func TestDocumentedFilesCanBeInstalled(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n# (\\S+)\n(.*?)```").FindAllSubmatch(text, -1)
 	if len(blocks) != 3 {
-		t.Fatalf("%d files in the documentation", len(blocks))
+		t.Fatalf("%d files in the documentation, want 3", len(blocks))
 	}
 	var deployed []objects
 	for _, b := range blocks {
@@ -46,7 +46,7 @@ func TestDocumentedFilesCanBeInstalled(t *testing.T) {
 		pods(t, all)
 	}
 	if len(deployed) != 2 {
-		t.Fatalf("%d of them have an etcd", len(deployed))
+		t.Fatalf("%d of them have an etcd, want 2", len(deployed))
 	}
 	for _, name := range []string{"ConfigMap podlane", "ConfigMap podlane-etcd", "DaemonSet podlane-etcd"} {
 		a, b := canonical(t, deployed[0], name), canonical(t, deployed[1], name)

@@ -29,11 +29,11 @@ func decode[T any](t *testing.T, all objects, name string) *T {
 	t.Helper()
 	kind, _, _ := strings.Cut(name, " ")
 	if kinds[kind] == nil {
-		t.Fatalf("%s: what is a %s?", name, kind)
+		t.Fatalf("%s: unknown kind %s", name, kind)
 	}
 	object, _ := kinds[kind]().(*T)
 	if object == nil || all[name] == nil {
-		t.Fatalf("there is no %s", name)
+		t.Fatalf("no object %s", name)
 	}
 	if err := yaml.UnmarshalStrict(all[name], object); err != nil {
 		t.Errorf("%s: %v", name, err)
@@ -46,7 +46,7 @@ func TestManifestsHaveOnlyFieldsOfTheAPI(t *testing.T) {
 		for name, doc := range fromKustomize(t, dir) {
 			kind, _, _ := strings.Cut(name, " ")
 			if kinds[kind] == nil {
-				t.Errorf("%s: what is a %s?", name, kind)
+				t.Errorf("%s: unknown kind %s", name, kind)
 			} else if err := yaml.UnmarshalStrict(doc, kinds[kind]()); err != nil {
 				t.Errorf("%s: %s: %v", dir, name, err)
 			}

@@ -67,7 +67,7 @@ func split(t *testing.T, stream []byte) objects {
 		case head.Kind == "":
 			continue
 		case all[name] != nil:
-			t.Errorf("%s stands twice", name)
+			t.Errorf("%s exists twice", name)
 		}
 		all[name] = []byte(doc)
 	}
@@ -111,11 +111,11 @@ func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
 			}
 			for name := range got {
 				if want[name] == nil {
-					t.Errorf("the chart has %s, kustomize has not", name)
+					t.Errorf("only the chart has %s", name)
 				}
 			}
 			if len(want) < 6 {
-				t.Errorf("only %d objects", len(want))
+				t.Errorf("%d objects, want at least 6", len(want))
 			}
 		})
 	}

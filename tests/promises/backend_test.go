@@ -18,12 +18,12 @@ func TestDirectRoutingEncapsulatesNothing(t *testing.T) {
 	expectFlat(t, l, cluster.UnderlayAddr) // the route leads to the underlay interface, so the source is its address
 	expectMasquerade(t, l)
 	if sent := counts(); sent != 0 {
-		t.Errorf("%d packets were encapsulated between nodes on one link", sent)
+		t.Errorf("%d packets between nodes on one link were encapsulated, want none", sent)
 	}
 	for _, n := range l.Nodes {
 		for line := range strings.Lines(cluster.Run(t, n.Place, "ip route show proto 112")) {
 			if !strings.Contains(line, " dev eth0 ") {
-				t.Errorf("%s: a peer is not reached directly: %s", n.Name, line)
+				t.Errorf("%s: the route to a peer is not direct: %s", n.Name, line)
 			}
 		}
 	}

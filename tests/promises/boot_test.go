@@ -15,7 +15,7 @@ import (
 func TestTwentyNodesStartAtTheSameMoment(t *testing.T) {
 	began := time.Now()
 	l := cluster.Build(t, lab.Options{Nodes: 20})
-	t.Logf("the lab stands after %v", time.Since(began).Round(time.Millisecond))
+	t.Logf("the lab is built after %v", time.Since(began).Round(time.Millisecond))
 	expectStart(t, l, lab.DefaultConfig, 20)
 	for i, n := range []*lab.Node{l.Nodes[0], l.Nodes[9], l.Nodes[19]} {
 		_, err := l.AddPod(cluster.Within(t), n, fmt.Sprintf("p%d", i+1))
@@ -35,8 +35,8 @@ func TestMoreNodesThanPodSubnets(t *testing.T) {
 
 	cluster.Check(t, late.Launch(cluster.Within(t)))
 	code, err := late.Wait(cluster.Within(t))
-	if said := late.LogText(); err != nil || code != 1 || !strings.Contains(said, "every pod subnet is taken") || !strings.Contains(said, "10.5.12.0") {
-		t.Errorf("the node without a pod subnet ends with %d, %v; it says:\n%s", code, err, said)
+	if output := late.LogText(); err != nil || code != 1 || !strings.Contains(output, "every pod subnet is taken") || !strings.Contains(output, "10.5.12.0") {
+		t.Errorf("the node without a pod subnet ends with %d, %v; it says:\n%s", code, err, output)
 	}
 	for _, n := range l.Nodes[:nodes] {
 		if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || !s.Ready || len(s.Peers) != nodes-1 {
@@ -72,10 +72,10 @@ func expectStart(t *testing.T, l *lab.Lab, config string, count int) {
 	t.Logf("%d nodes: all ready after %v, all with all peers after %v", count, ready.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	for _, n := range nodes {
 		if routes := cluster.Run(t, n.Place, "ip route show proto 112"); strings.Count(routes, "\n") != count-1 {
-			t.Errorf("%s has not %d routes:\n%s", n.Name, count-1, routes)
+			t.Errorf("%s: want %d routes:\n%s", n.Name, count-1, routes)
 		}
 		if !n.Running() {
-			t.Errorf("podlaned on %s has ended", n.Name)
+			t.Errorf("podlaned on %s has exited", n.Name)
 		}
 	}
 }

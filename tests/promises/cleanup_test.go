@@ -80,7 +80,7 @@ func TestCleanupRemovesOnlyPodlanesState(t *testing.T) {
 	during, ours := snapshot(t, n), cluster.KernelOf(t, n)
 	for _, mark := range []string{"podlane.1", "podlane-v6.1", "proto 112", "table inet podlane", `comment "podlane"`} {
 		if !strings.Contains(cluster.Differences(before, during), mark) {
-			t.Errorf("no %s while podlaned runs", mark)
+			t.Errorf("want %s while podlaned runs", mark)
 		}
 	}
 	for _, file := range []string{n.NodeFile(), conf} {
@@ -89,18 +89,18 @@ func TestCleanupRemovesOnlyPodlanesState(t *testing.T) {
 		}
 	}
 
-	if said := cluster.RunFails(t, n.Place, "podlaned cleanup"); !strings.Contains(said, "another podlaned runs on this node") {
-		t.Errorf("cleanup while podlaned runs says: %s", said)
+	if output := cluster.RunFails(t, n.Place, "podlaned cleanup"); !strings.Contains(output, "another podlaned runs on this node") {
+		t.Errorf("cleanup while podlaned runs: want that it is refused: %s", output)
 	}
 	expectSnapshot(t, n, during, "cleanup was refused")
 	cluster.Stop(t, n)
 	expectSnapshot(t, n, during, "podlaned has ended")
-	said := cluster.Run(t, n.Place, "podlaned cleanup")
+	output := cluster.Run(t, n.Place, "podlaned cleanup")
 	for _, removed := range []string{
 		"podlane.1", "podlane-v6.1", "table inet podlane", "rule ip filter FORWARD", "rule ip6 filter FORWARD", "subnet.env", "state.json", conf,
 	} {
-		if !strings.Contains(said, removed) {
-			t.Errorf("cleanup does not tell of %s; it says:\n%s", removed, said)
+		if !strings.Contains(output, removed) {
+			t.Errorf("cleanup does not report %s; output:\n%s", removed, output)
 		}
 	}
 	expectSnapshot(t, n, before, "cleanup")
@@ -110,7 +110,7 @@ func TestCleanupRemovesOnlyPodlanesState(t *testing.T) {
 		}
 	}
 	if again := cluster.Run(t, n.Place, "podlaned cleanup"); again != "" {
-		t.Errorf("cleanup again says: %s", again)
+		t.Errorf("cleanup again: want no output: %s", again)
 	}
 	expectSnapshot(t, n, before, "cleanup again")
 	cluster.Check(t, n.Start(cluster.Within(t)))
@@ -133,7 +133,7 @@ func TestCleanupLeavesPods(t *testing.T) {
 	cluster.Stop(t, n)
 	cluster.Run(t, n.Place, "podlaned cleanup")
 	if _, err := pods[0].Ping(cluster.Within(t), pods[1].Addrs[0], 1); err != nil {
-		t.Errorf("between pods of one node: %v", err)
+		t.Errorf("ping between pods of one node: %v", err)
 	}
 	for _, p := range pods {
 		cluster.Check(t, p.Delete(cluster.Within(t)))
@@ -146,8 +146,8 @@ func TestSecondPodlanedOnANodeIsRefused(t *testing.T) {
 	n := l.Nodes[0]
 	before, watch := cluster.KernelOf(t, n), cluster.WatchKernel(t, n.Place)
 	for _, second := range []string{"podlaned run", "podlaned run --run-dir /run/x/run --state-dir /run/x/state", "podlaned cleanup --run-dir /run/x/run"} {
-		if said := cluster.RunFails(t, n.Place, second); !strings.Contains(said, "another podlaned runs on this node: its process is ") {
-			t.Errorf("%s says: %s", second, said)
+		if output := cluster.RunFails(t, n.Place, second); !strings.Contains(output, "another podlaned runs on this node: its process is ") {
+			t.Errorf("%s: want that it is refused: %s", second, output)
 		}
 	}
 	watch.ExpectNothing(t)

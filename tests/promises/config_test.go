@@ -12,18 +12,18 @@ import (
 func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	n := l.Nodes[0]
-	if said := cluster.RunFails(t, n.Place, "podlaned config get"); !strings.Contains(said, "there is no network configuration in etcd") {
-		t.Errorf("before there is any: %s", said)
+	if output := cluster.RunFails(t, n.Place, "podlaned config get"); !strings.Contains(output, "there is no network configuration in etcd") {
+		t.Errorf("config get without a configuration: %s", output)
 	}
 	cluster.Check(t, n.Launch(cluster.Within(t)))
 	if code, err := n.Wait(cluster.Within(t)); code != 1 || err != nil || !strings.Contains(n.LogText(), "podlaned config set") {
-		t.Errorf("podlaned without a network configuration ends with %d, %v: %s", code, err, n.LogText())
+		t.Errorf("podlaned without a network configuration: exit code %d, error %v; want 1 and the command to set one: %s", code, err, n.LogText())
 	}
 	const good = `{"Network": "10.5.0.0/16", "SubnetLen": 25, "Backend": {"Type": "vxlan", "VNI": 9}}`
 	cluster.Check(t, l.SetConfig(cluster.Within(t), good))
 	get := func() string { return strings.TrimSpace(cluster.Run(t, n.Place, "podlaned config get")) }
 	if got := get(); got != good {
-		t.Errorf("what was set comes back as %s", got)
+		t.Errorf("config get: got %s, want %s", got, good)
 	}
 	for config, want := range map[string]string{
 		"":                           "",
@@ -43,15 +43,15 @@ func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 		`{"Network": "10.5.0.0/16", "EnableIPv6": true}`:                            "IPv6Network",
 	} {
 		if err := l.SetConfig(cluster.Within(t), config); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "exit status 1") {
-			t.Errorf("config set %s: %v; want exit status 1 and a word of %s", config, err, want)
+			t.Errorf("config set %s: got error %v; want exit status 1 and %q", config, err, want)
 		}
 	}
 	if got := get(); got != good {
-		t.Errorf("after bad ones were refused: %s", got)
+		t.Errorf("config get after refused ones: got %s, want %s", got, good)
 	}
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	if key := cluster.SubnetText(t, n); !strings.HasSuffix(key, "-25") {
-		t.Errorf("the node has %s, of a network with pod subnets of length 25", key)
+		t.Errorf("pod subnet %s, want length 25", key)
 	}
 
 	// A running node keeps its configuration and reports that.
@@ -65,10 +65,10 @@ func TestUnknownKeyInTheConfigurationIsNamed(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
 	cmd := l.Nodes[0].Command(cluster.Within(t), "podlaned", "config", "set", "-")
 	cmd.Stdin = strings.NewReader(`{"Network": "10.5.0.0/16", "Networks": 1}`)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cluster.Check(t, l.Nodes[0].StartCommand(cmd))
-	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "Networks") {
-		t.Errorf("%v: %s", err, &said)
+	if err := cmd.Wait(); err != nil || !strings.Contains(output.String(), "Networks") {
+		t.Errorf("config set: error %v; want a warning that names Networks: %s", err, &output)
 	}
 }

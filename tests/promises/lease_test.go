@@ -51,20 +51,20 @@ func TestPodSubnetTakenByAnotherNodeIsReported(t *testing.T) {
 		problems := strings.Join(s.Problems, " ")
 		return !s.Ready && strings.Contains(problems, strings.ReplaceAll(own, "-", "/")) && strings.Contains(problems, "thief")
 	})
-	cluster.Until(t, within5, "the node file says so", func() (bool, string) {
+	cluster.Until(t, within5, "the node file has the reason", func() (bool, string) {
 		now := cluster.NodeFile(t, n)
 		return strings.Contains(now["PODLANE_NOT_READY"], "thief") && now["PODLANE_SUBNET"] == file["PODLANE_SUBNET"], now["PODLANE_NOT_READY"]
 	})
 	if _, err := l.AddPod(cluster.Within(t), n, "late"); err == nil || !strings.Contains(err.Error(), "thief") {
-		t.Errorf("a new pod: %v", err)
+		t.Errorf("add a pod: %v, want an error that names the thief", err)
 	}
 	if _, err := pod.Ping(cluster.Within(t), cluster.Gateway(t, n, pod.Addrs[0]), 1); err != nil {
-		t.Errorf("the pod that was there: %v", err)
+		t.Errorf("ping from the old pod: %v", err)
 	}
 	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
-	cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 1 })
+	cluster.AwaitStatus(t, n, within5, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 1 })
 	if now := cluster.SubnetText(t, n); now != own {
-		t.Errorf("pod subnet %s, before %s", now, own)
+		t.Errorf("pod subnet %s, want %s as before", now, own)
 	}
 	cluster.Until(t, within5, "pods of both nodes talk", func() (bool, string) {
 		_, err := pod.Ping(cluster.Bounded(t, time.Second), l.Pods()[1].Addrs[0], 1)
@@ -77,12 +77,12 @@ func TestMistypedEtcdPrefixIsRefused(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1}, 0)
 	n := l.Nodes[0]
 	cluster.Stop(t, n)
-	said := cluster.RunFails(t, n.Place, "podlaned --etcd-prefix /typo")
-	if !strings.Contains(said, "/typo/config: there is no network configuration in etcd") || !strings.Contains(said, "it is of the etcd prefix "+lab.DefaultPrefix) {
-		t.Errorf("it says: %s", said)
+	output := cluster.RunFails(t, n.Place, "podlaned --etcd-prefix /typo")
+	if !strings.Contains(output, "/typo/config: there is no network configuration in etcd") || !strings.Contains(output, "it is of the etcd prefix "+lab.DefaultPrefix) {
+		t.Errorf("output: %s", output)
 	}
 	if keys, err := l.Etcd.List(cluster.Within(t), "/typo"); err != nil || len(keys) != 0 {
-		t.Errorf("written there: %v, %v", keys, err)
+		t.Errorf("keys below the mistyped prefix: %v, error %v; want none", keys, err)
 	}
 }
 
@@ -93,12 +93,12 @@ func TestUnderlayChanges(t *testing.T) {
 	n, pods := l.Nodes[0], l.Pods()
 	own := cluster.SubnetText(t, n)
 	cluster.Run(t, n.Place, "ip link set eth0 mtu 600")
-	small := cluster.AwaitStatus(t, n, within5, "too small an MTU is named", func(s cluster.Status) bool {
+	small := cluster.AwaitStatus(t, n, within5, "too small an MTU is reported", func(s cluster.Status) bool {
 		return !s.Ready && strings.Contains(strings.Join(s.Problems, " "), "MTU of 600")
 	})
 	cluster.Run(t, n.Place, "ip link set eth0 mtu 1500")
-	again := cluster.AwaitStatus(t, n, within5, "well again", func(s cluster.Status) bool { return s.Ready })
-	t.Logf("too small an MTU is named after %s, and well again after %s", small, again)
+	again := cluster.AwaitStatus(t, n, within5, "ready", func(s cluster.Status) bool { return s.Ready })
+	t.Logf("too small an MTU is reported after %s, ready again after %s", small, again)
 	cluster.Run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
 	cluster.Run(t, n.Place, "ip address del "+n.Addr.String()+"/16 dev eth0")
 	cluster.Run(t, n.Place, "ip address add 198.18.9.9/16 dev eth0")
@@ -110,6 +110,6 @@ func TestUnderlayChanges(t *testing.T) {
 	ready := cluster.AwaitStatus(t, n, within5, "ready on the new address", func(s cluster.Status) bool { return s.Ready })
 	t.Logf("another address: the pods talk after %s, and ready %s later", took, ready)
 	if now := cluster.SubnetText(t, n); now != own {
-		t.Errorf("pod subnet %s, before %s", now, own)
+		t.Errorf("pod subnet %s, want %s as before", now, own)
 	}
 }

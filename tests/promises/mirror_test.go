@@ -106,7 +106,7 @@ func checkSource(ctx context.Context, from *lab.Place, mirror netip.AddrPort, wa
 	for _, protocol := range protocols {
 		saw, err := askMirror(ctx, from, protocol, mirror)
 		if err == nil && saw != want {
-			err = fmt.Errorf("it sees %s, not %s", saw, want)
+			err = fmt.Errorf("source address: got %s, want %s", saw, want)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s asks %s by %s: %w", from.Name, mirror, protocol, err))
@@ -160,7 +160,7 @@ func checkEcho(u *net.UDPConn, echo netip.AddrPort, datagram []byte) error {
 		return err
 	}
 	if !bytes.Equal(back[:n], datagram) {
-		return fmt.Errorf("what comes back, %d bytes, is not the datagram of %d bytes", n, len(datagram))
+		return fmt.Errorf("the answer of %d bytes differs from the datagram of %d bytes", n, len(datagram))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestFullSizedPacketsPassUnfragmented(t *testing.T) {
 			mtu := underlay - overhead
 			for _, n := range l.Nodes {
 				if got := cluster.NodeFile(t, n)["PODLANE_MTU"]; got != strconv.Itoa(mtu) {
-					t.Errorf("the node file of %s says MTU %s, want %d", n.Name, got, mtu)
+					t.Errorf("node file of %s: MTU %s, want %d", n.Name, got, mtu)
 				}
 				for _, device := range []string{"podlane.1", "cni0"} {
 					expectMTU(t, n.Place, device, mtu)
@@ -60,7 +60,7 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 	cluster.Run(t, from, fmt.Sprintf("ping -n -q -c 1 -W 2 -M do -s %d %s", mtu-headers, to))
 	out := cluster.RunFails(t, from, fmt.Sprintf("ping -n -c 1 -W 0.1 -M do -s %d %s", mtu-headers+1, to))
 	if !regexp.MustCompile(fmt.Sprintf(`message too long, mtu[=:] ?%d\b`, mtu)).MatchString(out) {
-		t.Errorf("%s: a packet a byte longer than the MTU %d: %s", from.Name, mtu, out)
+		t.Errorf("%s: a packet a byte longer than the MTU %d: want it refused: %s", from.Name, mtu, out)
 	}
 }
 

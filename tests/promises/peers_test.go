@@ -53,7 +53,7 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 		})
 		t.Logf("%s has removed the peer after %v", n.Name, took)
 		if gone := cluster.Differences(joined[i], kernels[i]); strings.Count(gone, "\n") != 4 {
-			t.Errorf("of a peer %s had more, or less, than an FDB entry, a neighbour, a route and an element of the firewall's set:\n%s", n.Name, gone)
+			t.Errorf("%s had other than four items of a peer (FDB entry, neighbour, route, element of the firewall's set):\n%s", n.Name, gone)
 		}
 	}
 	cluster.AwaitPeers(t, l, 2*time.Second, 2)

@@ -138,7 +138,7 @@ func (q *checkList) run(t *testing.T) {
 	}
 	_ = group.Wait() // each has reported its own
 	if len(*q) == 0 {
-		t.Error("nothing was asked")
+		t.Error("no check was made")
 	}
 	*q = nil
 }
@@ -156,7 +156,7 @@ func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	for i := range 4 {
 		q := addPodAgain(t, l, n)
 		if i > 0 && !slices.Equal(q.Addrs, before) {
-			t.Fatalf("the next pod got %v instead of %v", q.Addrs, before)
+			t.Fatalf("the next pod has %v, want %v", q.Addrs, before)
 		}
 		before = q.Addrs
 		for _, a := range q.Addrs {

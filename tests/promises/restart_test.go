@@ -40,11 +40,11 @@ func TestRestartKeepsTheSubnetAndCostsNothing(t *testing.T) {
 			peer.ExpectNothing(t)
 			cluster.ExpectKernel(t, n, before)
 			if got := cluster.SubnetText(t, n); got != key {
-				t.Errorf("it has %s now, and had %s", got, key)
+				t.Errorf("pod subnet %s, want %s as before", got, key)
 			}
 			for k, v := range cluster.NodeFile(t, n) {
 				if file[k] != v {
-					t.Errorf("node file: %s=%s, it was %s", k, v, file[k])
+					t.Errorf("node file: %s=%s, want %s as before", k, v, file[k])
 				}
 			}
 		})
@@ -84,7 +84,7 @@ func TestOverlayGoesOnWithoutEtcd(t *testing.T) {
 	cluster.Check(t, l.Etcd.Stop(1))
 	cluster.Kill(t, n)
 	cluster.Check(t, n.Launch(cluster.Within(t)))
-	took := cluster.AwaitStatus(t, n, 20*time.Second, "works with what it saved", func(s cluster.Status) bool {
+	took := cluster.AwaitStatus(t, n, 20*time.Second, "works with its saved state", func(s cluster.Status) bool {
 		return !s.Verified.IsZero() && len(s.Peers) == 1 && !s.Ready && len(s.Problems) > 0
 	})
 	t.Logf("started without etcd: the kernel was verified after %v", took)
@@ -96,6 +96,6 @@ func TestOverlayGoesOnWithoutEtcd(t *testing.T) {
 	peer.ExpectNothing(t)
 	cluster.ExpectKernel(t, n, before)
 	if got := cluster.SubnetText(t, n); got != key {
-		t.Errorf("it has %s now, and had %s", got, key)
+		t.Errorf("pod subnet %s, want %s as before", got, key)
 	}
 }

@@ -29,11 +29,11 @@ func TestPodNetworkContainsTheUnderlay(t *testing.T) {
 	for i, n := range l.Nodes[:2] {
 		cluster.Check(t, n.Start(cluster.Within(t)))
 		if p, err := n.Subnet(); err != nil || p.IPv4.Addr().As4()[1] < 64 || p.IPv4.Addr().As4()[1] > 99 {
-			t.Errorf("n%d has the pod subnet %s, %v", i+1, p, err)
+			t.Errorf("n%d: pod subnet %s, error %v; want one between SubnetMin and SubnetMax", i+1, p, err)
 		}
 	}
 	if key := cluster.SubnetText(t, l.Nodes[2]); !strings.HasPrefix(key, "198.200.") {
-		t.Errorf("n3 has the pod subnet %s", key)
+		t.Errorf("n3: pod subnet %s, want its earlier one in 198.200.0.0", key)
 	}
 	cluster.Check(t, l.AddPods(cluster.Within(t), 2))
 	cluster.AwaitBridges(t, l.Nodes...)
@@ -41,14 +41,14 @@ func TestPodNetworkContainsTheUnderlay(t *testing.T) {
 	expectFlat(t, l, cluster.OverlayAddr)
 	expectMasquerade(t, l)
 	if network := cluster.NodeFile(t, l.Nodes[0])["PODLANE_NETWORK"]; network != "198.0.0.0/8" {
-		t.Errorf("the node file names the pod network %s", network)
+		t.Errorf("node file: pod network %s, want 198.0.0.0/8", network)
 	}
 	for _, n := range l.Nodes {
 		s, err := cluster.StatusOf(cluster.Within(t), n)
 		cluster.Check(t, err)
 		for _, note := range s.Notes {
 			if !strings.Contains(note, "network configuration") { // which has changed
-				t.Errorf("%s notes: %s", n.Name, note)
+				t.Errorf("%s: unexpected note: %s", n.Name, note)
 			}
 		}
 	}

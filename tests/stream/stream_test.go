@@ -41,7 +41,7 @@ func sent(t *testing.T, s *Stream, count uint64) {
 	t.Helper()
 	from := s.flows[0].tally.next()
 	if !await(within(t), func() bool { return s.flows[0].tally.next() >= from+count && s.flows[1].tally.next() >= from+count }) {
-		t.Fatal("nothing is being sent")
+		t.Fatal("no datagrams are sent")
 	}
 }
 
@@ -60,7 +60,7 @@ func TestNothingIsLostOnAQuietWire(t *testing.T) {
 		t.Errorf("%s", r)
 	}
 	if again := s.Stop(); again.String() != r.String() {
-		t.Errorf("stopped again: %s, not %s", again, r)
+		t.Errorf("second Stop: got %s, want %s", again, r)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestLossIsCounted(t *testing.T) {
 	}
 	r := s.Stop()
 	if r.Lost < 50 || r.Lost >= r.Sent-50 || r.LongestGap < 50*time.Millisecond || r.Broken != 0 || r.Err() == nil {
-		t.Errorf("more than 50 one way, none the other way: %s", r)
+		t.Errorf("want more than 50 lost one way and none the other way: %s", r)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestRefusedDatagramsCountAsLost(t *testing.T) {
 		t.Error(err)
 	}
 	if r := s.Stop(); r.Lost < 40 || r.LongestGap == 0 {
-		t.Errorf("both ways were down: %s", r)
+		t.Errorf("want loss both ways: %s", r)
 	}
 }
 
@@ -111,17 +111,17 @@ func TestOtherEndIsUnreachable(t *testing.T) {
 	defer cancel()
 	here := netip.MustParseAddr("127.0.0.1")
 	if _, err := Start(ctx, End{a, here}, End{b, here}, Options{}); err == nil || !strings.Contains(err.Error(), "until then") {
-		t.Errorf("two loopback addresses that do not meet: %v", err)
+		t.Errorf("between two loopback interfaces: got error %v, want a timeout", err)
 	}
 	if _, err := Start(t.Context(), End{a, here}, End{b, here}, Options{Connections: 1}); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("a connection to nobody: %v", err)
+		t.Errorf("connection without a listener: got error %v, want that it is refused", err)
 	}
 }
 
 func TestOptionsOutOfRange(t *testing.T) {
 	for _, o := range []Options{{Every: -1}, {Size: 15}, {Size: 65508}, {Connections: -1}} {
 		if _, err := Start(t.Context(), End{}, End{}, o); err == nil || !strings.Contains(err.Error(), "out of range") {
-			t.Errorf("%+v: %v", o, err)
+			t.Errorf("%+v: got error %v, want out of range", o, err)
 		}
 	}
 }
