@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,22 @@ func Stop(t *testing.T, n *lab.Node) {
 	t.Helper()
 	if code, err := n.Stop(Within(t)); code != 0 || err != nil {
 		t.Errorf("stop podlaned on %s: exit code %d, error %v; want 0", n.Name, code, err)
+	}
+}
+
+// ExpectExit waits until a node's podlaned exits with a code. Its log must contain all texts.
+func ExpectExit(t *testing.T, n *lab.Node, want int, texts ...string) {
+	t.Helper()
+	code, err := n.Wait(Within(t))
+	Check(t, err)
+	if code != want {
+		t.Errorf("podlaned on %s: exit code %d, want %d", n.Name, code, want)
+	}
+	log := n.LogText()
+	for _, text := range texts {
+		if !strings.Contains(log, text) {
+			t.Errorf("podlaned on %s does not log %q:\n%s", n.Name, text, log)
+		}
 	}
 }
 

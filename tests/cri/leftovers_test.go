@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/podlane/podlane/lab/sandbox"
@@ -36,8 +38,8 @@ func (m *machine) expectReserved(t *testing.T, when string, pods ...*pod) {
 		want = append(want, p.addrs...)
 	}
 	slices.SortFunc(want, netip.Addr.Compare)
-	if got := m.reserved(t); !slices.Equal(got, want) {
-		t.Errorf("%s: %s: the addresses %v are given out, want %v", m.Name, when, got, want)
+	if diff := gocmp.Diff(want, m.reserved(t), cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s: %s: reserved addresses (-want +got):\n%s", m.Name, when, diff)
 	}
 }
 

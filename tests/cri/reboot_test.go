@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/podlane/podlane/tests/cluster"
@@ -25,8 +26,8 @@ func TestNodeRebootsWithStaleSandboxes(t *testing.T) {
 	stale, want := m.sandboxes(t, cri.PodSandboxState_SANDBOX_NOTREADY), []string{early.id, late.id}
 	slices.Sort(stale)
 	slices.Sort(want)
-	if !slices.Equal(stale, want) {
-		t.Fatalf("stale sandboxes %v, want %v", stale, want)
+	if diff := gocmp.Diff(want, stale); diff != "" {
+		t.Fatalf("stale sandboxes (-want +got):\n%s", diff)
 	}
 	if id, err := m.runSandbox(cluster.Within(t), m.sandboxConfig("hasty")); err == nil {
 		t.Errorf("sandbox %s was made before podlaned ran", id)

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/podlane/podlane/lab"
@@ -155,8 +155,8 @@ func TestLeaseRunsOut(t *testing.T) {
 	cluster.AwaitStatus(t, other, soon, "one lease is back", func(s cluster.Status) bool { return len(s.Peers) == 1 })
 	end()
 	cluster.AwaitPeers(t, b.Lab, soon, 2)
-	if now := []string{cluster.SubnetText(t, off), cluster.SubnetText(t, running)}; !slices.Equal(now, before) {
-		t.Errorf("the pod subnets are %v, before %v", now, before)
+	if diff := gocmp.Diff(before, []string{cluster.SubnetText(t, off), cluster.SubnetText(t, running)}); diff != "" {
+		t.Errorf("pod subnets (-before +now):\n%s", diff)
 	}
 	_, err := own[0].Ping(cluster.Within(t), b.podsOf(other)[0].Addrs[0], 1)
 	cluster.Check(t, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -82,8 +83,8 @@ func (b *bed) missChanges(t *testing.T, begin func(*lab.Node) (end func())) {
 	})
 	took := cluster.Until(t, limit, n.Name+" matches etcd", func() (bool, string) { return matchesEtcd(t, n) })
 	t.Logf("answer of etcd %s after it was reachable, in sync %s later", seen, took)
-	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now != own {
-		t.Errorf("the own lease was touched: %+v, before %+v", now, own)
+	if diff := gocmp.Diff(own, ownKeyOf(t, b.Lab, b.subnets[0]), gocmp.AllowUnexported(ownKey{})); diff != "" {
+		t.Errorf("the own lease has changed (-before +now):\n%s", diff)
 	}
 	for _, c := range changes {
 		if c.after.index != 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/lab"
@@ -156,11 +157,15 @@ func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[
 		ready := cluster.AwaitStatus(t, n, diskLimit, "ready", func(s cluster.Status) bool { return s.Ready })
 		saved := cluster.AwaitStatus(t, n, diskLimit, "no problems", func(s cluster.Status) bool { return len(s.Problems) == 0 })
 		t.Logf("%s: ready after %v, state saved %v later", n.Name, ready, saved)
-		if text, err := os.ReadFile(n.NodeFile()); err != nil || string(text) != files[n] {
-			t.Errorf("%s: the node file is %q, %v; it was %q", n.Name, text, err, files[n])
+		text, err := os.ReadFile(n.NodeFile())
+		cluster.Check(t, err)
+		if diff := gocmp.Diff(files[n], string(text)); diff != "" {
+			t.Errorf("%s: node file (-want +got):\n%s", n.Name, diff)
 		}
-		if text, err := os.ReadFile(filepath.Join(n.StateDir(), "state.json")); err != nil || !strings.Contains(string(text), extraPeerAddress) {
-			t.Errorf("%s: the saved state is %s, %v; want the newest", n.Name, text, err)
+		text, err = os.ReadFile(filepath.Join(n.StateDir(), "state.json"))
+		cluster.Check(t, err)
+		if !strings.Contains(string(text), extraPeerAddress) {
+			t.Errorf("%s: the saved state has no peer %s: %s", n.Name, extraPeerAddress, text)
 		}
 		for _, d := range disksOf(n) {
 			left, err := filepath.Glob(filepath.Join(string(d), ".*"))
@@ -187,10 +192,7 @@ func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 		return !s.Ready && len(s.Peers) == 2 && !s.Verified.IsZero() && hasProblem(s, "node file: ", diskFull.words)
 	})
 	for range 2 {
-		code, err := readOnly.Wait(cluster.Within(t))
-		if err != nil || code != 1 || !strings.Contains(readOnly.LogText(), diskReadOnly.words) {
-			t.Errorf("%s ends with %d, %v:\n%s", readOnly.Name, code, err, readOnly.LogText())
-		}
+		cluster.ExpectExit(t, readOnly, 1, diskReadOnly.words)
 		cluster.Check(t, readOnly.Launch(cluster.Within(t)))
 	}
 	_, err := readOnly.Wait(cluster.Within(t))

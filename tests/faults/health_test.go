@@ -58,8 +58,10 @@ func TestLoopHangs(t *testing.T) {
 	})
 	cluster.AwaitStatus(t, n, resync, "ready", func(s cluster.Status) bool { return s.Ready })
 	t.Logf("/healthz returns 200 after %v", well)
-	if info, err := os.Stat(n.NodeFile()); err != nil || !info.Mode().IsRegular() {
-		t.Errorf("the node file: %v, %v", info, err)
+	info, err := os.Stat(n.NodeFile())
+	cluster.Check(t, err)
+	if !info.Mode().IsRegular() {
+		t.Errorf("the node file is %s, want a regular file", info.Mode())
 	}
 	traffic.ExpectNothingLost(t)
 	kernel.ExpectNothing(t)
@@ -87,9 +89,16 @@ func TestReadyzBeforeEtcdAnswers(t *testing.T) {
 		})
 	}
 	code, body := cluster.Get(t, n, "/readyz")
-	if code != http.StatusServiceUnavailable || !strings.Contains(body, "[-] lease: none yet\n") ||
-		!strings.Contains(body, "[+] conflict: ok\n") || !strings.HasSuffix(body, "not ready\n") {
-		t.Errorf("/readyz: %d\n%s", code, body)
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: got %d, want 503", code)
+	}
+	for _, line := range []string{"[-] lease: none yet\n", "[+] conflict: ok\n"} {
+		if !strings.Contains(body, line) {
+			t.Errorf("/readyz has no line %q:\n%s", line, body)
+		}
+	}
+	if !strings.HasSuffix(body, "not ready\n") {
+		t.Errorf("/readyz does not end with \"not ready\":\n%s", body)
 	}
 	expectOK(t, n, "/healthz", "ok\n")
 	cluster.Check(t, l.Etcd.Start(cluster.Within(t), 1))

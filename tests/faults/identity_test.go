@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
@@ -24,7 +26,7 @@ var identityFaults = []fault{
 			})
 			t.Logf("the conflict is named %s after the start", took)
 			if ok, words := cluster.ReadyCheck(t, n, "conflict"); ok || !strings.Contains(words, want) {
-				t.Errorf("/readyz: conflict: %v, %s", ok, words)
+				t.Errorf("readiness check conflict: %v %q, want a failure with %q", ok, words, want)
 			}
 			cluster.Stop(t, n)
 			b.start(t, b.Nodes[2:])
@@ -68,10 +70,7 @@ func buildVagrant(t *testing.T, nodes int) *lab.Lab {
 // expectRefused waits until podlaned has exited because a live node has its address.
 func expectRefused(t *testing.T, n, holder *lab.Node) {
 	t.Helper()
-	code, err := n.Wait(cluster.Within(t))
-	if want := refusal(holder, n, vagrantAddress); err != nil || code != 1 || !strings.Contains(n.LogText(), want) {
-		t.Errorf("%s ends with %d, %v, and does not say %q:\n%s", n.Name, code, err, want, n.LogText())
-	}
+	cluster.ExpectExit(t, n, 1, refusal(holder, n, vagrantAddress))
 }
 
 // The first guest works, and goes on while the others are refused. Then all are started with the other interface: the
@@ -96,11 +95,16 @@ func TestVagrantBoxes(t *testing.T) {
 			expectRefused(t, n, first)
 		}
 	}
-	if s, err := cluster.StatusOf(cluster.Within(t), first); err != nil || !s.Ready || len(s.Peers)+len(s.Skipped) != 0 {
-		t.Errorf("the first node: %+v, %v", s, err)
+	s, err := cluster.StatusOf(cluster.Within(t), first)
+	cluster.Check(t, err)
+	if !s.Ready {
+		t.Errorf("the first node is not ready: %q", s.Problems)
+	}
+	if len(s.Peers)+len(s.Skipped) != 0 {
+		t.Errorf("the first node has peers %v and skipped leases %v, want none", s.Peers, s.Skipped)
 	}
 	kernel.ExpectNothing(t)
-	_, err := first.Stop(cluster.Within(t))
+	_, err = first.Stop(cluster.Within(t))
 	cluster.Check(t, err)
 	for _, n := range l.Nodes {
 		cluster.Check(t, n.Start(cluster.Within(t), "--iface=eth0"))
@@ -139,8 +143,9 @@ func TestVagrantBoxesStartAtTheSameMoment(t *testing.T) {
 				}
 			}
 			keys, err := l.Etcd.List(cluster.Within(t), lab.DefaultPrefix+"/subnets/")
-			if err != nil || len(keys) != 1 {
-				t.Errorf("leases: %v, %v; want that of %s alone", keys, err, holder.Name)
+			cluster.Check(t, err)
+			if len(keys) != 1 {
+				t.Errorf("leases: %v, want only that of %s", keys, holder.Name)
 			}
 		})
 	}
@@ -181,8 +186,8 @@ func TestClonedMachines(t *testing.T) {
 		}
 		b.start(t, again)
 		cluster.AwaitPeers(t, l, soon, 3)
-		if now := subnetsOf(t, l.Nodes); fmt.Sprint(now) != fmt.Sprint(subnets) {
-			t.Errorf("the pod subnets are %v now, and were %v", now, subnets)
+		if diff := gocmp.Diff(subnets, subnetsOf(t, l.Nodes)); diff != "" {
+			t.Errorf("pod subnets (-before +now):\n%s", diff)
 		}
 	}
 	traffic.ExpectNothingLost(t)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/lab"
@@ -165,8 +166,8 @@ func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, foreignLease) })
 	end()
 	b.expectConflict(t, logged)
-	if now := ownKeyOf(t, b.Lab, b.subnets[0]); now.value != foreignLease {
-		t.Errorf("the other node's key was overwritten: %+v", now)
+	if diff := gocmp.Diff(foreignLease, ownKeyOf(t, b.Lab, b.subnets[0]).value); diff != "" {
+		t.Errorf("the other node's lease was overwritten (-want +got):\n%s", diff)
 	}
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 	lasted := since(began)

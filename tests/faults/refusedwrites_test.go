@@ -96,9 +96,15 @@ func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	}
 	code, _ := cluster.Get(t, n, "/readyz")
 	ok, text := cluster.ReadyCheck(t, n, "etcd")
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("%s: /readyz: got %d, want 503", n.Name, code)
+	}
+	if ok {
+		t.Errorf("%s: readiness check etcd holds, want a failure", n.Name)
+	}
 	for _, word := range words {
-		if code != http.StatusServiceUnavailable || ok || !strings.Contains(text, word) {
-			t.Errorf("%s: /readyz answers %d, and says of etcd: %v, %s; want %s", n.Name, code, ok, text, word)
+		if !strings.Contains(text, word) {
+			t.Errorf("%s: readiness check etcd: %q, want %q in it", n.Name, text, word)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (r runtime) expectNoLeftovers(t *testing.T) {
 		t.Errorf("reserved addresses: %v, error %v; want none", held, err)
 	}
 	if out, err := r.node.Run("ip", "-o", "link", "show", "type", "veth"); err != nil || strings.TrimSpace(out) != "" {
-		t.Errorf("devices: %v, %s; want none", err, out)
+		t.Errorf("devices: %s, error %v; want none", out, err)
 	}
 }
 
@@ -144,9 +144,18 @@ func TestBadCNIConfiguration(t *testing.T) {
 		cmd.Env = append(os.Environ(), "CNI_COMMAND=ADD", "CNI_PATH="+r.path)
 		cmd.Stdin = strings.NewReader(r.conf(""))
 		out, err := cmd.Output()
+		if err == nil {
+			t.Errorf("ADD without a container: want an error, output: %s", out)
+		}
 		var a pluginResult
-		if json.Unmarshal(out, &a) != nil || err == nil || a.Code != cniEnvironment || !containsParts(a.Msg+a.Details, "CNI_CONTAINERID") {
-			t.Errorf("%v, %s", err, out)
+		if err := json.Unmarshal(out, &a); err != nil {
+			t.Errorf("the output is not JSON: %v: %s", err, out)
+		}
+		if a.Code != cniEnvironment {
+			t.Errorf("code %d, want %d", a.Code, cniEnvironment)
+		}
+		if !containsParts(a.Msg+a.Details, "CNI_CONTAINERID") {
+			t.Errorf("want CNI_CONTAINERID in the error: %q, %q", a.Msg, a.Details)
 		}
 	})
 }

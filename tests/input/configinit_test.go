@@ -32,13 +32,13 @@ func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 
 	run(t, n, nil, "config", "init", writeFile(t, "network.json", `{"Network": "10.5.0.0/29"}`)).expectError(t, exitError, "Network 10.5.0.0/29 is too small")
 	if o := initConfig(first); o.out != "the network configuration is written\n" {
-		t.Errorf("config init: output %q, error %q", o.out, o.err)
+		t.Errorf("first config init: output %q, error %q", o.out, o.err)
 	}
 	if o := initConfig(same); o.out != "the network configuration is in etcd already\n" || o.err != "" {
-		t.Errorf("config init: output %q, error %q", o.out, o.err)
+		t.Errorf("config init with the same configuration: output %q, error %q", o.out, o.err)
 	}
 	if o := initConfig(other); !strings.Contains(o.err, differs) {
-		t.Errorf("config init: output %q, error %q", o.out, o.err)
+		t.Errorf("config init with another configuration: output %q, error %q", o.out, o.err)
 	}
 
 	// With a saved state, the command compares without etcd, which may be down when a node boots.
@@ -51,7 +51,7 @@ func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 	nowhere := []string{"PODLANE_ETCD_ENDPOINTS=http://198.18.255.254:2379"}
 	for config, want := range map[string]string{same: "", other: differs} {
 		if o := run(t, n, nowhere, "config", "init", writeFile(t, "network.json", config)); o.code != exitOK || !strings.Contains(o.err, want) || (want == "") != (o.err == "") {
-			t.Errorf("without etcd, %s: exit code %d, output %q, error %q", config, o.code, o.out, o.err)
+			t.Errorf("without etcd, %s: exit code %d, output %q, error %q; want exit code 0, error %q", config, o.code, o.out, o.err, want)
 		}
 	}
 }

@@ -169,7 +169,7 @@ func changePassword(t *testing.T, l *lab.Lab, n *lab.Node, root *clientv3.Client
 func startAsReader(t *testing.T, n *lab.Node, password string) {
 	t.Helper()
 	if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
-		t.Fatalf("stop: %d, %v", code, err)
+		t.Fatalf("stop: exit code %d, error %v; want 0", code, err)
 	}
 	for _, lost := range []string{"", n.StateDir()} {
 		if lost != "" {
@@ -236,7 +236,7 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 			await(t, n, c.want, func(s status) bool { return s.hasProblem(c.want) })
 			expectUntouched(t, l, n, "")
 			if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
-				t.Errorf("stop: %d, %v", code, err)
+				t.Errorf("stop: exit code %d, error %v; want 0", code, err)
 			}
 		})
 	}

@@ -47,7 +47,7 @@ func TestLearnerAmongTheEndpoints(t *testing.T) {
 	expectProblemSoon(t, n, "etcd: etcd at "+learner+": "+alone)
 	for _, endpoints := range []string{learner + "," + voter, voter + "," + learner} {
 		if code, err := n.Stop(t.Context()); code != exitOK || err != nil {
-			t.Fatalf("stop: %d, %v", code, err)
+			t.Fatalf("stop: exit code %d, error %v; want 0", code, err)
 		}
 		begun := time.Now()
 		if err := n.Launch(t.Context(), "--etcd-endpoints="+endpoints); err != nil {

@@ -17,8 +17,11 @@ func TestTwoNodesWithOnePublicAddress(t *testing.T) {
 	}
 	expectUntouched(t, l, n2, "")
 	keys, err := l.Etcd.List(t.Context(), lab.DefaultPrefix)
-	if err != nil || len(keys) != 2 || keys[leases+before.key] != before.value {
-		t.Errorf("keys in etcd: %q, %v; want the configuration and n1's lease as it was", keys, err)
+	if err != nil || len(keys) != 2 {
+		t.Errorf("keys in etcd: %q, error %v; want the configuration and n1's lease", keys, err)
+	}
+	if got := keys[leases+before.key]; got != before.value {
+		t.Errorf("n1's lease: %q, want %q as before", got, before.value)
 	}
 	for _, n := range l.Nodes[1:] { // accepted with an address of its own
 		if err := n.Start(t.Context()); err != nil {
@@ -26,8 +29,11 @@ func TestTwoNodesWithOnePublicAddress(t *testing.T) {
 		}
 	}
 	s := await(t, n1, "two peers", func(s status) bool { return len(s.Peers) == 2 })
-	if !s.Ready || s.SkipCount != 0 {
-		t.Errorf("n1: %+v", s)
+	if !s.Ready {
+		t.Errorf("n1 is not ready: %q", s.Problems)
+	}
+	if s.SkipCount != 0 {
+		t.Errorf("n1 skips leases %v, want none", s.Skipped)
 	}
 	pingPods(t, l)
 }

@@ -136,6 +136,17 @@ func (o outcome) expectError(t *testing.T, code int, want string) {
 	}
 }
 
+// expect expects an exit code, and a standard error that contains each part of want.
+func (o outcome) expect(t *testing.T, code int, want string) {
+	t.Helper()
+	if o.code != code {
+		t.Errorf("exit code %d, want %d; standard error:\n%s", o.code, code, o.err)
+	}
+	if !containsParts(o.err, want) {
+		t.Errorf("want %q in standard error:\n%s", want, o.err)
+	}
+}
+
 // containsParts reports whether a text contains the parts of want in their order. "..." separates the parts.
 func containsParts(text, want string) bool {
 	for part := range strings.SplitSeq(want, "...") {

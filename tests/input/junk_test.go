@@ -58,18 +58,24 @@ func TestFloodOfJunk(t *testing.T) {
 	junk[large] = ""
 	count := len(junk)
 	s := await(t, n, fmt.Sprintf("%d skips", count), func(s status) bool { return s.SkipCount == count })
-	if !s.Ready || !hasPeer(s, n2) || len(s.Skipped) != 100 {
-		t.Errorf("ready %v, %d skips named, peers %v; want it ready, 100 named, and n2 a peer", s.Ready, len(s.Skipped), s.Peers)
+	if !s.Ready {
+		t.Errorf("n1 is not ready: %q", s.Problems)
+	}
+	if !hasPeer(s, n2) {
+		t.Errorf("peers %v, want n2", s.Peers)
+	}
+	if len(s.Skipped) != 100 {
+		t.Errorf("the status names %d skipped leases, want 100", len(s.Skipped))
 	}
 	out, err := n.Run(t.Context(), "podlaned", "status", "--json")
 	if err != nil || len(out) > 100<<10 {
-		t.Errorf("the status has %d bytes, %v; want less than 100 KiB", len(out), err)
+		t.Errorf("the status has %d bytes, error %v; want at most 100 KiB", len(out), err)
 	}
 	if out, err = n.Run(t.Context(), "podlaned", "status"); err != nil || !containsParts(out, fmt.Sprintf("skipped ... %d more", count-100)) {
-		t.Errorf("status for a person: %v\n%s", err, out)
+		t.Errorf("status as text: error %v, want the number of further skips:\n%s", err, out)
 	}
 	if grown := len(n.LogText()) - logged; grown > 100<<10 {
-		t.Errorf("the log has grown by %d bytes, more than 100 KiB", grown)
+		t.Errorf("the log has grown by %d bytes, want at most 100 KiB", grown)
 	}
 	for _, peer := range l.Nodes { // a start reads all of it at once
 		if err := peer.Restart(t.Context()); err != nil {

@@ -38,16 +38,12 @@ func TestBadLabArguments(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := runAs(t, n, nil, nil, program, c.args...)
 			t.Log(strings.TrimSpace(o.err))
-			if o.code != c.code || !containsParts(o.err, c.want) {
-				t.Errorf("exit code %d, want %d and %q:\n%s", o.code, c.code, c.want, o.err)
-			}
+			o.expect(t, c.code, c.want)
 		})
 	}
 	t.Run("nobody", func(t *testing.T) {
 		o := runAs(t, n, nil, &syscall.Credential{Uid: 65534, Gid: 65534}, program, "up")
-		if o.code != exitError || !containsParts(o.err, "lab: network namespaces need root: run it with sudo") {
-			t.Errorf("%+v", o)
-		}
+		o.expect(t, exitError, "lab: network namespaces need root: run it with sudo")
 	})
 }
 
@@ -55,9 +51,7 @@ func TestBadLabArguments(t *testing.T) {
 func TestLabWithABadNetworkConfiguration(t *testing.T) {
 	l := build(t, 1) // its node serves as the machine that the lab runs on
 	o := runAs(t, l.Nodes[0], nil, nil, filepath.Join(bin(t), "lab"), "up", "--once", "--nodes=1", "--config", `{"Network":"10.5.0.0/29"}`)
-	if o.code != exitError || !containsParts(o.err, "lab: podlaned config set: ...Network 10.5.0.0/29 is too small: /28 at the most") {
-		t.Errorf("%+v", o)
-	}
+	o.expect(t, exitError, "lab: podlaned config set: ...Network 10.5.0.0/29 is too small: /28 at the most")
 	if out, err := l.Nodes[0].Run(t.Context(), filepath.Join(bin(t), "lab"), "list"); err != nil || strings.Contains(out, "n1") {
 		t.Errorf("running labs: %s, error %v; want none", out, err)
 	}

@@ -159,11 +159,11 @@ func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 	pods := l.Pods()
 	for i, p := range pods {
 		if out, err := p.Run(t.Context(), "ip", "link", "show", "eth0"); err != nil || !strings.Contains(out, fmt.Sprintf(" mtu %d ", mtu)) {
-			t.Errorf("%v, %s; want an MTU of %d", err, out, mtu)
+			t.Errorf("link of %s: %s, error %v; want an MTU of %d", p.Name, out, err, mtu)
 		}
 		size := fmt.Sprint(mtu - 28) // without the IP and ICMP headers
 		if out, err := p.Run(t.Context(), "ping", "-c1", "-w10", "-i0.1", "-Mdo", "-s"+size, pods[1-i].Addrs[0].String()); err != nil {
-			t.Errorf("from %s: %v: %s", p.Name, err, out)
+			t.Errorf("ping from %s: %v: %s", p.Name, err, out)
 		}
 	}
 }

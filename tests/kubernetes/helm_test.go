@@ -1,11 +1,12 @@
 package kubernetes
 
 import (
-	"maps"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/podlane/podlane/tests/cluster"
 )
@@ -123,8 +124,8 @@ func (k *kube) memberReplaced(t *testing.T) {
 	if list := etcdctl("member", "list"); strings.Count(list, ", started, ") != len(k.nodes) {
 		t.Errorf("want %d started members:\n%s", len(k.nodes), list)
 	}
-	if now := k.subnets(t); !maps.Equal(now, before) {
-		t.Errorf("pod subnets %v, and before %v", now, before)
+	if diff := gocmp.Diff(before, k.subnets(t)); diff != "" {
+		t.Errorf("pod subnets (-before +now):\n%s", diff)
 	}
 	f.ExpectNothingLost(t)
 }

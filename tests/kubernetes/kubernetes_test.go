@@ -87,8 +87,13 @@ func (k *kube) expectCondition(t *testing.T, n *node) {
 	const path = `{.status.conditions[?(@.type=="NetworkUnavailable")].`
 	status, message := k.get(t, path+"status}", "node", n.name), k.get(t, path+"message}", "node", n.name)
 	t.Log(n.name + ": " + message)
-	if status != "False" || !strings.Contains(message, "10.5.") || !strings.Contains(message, "podCIDR 10.244.") {
-		t.Errorf("%s: NetworkUnavailable is %s: %s", n.name, status, message)
+	if status != "False" {
+		t.Errorf("%s: NetworkUnavailable: got %s, want False", n.name, status)
+	}
+	for _, want := range []string{"10.5.", "podCIDR 10.244."} {
+		if !strings.Contains(message, want) {
+			t.Errorf("%s: NetworkUnavailable: message %q, want %q in it", n.name, message, want)
+		}
 	}
 	if taints := k.get(t, "{.spec.taints}", "node", n.name); strings.Contains(taints, "network-unavailable") {
 		t.Errorf("%s: unexpected taints %s", n.name, taints)

@@ -63,7 +63,7 @@ func (k *kube) powerCut(t *testing.T) {
 	target.boot(t, k.images)
 	k.awaitNode(t, target)
 	if now := k.subnets(t); now[target.name] != before[target.name] || len(now) != len(before) {
-		t.Errorf("pod subnets %v, and before %v", now, before)
+		t.Errorf("pod subnets %v, want %v as before", now, before)
 	}
 	f.ExpectNothingLost(t)
 	k.flood(t, k.nodes...).ExpectNothingLost(t)

@@ -81,7 +81,7 @@ func (k *kube) rollout(t *testing.T, tag string) {
 	k.apply(t, tag)
 	k.awaitRollout(t)
 	if tags := k.tags(t); len(tags) != 1 || tags[0] != tag {
-		t.Errorf("images after the rollout of %s: %v", tag, tags)
+		t.Errorf("images after the rollout: %v, want %s", tags, tag)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/tests/cluster"
 )
 
@@ -103,8 +105,8 @@ func upgrade(t *testing.T, m *machine) {
 	if out := m.sh(t, "podlaned status --json"); !strings.Contains(out, `"version": "`+secondVersion+`"`) {
 		t.Errorf("podlaned is not of version %s: %s", secondVersion, out)
 	}
-	if now := m.sh(t, "cat /etc/podlane/podlaned.yaml"); now != settings {
-		t.Errorf("the configuration is after the upgrade:\n%s\nbefore:\n%s", now, settings)
+	if diff := gocmp.Diff(settings, m.sh(t, "cat /etc/podlane/podlaned.yaml")); diff != "" {
+		t.Errorf("the configuration (-before +after the upgrade):\n%s", diff)
 	}
 }
 

@@ -64,7 +64,7 @@ etcd-keyfile: /etc/podlane/client.key
 	}
 	out, err := m.run(cluster.Within(t), "podlaned", "run")
 	if err == nil || !strings.Contains(out, "another podlaned runs on this node: ") {
-		t.Errorf("a second podlaned on the node: %v: %s", err, out)
+		t.Errorf("second podlaned on the node: error %v, want that it is refused: %s", err, out)
 	}
 	m.awaitReady(t, 0)
 }

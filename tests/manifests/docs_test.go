@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // The files that docs/kubernetes.md shows can be installed unchanged.
@@ -49,15 +51,8 @@ func TestDocumentedFilesCanBeInstalled(t *testing.T) {
 		t.Fatalf("%d of them have an etcd, want 2", len(deployed))
 	}
 	for _, name := range []string{"ConfigMap podlane", "ConfigMap podlane-etcd", "DaemonSet podlane-etcd"} {
-		a, b := canonical(t, deployed[0], name), canonical(t, deployed[1], name)
-		if a != b {
-			t.Errorf("the two ways to deploy etcd differ in %s:\n%s\n%s", name, a, b)
+		if diff := gocmp.Diff(parse(t, deployed[0][name]), parse(t, deployed[1][name])); diff != "" {
+			t.Errorf("the two ways to deploy etcd differ in %s (-first +second):\n%s", name, diff)
 		}
 	}
-}
-
-// canonical returns an object in one canonical form.
-func canonical(t *testing.T, all objects, name string) string {
-	t.Helper()
-	return string(toYAML(t, parse(t, all[name])))
 }

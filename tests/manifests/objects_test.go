@@ -1,12 +1,12 @@
 package manifests
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -57,18 +57,21 @@ func TestManifestsHaveOnlyFieldsOfTheAPI(t *testing.T) {
 func TestDaemonSetIsNodeCritical(t *testing.T) {
 	d := decode[appsv1.DaemonSet](t, fromKustomize(t, "testdata/default"), "DaemonSet podlane")
 	pod := d.Spec.Template.Spec
-	if !pod.HostNetwork || pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" {
-		t.Errorf("host network %v, PIDs %v, IPC %v; priority %s", pod.HostNetwork, pod.HostPID, pod.HostIPC, pod.PriorityClassName)
+	if !pod.HostNetwork || pod.HostPID || pod.HostIPC {
+		t.Errorf("host network %v, PIDs %v, IPC %v; want only the network", pod.HostNetwork, pod.HostPID, pod.HostIPC)
 	}
-	if !slices.Equal(pod.Tolerations, []corev1.Toleration{{Operator: corev1.TolerationOpExists}}) {
-		t.Errorf("it does not tolerate everything: %v", pod.Tolerations)
+	if got, want := pod.PriorityClassName, "system-node-critical"; got != want {
+		t.Errorf("priority class %s, want %s", got, want)
+	}
+	if diff := gocmp.Diff([]corev1.Toleration{{Operator: corev1.TolerationOpExists}}, pod.Tolerations); diff != "" {
+		t.Errorf("it must tolerate every taint (-want +got):\n%s", diff)
 	}
 	if u := d.Spec.UpdateStrategy; u.RollingUpdate == nil || u.RollingUpdate.MaxUnavailable.String() != "1" || u.RollingUpdate.MaxSurge != nil {
-		t.Errorf("a rollout takes more than one node at a time: %v", u)
+		t.Errorf("update strategy %v, want one node at a time", u)
 	}
 	for path, probe := range map[string]*corev1.Probe{"/healthz": pod.Containers[0].LivenessProbe, "/readyz/attach": pod.Containers[0].ReadinessProbe} {
 		if g := probe.HTTPGet; g == nil || g.Host != "127.0.0.1" || g.Port.String() != "9472" || g.Path != path {
-			t.Errorf("%s is not probed: %v", path, probe)
+			t.Errorf("probe %v, want %s on 127.0.0.1:9472", probe, path)
 		}
 	}
 }
@@ -133,7 +136,7 @@ func TestHostPathsOfTheDaemonSet(t *testing.T) {
 		}
 	}
 	if want := []string{"/run/podlane", "/var/lib/podlane", "/opt/cni/bin", "/etc/cni/net.d", "/var/lib/cni/networks"}; !slices.Equal(paths, want) {
-		t.Errorf("the DaemonSet has %v of the node, want %v", paths, want)
+		t.Errorf("folders of the node (-want +got):\n%s", gocmp.Diff(want, paths))
 	}
 }
 
@@ -149,8 +152,8 @@ func TestOnlyInstallWritesPlugins(t *testing.T) {
 			}
 		}
 	}
-	if !maps.Equal(got, want) {
-		t.Errorf("the plugins are mounted by %v, want %v", got, want)
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("mounts of the plugins by container (-want +got):\n%s", diff)
 	}
 }
 
@@ -188,8 +191,8 @@ func TestAPIPermissions(t *testing.T) {
 		for _, r := range decode[rbacv1.ClusterRole](t, all, name).Rules {
 			got = append(got, strings.Join(r.Resources, " ")+": "+strings.Join(r.Verbs, " "))
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s has %q, want %q", name, got, want)
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

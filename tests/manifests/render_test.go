@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
 
@@ -79,7 +79,7 @@ func installations(t *testing.T) []string {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/*")
 	if err != nil || len(dirs) < 4 {
-		t.Fatalf("%d installations, %v", len(dirs), err)
+		t.Fatalf("%d installations, error %v; want at least 4", len(dirs), err)
 	}
 	return dirs
 }
@@ -104,9 +104,8 @@ func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
 					t.Errorf("the chart has no %s", name)
 					continue
 				}
-				a, b := parse(t, want[name]), parse(t, got[name])
-				if !reflect.DeepEqual(a, b) {
-					t.Errorf("%s differs\nkustomize:\n%s\nHelm:\n%s", name, toYAML(t, a), toYAML(t, b))
+				if diff := gocmp.Diff(parse(t, want[name]), parse(t, got[name])); diff != "" {
+					t.Errorf("%s (-kustomize +Helm):\n%s", name, diff)
 				}
 			}
 			for name := range got {
@@ -127,15 +126,6 @@ func parse(t *testing.T, doc []byte) (v any) {
 		t.Fatal(err)
 	}
 	return v
-}
-
-func toYAML(t *testing.T, v any) []byte {
-	t.Helper()
-	out, err := yaml.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 func TestChartPassesLint(t *testing.T) {

@@ -34,13 +34,12 @@ func TestMoreNodesThanPodSubnets(t *testing.T) {
 	before, watch := cluster.KernelOf(t, l.Nodes[0]), cluster.WatchKernel(t, l.Nodes[0].Place)
 
 	cluster.Check(t, late.Launch(cluster.Within(t)))
-	code, err := late.Wait(cluster.Within(t))
-	if output := late.LogText(); err != nil || code != 1 || !strings.Contains(output, "every pod subnet is taken") || !strings.Contains(output, "10.5.12.0") {
-		t.Errorf("the node without a pod subnet ends with %d, %v; it says:\n%s", code, err, output)
-	}
+	cluster.ExpectExit(t, late, 1, "every pod subnet is taken", "10.5.12.0")
 	for _, n := range l.Nodes[:nodes] {
-		if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || !s.Ready || len(s.Peers) != nodes-1 {
-			t.Errorf("%s afterwards: %+v, %v", n.Name, s, err)
+		s, err := cluster.StatusOf(cluster.Within(t), n)
+		cluster.Check(t, err)
+		if !s.Ready || len(s.Peers) != nodes-1 {
+			t.Errorf("%s afterwards: ready %v, %d peers, problems %q; want it ready with %d peers", n.Name, s.Ready, len(s.Peers), s.Problems, nodes-1)
 		}
 	}
 	watch.ExpectNothing(t)

@@ -152,7 +152,9 @@ func TestSecondPodlanedOnANodeIsRefused(t *testing.T) {
 	}
 	watch.ExpectNothing(t)
 	cluster.ExpectKernel(t, n, before)
-	if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || !s.Ready || !n.Running() {
-		t.Errorf("the first: %+v, %v", s, err)
+	s, err := cluster.StatusOf(cluster.Within(t), n)
+	cluster.Check(t, err)
+	if !s.Ready || !n.Running() {
+		t.Errorf("the first podlaned: ready %v, running %v, problems %q; want both", s.Ready, n.Running(), s.Problems)
 	}
 }

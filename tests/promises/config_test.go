@@ -16,9 +16,7 @@ func TestNetworkConfigurationIsSetAndRead(t *testing.T) {
 		t.Errorf("config get without a configuration: %s", output)
 	}
 	cluster.Check(t, n.Launch(cluster.Within(t)))
-	if code, err := n.Wait(cluster.Within(t)); code != 1 || err != nil || !strings.Contains(n.LogText(), "podlaned config set") {
-		t.Errorf("podlaned without a network configuration: exit code %d, error %v; want 1 and the command to set one: %s", code, err, n.LogText())
-	}
+	cluster.ExpectExit(t, n, 1, "podlaned config set")
 	const good = `{"Network": "10.5.0.0/16", "SubnetLen": 25, "Backend": {"Type": "vxlan", "VNI": 9}}`
 	cluster.Check(t, l.SetConfig(cluster.Within(t), good))
 	get := func() string { return strings.TrimSpace(cluster.Run(t, n.Place, "podlaned config get")) }

@@ -83,8 +83,9 @@ func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 				}
 			}
 			s, err := cluster.StatusOf(cluster.Within(t), n)
-			if err != nil || !s.Ready || len(s.Problems) > 0 {
-				t.Errorf("%+v, %v", s, err)
+			cluster.Check(t, err)
+			if !s.Ready || len(s.Problems) > 0 {
+				t.Errorf("ready %v, problems %q; want it ready without problems", s.Ready, s.Problems)
 			}
 		})
 	}

@@ -78,8 +78,10 @@ func TestMistypedEtcdPrefixIsRefused(t *testing.T) {
 	n := l.Nodes[0]
 	cluster.Stop(t, n)
 	output := cluster.RunFails(t, n.Place, "podlaned --etcd-prefix /typo")
-	if !strings.Contains(output, "/typo/config: there is no network configuration in etcd") || !strings.Contains(output, "it is of the etcd prefix "+lab.DefaultPrefix) {
-		t.Errorf("output: %s", output)
+	for _, want := range []string{"/typo/config: there is no network configuration in etcd", "it is of the etcd prefix " + lab.DefaultPrefix} {
+		if !strings.Contains(output, want) {
+			t.Errorf("want %q in the output: %s", want, output)
+		}
 	}
 	if keys, err := l.Etcd.List(cluster.Within(t), "/typo"); err != nil || len(keys) != 0 {
 		t.Errorf("keys below the mistyped prefix: %v, error %v; want none", keys, err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
@@ -126,8 +128,8 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 			return err == nil && is == want, is
 		})
 		t.Logf("%s: programmed after %v", c.what, took)
-		if changes := slices.Compact(watch.Changes(t)); !slices.Equal(changes, c.changes) {
-			t.Errorf("%s: the kernel tells of %q, want %q", c.what, changes, c.changes)
+		if diff := gocmp.Diff(c.changes, slices.Compact(watch.Changes(t))); diff != "" {
+			t.Errorf("%s: changes of the kernel (-want +got):\n%s", c.what, diff)
 		}
 		cluster.AwaitStatus(t, n, 2*time.Second, c.what, func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 2 })
 	}

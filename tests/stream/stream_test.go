@@ -56,8 +56,17 @@ func TestNothingIsLostOnAQuietWire(t *testing.T) {
 	_, _, s := wire(t, Options{Connections: 3})
 	sent(t, s, 100)
 	r := s.Stop()
-	if r.Err() != nil || r.Sent < 200 || r.LongestGap != 0 || r.Connections != 3 {
-		t.Errorf("%s", r)
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+	if r.Sent < 200 {
+		t.Errorf("%d datagrams sent, want at least 200", r.Sent)
+	}
+	if r.LongestGap != 0 {
+		t.Errorf("gap of %v, want none", r.LongestGap)
+	}
+	if r.Connections != 3 {
+		t.Errorf("%d connections, want 3", r.Connections)
 	}
 	if again := s.Stop(); again.String() != r.String() {
 		t.Errorf("second Stop: got %s, want %s", again, r)
@@ -75,8 +84,17 @@ func TestLossIsCounted(t *testing.T) {
 		t.Error(err)
 	}
 	r := s.Stop()
-	if r.Lost < 50 || r.Lost >= r.Sent-50 || r.LongestGap < 50*time.Millisecond || r.Broken != 0 || r.Err() == nil {
-		t.Errorf("want more than 50 lost one way and none the other way: %s", r)
+	if r.Lost < 50 || r.Lost >= r.Sent-50 {
+		t.Errorf("%d of %d datagrams lost, want at least 50 one way and none the other way", r.Lost, r.Sent)
+	}
+	if r.LongestGap < 50*time.Millisecond {
+		t.Errorf("gap of %v, want at least 50ms", r.LongestGap)
+	}
+	if r.Broken != 0 {
+		t.Errorf("%d broken connections, want none: %v", r.Broken, r.Causes)
+	}
+	if r.Err() == nil {
+		t.Error("Err: got nil, want the loss")
 	}
 }
 
@@ -100,8 +118,14 @@ func TestConnectionsAreReset(t *testing.T) {
 	run(t, b, "nft add rule inet fault input meta l4proto tcp reject with tcp reset")
 	sent(t, s, 100)
 	r := s.Stop()
-	if r.Broken != 2 || len(r.Causes) != 2 || r.Lost != 0 || !strings.Contains(r.String(), "connection reset by peer") {
-		t.Errorf("%s", r)
+	if r.Broken != 2 || len(r.Causes) != 2 {
+		t.Errorf("%d broken connections with %d causes, want 2 of each", r.Broken, len(r.Causes))
+	}
+	if r.Lost != 0 {
+		t.Errorf("%d datagrams lost, want none", r.Lost)
+	}
+	if want := "connection reset by peer"; !strings.Contains(r.String(), want) {
+		t.Errorf("got %q, want %q in it", r, want)
 	}
 }
 

@@ -3,6 +3,8 @@ package stream
 import (
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // A datagram every 10 ms. The text has for each how often it arrived.
@@ -27,9 +29,8 @@ func TestTally(t *testing.T) {
 			}
 		}
 		tally.arrive(uint64(len(text))) // never sent
-		got := tally.result()
-		if got.Sent != want.Sent || got.Lost != want.Lost || got.Duplicated != want.Duplicated || got.LongestGap != want.LongestGap {
-			t.Errorf("%s: %s; want %s", text, got, want)
+		if diff := gocmp.Diff(want, tally.result()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
 }
@@ -40,8 +41,16 @@ func TestArrivedSince(t *testing.T) {
 		tally.send(0)
 	}
 	tally.arrive(1)
-	if !tally.arrivedSince(0) || !tally.arrivedSince(1) || tally.arrivedSince(2) || tally.missing() != 2 || tally.next() != 3 {
-		t.Errorf("after the second of three: %+v", &tally)
+	for number, want := range []bool{true, true, false} {
+		if got := tally.arrivedSince(uint64(number)); got != want {
+			t.Errorf("arrivedSince(%d): got %v, want %v", number, got, want)
+		}
+	}
+	if got := tally.missing(); got != 2 {
+		t.Errorf("missing: got %d, want 2", got)
+	}
+	if got := tally.next(); got != 3 {
+		t.Errorf("next: got %d, want 3", got)
 	}
 }
 
@@ -55,13 +64,16 @@ func TestDatagramsBeforeBeginAreNotCounted(t *testing.T) {
 	}
 	tally.begin()
 	if got := tally.result(); got.Sent != 2 || got.Lost != 1 || got.Duplicated != 0 {
-		t.Errorf("of five, two came: %s", got)
+		t.Errorf("two of five have arrived: got %s; want 2 sent, 1 lost, none duplicated", got)
 	}
 	for _, number := range []uint64{0, 4} {
 		tally.arrive(number)
 	}
-	if got := tally.result(); got.Sent != 2 || got.Lost != 0 || got.Duplicated != 0 || tally.missing() != 0 {
-		t.Errorf("the others came late: %s", got)
+	if got := tally.result(); got.Sent != 2 || got.Lost != 0 || got.Duplicated != 0 {
+		t.Errorf("the others have arrived late: got %s; want 2 sent, none lost or duplicated", got)
+	}
+	if got := tally.missing(); got != 0 {
+		t.Errorf("missing: got %d, want 0", got)
 	}
 }
 
@@ -72,7 +84,10 @@ func TestResultsAdd(t *testing.T) {
 	if want := "12 datagrams sent, 1 lost, 2 duplicated, longest gap 1m0s; 1 of 3 connections broken"; sum.String() != want {
 		t.Errorf("%s; want %s", sum, want)
 	}
-	if sum.Err() == nil || (Result{Sent: 3, Connections: 3}).Err() != nil {
-		t.Errorf("errors %v and %v", sum.Err(), Result{Sent: 3, Connections: 3}.Err())
+	if sum.Err() == nil {
+		t.Error("Err: got nil, want the loss")
+	}
+	if err := (Result{Sent: 3, Connections: 3}).Err(); err != nil {
+		t.Errorf("Err without a loss: %v", err)
 	}
 }
