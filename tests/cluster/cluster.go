@@ -84,6 +84,14 @@ func Run(t *testing.T, p *lab.Place, command string) string {
 	return out
 }
 
+// RunScript runs a shell script in a place and returns its output.
+func RunScript(t *testing.T, p *lab.Place, script string) string {
+	t.Helper()
+	out, err := p.Run(Within(t), "sh", "-ec", script)
+	Check(t, err)
+	return out
+}
+
 // RunFails runs a command that must fail, and returns its output.
 func RunFails(t *testing.T, p *lab.Place, command string) string {
 	t.Helper()
@@ -144,6 +152,21 @@ func SubnetText(t *testing.T, n *lab.Node) string {
 	p, err := n.Subnet()
 	Check(t, err)
 	return p.Key()
+}
+
+// DistinctSubnets returns the nodes' pod subnets, and expects that they differ.
+func DistinctSubnets(t *testing.T, nodes []*lab.Node) (subnets []string) {
+	t.Helper()
+	owners := map[string]string{}
+	for _, n := range nodes {
+		text := SubnetText(t, n)
+		if other, taken := owners[text]; taken {
+			t.Errorf("%s and %s both have the pod subnet %s", other, n.Name, text)
+		}
+		owners[text] = n.Name
+		subnets = append(subnets, text)
+	}
+	return subnets
 }
 
 // OverlayAddr returns a node's overlay address of a's family: the first address of its pod subnet.

@@ -22,14 +22,19 @@ func StartFlood(t *testing.T, pairs ...[2]*lab.Pod) Flood {
 	var f Flood
 	for _, p := range pairs {
 		for i := range p[0].Addrs {
-			s, err := stream.Start(t.Context(), stream.End{Place: p[0], Addr: p[0].Addrs[i]}, stream.End{Place: p[1], Addr: p[1].Addrs[i]},
-				stream.Options{Connections: Connections})
-			Check(t, err)
-			t.Cleanup(func() { s.Stop() })
-			f = append(f, s)
+			f = append(f, StartStream(t, stream.End{Place: p[0], Addr: p[0].Addrs[i]}, stream.End{Place: p[1], Addr: p[1].Addrs[i]}))
 		}
 	}
 	return f
+}
+
+// StartStream starts a stream of a flood. It ends with the test at the latest.
+func StartStream(t *testing.T, a, b stream.End) *stream.Stream {
+	t.Helper()
+	s, err := stream.Start(t.Context(), a, b, stream.Options{Connections: Connections})
+	Check(t, err)
+	t.Cleanup(func() { s.Stop() })
+	return s
 }
 
 // ExpectFlow waits until current datagrams arrive on all streams. It returns how long that took.

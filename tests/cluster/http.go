@@ -23,13 +23,25 @@ func Get(t *testing.T, n *lab.Node, path string) (code int, body string) {
 
 // TryGet is Get for any goroutine. It returns an error if podlaned does not run.
 func TryGet(ctx context.Context, n *lab.Node, path string) (code int, body string, err error) {
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
-		},
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://podlaned"+path, nil)
+	return get(ctx, "http://podlaned"+path, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
+	})
+}
+
+// GetFrom requests a URL from a place, by TCP.
+func GetFrom(ctx context.Context, p *lab.Place, url string) (code int, body string, err error) {
+	return get(ctx, url, func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = p.Do(func() error {
+			conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		return conn, err
+	})
+}
+
+func get(ctx context.Context, url string, dial func(ctx context.Context, network, address string) (net.Conn, error)) (code int, body string, err error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
 	}

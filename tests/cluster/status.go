@@ -23,10 +23,11 @@ type Status struct {
 		Held   bool
 		Expiry time.Time
 	}
-	Peers    []Peer
-	Skipped  []struct{ Key, Reason string }
-	Verified time.Time
-	Repairs  []struct {
+	Peers     []Peer
+	Skipped   []struct{ Key, Reason string }
+	SkipCount int
+	Verified  time.Time
+	Repairs   []struct {
 		Time time.Time
 		What string
 	}

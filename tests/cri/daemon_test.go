@@ -85,10 +85,6 @@ func TestPodlaneGateIsNotInstalled(t *testing.T) {
 	}
 }
 
-// foreignLease is another node's lease of the first node's pod subnet.
-const foreignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
-	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
-
 // While podlaned has no network for pods, ADD returns the reason. It succeeds once the reason is gone.
 func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	l, all := build(t)
@@ -108,8 +104,8 @@ func TestPodsBeforeTheNodeIsReady(t *testing.T) {
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	m.expectAccepted(t)
 
-	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, n)
-	cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, foreignLease))
+	key := cluster.LeaseKey(cluster.SubnetText(t, n))
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, cluster.ForeignLease))
 	cluster.Until(t, within5, "the node file refuses pods", func() (bool, string) {
 		reason := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]
 		return reason != "", reason

@@ -23,9 +23,6 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// dualStack is the network of all these tests. Every pod has an address of each family.
-const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
-
 const within5 = 5 * time.Second // for steps that have no promised time
 
 // machines holds the disks of the machines: a folder each, named after the node.
@@ -53,7 +50,7 @@ func build(t *testing.T) (*lab.Lab, []*machine) {
 		}
 	}
 	t.Cleanup(func() { cluster.Check(t, os.RemoveAll(machines)) }) // after podlaned has ended, because it restores its conflist
-	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack, NodeEnv: func(i int) []string {
 		name := fmt.Sprint("n", i)
 		return []string{"PODLANE_CNI_CONF=" + conflist(name), "PODLANE_CNI_BIN=" + filepath.Join(machines, name, "opt/cni/bin")}
 	}})

@@ -3,16 +3,14 @@
 package cri
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // cgroupVariable passes the name of the cgroup of all pods to the tests in the sandbox.
@@ -53,17 +51,7 @@ func findCgroups(name string) (all []string) {
 // removeCgroups removes the cgroups of a name and those below them.
 func removeCgroups(name string) error {
 	for _, root := range findCgroups(name) {
-		var folders []string
-		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() {
-				folders = append(folders, path)
-			}
-			return err
-		})
-		for _, folder := range slices.Backward(folders) {
-			err = errors.Join(err, os.Remove(folder))
-		}
-		if err != nil {
+		if err := cluster.RemoveCgroup(root); err != nil {
 			return err
 		}
 	}

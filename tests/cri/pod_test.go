@@ -132,11 +132,7 @@ func flood(t *testing.T, pairs ...[2]*pod) cluster.Flood {
 	var f cluster.Flood
 	for _, p := range pairs {
 		for i := range p[0].addrs {
-			s, err := stream.Start(t.Context(), stream.End{Place: p[0], Addr: p[0].addrs[i]}, stream.End{Place: p[1], Addr: p[1].addrs[i]},
-				stream.Options{Connections: cluster.Connections})
-			cluster.Check(t, err)
-			t.Cleanup(func() { s.Stop() })
-			f = append(f, s)
+			f = append(f, cluster.StartStream(t, stream.End{Place: p[0], Addr: p[0].addrs[i]}, stream.End{Place: p[1], Addr: p[1].addrs[i]}))
 		}
 	}
 	return f

@@ -1,10 +1,6 @@
 package cri
 
 import (
-	"context"
-	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -70,25 +66,8 @@ func awaitName(t *testing.T, from string, to *pod, ask func() (string, error)) {
 // get returns the name that a server answers to a place of the lab.
 func get(t *testing.T, from *lab.Place, server netip.AddrPort) (string, error) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-			err = from.Do(func() error {
-				conn, err = new(net.Dialer).DialContext(ctx, network, address)
-				return err
-			})
-			return conn, err
-		},
-	}}
-	request, err := http.NewRequestWithContext(cluster.Bounded(t, within5), http.MethodGet, "http://"+server.String()+"/name", nil)
-	cluster.Check(t, err)
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return strings.TrimSpace(string(body)), err
+	_, body, err := cluster.GetFrom(cluster.Bounded(t, within5), from, "http://"+server.String()+"/name")
+	return strings.TrimSpace(body), err
 }
 
 // portmap, the second plugin of podlaned's list, receives the ports of the runtime's request.

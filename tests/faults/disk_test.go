@@ -20,7 +20,7 @@ type disk string
 // buildOnDisks makes the standard cluster. Each node's node file and saved state have small disks of their own.
 func buildOnDisks(t *testing.T) *bed {
 	t.Helper()
-	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack})
+	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: cluster.DualStack})
 	for _, n := range l.Nodes {
 		for _, d := range disksOf(n) {
 			cluster.Check(t, os.MkdirAll(string(d), 0o755))

@@ -61,7 +61,7 @@ func (b *bed) expectTalk(t *testing.T, commands ...string) {
 // iptables-legacy changes rules without a notification by the kernel.
 func TestFirewallChangesWithoutNotification(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{
-		Nodes: 2, IPv6: true, Config: dualStack, NodeCaps: func(int) []string { return []string{"net_raw"} },
+		Nodes: 2, IPv6: true, Config: cluster.DualStack, NodeCaps: func(int) []string { return []string{"net_raw"} },
 	}, 2)}
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
 	b.everywhere(t, "iptables-legacy -L", "ip6tables-legacy -L")
@@ -90,9 +90,9 @@ func TestOtherFirewalls(t *testing.T) {
 	b.expectWrongInterface(t)
 	for _, o := range otherFirewalls {
 		b.expectProblem(t, o)
-		sh(t, b.Nodes[0], "nft delete table inet site 2>/dev/null || true; nft delete table bridge site 2>/dev/null || true; iptables -F INPUT; true")
+		cluster.RunScript(t, b.Nodes[0].Place, "nft delete table inet site 2>/dev/null || true; nft delete table bridge site 2>/dev/null || true; iptables -F INPUT; true")
 	}
-	sh(t, b.Nodes[0], "nft add table inet site; nft add chain inet site i '{ type filter hook input priority 0; }'; nft add rule inet site i udp dport 8472 limit rate over 90000/second drop")
+	cluster.RunScript(t, b.Nodes[0].Place, "nft add table inet site; nft add chain inet site i '{ type filter hook input priority 0; }'; nft add rule inet site i udp dport 8472 limit rate over 90000/second drop")
 	cluster.AwaitStatus(t, b.Nodes[0], soon, "a note and no problem", func(s cluster.Status) bool {
 		return len(s.Problems) == 0 && strings.Contains(strings.Join(s.Notes, "\n"), "cannot tell whether chain inet site i drops VXLAN from 198.18.1.2")
 	})
@@ -102,20 +102,13 @@ func TestOtherFirewalls(t *testing.T) {
 func (b *bed) expectWrongInterface(t *testing.T) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()
-	sh(t, n, "ip link add second type bridge; ip link set second up; ip route add 198.18.1.2/32 dev second")
+	cluster.RunScript(t, n.Place, "ip link add second type bridge; ip link set second up; ip route add 198.18.1.2/32 dev second")
 	cluster.Until(t, soon, n.Name+" names the peer and the interface", func() (bool, string) {
 		_, _ = pods[1].Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.2", pods[0].Addrs[0].String())
 		s, err := cluster.StatusOf(cluster.Within(t), n)
 		return err == nil && strings.Contains(strings.Join(s.Notes, "\n"), "VXLAN from peer 198.18.1.2 arrives on eth0, but this node answers that peer on another interface"), fmt.Sprint(s.Notes, err)
 	})
-	sh(t, n, "ip link delete second")
-}
-
-// sh runs a shell script on a node.
-func sh(t *testing.T, n *lab.Node, script string) {
-	t.Helper()
-	_, err := n.Run(cluster.Within(t), "sh", "-ec", script)
-	cluster.Check(t, err)
+	cluster.RunScript(t, n.Place, "ip link delete second")
 }
 
 // expectProblem adds rules that cut the first node off, and runs the problem's commands to repair that.
@@ -127,20 +120,12 @@ func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
 		out, err := from.Run(cluster.Within(t), "ping", "-n", "-q", "-c1", "-W0.2", to.Addrs[0].String())
 		return err == nil, out
 	}
-	sh(t, n, o.commands)
+	cluster.RunScript(t, n.Place, o.commands)
 	if yes, _ := talk(); yes {
 		t.Errorf("%s: the pods still talk", o.commands)
 	}
-	var problem string
-	cluster.AwaitStatus(t, n, soon, o.problem, func(s cluster.Status) bool {
-		i := slices.IndexFunc(s.Problems, func(p string) bool { return strings.Contains(p, o.problem) })
-		if i >= 0 {
-			problem = s.Problems[i]
-		}
-		return i >= 0
-	})
-	_, commands, _ := strings.Cut(problem, "run: ")
-	sh(t, n, commands)
+	_, commands, _ := strings.Cut(awaitProblem(t, n, o.problem), "run: ")
+	cluster.RunScript(t, n.Place, commands)
 	cluster.Until(t, soon, "the pods talk after "+commands, talk)
 	cluster.AwaitStatus(t, n, soon, "no problem is left", func(s cluster.Status) bool { return len(s.Problems) == 0 })
 }

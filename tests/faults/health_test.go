@@ -1,9 +1,7 @@
 package faults
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -157,22 +155,7 @@ const httpAddress = "127.0.0.1:9472"
 // getTCP requests a path from podlaned by TCP, in its node.
 func getTCP(t *testing.T, n *lab.Node, path string) (code int, body string, err error) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (c net.Conn, err error) {
-		err = n.Do(func() error {
-			c, err = new(net.Dialer).DialContext(ctx, network, address)
-			return err
-		})
-		return c, err
-	}}}
-	request, err := http.NewRequestWithContext(cluster.Within(t), http.MethodGet, "http://"+httpAddress+path, nil)
-	cluster.Check(t, err)
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(data), err
+	return cluster.GetFrom(cluster.Within(t), n.Place, "http://"+httpAddress+path)
 }
 
 // The lines of Prometheus's text format (version 0.0.4).

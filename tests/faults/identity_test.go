@@ -176,7 +176,7 @@ func TestClonedMachines(t *testing.T) {
 			t.Errorf("%s does not log %q:\n%s", n.Name, want, n.LogText())
 		}
 	}
-	subnets := subnetsOf(t, l.Nodes)
+	subnets := cluster.DistinctSubnets(t, l.Nodes)
 	if subnets[0] != first {
 		t.Errorf("pod subnet of n1: %s, want %s as before", subnets[0], first)
 	}
@@ -186,7 +186,7 @@ func TestClonedMachines(t *testing.T) {
 		}
 		b.start(t, again)
 		cluster.AwaitPeers(t, l, soon, 3)
-		if diff := gocmp.Diff(subnets, subnetsOf(t, l.Nodes)); diff != "" {
+		if diff := gocmp.Diff(subnets, cluster.DistinctSubnets(t, l.Nodes)); diff != "" {
 			t.Errorf("pod subnets (-before +now):\n%s", diff)
 		}
 	}
@@ -195,21 +195,6 @@ func TestClonedMachines(t *testing.T) {
 		_, err := l.Pods()[0].Ping(cluster.Within(t), cluster.OverlayAddr(t, n, n.Addr), 1)
 		cluster.Check(t, err)
 	}
-}
-
-// subnetsOf returns the nodes' pod subnets, and expects that they differ.
-func subnetsOf(t *testing.T, nodes []*lab.Node) (subnets []string) {
-	t.Helper()
-	owners := map[string]string{}
-	for _, n := range nodes {
-		text := cluster.SubnetText(t, n)
-		if other, taken := owners[text]; taken {
-			t.Errorf("%s and %s both have %s", other, n.Name, text)
-		}
-		owners[text] = n.Name
-		subnets = append(subnets, text)
-	}
-	return subnets
 }
 
 // A machine is gone for ever, and a new one gets its address. The new one adopts its lease after 10 s without an

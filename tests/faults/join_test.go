@@ -14,7 +14,7 @@ import (
 func TestTwentyNodesJoinAtTheSameMoment(t *testing.T) {
 	for _, c := range []struct{ name, config string }{
 		{"IPv4", lab.DefaultConfig},
-		{"dual-stack", dualStack},
+		{"dual-stack", cluster.DualStack},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const there, join = 2, 20

@@ -27,12 +27,6 @@ type bed struct {
 	kernels []string // what podlane keeps in each node's kernel
 }
 
-const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
-
-// around is a pod network that contains the underlay outside the pod subnets.
-const around = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
-	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
-
 const (
 	second = time.Second
 	minute = time.Minute
@@ -42,7 +36,7 @@ const (
 
 func makeBed(t *testing.T) *bed {
 	t.Helper()
-	return makeBedOf(t, dualStack)
+	return makeBedOf(t, cluster.DualStack)
 }
 
 // makeBedOf is makeBed with another network configuration.
@@ -67,7 +61,7 @@ func runFaults(t *testing.T, faults []fault) {
 // runFaultsAround is runFaults on a cluster whose underlay is in the pod network.
 func runFaultsAround(t *testing.T, faults []fault) {
 	t.Helper()
-	makeBedOf(t, around).runFaults(t, faults)
+	makeBedOf(t, cluster.AroundUnderlay).runFaults(t, faults)
 }
 
 func (b *bed) runFaults(t *testing.T, faults []fault) {

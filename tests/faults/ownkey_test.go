@@ -19,7 +19,7 @@ import (
 var ownKeyFaults = []fault{
 	{"the own key is deleted", func(t *testing.T, b *bed) {
 		b.losesKey(t, func() (end func()) {
-			key := leaseKey(b.subnets[0])
+			key := cluster.LeaseKey(b.subnets[0])
 			change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 			return func() {}
 		})
@@ -54,8 +54,6 @@ func TestOwnKey(t *testing.T) { runFaults(t, ownKeyFaults) }
 // reclaimLimit is the time until the peers reach a node whose key is restored.
 const reclaimLimit = 2 * second
 
-func leaseKey(pair string) string { return lab.DefaultPrefix + "/subnets/" + pair }
-
 // ownKey is the content of a node's key in etcd.
 type ownKey struct {
 	value                    string
@@ -65,7 +63,7 @@ type ownKey struct {
 func ownKeyOf(t *testing.T, l *lab.Lab, pair string) (k ownKey) {
 	t.Helper()
 	change(t, func(ctx context.Context) error {
-		r, err := l.Etcd.Client.Get(ctx, leaseKey(pair))
+		r, err := l.Etcd.Client.Get(ctx, cluster.LeaseKey(pair))
 		if err == nil && len(r.Kvs) == 1 {
 			k = ownKey{string(r.Kvs[0].Value), r.Kvs[0].CreateRevision, r.Kvs[0].ModRevision, r.Kvs[0].Lease}
 		}
@@ -149,24 +147,19 @@ func (b *bed) pairsApart() [][2]*lab.Pod {
 	return append(b.pairs(b.Nodes[1:]...), [2]*lab.Pod{own[0], own[1]})
 }
 
-// foreignLease is what another node writes under the first node's key.
-const foreignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan",` +
-	`"BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
-	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`
-
 // losesKeyToAnother expects a conflict that is reported everywhere. It ends when the other node deletes the key.
 func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	t.Helper()
-	n, key := b.Nodes[0], leaseKey(b.subnets[0])
+	n, key := b.Nodes[0], cluster.LeaseKey(b.subnets[0])
 	before, logged := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, n.Place)
 	cut := cluster.StartFlood(t, b.pairsAcross()...)
 	began := time.Now()
 	end := begin()
-	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, foreignLease) })
+	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, cluster.ForeignLease) })
 	end()
 	b.expectConflict(t, logged)
-	if diff := gocmp.Diff(foreignLease, ownKeyOf(t, b.Lab, b.subnets[0]).value); diff != "" {
+	if diff := gocmp.Diff(cluster.ForeignLease, ownKeyOf(t, b.Lab, b.subnets[0]).value); diff != "" {
 		t.Errorf("the other node's lease was overwritten (-want +got):\n%s", diff)
 	}
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })

@@ -113,8 +113,8 @@ var (
 // and another left.
 func bedWithBackup(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{Lab: cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, EtcdMembers: 3})}
-	cluster.Check(t, b.SetConfig(cluster.Within(t), dualStack))
+	b := &bed{Lab: cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, Config: cluster.DualStack, EtcdMembers: 3})}
+	cluster.Check(t, b.SetConfig(cluster.Within(t), cluster.DualStack))
 	for _, n := range b.Nodes[:2] {
 		cluster.Check(t, n.Start(cluster.Within(t)))
 	}

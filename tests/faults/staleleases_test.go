@@ -16,7 +16,7 @@ import (
 func TestStaleLeasesAndJunkKeys(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
-	b := &bed{Lab: l, subnets: subnetsOf(t, l.Nodes)}
+	b := &bed{Lab: l, subnets: cluster.DistinctSubnets(t, l.Nodes)}
 	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
 	t.Run("live nodes swap their addresses", b.swapAddresses)
 	t.Run("etcd is restored with the pod subnet of a node that is gone", b.restoresGoneNode)
@@ -63,7 +63,7 @@ func (b *bed) swapAddresses(t *testing.T) {
 // restoresGoneNode restores etcd from a snapshot: the last node's pod subnet belongs to a node that is gone. The node
 // claims it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
-	n, pods, key := b.Nodes[2], b.Pods(), leaseKey(b.subnets[2])
+	n, pods, key := b.Nodes[2], b.Pods(), cluster.LeaseKey(b.subnets[2])
 	pair := strings.Replace(b.subnets[2], "-", "/", 1)
 	cluster.Stop(t, n)
 	own := ownKeyOf(t, b.Lab, b.subnets[2]).value
@@ -102,17 +102,17 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 func (b *bed) joinsBesideJunk(t *testing.T) {
 	n := b.Nodes[2]
 	cluster.Stop(t, n)
-	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, leaseKey(b.subnets[2])) })
+	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, cluster.LeaseKey(b.subnets[2])) })
 	cluster.Check(t, os.RemoveAll(n.StateDir()))
 	cluster.Check(t, os.Remove(n.NodeFile()))
 	junk := map[string]string{"10.0.0.0-8": "junk", "10.5.0.0-16": newcomer.value(), "10.5.0.0-17": "{}", "10.5.128.0-17": ""}
 	for key, value := range junk {
-		change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, leaseKey(key), value) })
+		change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, cluster.LeaseKey(key), value) })
 	}
 	cluster.Check(t, n.Start(cluster.Within(t)))
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
-	subnetsOf(t, b.Nodes)
+	cluster.DistinctSubnets(t, b.Nodes)
 	for key := range junk {
-		change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, leaseKey(key)) })
+		change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, cluster.LeaseKey(key)) })
 	}
 }

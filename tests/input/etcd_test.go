@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // reportLimit is the time for a start without etcd to report the problem.
@@ -224,10 +225,10 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 			args := with(c.ca, c.client)
 			// With TLS 1.3, the alert for a missing client certificate arrives while the client already writes. It
 			// may be lost.
-			poll(t, c.want, func() (string, bool) {
+			cluster.Until(t, waitLimit, c.want, func() (bool, string) {
 				o := run(t, n, nil, append([]string{"config", "set", network}, args...)...)
 				o.expectError(t, exitError, "etcd does not answer at "+endpoint+": ")
-				return o.err, containsParts(o.err, c.want)
+				return containsParts(o.err, c.want), o.err
 			})
 			if err := n.Launch(t.Context(), args...); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // startVoterAndLearner starts an etcd with two members and returns their endpoints.
@@ -71,15 +72,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 		proxies = append(proxies, name+"=http://198.18.0.1:1")
 	}
-	l, err := lab.New(t.Context(), lab.Options{Nodes: 1, Bin: bin(t), NodeEnv: func(int) []string { return proxies }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := cluster.Build(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return proxies }})
 	n := l.Nodes[0]
 	if o := run(t, n, nil, "config", "set", writeFile(t, "network.json", lab.DefaultConfig)); o.code != exitOK {
 		t.Fatalf("config set: %+v", o)

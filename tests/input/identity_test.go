@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 func TestTwoNodesWithOnePublicAddress(t *testing.T) {
@@ -50,20 +51,12 @@ func TestTwoNodesWithOneIdentity(t *testing.T) {
 		{"id and name", []string{"PODLANE_NODE_ID=lab-n1", "PODLANE_NODE_NAME=n1"}, "of node n1 (id lab-n1) has the node id and node name of this node, n1 (id lab-n1), and is alive at 198.18.1.1: it is left alone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l, err := lab.New(t.Context(), lab.Options{Nodes: 2, Bin: bin(t), NodeEnv: func(i int) []string {
+			l := cluster.Build(t, lab.Options{Nodes: 2, NodeEnv: func(i int) []string {
 				if i == 2 {
 					return c.env
 				}
 				return nil
 			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := l.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
 			if err := l.SetConfig(t.Context(), lab.DefaultConfig); err != nil {
 				t.Fatal(err)
 			}

@@ -5,10 +5,8 @@ package input
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
@@ -49,19 +48,7 @@ func bin(t *testing.T) string {
 // build makes a lab with an empty etcd. It starts no daemon.
 func build(t *testing.T, nodes int) *lab.Lab {
 	t.Helper()
-	l, err := lab.New(t.Context(), lab.Options{Nodes: nodes, Bin: bin(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("last lines of the daemons' logs:\n%s", l.Logs(20, nodes))
-		}
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
+	return cluster.Build(t, lab.Options{Nodes: nodes})
 }
 
 // buildConfigured makes a lab with the default network configuration in etcd, and starts the first nodes.
@@ -191,72 +178,17 @@ func expectUntouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 	}
 }
 
-// status is the part of `podlaned status --json` that these tests read.
-type status struct {
-	Ready     bool
-	Problems  []string
-	Notes     []string
-	Lease     struct{ Subnet []netip.Prefix }
-	Peers     []peer
-	Skipped   []skip
-	SkipCount int
-}
+// status is a node's status.
+type status struct{ cluster.Status }
 
-type peer struct {
-	Name     string
-	Subnet   []netip.Prefix
-	PublicIP netip.Addr
-}
-
-type skip struct{ Key, Reason string }
-
-func askStatus(ctx context.Context, n *lab.Node, args ...string) (s status, err error) {
-	cmd := n.Command(ctx, "podlaned", append([]string{"status", "--json"}, args...)...)
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := n.StartCommand(cmd); err != nil {
-		return s, err
-	}
-	waited := cmd.Wait() // exits with 1 if the node is not ready
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return s, errors.Join(waited, err)
-	}
-	return s, nil
-}
-
-// await waits until a node's status meets a condition.
-func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) status {
+// await waits until a node's status meets a condition, and returns the status.
+func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) (s status) {
 	t.Helper()
-	var s status
-	poll(t, what, func() (seen string, ok bool) {
-		now, err := askStatus(t.Context(), n)
-		if err != nil {
-			return err.Error(), false
-		}
-		s = now
-		return fmt.Sprintf("%+v", s), wanted(s)
+	cluster.AwaitStatus(t, n, waitLimit, what, func(now cluster.Status) bool {
+		s = status{now}
+		return wanted(s)
 	})
 	return s
-}
-
-// poll waits for a condition. seen describes the state for the error.
-func poll(t *testing.T, what string, done func() (seen string, ok bool)) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		seen, ok := done()
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("not within %v: %s; last state: %s", waitLimit, what, seen)
-		}
-	}
 }
 
 // hasProblem reports whether a problem contains the parts of want.
@@ -266,11 +198,12 @@ func (s status) hasProblem(want string) bool {
 
 // skipReason returns the reason why a key's lease is skipped, or nothing.
 func (s status) skipReason(key string) string {
-	i := slices.IndexFunc(s.Skipped, func(k skip) bool { return k.Key == key })
-	if i < 0 {
-		return ""
+	for _, skipped := range s.Skipped {
+		if skipped.Key == key {
+			return skipped.Reason
+		}
 	}
-	return s.Skipped[i].Reason
+	return ""
 }
 
 // writeFile writes a file to the test's folder and returns its path.
@@ -296,9 +229,9 @@ func pingPods(t *testing.T, l *lab.Lab) {
 			if from == to {
 				continue
 			}
-			poll(t, fmt.Sprintf("pod %s reaches %s", from.Name, to.Name), func() (string, bool) {
+			cluster.Until(t, waitLimit, fmt.Sprintf("pod %s reaches %s", from.Name, to.Name), func() (bool, string) {
 				_, err := from.Ping(t.Context(), to.Addrs[0], 1)
-				return fmt.Sprint(err), err == nil
+				return err == nil, fmt.Sprint(err)
 			})
 		}
 	}

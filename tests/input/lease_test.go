@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 const leases = lab.DefaultPrefix + "/subnets/"
@@ -193,17 +194,17 @@ func replaceByValid(t *testing.T, l *lab.Lab, key, value string) {
 		t.Fatal(err)
 	}
 	await(t, n, "the lease is a peer", func(s status) bool { return len(s.Peers) == 2 && s.SkipCount == 0 })
-	poll(t, "the peer has its route", func() (string, bool) {
+	cluster.Until(t, waitLimit, "the peer has its route", func() (bool, string) {
 		out, err := n.Run(t.Context(), "ip", "route", "show", "proto", "112")
-		return out, err == nil && strings.Contains(out, prefix)
+		return err == nil && strings.Contains(out, prefix), out
 	})
 	if err := l.Etcd.Delete(t.Context(), leases+key); err != nil {
 		t.Fatal(err)
 	}
 	await(t, n, "the peer is gone", func(s status) bool { return len(s.Peers) == 1 && s.SkipCount == 0 })
-	poll(t, "its route is gone", func() (string, bool) {
+	cluster.Until(t, waitLimit, "its route is gone", func() (bool, string) {
 		out, err := n.Run(t.Context(), "ip", "route", "show", "proto", "112")
-		return out, err == nil && !strings.Contains(out, prefix)
+		return err == nil && !strings.Contains(out, prefix), out
 	})
 }
 

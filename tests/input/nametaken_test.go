@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // Another program has what the VXLAN device needs. podlaned names it, does not change it, and exits. systemd shows that
@@ -29,13 +30,13 @@ func TestDeviceNameOrPortIsTaken(t *testing.T) {
 			if err := l.SetConfig(t.Context(), c.config); err != nil {
 				t.Fatal(err)
 			}
-			runScript(t, n, c.prepare)
+			cluster.RunScript(t, n.Place, c.prepare)
 			before := readLink(t, n, c.device)
 			run(t, n, nil).expectError(t, exitError, c.want)
 			if after := readLink(t, n, c.device); after != before {
 				t.Errorf("the other's device was changed from\n%sto\n%s", before, after)
 			}
-			runScript(t, n, "ip link del "+c.device)
+			cluster.RunScript(t, n.Place, "ip link del "+c.device)
 			expectUntouched(t, l, n, "")
 			if err := n.Start(t.Context()); err != nil {
 				t.Errorf("start after the other device is deleted: %v", err)
@@ -72,12 +73,12 @@ func TestDeviceNameIsTakenWhileTheNodeRuns(t *testing.T) {
 	if err := n.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	runScript(t, n, "ip link del podlane.1; ip link add podlane.1 type bridge")
+	cluster.RunScript(t, n.Place, "ip link del podlane.1; ip link add podlane.1 type bridge")
 	if err := n.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	await(t, n, "the problem names the other device", func(s status) bool { return !s.Ready && s.hasProblem("its name is taken by a bridge device") })
-	runScript(t, n, "ip link del podlane.1")
+	cluster.RunScript(t, n.Place, "ip link del podlane.1")
 	await(t, n, "the node is ready again", func(s status) bool { return s.Ready })
 }
 

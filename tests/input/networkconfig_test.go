@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 // badNetworks are network configurations, and the error for each.
@@ -134,15 +135,15 @@ func TestNetworkConfigurationBecomesInvalid(t *testing.T) {
 	if err := l.Etcd.Put(t.Context(), key, `{"Network":"10.5.0.0/16","Backend":{"Type":"ipip"}}`); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, "the log names the bad key", func() (string, bool) {
-		return n.LogText(), containsParts(n.LogText(), `Backend.Type...the last valid one stays in use`)
+	cluster.Until(t, waitLimit, "the log names the bad key", func() (bool, string) {
+		return containsParts(n.LogText(), `Backend.Type...the last valid one stays in use`), n.LogText()
 	})
 	if err := l.Etcd.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, "the last valid one is restored", func() (string, bool) {
+	cluster.Until(t, waitLimit, "the last valid one is restored", func() (bool, string) {
 		now, _, err := l.Etcd.Get(t.Context(), key)
-		return now, err == nil && now == lab.DefaultConfig
+		return err == nil && now == lab.DefaultConfig, now
 	})
 	if s := await(t, n, "one peer and ready", func(s status) bool { return len(s.Peers) == 1 && s.Ready }); len(s.Skipped) > 0 {
 		t.Errorf("skipped leases: %v, want none", s.Skipped)

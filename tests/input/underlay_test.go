@@ -6,20 +6,13 @@ import (
 	"testing"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
 )
-
-// runScript runs a shell script on a node.
-func runScript(t *testing.T, n *lab.Node, script string) {
-	t.Helper()
-	if out, err := n.Run(t.Context(), "sh", "-ec", script); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-}
 
 func TestUnusableUnderlay(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
-	runScript(t, n, `ip link add bare0 type veth peer name bare1
+	cluster.RunScript(t, n.Place, `ip link add bare0 type veth peer name bare1
 ip link set bare0 up
 ip link set bare1 up
 ip link add down0 type veth peer name down1
@@ -52,16 +45,16 @@ sysctl -qw net.ipv6.conf.bare0.disable_ipv6=1 net.ipv6.conf.bare1.disable_ipv6=1
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "unreachable" {
-				runScript(t, n, "ip route del default")
-				defer runScript(t, n, "ip route add default via 198.18.0.1")
+				cluster.RunScript(t, n.Place, "ip route del default")
+				defer cluster.RunScript(t, n.Place, "ip route add default via 198.18.0.1")
 			}
 			run(t, n, nil, c.args...).expectError(t, c.code, c.want)
 			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
 	}
 	t.Run("no default route", func(t *testing.T) {
-		runScript(t, n, "ip route del default")
-		defer runScript(t, n, "ip route add default via 198.18.0.1")
+		cluster.RunScript(t, n.Place, "ip route del default")
+		defer cluster.RunScript(t, n.Place, "ip route add default via 198.18.0.1")
 		run(t, n, nil).expectError(t, exitError, "for IPv4...for IPv6...name the interface with --iface"+there)
 		expectUntouched(t, l, n, lab.DefaultPrefix)
 	})
@@ -92,7 +85,7 @@ func TestUnderlayThatDoesNotFitTheNetwork(t *testing.T) {
 			if err := l.SetConfig(t.Context(), c.config); err != nil {
 				t.Fatal(err)
 			}
-			runScript(t, n, c.prepare)
+			cluster.RunScript(t, n.Place, c.prepare)
 			run(t, n, nil).expectError(t, exitError, c.want)
 			expectUntouched(t, l, n, lab.DefaultPrefix)
 		})
@@ -121,7 +114,7 @@ func TestPublicAddressThatDoesNotFitTheNetwork(t *testing.T) {
 func TestSmallUnderlay(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	for _, n := range l.Nodes {
-		runScript(t, n, "ip link set eth0 mtu 1280; ip link property add dev eth0 altname uplink")
+		cluster.RunScript(t, n.Place, "ip link set eth0 mtu 1280; ip link property add dev eth0 altname uplink")
 		start(t, n, "--iface=uplink")
 	}
 	expectPods(t, l, 1230)
@@ -131,12 +124,12 @@ func TestSmallUnderlay(t *testing.T) {
 func TestUnderlayOnLoopback(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	n, other := l.Nodes[0], l.Nodes[1]
-	runScript(t, n, "ip address add 192.0.2.1/32 dev lo; ip route del default")
+	cluster.RunScript(t, n.Place, "ip address add 192.0.2.1/32 dev lo; ip route del default")
 	run(t, n, nil, "--iface=lo").expectError(t, exitError, "no packet leaves by underlay lo...no route to a peer or to a router...set Backend.MTU with `podlaned config set`")
 	expectUntouched(t, l, n, lab.DefaultPrefix)
 
-	runScript(t, n, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")
-	runScript(t, other, "ip route add 192.0.2.1 via 198.18.1.1; ip link set eth0 mtu 1400")
+	cluster.RunScript(t, n.Place, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")
+	cluster.RunScript(t, other.Place, "ip route add 192.0.2.1 via 198.18.1.1; ip link set eth0 mtu 1400")
 	start(t, n, "--iface=lo")
 	start(t, other)
 	expectPods(t, l, 1350)

@@ -16,12 +16,12 @@ func TestDirectRoutingIsSwitchedNodeByNode(t *testing.T) {
 	l := cluster.Build(t, lab.Options{
 		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} },
 	})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
 	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 	b.start(t)
 	b.disableReversePathFilter(t)
-	direct := strings.Replace(dualStack, `"vxlan"`, `"vxlan", "DirectRouting": true`, 1)
-	for _, c := range []struct{ name, config string }{{"on", direct}, {"off", dualStack}} {
+	direct := strings.Replace(cluster.DualStack, `"vxlan"`, `"vxlan", "DirectRouting": true`, 1)
+	for _, c := range []struct{ name, config string }{{"on", direct}, {"off", cluster.DualStack}} {
 		t.Run(c.name, func(t *testing.T) {
 			pods := cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]})
 			cluster.Check(t, l.SetConfig(cluster.Within(t), c.config))

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
 )
 
@@ -139,7 +138,7 @@ func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 func TestPeerThatLeavesIsRejected(t *testing.T) {
 	b := makeBed(t)
 	n, leaves := b.nodes[0], b.nodes[1]
-	key := lab.DefaultPrefix + "/subnets/" + cluster.SubnetText(t, leaves)
+	key := cluster.LeaseKey(cluster.SubnetText(t, leaves))
 	forged := b.peerVXLAN(t)
 	for _, i := range forged {
 		t.Run("before "+i.name, i.expectArrival)

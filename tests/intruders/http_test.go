@@ -20,7 +20,7 @@ const httpPort = 9472
 // not, at any address of any node. They reach another port there, so the network itself works.
 func TestPodsDoNotReachHTTP(t *testing.T) {
 	served := [...]string{"0.0.0.0:9472", "[::]:9472"}
-	l := cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+	l := cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: cluster.DualStack, NodeEnv: func(i int) []string {
 		env := []string{"PODLANE_RESYNC=1s"}
 		if i <= len(served) {
 			env = append(env, "PODLANE_HTTP="+served[i-1])

@@ -69,7 +69,7 @@ func (w flow) lost() (lost []uint64) {
 func TestNewNodeIsAcceptedBeforeItsFirstPacket(t *testing.T) {
 	const there, join = 2, 10
 	l := cluster.Build(t, lab.Options{Nodes: there + join, IPv6: true, EtcdMembers: 3})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
 	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes)}
 	b.start(t)
 	busy := cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]})

@@ -15,12 +15,6 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
-
-// aroundUnderlay is a pod network that contains the underlay outside the pod subnets.
-const aroundUnderlay = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
-	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
-
 // soon is the limit for steps without a promised time.
 const soon = 20 * time.Second
 
@@ -54,7 +48,7 @@ type bed struct {
 // makeBed starts the two nodes. They read the kernel's counters every second.
 func makeBed(t *testing.T) *bed {
 	t.Helper()
-	return makeBedOf(t, dualStack)
+	return makeBedOf(t, cluster.DualStack)
 }
 
 // makeBedOf is makeBed with another network configuration and more settings.

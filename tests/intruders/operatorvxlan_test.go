@@ -18,7 +18,7 @@ import (
 // or another port and podlane's VNI. They work before podlaned starts, while it runs, and after its cleanup.
 func TestOperatorsOwnVXLAN(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
 	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 	var traffic cluster.Flood
 	for _, f := range families {

@@ -100,7 +100,7 @@ func expectNoPassword(t *testing.T, n *lab.Node, printed string) {
 // A password in an endpoint's URL would be in the status and the log. So it is refused, and not repeated in the error.
 func TestPasswordInAnEndpointIsRefused(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 1})
-	cluster.Check(t, l.SetConfig(cluster.Within(t), dualStack))
+	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
 	for _, endpoint := range []string{
 		"http://root:" + password + "@198.18.0.1:2379", "https://root:" + password + "@198.18.0.1:2379",
 		"root:" + password + "@198.18.0.1:2379", "http://" + password + "@198.18.0.1:2379", "http://root:" + password + "%zz@198.18.0.1:2379",

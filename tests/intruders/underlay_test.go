@@ -19,7 +19,7 @@ func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 			l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true, NodeEnv: func(int) []string {
 				return []string{"PODLANE_RESYNC=1s", fmt.Sprintf("PODLANE_IP_MASQ=%v", masquerade)}
 			}})
-			cluster.Check(t, l.SetConfig(cluster.Within(t), map[bool]string{true: dualStack, false: aroundUnderlay}[masquerade]))
+			cluster.Check(t, l.SetConfig(cluster.Within(t), map[bool]string{true: cluster.DualStack, false: cluster.AroundUnderlay}[masquerade]))
 			b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes), nonPeer: l.Nodes[2]}
 			b.start(t)
 			b.disableReversePathFilter(t)

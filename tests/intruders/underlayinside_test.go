@@ -11,7 +11,7 @@ import (
 // The same intrusions if the pod network contains the underlay. All are sent at once, because nodes read the counters
 // once a second.
 func TestIntrudersIfThePodNetworkContainsTheUnderlay(t *testing.T) {
-	b := makeBedOf(t, aroundUnderlay, "PODLANE_HTTP=[::]:9472")
+	b := makeBedOf(t, cluster.AroundUnderlay, "PODLANE_HTTP=[::]:9472")
 	b.disableReversePathFilter(t)
 	all := b.intrusions(t)
 	b.withoutFirewall(t, func() {

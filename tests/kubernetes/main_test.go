@@ -3,16 +3,14 @@
 package kubernetes
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/tests/cluster"
 )
 
 var (
@@ -50,17 +48,7 @@ func TestMain(m *testing.M) {
 // removeLeftovers removes what the sandbox cannot: the nodes' disks, and their cgroups, which belong to the machine.
 func removeLeftovers() error {
 	for _, root := range cgroupsOf("*") {
-		var folders []string
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				folders = append(folders, path)
-			}
-			return err
-		})
-		for _, f := range slices.Backward(folders) {
-			err = errors.Join(err, os.Remove(f))
-		}
-		if err != nil {
+		if err := cluster.RemoveCgroup(root); err != nil {
 			return err
 		}
 	}

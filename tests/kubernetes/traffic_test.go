@@ -37,10 +37,7 @@ func (k *kube) flood(t *testing.T, nodes ...*node) (f cluster.Flood) {
 	for i, a := range pods {
 		for _, b := range pods[i+1:] {
 			for family := range a.addresses {
-				s, err := stream.Start(t.Context(), end(a, family), end(b, family), stream.Options{Connections: cluster.Connections})
-				cluster.Check(t, err)
-				t.Cleanup(func() { s.Stop() })
-				f = append(f, s)
+				f = append(f, cluster.StartStream(t, end(a, family), end(b, family)))
 			}
 		}
 	}

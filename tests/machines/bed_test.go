@@ -98,11 +98,7 @@ func startFlood(t *testing.T, pods ...*pod) (f flood) {
 	t.Helper()
 	for i, a := range pods {
 		for _, b := range pods[i+1:] {
-			s, err := stream.Start(t.Context(), stream.End{Place: a, Addr: a.addr}, stream.End{Place: b, Addr: b.addr},
-				stream.Options{Connections: cluster.Connections})
-			cluster.Check(t, err)
-			t.Cleanup(func() { s.Stop() })
-			f = append(f, s)
+			f = append(f, cluster.StartStream(t, stream.End{Place: a, Addr: a.addr}, stream.End{Place: b, Addr: b.addr}))
 		}
 	}
 	return f

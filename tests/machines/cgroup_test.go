@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,18 +67,8 @@ func awaitRemoved(path string) (err error) {
 	}
 }
 
-// removeCgroup removes a cgroup with those below it. Their files vanish with them.
 func removeCgroup(path string) error {
-	var folders []string
-	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			folders = append(folders, path)
-		}
-		return err
-	})
-	for _, f := range slices.Backward(folders) {
-		err = errors.Join(err, unix.Rmdir(f))
-	}
+	err := cluster.RemoveCgroup(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -59,15 +59,10 @@ func expectStart(t *testing.T, l *lab.Lab, config string, count int) {
 	}
 	cluster.Check(t, starting.Wait())
 	ready := time.Since(began)
-	owners := map[string]string{}
 	for _, n := range nodes {
 		cluster.AwaitStatus(t, n, limit, fmt.Sprintf("%d peers", count-1), func(s cluster.Status) bool { return s.Ready && len(s.Peers) == count-1 })
-		key := cluster.SubnetText(t, n)
-		if other, taken := owners[key]; taken {
-			t.Errorf("%s and %s have the same pod subnet %s", other, n.Name, key)
-		}
-		owners[key] = n.Name
 	}
+	cluster.DistinctSubnets(t, nodes)
 	t.Logf("%d nodes: all ready after %v, all with all peers after %v", count, ready.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	for _, n := range nodes {
 		if routes := cluster.Run(t, n.Place, "ip route show proto 112"); strings.Count(routes, "\n") != count-1 {

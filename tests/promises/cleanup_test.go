@@ -63,7 +63,7 @@ func snapshot(t *testing.T, n *lab.Node) string {
 
 func TestCleanupRemovesOnlyPodlanesState(t *testing.T) {
 	conf := "/run/cni-conf/10-podlane.conflist"
-	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack, NodeEnv: func(i int) []string {
+	l := cluster.Build(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack, NodeEnv: func(i int) []string {
 		if i == 1 {
 			return []string{"PODLANE_CNI_CONF=" + conf}
 		}

@@ -10,10 +10,8 @@ import (
 // The IPv6 tunnel's outer packets are IPv6. That is 20 bytes more, for pods of both families.
 const overhead6 = overhead + 20
 
-const dualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`
-
 func TestDualStack(t *testing.T) {
-	expectFamilies(t, dualStack, 2)
+	expectFamilies(t, cluster.DualStack, 2)
 }
 
 func TestIPv6Only(t *testing.T) {

@@ -58,7 +58,7 @@ func TestHostPortFromAPodOfTheSameNode(t *testing.T) {
 		{"without br_netfilter", false, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := cluster.Build(t, lab.Options{Nodes: 1, IPv6: true, Config: dualStack, Portmap: "nftables"})
+			l := cluster.Build(t, lab.Options{Nodes: 1, IPv6: true, Config: cluster.DualStack, Portmap: "nftables"})
 			n := l.Nodes[0]
 			cluster.Run(t, n.Place, "sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0")
 			if !c.module {

@@ -44,8 +44,8 @@ func TestPodSubnetTakenByAnotherNodeIsReported(t *testing.T) {
 	own, file := cluster.SubnetText(t, n), cluster.NodeFile(t, n)
 	cluster.Stop(t, n)
 	foreignLease := `{"PublicIP":"198.18.7.1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"}}`
-	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
-	cluster.Check(t, l.Etcd.Put(cluster.Within(t), leaseKey(own), foreignLease))
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), cluster.LeaseKey(own)))
+	cluster.Check(t, l.Etcd.Put(cluster.Within(t), cluster.LeaseKey(own), foreignLease))
 	cluster.Check(t, n.Launch(cluster.Within(t)))
 	cluster.AwaitStatus(t, n, within5, "the conflict is named", func(s cluster.Status) bool {
 		problems := strings.Join(s.Problems, " ")
@@ -61,7 +61,7 @@ func TestPodSubnetTakenByAnotherNodeIsReported(t *testing.T) {
 	if _, err := pod.Ping(cluster.Within(t), cluster.Gateway(t, n, pod.Addrs[0]), 1); err != nil {
 		t.Errorf("ping from the old pod: %v", err)
 	}
-	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(own)))
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), cluster.LeaseKey(own)))
 	cluster.AwaitStatus(t, n, within5, "ready", func(s cluster.Status) bool { return s.Ready && len(s.Peers) == 1 })
 	if now := cluster.SubnetText(t, n); now != own {
 		t.Errorf("pod subnet %s, want %s as before", now, own)

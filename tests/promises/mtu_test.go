@@ -66,7 +66,7 @@ func expectFits(t *testing.T, from *lab.Place, to netip.Addr, mtu int) {
 
 // The largest datagrams, 65,507 bytes by IPv4 and 65,527 by IPv6, have some 46 fragments in the tunnel.
 func TestLargestDatagramsArriveWhole(t *testing.T) {
-	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack}, 2)
+	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack}, 2)
 	cluster.AwaitPeers(t, l, within5, 1)
 	for _, from := range l.Pods() {
 		for _, to := range l.Pods() {

@@ -16,11 +16,6 @@ import (
 // lowSubnets keeps the nodes' own pod subnets below those of the leases that the tests write.
 const lowSubnets = `{"Network": "10.5.0.0/16", "SubnetMin": "10.5.1.0", "SubnetMax": "10.5.99.0", "Backend": {"Type": "vxlan"}}`
 
-// leaseKey returns the key of a lease in etcd.
-func leaseKey(subnet string) string {
-	return lab.DefaultPrefix + "/subnets/" + strings.ReplaceAll(subnet, "/", "-")
-}
-
 func TestPeerJoinsAndLeaves(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 4, Config: lowSubnets})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), lowSubnets))
@@ -47,7 +42,7 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 	cluster.Check(t, late.Start(cluster.Within(t)))
 	cluster.Kill(t, late)
 	joined := kernelsOf(t, old)
-	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), leaseKey(key)))
+	cluster.Check(t, l.Etcd.Delete(cluster.Within(t), cluster.LeaseKey(key)))
 	for i, n := range old {
 		took := cluster.Until(t, 2*time.Second, n.Name+" has removed the peer", func() (bool, string) {
 			now, err := cluster.ReadKernel(cluster.Within(t), n)
@@ -89,7 +84,7 @@ func deleted(address, mac string) string {
 func TestFlannelNodeAsAPeer(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2, Config: lowSubnets}, 0)
 	cluster.AwaitPeers(t, l, 5*time.Second, 1)
-	n, key := l.Nodes[0], leaseKey("10.5.200.0/24")
+	n, key := l.Nodes[0], cluster.LeaseKey("10.5.200.0/24")
 	before := cluster.KernelOf(t, n)
 	lease := func(address, mac string) string {
 		return fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":%q}}`, address, mac)

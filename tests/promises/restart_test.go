@@ -11,7 +11,7 @@ import (
 )
 
 func TestRestartKeepsTheSubnetAndCostsNothing(t *testing.T) {
-	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: dualStack}, 2)
+	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack}, 2)
 	cluster.AwaitPeers(t, l, within5, 1)
 	n, pods := l.Nodes[0], l.Pods()
 	for _, c := range []struct {

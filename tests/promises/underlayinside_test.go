@@ -71,7 +71,7 @@ func expectPodSubnetOnTheUnderlaySkipped(t *testing.T, l *lab.Lab) {
 
 // flannel keeps its device's MAC, and writes another lease if its IPv4 address changes.
 func TestFlannelNodeReturnsWithAnotherIPv4Address(t *testing.T) {
-	l := cluster.Start(t, lab.Options{Nodes: 1, IPv6: true, Config: dualStack}, 0)
+	l := cluster.Start(t, lab.Options{Nodes: 1, IPv6: true, Config: cluster.DualStack}, 0)
 	n := l.Nodes[0]
 	put := func(key, address string) {
 		cluster.Check(t, l.Etcd.Put(cluster.Within(t), lab.DefaultPrefix+"/subnets/"+key, fmt.Sprintf(`{"PublicIP":%q,"PublicIPv6":"fd98:18::777","BackendType":"vxlan",
