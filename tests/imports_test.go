@@ -14,7 +14,7 @@ import (
 
 const module = "github.com/podlane/podlane"
 
-// goPackage is what `go list -json` says of a package.
+// goPackage holds what `go list -json` prints about a package.
 type goPackage struct {
 	ImportPath                string
 	Standard                  bool
@@ -22,8 +22,7 @@ type goPackage struct {
 	TestImports, XTestImports []string
 }
 
-// listPackages is the packages of this module, by their path in it, and every package that they lead to, by its import
-// path.
+// listPackages returns the packages of this module by their folder, and all their dependencies by import path.
 func listPackages(t *testing.T) (ours, all map[string]goPackage) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,TestImports,XTestImports", "./...")
@@ -49,7 +48,7 @@ func listPackages(t *testing.T) (ours, all map[string]goPackage) {
 	}
 }
 
-// within tells whether an import path is one of some folders of this module or of some other modules, or below it.
+// within reports whether an import path is in one of the roots. A root is a folder of this module or another module.
 func within(path string, roots ...string) bool {
 	path = strings.TrimPrefix(path, module+"/")
 	return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
@@ -70,12 +69,12 @@ func TestImportRules(t *testing.T) {
 		netlink    = "github.com/vishvananda/netlink"
 	)
 	for path, p := range ours {
-		// Rules for what a package is built from, near or far.
+		// Rules for all dependencies of a package, direct or not.
 		for _, dep := range p.Deps {
 			wrong := ""
 			switch {
 			case within(dep, "daemon", "cni-shim", "gate"):
-				wrong = "nobody imports a command"
+				wrong = "no package imports a command"
 			case !within(path, "daemon", "kube", "settings", "status", "problems") && within(dep, "settings", "status", "problems"):
 				wrong = "no import runs upwards: the commands alone have settings, a status document and a log of problems"
 			case within(path, "settings", "status", "problems") && within(dep, "backend", "firewall", "rtnl", "underlay", netlink):
@@ -85,7 +84,7 @@ func TestImportRules(t *testing.T) {
 			case path == "subnet" && !all[dep].Standard:
 				wrong = "subnet is pure: the standard library only"
 			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):
-				wrong = "where the leases come from is no concern of what programs the kernel"
+				wrong = "code that programs the kernel does not know the store"
 			case within(path, "kernel", "pause") && !all[dep].Standard:
 				wrong = "every package that programs the kernel builds on it: the standard library only"
 			case within(path, "nft") && strings.HasPrefix(dep, module) && !within(dep, "nft", "kernel"):
@@ -107,7 +106,7 @@ func TestImportRules(t *testing.T) {
 				t.Errorf("%s depends on %s: %s", path, dep, wrong)
 			}
 		}
-		// Rules for what a package's own files name.
+		// Rules for the imports in a package's own files.
 		for _, imported := range p.Imports {
 			wrong := ""
 			switch {
@@ -131,7 +130,7 @@ func TestImportRules(t *testing.T) {
 	}
 }
 
-// The black-box tests and the lab see the product from outside; so do their tests.
+// The black-box tests and the lab see the product from outside. So do their own tests.
 func TestTestsImportNoInternals(t *testing.T) {
 	ours, _ := listPackages(t)
 	for path, p := range ours {
@@ -146,7 +145,7 @@ func TestTestsImportNoInternals(t *testing.T) {
 	}
 }
 
-// A package without a duty of its own collects what nobody looks for.
+// A package without a duty of its own collects unrelated code.
 func TestNoUtilityPackages(t *testing.T) {
 	ours, _ := listPackages(t)
 	for path := range ours {

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// Where a reader gets lost: lines of a file and of a function.
+// Limits in lines. A reader gets lost in longer files and functions.
 const (
 	maxFileLines = 300
 	maxFuncLines = 60
 )
 
-// longForAReason are the files ("folder/file.go") and functions ("folder/file.go: name") that read better long, each
-// with the reason why.
+// longForAReason maps files ("folder/file.go") and functions ("folder/file.go: name") that read better long to the
+// reason.
 var longForAReason = map[string]string{}
 
 func TestFilesAndFunctionsAreShort(t *testing.T) {
