@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/podlane/podlane/firewall/eval"
 	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
@@ -28,8 +29,8 @@ type Firewall struct {
 	inPlace []string          // and in foreign chains, by the objects of ops
 	dropped map[string]uint64 // packets, by reason, as of then
 
-	findings      findings // about other programs' rules, from the last Apply that could read them
-	judged        judged   // the input of that evaluation
+	findings      findings   // about other programs' rules, from the last Apply that could read them
+	evaluated     evaluation // with its input
 	wrongArrivals wrongArrivals
 }
 
@@ -49,9 +50,9 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if w.wrongArrivals == nil {
 		w.wrongArrivals = wrongArrivals{}
 	}
-	w.wrongArrivals.see(have, time.Now())
+	w.wrongArrivals.record(have, time.Now())
 	did, err := want.apply(ctx, have)
-	w.judgeOthers(did, r)
+	w.evaluateOthers(did, r)
 	w.markDrift(did.ops, r)
 	if err != nil {
 		return did.ops, err
@@ -94,7 +95,7 @@ type target struct {
 	table   nft.Table
 	forward [len(subnet.Families)][]nft.Rule
 	legacy  [len(subnet.Families)][]string
-	pods    [len(subnet.Families)][]packet // those that the accepts in FORWARD are for
+	pods    [len(subnet.Families)][]eval.Packet // those that the accepts in FORWARD are for
 }
 
 func targetOf(r Rules) target {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
+	"github.com/podlane/podlane/firewall/eval"
 	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
@@ -48,7 +49,7 @@ func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 // planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. It adds them if the chain would drop
 // the pods' packets and they are absent or come too late. Otherwise their position is left to other programs. It deletes
 // podlane's duplicate and unwanted rules. The function is pure.
-func planForward(have snapshot, want []nft.Rule, pods []packet, f subnet.Family) plan {
+func planForward(have snapshot, want []nft.Rule, pods []eval.Packet, f subnet.Family) plan {
 	var p plan
 	table := nft.ID{Family: iptables[f].family, Name: filter}
 	c, ok := have.Chain(table, forwardChain)
@@ -66,7 +67,7 @@ func planForward(have snapshot, want []nft.Rule, pods []packet, f subnet.Family)
 			continue
 		}
 		i := slices.IndexFunc(missing, func(r nft.Rule) bool { return r.SameButComment(h) })
-		if i >= 0 && point.inTime(pos) {
+		if i >= 0 && point.Effective(pos) {
 			p.inPlace = append(p.inPlace, at+missing[i].String())
 			missing = slices.Delete(missing, i, i+1)
 			continue
@@ -77,11 +78,11 @@ func planForward(have snapshot, want []nft.Rule, pods []packet, f subnet.Family)
 			return conn.DelRule(&nftables.Rule{Table: n.Table, Chain: n, Handle: h.Handle})
 		}})
 	}
-	if point.needed {
+	if point.Needed {
 		for _, r := range missing {
 			op := kernel.Op{Verb: "add", Kind: "rule", Object: at + r.String()}
 			p.Ops = append(p.Ops, op)
-			p.Steps = append(p.Steps, insertAt(op, point.at, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.Exprs, UserData: r.UserData()}))
+			p.Steps = append(p.Steps, insertAt(op, point.Index, rules, &nftables.Rule{Table: n.Table, Chain: n, Exprs: r.Exprs, UserData: r.UserData()}))
 		}
 	}
 	p.Steps = append(p.Steps, deletes...) // last: a new rule may be inserted before one of them

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/firewall/eval"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -59,29 +60,30 @@ func legacyRules(pods []netip.Prefix) (rules []string) {
 
 // planLegacy compares what `iptables-legacy -S` printed with the wanted rules, as planForward does. Each change is the
 // arguments of one command. The function is pure.
-func planLegacy(listing string, want []string, pods []packet) (changes [][]string, inPlace []string) {
-	t := readLegacyTable(listing)
-	point := t.insertPoint(pods)
+func planLegacy(listing string, want []string, pods []eval.Packet) (changes [][]string, inPlace []string) {
+	parsed := eval.ParseListing(listing)
+	rules := parsed.Rules(forwardChain)
+	point := parsed.InsertPoint(pods, func(i int) bool { return isMarked(rules[i]) })
 	missing := slices.Clone(want)
 	before := 0 // how many rules remain before that point
-	for pos, r := range t.rules[forwardChain] {
+	for pos, r := range rules {
 		line := "-A " + forwardChain + " " + r
 		i := slices.Index(missing, line)
 		switch ours := isMarked(r); {
-		case ours && i >= 0 && point.inTime(pos):
+		case ours && i >= 0 && point.Effective(pos):
 			inPlace = append(inPlace, line)
 			missing = slices.Delete(missing, i, i+1)
-		case ours && slices.Contains(inPlace, line) && !point.inTime(pos):
+		case ours && slices.Contains(inPlace, line) && !point.Effective(pos):
 			// Deleting it by its text would delete the effective one. This one has no effect.
 		case ours:
 			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
 			continue
 		}
-		if pos < point.at {
+		if pos < point.Index {
 			before++
 		}
 	}
-	if !point.needed {
+	if !point.Needed {
 		return changes, inPlace
 	}
 	for i, line := range missing {
@@ -97,9 +99,9 @@ func planLegacy(listing string, want []string, pods []packet) (changes [][]strin
 // isMarked reports whether a rule is podlane's.
 func isMarked(rule string) bool { return strings.Contains(rule, " --comment "+mark+" ") }
 
-// applyLegacy executes planLegacy if there is a table and a program. It returns its ops, the accepts that the chain has, and
-// the last listing. If it may not run the program, Advice has the command.
-func applyLegacy(ctx context.Context, want []string, pods []packet, f subnet.Family) (p plan, listing string, err error) {
+// applyLegacy executes planLegacy if there is a table and a program. It returns its ops, the accepts in the chain, and the
+// last listing. If it may not run the program, Advice has the command.
+func applyLegacy(ctx context.Context, want []string, pods []eval.Packet, f subnet.Family) (p plan, listing string, err error) {
 	if !legacyLoaded(f) {
 		return p, "", nil
 	}

@@ -26,30 +26,30 @@ func wrongInterfaceSet(f subnet.Family) nft.Set {
 
 // recordArrival adds a packet's source and interface to wrongInterfaceSet. The key is in consecutive registers.
 func recordArrival(f subnet.Family) part {
-	second := [...]uint32{subnet.IPv4: unix.NFT_REG32_01, subnet.IPv6: unix.NFT_REG_2}[f]
+	afterAddress := [...]uint32{subnet.IPv4: unix.NFT_REG32_01, subnet.IPv6: unix.NFT_REG_2}[f]
 	into := wrongInterfaceSet(f).Name
 	return part{"update @" + into + " { " + addressWords(source, f) + ". iifname }", []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: source.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: second},
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: afterAddress},
 		&expr.Dynset{SrcRegKey: register, SetName: into, Operation: unix.NFT_DYNSET_OP_UPDATE},
 	}}
 }
 
 // wrongArrival is a peer and the wrong interface on which its VXLAN arrives.
 type wrongArrival struct {
-	peer netip.Addr
-	by   string
+	peer          netip.Addr
+	interfaceName string
 }
 
-// wrongArrivals holds the time when each was last seen. The kernel removes them sooner, so that the table soon matches
-// again.
+// wrongArrivals holds the time when each was last read from the kernel. The kernel's own elements expire sooner, so that the
+// table soon matches again.
 type wrongArrivals map[wrongArrival]time.Time
 
 // wrongArrivalNoteFor is how long a note is shown after the last such packet.
 const wrongArrivalNoteFor = time.Minute
 
-// see records the kernel's elements, and removes those that were last seen too long ago.
-func (m wrongArrivals) see(have snapshot, now time.Time) {
+// record adds the kernel's elements, and removes those that were last read too long ago.
+func (m wrongArrivals) record(have snapshot, now time.Time) {
 	for _, f := range subnet.Families {
 		h, _ := have.own.Set(wrongInterfaceSet(f).Name)
 		for _, e := range h.Elements {
@@ -59,7 +59,7 @@ func (m wrongArrivals) see(have snapshot, now time.Time) {
 			}
 		}
 	}
-	maps.DeleteFunc(m, func(_ wrongArrival, seen time.Time) bool { return now.Sub(seen) > wrongArrivalNoteFor })
+	maps.DeleteFunc(m, func(_ wrongArrival, last time.Time) bool { return now.Sub(last) > wrongArrivalNoteFor })
 }
 
 // maxWrongArrivalNotes bounds how many peers are named.
@@ -67,12 +67,12 @@ const maxWrongArrivalNotes = 8
 
 // notes returns a note for each such peer.
 func (m wrongArrivals) notes(r Rules) (notes []string) {
-	for s := range m {
-		if !slices.Contains(r.Peers, s.peer) || slices.Contains(r.PodInterfaces, s.by) || slices.Contains(r.Overlay[:], s.by) {
+	for a := range m {
+		if !slices.Contains(r.Peers, a.peer) || slices.Contains(r.PodInterfaces, a.interfaceName) || slices.Contains(r.Overlay[:], a.interfaceName) {
 			continue // it is not a peer any more, or a pod forged the packet
 		}
 		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+
-			"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", s.peer, s.by))
+			"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", a.peer, a.interfaceName))
 	}
 	slices.Sort(notes)
 	if more := len(notes) - maxWrongArrivalNotes; more > 0 {

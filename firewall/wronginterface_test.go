@@ -84,15 +84,15 @@ func TestWrongArrivalsAreForgotten(t *testing.T) {
 		return nft.Element{Key: nft.AddrElement(a).Key + nft.InterfaceElement(name).Key}
 	}
 	m, now := wrongArrivals{}, time.Now()
-	m.see(snapshot{own: nft.Installed{Sets: []nft.KernelSet{
+	m.record(snapshot{own: nft.Installed{Sets: []nft.KernelSet{
 		{Name: "vxlan_wrong_iface4", Elements: []nft.Element{key("198.18.0.2", "eth1"), {Key: "x"}}},
 		{Name: "vxlan_wrong_iface6", Elements: []nft.Element{key("2001:db8::2", "cni0")}},
 	}}}, now)
-	m.see(snapshot{}, now.Add(wrongArrivalNoteFor))
+	m.record(snapshot{}, now.Add(wrongArrivalNoteFor))
 	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives on eth1") {
 		t.Errorf("notes: %q", got)
 	}
-	m.see(snapshot{}, now.Add(wrongArrivalNoteFor+1))
+	m.record(snapshot{}, now.Add(wrongArrivalNoteFor+1))
 	if len(m) > 0 {
 		t.Errorf("left: %v", m)
 	}

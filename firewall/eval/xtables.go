@@ -1,44 +1,45 @@
-package firewall
+package eval
 
 import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/podlane/podlane/nft"
 	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/nft"
 )
 
 // Conditions and targets that iptables-nft cannot express in nftables' own expressions are in the rule as matches and
 // targets of xtables, in the structures of linux/netfilter/xt_*.h.
 
-// passingTargets holds the targets after which the next rule decides.
-var passingTargets = []string{
+// continueTargets holds the targets after which the next rule decides.
+var continueTargets = []string{
 	"AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HL", "LED", "LOG", "MARK", "NFLOG", "NOTRACK",
 	"RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL", "ULOG",
 }
 
 func (m *machine) xtTarget(e nft.Attrs) {
-	m.does = targetOfName(e.Text(unix.NFTA_TARGET_NAME))
+	m.action = targetAction(e.Text(unix.NFTA_TARGET_NAME))
 }
 
-// targetOfName returns the action of an xtables target that is not a chain.
-func targetOfName(name string) action {
+// targetAction returns the action of an xtables target that is not a chain.
+func targetAction(name string) action {
 	switch {
 	case name == "REJECT" || name == "DROP":
-		return dropIt
+		return dropAction
 	case name == "ACCEPT":
-		return acceptIt
+		return acceptAction
 	case name == "RETURN":
-		return returnBack
-	case slices.Contains(passingTargets, name):
-		return carryOn
+		return returnAction
+	case slices.Contains(continueTargets, name):
+		return continueAction
 	}
-	return unclear
+	return unknownAction
 }
 
 func (m *machine) xtMatch(e nft.Attrs) match {
 	info := e.Data(unix.NFTA_MATCH_INFO)
-	state, known := m.stateAt(m.hook, m.priority)
+	state, known := m.stateAt(m.hookPoint)
 	switch name, revision := e.Text(unix.NFTA_MATCH_NAME), e.Number(unix.NFTA_MATCH_REV); {
 	case name == "comment":
 		return always
@@ -47,7 +48,7 @@ func (m *machine) xtMatch(e nft.Attrs) match {
 	case name == "conntrack" && revision >= 2 && len(info) >= 154 && known:
 		return xtConntrack(info, state)
 	case name == "state" && len(info) >= 4 && known:
-		return when(binary.NativeEndian.Uint32(info)&xtState(state, xtStateUntracked) != 0)
+		return matchIf(binary.NativeEndian.Uint32(info)&xtState(state, xtStateUntracked) != 0)
 	case name == "addrtype" && revision == 1 && len(info) >= 8:
 		return m.xtAddrType(info)
 	case (name == "udp" || name == "tcp") && len(info) >= 12:
@@ -65,15 +66,15 @@ const (
 )
 
 // xtState returns a state in the bits of xtables. They equal nft's, except for the untracked one.
-func xtState(state, untracked uint32) uint32 {
-	if state == stateUntracked {
+func xtState(s State, untracked uint32) uint32 {
+	if s == Untracked {
 		return untracked
 	}
-	return state
+	return uint32(s)
 }
 
 // xtConntrack evaluates struct xt_conntrack_mtinfo2 and 3. It supports only the state.
-func xtConntrack(info []byte, state uint32) match {
+func xtConntrack(info []byte, s State) match {
 	const onlyState = 1
 	flags, inverted := binary.NativeEndian.Uint16(info[146:]), binary.NativeEndian.Uint16(info[148:])
 	const alias = 1 << 13 // written as "-m state"
@@ -81,7 +82,7 @@ func xtConntrack(info []byte, state uint32) match {
 		return unsupported
 	}
 	mask := uint32(binary.NativeEndian.Uint16(info[150:]))
-	return when((mask&xtState(state, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
+	return matchIf((mask&xtState(s, xtConntrackUntracked) != 0) != (inverted&onlyState != 0))
 }
 
 // xtPorts evaluates struct xt_udp and struct xt_tcp: two ranges of ports, each possibly inverted. TCP's flags and options
@@ -96,7 +97,7 @@ func (m *machine) xtPorts(name string, info []byte) match {
 		}
 	}
 	for i, s := range []side{source, destination} {
-		port := m.portIn(s, number(i*4), number(i*4+2))
+		port := m.portIn(s, portRange{number(i * 4), number(i*4 + 2)})
 		if inverted&(1<<i) != 0 {
 			port = port.not()
 		}
@@ -111,7 +112,7 @@ func (m *machine) xtMultiport(info []byte) match {
 	for i := 0; i < min(int(info[1]), 15); i++ {
 		number := func(i int) uint16 { return binary.NativeEndian.Uint16(info[2+2*i:]) }
 		r := portRange{number(i), number(i)}
-		if ranged := info[32+i] != 0; ranged && i < 14 {
+		if isRange := info[32+i] != 0; isRange && i < 14 {
 			i++
 			r.high = number(i)
 		}
@@ -133,12 +134,13 @@ func (m *machine) xtMultiport(info []byte) match {
 // xtAddrType evaluates struct xt_addrtype_info_v1: types of addresses. Only the destination's type is known.
 func (m *machine) xtAddrType(info []byte) match {
 	const invertDestination = 2
-	source, kinds, flags := binary.NativeEndian.Uint16(info), binary.NativeEndian.Uint16(info[2:]), binary.NativeEndian.Uint32(info[4:])
+	sourceTypes, types := binary.NativeEndian.Uint16(info), binary.NativeEndian.Uint16(info[2:])
+	flags := binary.NativeEndian.Uint32(info[4:])
 	switch {
-	case source != 0 || flags&^invertDestination != 0 || m.traffic == bridged:
+	case sourceTypes != 0 || flags&^invertDestination != 0 || m.Traffic == Bridged:
 		return some
-	case kinds == 0:
+	case types == 0:
 		return always
 	}
-	return when((kinds&(1<<m.kindOfDestination()) != 0) != (flags&invertDestination != 0))
+	return matchIf((types&(1<<m.destinationType()) != 0) != (flags&invertDestination != 0))
 }

@@ -1,0 +1,76 @@
+package eval
+
+import (
+	"errors"
+
+	"github.com/podlane/podlane/nft"
+)
+
+// InsertPoint is the position at which accepts for pods belong in a FORWARD chain.
+type InsertPoint struct {
+	Needed     bool // without the accepts the chain drops packets of pods
+	Index      int  // they belong before the rule of this index
+	beforeDrop bool // that rule drops everything: accepts after it come too late
+}
+
+// Effective reports whether an accept at an index has an effect.
+func (p InsertPoint) Effective(index int) bool { return !p.beforeDrop || index < p.Index }
+
+// InsertPoint returns the position of accepts for the packets of pods in iptables-nft's FORWARD. iptables has no sets. own
+// reports whether the rule of an index is one of the accepts.
+func (c BaseChain) InsertPoint(pods []Packet, rules func(chain string) ([]nft.KernelRule, error), own func(index int) bool) InsertPoint {
+	return findInsertPoint(pods, c.Name, c.policyDrops(), own, func(p Packet) *walker { return c.walker(p, rules, noSets{}) })
+}
+
+// InsertPoint returns the position of accepts for the packets of pods in iptables-legacy's FORWARD. own reports whether the
+// rule of an index is one of the accepts.
+func (l Listing) InsertPoint(pods []Packet, own func(index int) bool) InsertPoint {
+	c := filterChains[Forwarded]
+	return findInsertPoint(pods, c.name, l.policies[c.name] == "DROP", own, func(p Packet) *walker { return l.walker(p, c.hook) })
+}
+
+// findInsertPoint returns the first of these positions:
+//   - directly before the first rule without a condition that ends in a drop: the operator's rules before it still apply
+//   - if the policy drops, after the last rule that drops some of the packets
+//   - the top
+//
+// Our own rules do not count.
+func findInsertPoint(pods []Packet, chain string, policyDrops bool, own func(index int) bool, walk func(Packet) *walker) InsertPoint {
+	point := InsertPoint{Needed: policyDrops && len(pods) > 0}
+	afterDrops := 0
+	for _, p := range pods {
+		w := walk(p)
+		effects, _ := w.effects(chain)
+		w.budget = maxRules
+		for i, e := range effects {
+			if own(i) {
+				continue
+			}
+			f := w.effect(e, 0)
+			if e.unconditional && (f.rest == dropAction || f.rest == returnAction && policyDrops) {
+				if !point.beforeDrop || i < point.Index {
+					point = InsertPoint{Needed: true, Index: i, beforeDrop: true}
+				}
+				break
+			}
+			if f.droppedBy != "" {
+				afterDrops = max(afterDrops, i+1)
+			}
+			if !f.continues {
+				break
+			}
+		}
+	}
+	if !point.beforeDrop {
+		point.Index = afterDrops
+	}
+	return point
+}
+
+// noSets is for rules whose sets do not matter.
+type noSets struct{}
+
+var errNoSets = errors.New("there are no sets")
+
+func (noSets) KeyLength(string) (int, error)                   { return 0, errNoSets }
+func (noSets) Element(string, []byte) (nft.Attrs, bool, error) { return nil, false, errNoSets }
