@@ -27,10 +27,9 @@ func TestConfinement(t *testing.T) {
 	}
 }
 
-// What is not about permission stays as it is.
-func TestOtherErrorsAreNotBlamedOnConfinement(t *testing.T) {
+func TestOtherErrorsDoNotNameASecurityModule(t *testing.T) {
 	for _, err := range []error{nil, unix.EINVAL, errors.New("no luck")} {
-		if got := confined(err); got != err { //nolint:errorlint // the very same
+		if got := confined(err); got != err { //nolint:errorlint // it must be the same value
 			t.Errorf("%v became %v", err, got)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 func TestAnotherCNIConfigurationComesFirst(t *testing.T) {
 	for _, c := range []struct {
 		others []string
-		blamed string // empty: none
+		first  string // empty: ours
 	}{
 		{nil, ""},
 		{[]string{"20-other.conflist", "10-podlane.conflist.bak", "05-other.conflist.disabled"}, ""},
@@ -25,8 +25,12 @@ func TestAnotherCNIConfigurationComesFirst(t *testing.T) {
 			}
 		}
 		err := firstConf(filepath.Join(dir, "10-podlane.conflist"))
-		if (err == nil) != (c.blamed == "") || err != nil && !strings.HasPrefix(err.Error(), c.blamed+" comes before 10-podlane.conflist in "+dir+",") {
-			t.Errorf("%q: %v, want %q blamed", c.others, err, c.blamed)
+		if c.first == "" && err != nil {
+			t.Errorf("%q: %v, want ours to be the first", c.others, err)
+		}
+		want := c.first + " comes before 10-podlane.conflist in " + dir + ","
+		if c.first != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%q: got error %v, want one that begins with %q", c.others, err, want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// Whatever stands in the file and in the environment, it is refused in one line, or it makes settings that are in range.
+// Any file and environment is either refused, or gives settings in range.
 func FuzzConfiguration(f *testing.F) {
 	for _, file := range []string{
 		"", "---\n", "# nothing\n", "iface: eth0\n", "iface: [eth1, 198.18.0.0/16]\nlease-ttl: 2h\n", "a: &a [*a]\n", "? [x]\n: y\n",
@@ -39,18 +39,18 @@ func FuzzConfiguration(f *testing.F) {
 			return
 		}
 		if len(rest) > 0 || c.leaseTTL < time.Minute || c.resync < time.Second || !strings.HasPrefix(c.etcd.Prefix, "/") {
-			t.Errorf("%q, %q: taken as %+v", file, environment, c)
+			t.Errorf("%q, %q: accepted as %+v", file, environment, c)
 		}
 		again := c
 		again.flags("run").VisitAll(func(x *flag.Flag) {
 			if was := x.Value.String(); x.Value.Set(was) != nil || x.Value.String() != was {
-				t.Errorf("%q, %q: %s becomes %q, which is not taken again", file, environment, x.Name, was)
+				t.Errorf("%q, %q: %s becomes %q, which is not accepted again", file, environment, x.Name, was)
 			}
 		})
 	})
 }
 
-// A state file that somebody has edited ends nothing, whatever it says.
+// An edited state file never stops podlaned.
 func FuzzSavedState(f *testing.F) {
 	f.Add([]byte(`{"config":{"Network":"10.5.0.0/16"},"revision":7,"own":"10.5.1.0-24","leases":[
 		{"key":"10.5.1.0-24","value":{"PublicIP":"1.2.3.4","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}}],
@@ -94,12 +94,12 @@ func FuzzParseMachineID(f *testing.F) {
 			t.Errorf("%q: %q, %v", data, id, err)
 		}
 		if err == nil && (subnet.Node{ID: id, Name: "n1"}).Check() != nil {
-			t.Errorf("%q: other nodes do not take the id %q", data, id)
+			t.Errorf("%q: other nodes refuse the id %q", data, id)
 		}
 	})
 }
 
-// What answers on the socket need not be podlaned.
+// Another program may answer on the socket.
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte(`{"ready":true,"checks":[{"name":"lease","ok":true}],"lease":{"subnet":["10.5.1.0/24"],"held":true,"expiry":"2026-01-02T03:04:05Z"},
 		"peers":[{"name":"n2","subnet":["10.5.2.0/24"],"publicIP":"198.18.0.2","state":"failed","reason":"no buffer space"}],"skipCount":9,"dropped":{"x_y":1}}`))

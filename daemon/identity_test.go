@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -17,23 +19,38 @@ func TestMachineID(t *testing.T) {
 		{strings.Repeat("x", 10_000), "", "not 32 hexadecimal digits"},
 	} {
 		id, err := parseMachineID([]byte(c.text))
-		if id != c.id || (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || len(err.Error()) > 200) {
-			t.Errorf("%.40q: %q, %v; want %q, %q", c.text, id, err, c.id, c.want)
+		if id != c.id {
+			t.Errorf("%.40q: got id %q, want %q", c.text, id, c.id)
+		}
+		if got := fmt.Sprint(err); (err == nil) != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%.40q: got error %.200v, want %q", c.text, err, c.want)
+		} else if len(got) > 200 {
+			t.Errorf("%.40q: the error has %d bytes, want at most 200", c.text, len(got))
 		}
 	}
 }
 
 func TestGivenIdentityIsKept(t *testing.T) {
-	c := config{nodeID: "a", nodeName: "n1"}
-	if err := c.identity(); err != nil || c.nodeID != "a" || c.nodeName != "n1" {
-		t.Errorf("%+v, %v", c, err)
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c = config{nodeID: "a"}
-	if err := c.identity(); err != nil || c.nodeName == "" {
-		t.Errorf("the name of the machine: %q, %v", c.nodeName, err)
+	for name, c := range map[string]struct{ have, want config }{
+		"id and name":     {config{nodeID: "a", nodeName: "n1"}, config{nodeID: "a", nodeName: "n1"}},
+		"id, no name yet": {config{nodeID: "a"}, config{nodeID: "a", nodeName: host}},
+	} {
+		if err := c.have.identity(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.have.nodeID != c.want.nodeID || c.have.nodeName != c.want.nodeName {
+			t.Errorf("%s: got id %q and name %q, want %q and %q", name, c.have.nodeID, c.have.nodeName, c.want.nodeID, c.want.nodeName)
+		}
 	}
-	c = config{nodeID: "a\n", nodeName: "n1"}
+}
+
+func TestIdentityThatPeersRefuse(t *testing.T) {
+	c := config{nodeID: "a\n", nodeName: "n1"}
 	if err := c.identity(); err == nil || !strings.Contains(err.Error(), "node id") {
-		t.Errorf("an id that no peer would read: %v", err)
+		t.Errorf("got error %v, want one about the node id", err)
 	}
 }

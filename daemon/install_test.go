@@ -9,10 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
-func TestNewerProgramStays(t *testing.T) {
+func TestNewerProgramIsKept(t *testing.T) {
 	build := func(path, release, toolchain string) *buildinfo.BuildInfo {
 		b := &buildinfo.BuildInfo{Path: path, GoVersion: toolchain}
 		b.Main.Version = release
@@ -26,15 +27,15 @@ func TestNewerProgramStays(t *testing.T) {
 	}{
 		{"older release", build("bridge", "v1.3.9", "go1.26.8"), ""},
 		{"older release by a newer toolchain", build("bridge", "v1.3.9", "go1.30"), ""},
-		{"its candidate", build("bridge", "v1.4.0-rc.1", "go1.26.8"), ""},
+		{"release candidate", build("bridge", "v1.4.0-rc.1", "go1.26.8"), ""},
 		{"same release", build("bridge", "v1.4.0", "go1.26.8"), ""},
 		{"same release by an older toolchain", build("bridge", "v1.4.0", "go1.9"), ""},
 		{"same release by a newer toolchain", build("bridge", "v1.4.0", "go1.26.10"), "it is newer (v1.4.0 go1.26.10) than ours (v1.4.0 go1.26.8)"},
 		{"newer release", build("bridge", "v1.10.0", "go1.26.8"), "it is newer (v1.10.0 go1.26.8) than ours (v1.4.0 go1.26.8)"},
 		{"newer release by an older toolchain", build("bridge", "v1.4.1", "go1.20"), "it is newer (v1.4.1 go1.20) than ours (v1.4.0 go1.26.8)"},
 		{"a commit after the release", build("bridge", "v1.4.1-0.20260102030405-0123456789ab", "go1.26.8"), "it is newer (v1.4.1-0.20260102030405-0123456789ab go1.26.8) than ours (v1.4.0 go1.26.8)"},
-		{"a distribution's", build("bridge", "", "go1.19.8"), ""},
-		{"a tree's, by a newer toolchain", build("bridge", "(devel)", "go1.27.0"), "it is newer ((devel) go1.27.0) than ours (v1.4.0 go1.26.8)"},
+		{"build of a distribution", build("bridge", "", "go1.19.8"), ""},
+		{"build from a tree, by a newer toolchain", build("bridge", "(devel)", "go1.27.0"), "it is newer ((devel) go1.27.0) than ours (v1.4.0 go1.26.8)"},
 		{"another program", build("k3s/cni", "v1.0.0", "go1.20"), "it is another program, k3s/cni; remove it to replace it"},
 	} {
 		if got := prefer(c.have, ours); got != c.want {
@@ -43,7 +44,7 @@ func TestNewerProgramStays(t *testing.T) {
 	}
 }
 
-// program is a Go program: this one.
+// program returns a Go program: this test.
 func program(t *testing.T) []byte {
 	t.Helper()
 	self, err := os.Executable()
@@ -71,8 +72,8 @@ func fill(t *testing.T, dir string, files map[string][]byte) {
 	}
 }
 
-// installed runs the command as the operator does.
-func installed(t *testing.T, from, to string) (code int, out, said string) {
+// runInstallCommand runs the command like an operator.
+func runInstallCommand(t *testing.T, from, to string) (code int, out, errs string) {
 	t.Helper()
 	var o, e strings.Builder
 	code = command(t.Context(), []string{"install", "--from", from, "--to", to}, streams{strings.NewReader(""), &o, &e})
@@ -97,14 +98,17 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, out, said := installed(t, from, to)
+	code, out, errs := runInstallCommand(t, from, to)
 	want := []string{"absent is written", "broken is written", "empty is written", "other is kept: it is another program, cmd/go; remove it to replace it", "same is up to date", "script is kept: it is a script; remove it to replace it"}
-	if code != exitOK || said != "" || strings.ReplaceAll(out, to+"/", "") != strings.Join(want, "\n")+"\n" {
-		t.Errorf("exit code %d, %s\n%s", code, said, out)
+	if code != exitOK || errs != "" {
+		t.Errorf("exit code %d, errors %q; want success", code, errs)
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(strings.ReplaceAll(out, to+"/", "")), "\n")); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
 	}
 	for name, data := range map[string][]byte{"absent": ours, "broken": ours, "empty": ours, "other": other, "same": ours, "script": script, "unknown": script} {
 		if string(content(t, filepath.Join(to, name))) != string(data) {
-			t.Errorf("%s is not what it should be", name)
+			t.Errorf("%s has the wrong content", name)
 		}
 	}
 	for _, name := range []string{"absent", "broken", "empty", "same"} {
@@ -113,11 +117,11 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
 		}
 		if name == "same" && !os.SameFile(info, before) {
-			t.Error("what is the same was written again")
+			t.Error("the identical file was written again")
 		}
 	}
 	if entries, err := os.ReadDir(to); err != nil || len(entries) != 7 {
-		t.Errorf("%d files, %v: temporary ones were left", len(entries), err)
+		t.Errorf("%d files, %v; want 7, without a temporary one", len(entries), err)
 	}
 }
 
@@ -137,17 +141,17 @@ func TestInstallUnderARunningProgram(t *testing.T) {
 	if err := running.Start(); err != nil {
 		t.Fatal(err)
 	}
-	code, out, said := installed(t, from, to)
+	code, out, errs := runInstallCommand(t, from, to)
 	if code != exitOK || !strings.HasSuffix(out, "bridge is written\n") {
-		t.Errorf("exit code %d: %s%s", code, out, said)
+		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
 	if err := running.Process.Kill(); err != nil {
-		t.Errorf("it ran no more: %v", err)
+		t.Errorf("the old program had ended: %v", err)
 	}
 	_ = running.Wait() // it was killed
 }
 
-func TestInstallSaysWhatIsInTheWay(t *testing.T) {
+func TestInstallErrors(t *testing.T) {
 	from, to, empty := t.TempDir(), t.TempDir(), t.TempDir()
 	fill(t, from, map[string][]byte{"bridge": program(t)})
 	fill(t, to, map[string][]byte{"file": nil})
@@ -157,21 +161,21 @@ func TestInstallSaysWhatIsInTheWay(t *testing.T) {
 		{"nothing to copy", empty, to, "podlaned: install the CNI plugins: " + empty + " is empty\n"},
 		{"nowhere to copy from", empty + "/none", to, "podlaned: install the CNI plugins: open " + empty + "/none: no such file or directory\n"},
 	} {
-		if code, _, said := installed(t, c.from, c.to); code != exitError || said != c.want {
-			t.Errorf("%s: exit code %d, said %q, want %q", c.name, code, said, c.want)
+		if code, _, errs := runInstallCommand(t, c.from, c.to); code != exitError || errs != c.want {
+			t.Errorf("%s: exit code %d and %q, want %d and %q", c.name, code, errs, exitError, c.want)
 		}
 	}
 }
 
-// Container runtimes make an empty folder where a file is to be mounted, and nobody ever writes to a pipe.
-func TestInstallInThePlaceOfWhatIsNoFile(t *testing.T) {
+// Container runtimes create an empty folder to mount a file on. Reading a pipe would not end.
+func TestInstallReplacesFoldersAndPipes(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	ours := program(t)
 	fill(t, from, map[string][]byte{"bridge": ours, "portmap": ours})
 	if err := errors.Join(os.Mkdir(filepath.Join(to, "bridge"), 0o755), unix.Mkfifo(filepath.Join(to, "portmap"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, said := installed(t, from, to); code != exitOK || strings.Count(out, " is written\n") != 2 {
-		t.Errorf("exit code %d: %s%s", code, out, said)
+	if code, out, errs := runInstallCommand(t, from, to); code != exitOK || strings.Count(out, " is written\n") != 2 {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
 }

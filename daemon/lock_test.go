@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestLockIsForOne(t *testing.T) {
+func TestSecondPodlanedOfANode(t *testing.T) {
 	name := fmt.Sprintf("@podlaned-test-%d", os.Getpid())
 	unlock, err := lock(t.Context(), name)
 	if err != nil {
@@ -18,15 +18,15 @@ func TestLockIsForOne(t *testing.T) {
 		want = fmt.Sprintf("another podlaned runs on this node: process %d of user %d ", os.Getpid(), os.Getuid())
 	}
 	if _, err := lock(t.Context(), name); err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("the second lock: %v, want %s", err, want)
+		t.Errorf("second lock: got error %v, want one that begins with %q", err, want)
 	}
 	unlock()
 	unlock, err = lock(t.Context(), name)
 	if err != nil {
-		t.Fatalf("once unlocked: %v", err)
+		t.Fatalf("after the unlock: %v", err)
 	}
 	unlock()
 	if _, err := lock(t.Context(), "/none/x"); err == nil || !strings.Contains(err.Error(), "lock the node") {
-		t.Errorf("no place for a lock: %v", err)
+		t.Errorf("no folder for the socket: got error %v, want one about the lock", err)
 	}
 }

@@ -21,7 +21,7 @@ func TestCommandLine(t *testing.T) {
 		out, err string
 	}{
 		{"version", []string{"version"}, exitOK, "podlaned ", ""},
-		{"version and more", []string{"version", "x"}, exitUsage, "", `podlaned: usage: unexpected argument "x"`},
+		{"version with an argument", []string{"version", "x"}, exitUsage, "", `podlaned: usage: unexpected argument "x"`},
 		{"help", []string{"--help"}, exitOK, "Usage: podlaned [COMMAND] [FLAGS]", ""},
 		{"help of a command", []string{"status", "-h"}, exitOK, "-json", ""},
 		{"unknown command", []string{"go"}, exitUsage, "", "podlaned: unknown command \"go\"; `podlaned --help` lists them"},
@@ -33,13 +33,18 @@ func TestCommandLine(t *testing.T) {
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
 		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read password: open /none"},
 		{"no configuration to set", []string{"config", "set", "/none"}, exitError, "", "podlaned: read the network configuration: open /none"},
-		{"bad configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
+		{"wrong configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, err strings.Builder
-			code := command(t.Context(), c.args, streams{strings.NewReader(""), &out, &err})
-			if code != c.code || !strings.Contains(out.String(), c.out) || !strings.HasPrefix(err.String(), c.err) || (c.err == "") != (err.String() == "") {
-				t.Errorf("code %d, want %d\nout: %s\nerr: %s", code, c.code, &out, &err)
+			if code := command(t.Context(), c.args, streams{strings.NewReader(""), &out, &err}); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			if !strings.Contains(out.String(), c.out) {
+				t.Errorf("output %q, want %q in it", &out, c.out)
+			}
+			if !strings.HasPrefix(err.String(), c.err) || (c.err == "") != (err.String() == "") {
+				t.Errorf("errors %q, want %q at the beginning", &err, c.err)
 			}
 		})
 	}
@@ -49,7 +54,7 @@ func TestExitCodes(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		code int
-		said string
+		text string
 	}{
 		{nil, exitOK, ""},
 		{errSilent, exitError, ""},
@@ -57,8 +62,8 @@ func TestExitCodes(t *testing.T) {
 		{fmt.Errorf("%w: what?", errUsage), exitUsage, "podlaned: usage: what?\n"},
 	} {
 		var b strings.Builder
-		if code := exitCode(c.err, &b); code != c.code || b.String() != c.said {
-			t.Errorf("%v: %d, %q; want %d, %q", c.err, code, &b, c.code, c.said)
+		if code := exitCode(c.err, &b); code != c.code || b.String() != c.text {
+			t.Errorf("%v: %d, %q; want %d, %q", c.err, code, &b, c.code, c.text)
 		}
 	}
 }

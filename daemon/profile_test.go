@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestProfilesAreForTheLocalSocketAlone(t *testing.T) {
+func TestProfilesAreOnlyOnTheLocalSocket(t *testing.T) {
 	open := handler(&board{}, newMetrics(&board{}).handler())
 	for _, c := range []struct {
 		handler http.Handler

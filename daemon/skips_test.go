@@ -17,7 +17,7 @@ func skipList(from, to int) (list []subnet.Skip) {
 	return list
 }
 
-func TestSkipsAreLoggedWhenTheyCome(t *testing.T) {
+func TestNewSkipsAreLogged(t *testing.T) {
 	var out strings.Builder
 	log := logrus.New()
 	log.SetOutput(&out)
@@ -30,20 +30,23 @@ func TestSkipsAreLoggedWhenTheyCome(t *testing.T) {
 		out.Reset()
 	}
 	s.take(skipList(0, 2), 2)
-	lines(2, "two come")
+	lines(2, "two new ones")
 	s.take(skipList(0, 2), 2)
-	lines(0, "they stay")
+	lines(0, "the same two")
 	s.take([]subnet.Skip{{Key: "k0", Reason: "bad"}, {Key: "k1", Reason: "worse"}}, 2)
 	lines(1, "one has another reason")
 	s.take(skipList(1, 2), 1)
-	lines(1, "and has the first again")
+	lines(1, "it has the first reason again")
 	s.take(nil, 0)
 	lines(0, "none")
 	s.take(skipList(0, 1), 1)
-	lines(1, "one comes back")
+	lines(1, "one returns")
 	s.take(skipList(0, 3000), 5000)
-	if !strings.Contains(out.String(), "5000 leases are skipped;") || len(s.named) != subnet.MaxSkips || s.count != 5000 {
-		t.Errorf("%d named of %d:\n%s", len(s.named), s.count, &out)
+	if want := "5000 leases are skipped;"; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in the log:\n%s", want, &out)
 	}
-	lines(maxNamed+1, "a flood")
+	if len(s.named) != subnet.MaxSkips || s.count != 5000 {
+		t.Errorf("%d of %d are named, want %d of 5000", len(s.named), s.count, subnet.MaxSkips)
+	}
+	lines(maxNamed+1, "many at once")
 }
