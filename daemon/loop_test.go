@@ -181,7 +181,7 @@ func TestPeersAndHowTheyAre(t *testing.T) {
 	})
 	l.publish()
 	p := l.board.get().Peers
-	if p[0].State != status.PeerProgrammed || p[1].State != status.PeerSkipped || p[2].State+": "+p[2].Reason != "failed: add route: invalid argument" {
+	if p[0].State != status.PeerProgrammed || p[1].State != status.PeerSkipped || p[2].StateText() != "failed: add route: invalid argument" {
 		t.Errorf("%+v", p)
 	}
 	l.troubles.Check("overlay", errors.New("operation not permitted"))
