@@ -52,9 +52,9 @@ func bound(f subnet.Family) part {
 // With direct routing, packets of other nodes' pods come directly on the underlay. Each end decides whether both share a
 // link, at its own time, and not always with the same result. So only this node's own pod subnets are checked then.
 //
-// Without direct routing, packets from another node's pod to pods are dropped while the kernel has no route to it through the
-// overlay: before its lease is known, after its lease is gone, and while the route is missing by mistake. The pod could not
-// be answered then either.
+// Without direct routing, packets from another node's pod to pods need a route to it through the overlay. They are dropped
+// before its lease is known, after its lease is gone, and while the route is missing by mistake. The pod could not be
+// answered then either.
 //
 // The lookup is the most expensive part, so each packet has at most one. All that is checked goes to the chain of the lookup
 // and does not return.

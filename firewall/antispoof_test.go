@@ -20,8 +20,7 @@ var (
 
 const port4567 = "4567"
 
-// spoofWires is overlayWires with receivers of UDP port 4567: at the node, at its gateway address, at its peer, at a pod
-// of the peer, and at the node's pod.
+// spoofWires is overlayWires with receivers at UDP port 4567 of every address.
 type spoofWires struct {
 	overlayWires
 	atNode, atGateway, atPeer, atFarPod, atPod [len(subnet.Families)]arrivals
@@ -74,7 +73,7 @@ func TestForgedSourceIsDropped(t *testing.T) {
 
 var directRouting = without(func(r *Rules) { r.Network.VXLAN.DirectRouting = true })
 
-func TestSourceThatIsNotForgedArrives(t *testing.T) {
+func TestValidSourceArrives(t *testing.T) {
 	w := newSpoofWires(t)
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
@@ -88,9 +87,9 @@ func TestSourceThatIsNotForgedArrives(t *testing.T) {
 			{"pod to outside", dual, w.pod, podAt[f], peerAt[f], w.atPeer[f]},
 			{"pod with a second address of the pod subnet", dual, w.pod, siblingAt[f], peerAt[f], w.atPeer[f]},
 			{"node to itself", dual, w.node, gatewayAt[f], nodeAt[f], w.atNode[f]},
-			{"pod of another node by the underlay, where the route leads there", dual, w.outside, farPodAt[f], podAt[f], w.atPod[f]},
-			{"pod of another node by the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], w.atPod[f]},
-			{"pod of another node by the underlay, to the node's address there", dual, w.outside, tunnelledAt[f], nodeAt[f], w.atNode[f]},
+			{"pod of another node over the underlay, with a route there", dual, w.outside, farPodAt[f], podAt[f], w.atPod[f]},
+			{"pod of another node over the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], w.atPod[f]},
+			{"pod of another node over the underlay, to the node's address there", dual, w.outside, tunnelledAt[f], nodeAt[f], w.atNode[f]},
 			{"outside to pod", dual, w.outside, peerAt[f], podAt[f], w.atPod[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
@@ -102,14 +101,14 @@ func TestSourceThatIsNotForgedArrives(t *testing.T) {
 	}
 }
 
-// What pods send before they have an address, or beside it.
-func TestPodsFindTheirNeighboursAndAddresses(t *testing.T) {
+// Pods send these packets before they have an address, or with another source.
+func TestPodsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
 	w := newWires(t)
 	w.node.apply(dual)
 	w.pod.sh("ip neigh flush all; ping -c1 -W5 ff02::1%eth0; ping -c1 -W5 -I eth0 fd00:5:0:22::1")
 	w.pod.sh(`sysctl -qw net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.eth0.accept_dad=1
 ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`) // the first is its node's
-	within(t, "the node's address is not found to be taken", func() bool {
+	within(t, "duplicate address detection does not find the node's address", func() bool {
 		return strings.Contains(w.pod.sh("ip -6 addr show dev eth0 dadfailed"), "fd00:5:0:22::1/64")
 	})
 
@@ -136,14 +135,14 @@ ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`)
 	}, dhcp)
 }
 
-// discover is an IPv4 packet from nobody to everybody, as DHCP begins with (RFC 2131 section 4.1).
+// discover returns an IPv4 packet from the unspecified address to broadcast, like DHCP's first one (RFC 2131 section 4.1).
 func discover() []byte {
 	b := []byte{0x45, 0, 0, 33, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}
 	binary.BigEndian.PutUint16(b[10:], checksum(b))
 	return append(b, 0, 68, 0, 67, 0, 13, 0, 0, 'h', 'e', 'l', 'l', 'o') // no checksum
 }
 
-// A pod that calls a service may be answered by itself.
+// A Service may lead a pod to itself.
 func TestPodReachesItselfThroughAService(t *testing.T) {
 	w := newWires(t)
 	w.node.sh(`nft -f - <<X
@@ -162,8 +161,8 @@ X`)
 	}
 }
 
-// The node's own multicast comes back to its members on the node.
-func TestNodeHearsItsOwnMulticast(t *testing.T) {
+// The kernel loops the node's own multicast back to receivers on the node.
+func TestNodeReceivesItsOwnMulticast(t *testing.T) {
 	w := newWires(t)
 	w.node.apply(dual)
 	from := w.node.listen("10.5.34.1:0")
@@ -176,7 +175,7 @@ func TestNodeHearsItsOwnMulticast(t *testing.T) {
 	}
 }
 
-// With br_netfilter the bridge shows the packets between its pods to our chains.
+// With br_netfilter, podlane's chains see the packets between pods of one bridge.
 func TestPodsOnABridgeThatFiltersIP(t *testing.T) {
 	w := newWires(t)
 	w.node.sh(`
@@ -201,7 +200,7 @@ ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22:
 	}
 }
 
-func TestImpossibleInterfaces(t *testing.T) {
+func TestInvalidInterfaceNamesAreRefused(t *testing.T) {
 	for _, name := range []string{"", "sixteen-letters-"} {
 		if err := without(func(r *Rules) { r.PodInterfaces = []string{name} }).check(); err == nil {
 			t.Errorf("%q: no error", name)

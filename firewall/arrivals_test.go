@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arrivals counts what has come to a receiver.
+// arrivals returns how many packets a receiver has received.
 type arrivals func() uint64
 
-// tunnel makes a VXLAN device of the usual port, and counts what it takes out of its tunnel.
+// tunnel creates a VXLAN device at port 8472, and counts the packets that it receives.
 func (n *node) tunnel(vni int, local string) arrivals {
 	n.Helper()
 	name := fmt.Sprintf("vxlan%d", vni)
@@ -34,7 +34,7 @@ func (n *node) tunnel(vni int, local string) arrivals {
 	}
 }
 
-// socket counts what comes to a UDP socket.
+// socket opens a UDP socket and counts what it receives.
 func (n *node) socket(addr string) arrivals {
 	n.Helper()
 	c := n.listen(addr)
@@ -55,10 +55,10 @@ func (n *node) socket(addr string) arrivals {
 	return count.Load
 }
 
-// sender sends so many packets.
+// sender sends a number of packets.
 type sender func(count int)
 
-// sends sends UDP from an address, which need not be the namespace's own, to another.
+// sends returns a sender of UDP packets. The source need not be an address of the namespace.
 func (n *node) sends(from, to string, payload []byte) sender {
 	n.Helper()
 	anySource := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
@@ -85,7 +85,7 @@ func (n *node) sends(from, to string, payload []byte) sender {
 	}
 }
 
-// vxlan is a VXLAN packet from its header on (RFC 7348 section 5) with a frame of no known protocol to everybody inside.
+// vxlan returns a VXLAN header (RFC 7348 section 5) with a broadcast frame of an unknown protocol.
 func vxlan(vni byte) []byte {
 	header := []byte{0x08, 0, 0, 0, 0, 0, vni, 0}
 	frame := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x77, 0x88, 0xb5}
@@ -104,10 +104,10 @@ func within(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// few is how many packets are sent at once: no queue on the way is as short.
+// few is how many packets are sent at once. Every queue on the way has room for them.
 const few = 10
 
-// passes checks that all that is sent arrives.
+// passes checks that all packets arrive.
 func passes(t *testing.T, send sender, at arrivals) {
 	t.Helper()
 	before := at()
@@ -118,13 +118,13 @@ func passes(t *testing.T, send sender, at arrivals) {
 	}
 }
 
-// drops checks that of what is sent nothing arrives, and that all of it is counted under the reason and no other.
+// drops checks that no packet arrives, and that all are counted for this reason and no other.
 func (n *node) drops(r Rules, reason string, send sender, at arrivals) {
 	n.Helper()
 	n.apply(r)
 	was, before := n.Dropped(), at()
 	if before == 0 {
-		n.Fatal("nothing has arrived before: what is dropped now may not be able to")
+		n.Fatal("nothing has arrived before: the packets may be lost for another reason")
 	}
 	send(few)
 	within(n.T, fmt.Sprintf("it is not counted as %s", reason), func() bool {
@@ -145,7 +145,7 @@ func (n *node) drops(r Rules, reason string, send sender, at arrivals) {
 	}
 }
 
-// index is an interface's. As the zone of an address, unlike its name, it means the same in every namespace.
+// index returns an interface's index. As the zone of an address it is valid in every namespace, unlike a name.
 func (n *node) index(name string) int {
 	n.Helper()
 	i, err := here(n.ns, func() (*net.Interface, error) { return net.InterfaceByName(name) })
@@ -155,7 +155,7 @@ func (n *node) index(name string) int {
 	return i.Index
 }
 
-// linkLocal is an interface's IPv6 link-local address.
+// linkLocal returns an interface's IPv6 link-local address.
 func (n *node) linkLocal(name string) string {
 	n.Helper()
 	addrs, err := here(n.ns, func() ([]net.Addr, error) {

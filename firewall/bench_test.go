@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// manyPeers is dual with so many peers, half of each family.
+// manyPeers returns dual with a number of peers, half of each family.
 func manyPeers(count int) Rules {
 	return without(func(r *Rules) {
 		r.Peers = nil
@@ -19,7 +19,7 @@ func manyPeers(count int) Rules {
 	})
 }
 
-// BenchmarkApplyNothingToDo is what each pass of a daemon costs. BenchmarkApplyOnePeer adds a peer, or removes it.
+// BenchmarkApplyNothingToDo measures a round of the daemon without changes. BenchmarkApplyOnePeer adds or removes a peer.
 func BenchmarkApplyNothingToDo(b *testing.B) {
 	for _, count := range []int{5000, 20000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
@@ -46,7 +46,7 @@ func BenchmarkApplyOnePeer(b *testing.B) {
 	}
 }
 
-// bench runs apply over and over where r stands, and checks how many ops it needs.
+// bench applies r, then runs apply repeatedly, and checks its number of ops.
 func bench(b *testing.B, r Rules, apply func(w *Firewall, i int) (ops int, err error), want int) {
 	ns := sandbox.Test(b, "node")
 	err := ns.Do(func() error {

@@ -23,8 +23,8 @@ func TestDroppedHasEveryReason(t *testing.T) {
 	}
 }
 
-// Repairs, and rules that change, keep what the other rules have counted.
-func TestCountsOutliveChanges(t *testing.T) {
+// Repairs and changed Rules keep the counts of the other rules.
+func TestCountsSurviveChanges(t *testing.T) {
 	w := newOverlayWires(t)
 	w.node.apply(dual)
 	f := subnet.IPv4
@@ -37,7 +37,7 @@ func TestCountsOutliveChanges(t *testing.T) {
 			w.node.sh("nft flush chain inet podlane untracked_in; nft delete chain inet podlane untracked_in")
 			w.node.apply(dual)
 		},
-		"a chain less": func() { w.node.apply(noHTTP) },
+		"a chain not wanted": func() { w.node.apply(noHTTP) },
 	} {
 		change()
 		if got := w.node.Dropped()["vxlan_not_from_a_peer"]; got != few {
@@ -48,12 +48,12 @@ func TestCountsOutliveChanges(t *testing.T) {
 	w.node.sh("nft flush ruleset")
 	w.node.apply(dual)
 	if got := w.node.Dropped()["vxlan_not_from_a_peer"]; got != 0 {
-		t.Errorf("the table was gone, and it has counted %d", got)
+		t.Errorf("the table was deleted: counted %d, want 0", got)
 	}
 }
 
-// What is counted is no difference that has to be mended. Both families have one counter.
-func TestCountingIsNoDrift(t *testing.T) {
+// Counts are no difference to repair. Both families share one counter.
+func TestCountsAreNotDrift(t *testing.T) {
 	w := newOverlayWires(t)
 	w.node.apply(dual)
 	for f := range subnet.Families {

@@ -16,7 +16,7 @@ import (
 
 const list = "nft -s list table inet podlane"
 
-func TestTable(t *testing.T) {
+func TestTableFromNothing(t *testing.T) {
 	n := newNode(t, "node")
 	equal(t, "ops", words(n.apply(dual)), goldenOps)
 	equal(t, "table", n.sh(list), golden)
@@ -42,7 +42,7 @@ func TestRuleTextIsWhatNftPrints(t *testing.T) {
 	n.quiet(r)
 }
 
-func TestChangedRules(t *testing.T) {
+func TestChangedRulesChangeTheTable(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
 	r := dual
@@ -54,7 +54,7 @@ func TestChangedRules(t *testing.T) {
 		}
 	}
 	if strings.Contains(got, "drift") {
-		t.Errorf("what was asked for is called drift:\n%s", got)
+		t.Errorf("a change of the Rules is reported as drift:\n%s", got)
 	}
 	n.quiet(r)
 	r.Masquerade = false
@@ -67,7 +67,7 @@ func TestChangedRules(t *testing.T) {
 	n.quiet(r)
 }
 
-func TestHandEditsAreRepaired(t *testing.T) {
+func TestChangesByHandAreRepaired(t *testing.T) {
 	const first = "ip saddr 10.5.34.0/24 ip daddr != 10.5.0.0/16 ip daddr != 224.0.0.0/4 fib daddr type != local fib daddr type != broadcast"
 	replace := func(with string) string {
 		return `h=$(nft -a list chain inet podlane postrouting | sed -n 's/.*10.5.34.0.*handle //p'); nft replace rule inet podlane postrouting handle $h ` + with
@@ -98,9 +98,9 @@ func TestHandEditsAreRepaired(t *testing.T) {
 		"guard unhooked":         {"nft flush chain inet podlane vxlan_input", "add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
 		"guard of another VNI": {"nft flush chain inet podlane vxlan_input; nft add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x2 goto vxlan_to_node",
 			"add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
-		"counted and let pass": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter accept comment vxlan_from_a_wrong_interface`,
+		"counted and accepted": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter accept comment vxlan_from_a_wrong_interface`,
 			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
-		"the reverse path upside down": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif exists counter drop comment vxlan_from_a_wrong_interface`,
+		"the reverse path inverted": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif exists counter drop comment vxlan_from_a_wrong_interface`,
 			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
 		"a loose reverse path": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment vxlan_from_a_wrong_interface`,
 			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
@@ -121,11 +121,11 @@ func TestHandEditsAreRepaired(t *testing.T) {
 			n.sh(c.edit)
 			ops := n.apply(dual)
 			if !strings.Contains(words(ops), c.op) {
-				t.Errorf("ops:\n%s\nwant one that begins with %q", words(ops), c.op)
+				t.Errorf("got ops\n%s\nwant one with %q", words(ops), c.op)
 			}
 			for _, op := range ops {
 				if !op.Drift {
-					t.Errorf("%s: it is not called drift", op)
+					t.Errorf("%s: not reported as drift", op)
 				}
 			}
 			equal(t, "table", n.sh(list), golden)
@@ -140,7 +140,7 @@ nft add table ip podlane; nft add chain ip podlane c; nft add rule ip podlane c 
 nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority filter; policy drop; }'; nft add rule ip filter FORWARD ct state established accept
 nft add table ip6 filter; nft add set ip6 filter s '{ type ipv6_addr; elements = { ::1 }; }'; nft add chain ip6 filter FORWARD`
 
-func TestOthersTablesStayAsTheyAre(t *testing.T) {
+func TestOtherTablesAreNotChanged(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh(others)
 	before := n.sh("nft list ruleset")
@@ -153,7 +153,7 @@ delete rule ip filter FORWARD handle 3 (comment podlane)`)
 	equal(t, "rule set after cleanup", n.sh("nft list ruleset"), before)
 	g := n.generation()
 	if ops := n.cleanup(); len(ops) > 0 || n.generation() != g {
-		t.Errorf("a second cleanup wrote %s", words(ops))
+		t.Errorf("the second cleanup wrote:\n%s", words(ops))
 	}
 }
 
@@ -169,11 +169,11 @@ func TestWithoutPrivilege(t *testing.T) {
 		return err
 	})
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "needs CAP_NET_ADMIN") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want one about CAP_NET_ADMIN", err)
 	}
 }
 
-func TestImpossibleRules(t *testing.T) {
+func TestInvalidRulesAreRefused(t *testing.T) {
 	for name, r := range map[string]Rules{
 		"nothing":             {},
 		"no subnet":           {Network: dual.Network},

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// dropped is a FORWARD chain as Docker leaves it.
+// dropped makes FORWARD chains like Docker's.
 const dropped = `
 iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER; iptables-nft -A FORWARD -o docker0 -m conntrack --ctstate ESTABLISHED -j ACCEPT
 ip6tables-nft -P FORWARD DROP; ip6tables-nft -A FORWARD -o docker0 -j DOCKER 2>/dev/null || true`
@@ -52,7 +52,7 @@ func TestForwardPrefixWithinAByte(t *testing.T) {
 func TestForwardPolicyAccept(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh("iptables-nft -P FORWARD ACCEPT; ip6tables-nft -L")
-	before := n.sh("iptables-nft-save; ip6tables-nft-save") // it prints the time, but in comments
+	before := n.sh("iptables-nft-save; ip6tables-nft-save") // it prints the time in comments
 	n.apply(dual)
 	equal(t, "iptables", rules(n.sh("iptables-nft-save; ip6tables-nft-save")), rules(before))
 	n.quiet(dual)
@@ -61,7 +61,7 @@ func TestForwardPolicyAccept(t *testing.T) {
 	n.sh("iptables-nft -P FORWARD ACCEPT")
 	n.quiet(dual)
 	if got := n.sh("iptables-nft -S FORWARD"); strings.Count(got, "podlane") != 2 {
-		t.Errorf("our rules are not left as they were when the policy went back to ACCEPT:\n%s", got)
+		t.Errorf("podlane's rules changed when the policy returned to ACCEPT:\n%s", got)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestForwardIsRepaired(t *testing.T) {
 -A FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT`
 	for name, c := range map[string]struct {
 		edit  string
-		quiet bool // nothing is to be repaired
+		quiet bool // nothing needs a repair
 	}{
 		"one deleted":       {"iptables-nft -D FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT", false},
 		"flushed":           {"iptables-nft -F FORWARD", false},
@@ -103,7 +103,7 @@ func TestForwardIsRepaired(t *testing.T) {
 			}
 			for _, op := range n.apply(dual) {
 				if op.Verb == "add" && !op.Drift {
-					t.Errorf("%s: it is not called drift", op)
+					t.Errorf("%s: not reported as drift", op)
 				}
 			}
 			got := n.sh("iptables-nft -S FORWARD")
@@ -113,7 +113,7 @@ func TestForwardIsRepaired(t *testing.T) {
 				}
 			}
 			if strings.Count(got, "podlane") != 2 {
-				t.Errorf("chain:\n%s\nwant two rules of ours", got)
+				t.Errorf("chain:\n%s\nwant two rules of podlane", got)
 			}
 			n.quiet(dual)
 		})

@@ -70,7 +70,7 @@ func answered(a *node, at *net.UDPConn, to string, wait time.Duration) (source s
 	return asker.Addr().Unmap().String(), err == nil
 }
 
-func TestPortOfTheOwnNodeOnAHiddenBridge(t *testing.T) {
+func TestPodReachesPortOfItsNodeOnAHiddenBridge(t *testing.T) {
 	a, b, n := newBridged(t)
 	r := dual
 	r.PodInterfaces = []string{"cni0"}
@@ -82,7 +82,7 @@ func TestPortOfTheOwnNodeOnAHiddenBridge(t *testing.T) {
 		r.BridgeHidden = false
 		n.apply(r)
 		if source, ok := answered(a, at, c.port, 200*time.Millisecond); ok || source != c.own {
-			t.Errorf("%s: it is answered without the rule, or the source is %s", c.port, source)
+			t.Errorf("%s: without the rule: answered %v, source %s; want no answer, source %s", c.port, ok, source, c.own)
 		}
 		r.BridgeHidden = true
 		for _, masquerade := range []bool{true, false} {
@@ -90,10 +90,10 @@ func TestPortOfTheOwnNodeOnAHiddenBridge(t *testing.T) {
 			n.apply(r)
 			n.quiet(r)
 			if source, ok := answered(a, at, c.port, 5*time.Second); !ok || source != c.gateway {
-				t.Errorf("%s: answered %v, by the source %s; want %s", c.port, ok, source, c.gateway)
+				t.Errorf("%s: answered %v, source %s; want an answer, source %s", c.port, ok, source, c.gateway)
 			}
 			if source, ok := answered(a, at, c.pod, 5*time.Second); !ok || source != c.own {
-				t.Errorf("%s: what is not translated: answered %v, by the source %s; want %s", c.pod, ok, source, c.own)
+				t.Errorf("%s: not translated: answered %v, source %s; want an answer, source %s", c.pod, ok, source, c.own)
 			}
 		}
 	}

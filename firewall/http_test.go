@@ -49,7 +49,7 @@ func newHTTPWires(t *testing.T) wires {
 	w := newWires(t)
 	w.node.serve(":8470")
 	w.outside.serve(":8470")
-	// A pod that sends to 127.0.0.1 out of itself, and a node that takes it.
+	// The pod sends packets to 127.0.0.1 to its node, and the node accepts them.
 	w.node.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.pod0.rp_filter=0")
 	w.pod.sh(`sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via 10.5.34.1 dev eth0`)
@@ -65,7 +65,7 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 		as, to string
 	}
 	attempts := []attempt{
-		{"by route_localnet", dual, w.pod, podAt[subnet.IPv4], "127.0.0.1"},
+		{"through route_localnet", dual, w.pod, podAt[subnet.IPv4], "127.0.0.1"},
 		{"at the link's own address", dual, w.pod, "", w.node.linkLocal("pod0") + "%eth0"},
 	}
 	for f, family := range subnet.Families {
@@ -84,7 +84,7 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			if err := a.from.call(ctx, a.as, http(a.to)); err != nil {
-				t.Fatalf("it would not work without us: %v", err)
+				t.Fatalf("without podlane's table it does not connect: %v", err)
 			}
 			w.node.apply(a.rules)
 			was := w.node.Dropped()["http_from_a_pod"]
@@ -96,13 +96,13 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 			})
 			cancel()
 			if err := <-called; err == nil {
-				t.Error("it got through")
+				t.Error("the connection was accepted")
 			}
 		})
 	}
 }
 
-func TestOthersReachHTTP(t *testing.T) {
+func TestNodesReachHTTP(t *testing.T) {
 	w := newHTTPWires(t)
 	w.node.apply(dual)
 	for f, family := range subnet.Families {
@@ -115,8 +115,8 @@ func TestOthersReachHTTP(t *testing.T) {
 			{"the node itself, from its address in the pod subnet", dual, w.node, gatewayAt[f], nodeAt[f]},
 			{"the node itself, on loopback", dual, w.node, "", [...]string{"127.0.0.1", "::1"}[f]},
 			{"a peer", dual, w.outside, peerAt[f], nodeAt[f]},
-			{"a pod, from somebody who is no peer", noPeers, w.pod, podAt[f], peerAt[f]},
-			{"a pod, where the daemon has none", without(func(r *Rules) { r.HTTPPort = 0 }), w.pod, podAt[f], nodeAt[f]},
+			{"a pod, at a host that is not a peer", noPeers, w.pod, podAt[f], peerAt[f]},
+			{"a pod, and the daemon has no HTTP", without(func(r *Rules) { r.HTTPPort = 0 }), w.pod, podAt[f], nodeAt[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)

@@ -11,11 +11,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/podlane/podlane/kernel"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/firewall/eval"
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/subnet"
 )
 

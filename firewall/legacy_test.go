@@ -38,7 +38,7 @@ func TestLegacyPolicyAccept(t *testing.T) {
 	equal(t, "iptables-legacy", n.sh("iptables-legacy -S FORWARD"), "-P FORWARD ACCEPT")
 }
 
-func TestLegacyTablesAreNotMade(t *testing.T) {
+func TestLegacyTablesAreNotCreated(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
 	n.cleanup()
@@ -63,11 +63,11 @@ func TestPlanLegacy(t *testing.T) {
 	for name, c := range map[string]struct{ listing, changes string }{
 		"accept":            {"-P FORWARD ACCEPT", ""},
 		"drop":              {"-P FORWARD DROP", "-I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT\n-I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"},
-		"there":             {"-P FORWARD DROP\n" + strings.Join(want, "\n"), ""},
-		"there, accept":     {"-P FORWARD ACCEPT\n" + want[0], ""},
+		"installed":         {"-P FORWARD DROP\n" + strings.Join(want, "\n"), ""},
+		"installed, accept": {"-P FORWARD ACCEPT\n" + want[0], ""},
 		"twice":             {"-P FORWARD ACCEPT\n" + want[0] + "\n" + want[0], "-D FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT"},
-		"others' comment":   {"-P FORWARD ACCEPT\n-A FORWARD -m comment --comment podlane-not -j ACCEPT", ""},
-		"nothing was there": {"", ""},
+		"another comment":   {"-P FORWARD ACCEPT\n-A FORWARD -m comment --comment podlane-not -j ACCEPT", ""},
+		"no output":         {"", ""},
 	} {
 		changes, _ := planLegacy(c.listing, want, forwardedPackets(dual, subnet.IPv4))
 		var lines []string
@@ -78,14 +78,14 @@ func TestPlanLegacy(t *testing.T) {
 	}
 }
 
-// What `iptables-legacy -S` prints is others' rules too. Only what bears our mark is deleted, and what stands is left.
+// `iptables-legacy -S` prints other programs' rules too. Only rules with podlane's mark are deleted, and correct ones stay.
 func FuzzPlanLegacy(f *testing.F) {
 	want := legacyRules(dual.normalized().podPrefixes(subnet.IPv4))
 	for _, seed := range []string{"", "-P FORWARD DROP", "-P FORWARD DROP\n" + want[0], want[1] + "\n" + want[1], "-A FORWARD -m comment --comment podlane -j DROP", " --comment podlane ", "\x00\n\r-A"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, listing string) {
-		changes, stands := planLegacy(listing, want, forwardedPackets(dual, subnet.IPv4))
+		changes, inPlace := planLegacy(listing, want, forwardedPackets(dual, subnet.IPv4))
 		deleted, added := 0, 0
 		for _, args := range changes {
 			switch args[0] {
@@ -97,8 +97,8 @@ func FuzzPlanLegacy(f *testing.F) {
 				t.Errorf("%q: %q", listing, args)
 			}
 		}
-		if len(stands) > len(want) || added > len(want)-len(stands) || deleted > strings.Count(listing, " --comment "+mark+" ") {
-			t.Errorf("%q: %q stand, and to do is %q", listing, stands, changes)
+		if len(inPlace) > len(want) || added > len(want)-len(inPlace) || deleted > strings.Count(listing, " --comment "+mark+" ") {
+			t.Errorf("%q: in place %q, changes %q", listing, inPlace, changes)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestLockIsWatched(t *testing.T) {
+func TestReleasedLockEndsTheWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	w := watchLock(path)
 	defer w.close()
@@ -29,11 +29,11 @@ func TestLockIsWatched(t *testing.T) {
 	for range 3 {
 		use().Close()
 		if !w.await(ctx, time.Minute) || ctx.Err() != nil {
-			t.Fatalf("the lock was used: %v", ctx.Err())
+			t.Fatalf("the lock was released, but the wait did not end: %v", ctx.Err())
 		}
 	}
 	if !w.await(ctx, time.Millisecond) {
-		t.Error("the file is gone though nobody used it")
+		t.Error("the file is reported as deleted, but it exists")
 	}
 	held := use()
 	defer held.Close()
@@ -41,15 +41,15 @@ func TestLockIsWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.await(ctx, time.Minute) {
-		t.Error("no word of the end of a file that somebody holds")
+		t.Error("a file that was deleted while it is open is still watched")
 	}
 }
 
-func TestLockThatCannotBeWatched(t *testing.T) {
+func TestLockInAMissingFolderIsNotWatched(t *testing.T) {
 	w := watchLock(filepath.Join(t.TempDir(), "missing", "lock"))
 	defer w.close()
 	if w.await(t.Context(), time.Minute) {
-		t.Error("a file in a folder that is missing is watched")
+		t.Error("the wait reports a file that can be watched")
 	}
 }
 

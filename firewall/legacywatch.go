@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/pause"
-
 	"github.com/podlane/podlane/subnet"
 )
 

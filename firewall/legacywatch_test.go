@@ -2,7 +2,7 @@ package firewall
 
 import "testing"
 
-func TestWatchLegacyKicks(t *testing.T) {
+func TestWatchLegacyKicksForForward(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh("iptables-legacy -L")
 	kicks, stop := n.watch(WatchLegacy)
@@ -18,11 +18,11 @@ func TestWatchLegacyKicks(t *testing.T) {
 	}
 	n.sh("iptables-legacy -A INPUT -p tcp -j ACCEPT")
 	n.sh("iptables-legacy -P FORWARD ACCEPT")
-	n.wantKick(kicks, "after what is nobody's forwarding")
+	n.wantKick(kicks, "FORWARD after INPUT")
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	if len(kicks) > 0 {
-		t.Error("a kick for what is nobody's forwarding")
+		t.Error("a kick for a change of INPUT")
 	}
 }

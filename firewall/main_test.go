@@ -5,16 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podlane/podlane/kernel"
-	"github.com/podlane/podlane/nft"
+	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/lab/sandbox"
+	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// dual is the rules of a dual-stack node with one peer.
+// dual holds the rules of a dual-stack node with one peer.
 var dual = Rules{
 	Network: subnet.Network{
 		IPv4:  subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16")},
@@ -79,15 +80,15 @@ func (n *node) cleanup() []kernel.Op {
 	return ops
 }
 
-// quiet checks that another Apply finds nothing to do and leaves the kernel's generation as it is.
+// quiet checks that another Apply writes nothing: the generation of the rule set does not change.
 func (n *node) quiet(r Rules) {
 	n.Helper()
 	before := n.generation()
 	if ops := n.apply(r); len(ops) > 0 {
-		n.Errorf("nothing has changed, and it wrote:\n%s", words(ops))
+		n.Errorf("nothing has changed, but Apply wrote:\n%s", words(ops))
 	}
 	if after := n.generation(); after != before {
-		n.Errorf("nothing has changed, and the generation went from %d to %d", before, after)
+		n.Errorf("nothing has changed, but the generation went from %d to %d", before, after)
 	}
 }
 
@@ -122,7 +123,7 @@ func words(ops []kernel.Op) string {
 // equal compares texts.
 func equal(t *testing.T, what, got, want string) {
 	t.Helper()
-	if strings.TrimSpace(got) != strings.TrimSpace(want) {
-		t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
+	if diff := gocmp.Diff(strings.TrimSpace(want), strings.TrimSpace(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -18,7 +18,7 @@ var multicast = map[subnet.Family]netip.Prefix{
 // masqueraded returns the part of the table that gives the node's address to packets from this node's pods to addresses outside the
 // pods. Packets to a pod of any node keep their source. So do the node's packets to itself from its address in the pod
 // subnet, and packets to more than one receiver. Ports are fully random. Otherwise two pods that send from the same port at
-// the same moment could get the same new one, and the second would lose its packet.
+// the same moment could get the same new one. One of them would lose its packet.
 func masqueraded(r Rules) nft.Table {
 	c := nft.Chain{Name: "postrouting", Base: nft.Base{
 		Type: nftables.ChainTypeNAT, Hook: *nftables.ChainHookPostrouting, Priority: *nftables.ChainPriorityNATSource, Policy: nftables.ChainPolicyAccept,

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The addresses by which two machines know each other that share two links, as where each runs a routing daemon.
+// The addresses of two machines that share two links, on loopback, as routing daemons use them.
 var (
 	nodeLoopback = [...]string{"198.18.10.1", "2001:db8:10::1"}
 	peerLoopback = [...]string{"198.18.10.2", "2001:db8:10::2"}
@@ -21,8 +21,7 @@ var multipath = without(func(r *Rules) {
 	}
 })
 
-// newMultipathWires is wires with a second link between the node and the outside, and those addresses on their loopback
-// devices.
+// newMultipathWires returns wires with a second link between the node and the outside, and those addresses.
 func newMultipathWires(t *testing.T) (w wires, ours [len(subnet.Families)]arrivals) {
 	w = newWires(t)
 	w.node.sh("ip link add eth1 type veth peer name eth1 netns outside")
@@ -43,8 +42,8 @@ sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4
 	return w, ours
 }
 
-// The peer sends by one link as by the other, whichever it is that the kernel answers by.
-func TestVXLANByAllLinksOfAMultipathRoute(t *testing.T) {
+// The peer may send over any link, whichever the kernel answers over.
+func TestVXLANArrivesOverEveryLinkOfAMultipathRoute(t *testing.T) {
 	w, ours := newMultipathWires(t)
 	w.node.apply(multipath)
 	for _, kind := range []struct{ name, routes string }{

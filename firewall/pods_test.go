@@ -66,7 +66,7 @@ func TestTableOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 	got := n.sh(list)
 	for _, c := range strings.SplitAfter(aroundGolden, "\t}\n") {
 		if c = strings.Trim(c, "\n"); !strings.Contains(got, c) {
-			t.Errorf("nft does not print\n%s\nbut\n%s", c, got)
+			t.Errorf("nft printed\n%s\nwant it to contain\n%s", got, c)
 		}
 	}
 	n.quiet(around())
@@ -88,7 +88,7 @@ func TestTableOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 	r.Pods = slices.Delete(r.Pods, 1, 3)
 	n.apply(r)
 	if got := n.sh(list); strings.Contains(got, "10.5.7.0") || strings.Contains(got, "to_pods4") {
-		t.Errorf("after the peer has left:\n%s", got)
+		t.Errorf("after the peer was removed:\n%s", got)
 	}
 	n.quiet(r)
 }
@@ -99,11 +99,11 @@ func TestRulesWithTheSamePodsAreEqual(t *testing.T) {
 	whole := dual
 	whole.Pods = []subnet.Interval{interval("10.5.0.0", "10.5.255.255"), interval("fd00:5::", "fd00:5:0:ffff:ffff:ffff:ffff:ffff")}
 	if !a.Equal(b) || !whole.Equal(dual) {
-		t.Error("the order, or the default, counts")
+		t.Error("Rules with another order, or the default, are not equal")
 	}
 	b.Pods = b.Pods[1:]
 	if a.Equal(b) {
-		t.Error("the pods do not count")
+		t.Error("Rules with other pods are equal")
 	}
 }
 

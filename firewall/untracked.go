@@ -3,6 +3,7 @@ package firewall
 import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
 	"github.com/podlane/podlane/nft"
 )
 

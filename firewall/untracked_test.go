@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// tracked counts the connections that conntrack knows between two addresses and the VXLAN port, in either direction.
+// tracked returns how many VXLAN connections between two addresses conntrack has, in either direction.
 func (n *node) tracked(a, b string) (count int) {
 	n.Helper()
 	family := netlink.InetFamily(unix.AF_INET)
@@ -39,7 +39,7 @@ func TestVXLANIsNotTracked(t *testing.T) {
 			name     string
 			from     *node
 			as, to   string
-			chain    string // of ours, without which it is tracked
+			chain    string // without it the packets are tracked
 			receiver arrivals
 		}{
 			{"in", w.outside, peerAt[f], nodeAt[f], "untracked_in", w.ours[f]},
@@ -50,33 +50,33 @@ func TestVXLANIsNotTracked(t *testing.T) {
 				w.node.apply(dual)
 				passes(t, c.from.sends(c.as, to8472(c.to), vxlan(1)), c.receiver)
 				if got := w.node.tracked(c.as, c.to); got != 0 {
-					t.Errorf("%d connections are tracked", got)
+					t.Errorf("got %d tracked connections", got)
 				}
 				w.node.sh("nft flush chain inet podlane " + c.chain)
 				passes(t, c.from.sends(c.as, to8472(c.to), vxlan(1)), c.receiver)
 				if got := w.node.tracked(c.as, c.to); got != 1 {
-					t.Errorf("without the rule %d connections are tracked", got)
+					t.Errorf("without the rule: got %d tracked connections, want 1", got)
 				}
 				if err := w.node.ns.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
 					t.Fatal(err)
 				}
 			})
 		}
-		t.Run(family.String()+" another VNI is", func(t *testing.T) {
+		t.Run(family.String()+" another VNI is tracked", func(t *testing.T) {
 			w.in(t)
 			w.node.apply(dual)
 			passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f])
 			if got := w.node.tracked(peerAt[f], nodeAt[f]); got != 1 {
-				t.Errorf("%d connections are tracked", got)
+				t.Errorf("got %d tracked connections", got)
 			}
 		})
-		t.Run(family.String()+" what is only passed on is", func(t *testing.T) {
+		t.Run(family.String()+" forwarded VXLAN is tracked", func(t *testing.T) {
 			w.in(t)
 			w.node.apply(dual)
 			at := w.pod.socket(to8472(podAt[f]))
 			passes(t, w.outside.sends(strangerAt[f], to8472(podAt[f]), vxlan(1)), at)
 			if got := w.node.tracked(strangerAt[f], podAt[f]); got != 1 {
-				t.Errorf("%d connections are tracked", got)
+				t.Errorf("got %d tracked connections", got)
 			}
 		})
 	}

@@ -22,10 +22,10 @@ import (
 // IPv4's check of the reverse path is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So
 // the route to a peer must lead over the link of its packets. In a multipath route, any of the links will do.
 //
-// IPv6's check is loose: some route must exist. With an interface given, the kernel checks only one next hop of a multipath
-// route, and would drop what a peer sends over the others (seen in Linux 6.18). VXLAN from pods is still dropped, by its
-// interface. But a container that is not a pod, or a virtual machine, can send to its host with a peer's IPv6 address. Its
-// operator must restrict it to its own addresses.
+// IPv6's check is loose: some route must exist. A strict one checks only one next hop of a multipath route (seen in Linux
+// 6.18). It would drop what a peer sends over the others. VXLAN from pods is still dropped, by its interface. But a container
+// that is not a pod, or a virtual machine, can send to its host with a peer's IPv6 address. Its operator must restrict it to
+// its own addresses.
 //
 // The reverse path is checked in prerouting, because input supports that only from Linux 5.19 on. The source is checked in
 // input, because there no destination NAT can follow that would turn another packet into this node's VXLAN.

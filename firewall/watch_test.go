@@ -2,12 +2,16 @@ package firewall
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlane/podlane/nft"
 )
 
-// watch runs Watch, or WatchLegacy, in the namespace until the returned function is called, which gives its error.
+// watch runs Watch or WatchLegacy in the namespace until the returned function is called. That returns its error.
 func (n *node) watch(run func(ctx context.Context, kick func()) error) (kicks <-chan struct{}, stop func() error) {
 	n.Helper()
 	ctx, cancel := context.WithCancel(n.Context())
@@ -44,7 +48,7 @@ func (n *node) wantKick(kicks <-chan struct{}, why string) {
 	}
 }
 
-func TestWatchKicks(t *testing.T) {
+func TestWatchKicksForTablesThatApplyWrites(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
 	n.sh("iptables-nft -P FORWARD DROP; ip6tables-nft -L")
@@ -74,16 +78,16 @@ func TestWatchKicks(t *testing.T) {
 	}
 }
 
-func TestWatchLeavesOthersTablesAlone(t *testing.T) {
+func TestWatchIgnoresOtherTables(t *testing.T) {
 	n := newNode(t, "node")
 	kicks, stop := n.watch(Watch)
 	n.wantKick(kicks, "at the start")
 	n.sh("nft add table inet kube-proxy; nft add chain inet kube-proxy c; nft add table ip podlane; nft add table inet filter")
-	n.sh("nft add table inet podlane") // events come in order: after this one's the others' are over
-	n.wantKick(kicks, "our own table")
+	n.sh("nft add table inet podlane") // events are in order: none of the others can follow
+	n.wantKick(kicks, "podlane's table")
 	select {
 	case <-kicks:
-		t.Error("a kick for the tables of others")
+		t.Error("a kick for a table of another program")
 	default:
 	}
 	if err := stop(); err != nil {
@@ -91,8 +95,8 @@ func TestWatchLeavesOthersTablesAlone(t *testing.T) {
 	}
 }
 
-// A change that may drop pods' packets is evaluated soon.
-func TestWatchSeesOthersRules(t *testing.T) {
+// A change of another program that may drop pods' packets is evaluated soon.
+func TestWatchKicksForRulesOfOtherPrograms(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh("nft add table inet site; nft add chain inet site more; nft add table bridge site")
 	kicks, stop := n.watch(Watch)
@@ -113,53 +117,29 @@ func TestWatchSeesOthersRules(t *testing.T) {
 	}
 }
 
-func TestWatchSurvivesLostEvents(t *testing.T) {
-	n := newNode(t, "node")
-	ctx, cancel := context.WithCancel(t.Context())
-	kicked, resume, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go func() {
-		done <- n.ns.Do(func() error {
-			return Watch(ctx, func() {
-				select {
-				case kicked <- struct{}{}:
-					<-resume
-				case <-ctx.Done():
-				}
-			})
-		})
-	}()
-	<-kicked // Watch does not read while it waits here
-	n.sh(`nft -f - <<X
-table inet podlane {
-	set s { type ipv4_addr; }
-}
-X
-for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-  { echo "flush set inet podlane s"; for j in $(seq 0 255); do echo "add element inet podlane s { 10.$i.0.$j, 10.$i.1.$j, 10.$i.2.$j, 10.$i.3.$j, 10.$i.4.$j, 10.$i.5.$j }"; done; } | nft -f -
-done`)
-	close(resume)
-	<-kicked
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Watch ended with %v", err)
-	}
-}
-
-func TestWatchLeavesNothingBehind(t *testing.T) {
-	n := newNode(t, "node")
-	before := runtime.NumGoroutine()
-	for range 10 {
-		kicks, stop := n.watch(Watch)
-		n.wantKick(kicks, "at the start")
-		if err := stop(); err != nil {
-			t.Fatal(err)
+func TestUrgencyOfEvents(t *testing.T) {
+	site, filterTable := nft.ID{Family: nftables.TableFamilyINet, Name: "site"}, nft.ID{Family: nftables.TableFamilyIPv4, Name: "filter"}
+	event := func(table nft.ID, kind int) nft.Event { return nft.Event{Table: table, Kind: kind} }
+	for name, c := range map[string]struct {
+		events []nft.Event
+		want   urgency
+	}{
+		"events lost":                   {nil, atOnce},
+		"podlane's table":               {[]nft.Event{event(ownID, unix.NFT_MSG_NEWSETELEM)}, atOnce},
+		"a table of podlane's name":     {[]nft.Event{event(nft.ID{Family: nftables.TableFamilyIPv4, Name: Name}, unix.NFT_MSG_NEWTABLE)}, ignored},
+		"iptables-nft's filter":         {[]nft.Event{event(filterTable, unix.NFT_MSG_NEWRULE)}, atOnce},
+		"inet filter":                   {[]nft.Event{event(nft.ID{Family: nftables.TableFamilyINet, Name: "filter"}, unix.NFT_MSG_NEWRULE)}, later},
+		"another rule":                  {[]nft.Event{event(site, unix.NFT_MSG_NEWRULE)}, later},
+		"another rule deleted":          {[]nft.Event{event(site, unix.NFT_MSG_DELRULE)}, later},
+		"another table deleted":         {[]nft.Event{event(site, unix.NFT_MSG_DELTABLE)}, later},
+		"another base chain":            {[]nft.Event{{Table: site, Kind: unix.NFT_MSG_NEWCHAIN, BaseChain: true}}, later},
+		"another chain":                 {[]nft.Event{event(site, unix.NFT_MSG_NEWCHAIN)}, ignored},
+		"another set":                   {[]nft.Event{event(site, unix.NFT_MSG_NEWSETELEM)}, ignored},
+		"another rule, then podlane's":  {[]nft.Event{event(site, unix.NFT_MSG_NEWRULE), event(ownID, unix.NFT_MSG_DELRULE)}, atOnce},
+		"another rule, then an element": {[]nft.Event{event(site, unix.NFT_MSG_NEWRULE), event(site, unix.NFT_MSG_NEWSETELEM)}, later},
+	} {
+		if got := mostUrgent(c.events); got != c.want {
+			t.Errorf("%s: got urgency %d, want %d", name, got, c.want)
 		}
-	}
-	deadline := time.Now().Add(5 * time.Second)
-	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
-		runtime.Gosched()
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines before, %d after", before, after)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attrs is a list of netlink attributes, as the kernel returned it. It is read in place: an answer may have tens of
-// thousands of attributes.
+// Attrs is a list of netlink attributes, as the kernel returned it. It is read in place, because an answer may have tens of
+// thousands.
 type Attrs []byte
 
 // attribute is one attribute of a list.
@@ -50,16 +50,16 @@ func (a Attrs) Find(kind uint16) (data Attrs, found bool) {
 	return nil, false
 }
 
-// Data returns the data of the first attribute of a kind; nil if there is none. It may be a list itself.
+// Data returns the data of the first attribute of a kind, or nil. It may be a list itself.
 func (a Attrs) Data(kind uint16) Attrs {
 	data, _ := a.Find(kind)
 	return data
 }
 
-// Text returns an attribute as a text; empty if there is none.
+// Text returns an attribute as text; empty without one.
 func (a Attrs) Text(kind uint16) string { return unix.ByteSliceToString(a.Data(kind)) }
 
-// Number returns an attribute of four bytes, in network byte order; 0 if there is none.
+// Number returns an attribute of four bytes in network byte order; 0 without one.
 func (a Attrs) Number(kind uint16) uint32 {
 	if b := a.Data(kind); len(b) == 4 {
 		return binary.BigEndian.Uint32(b)
@@ -81,7 +81,7 @@ func (a Attrs) Expr() (kind string, data Attrs) {
 	return a.Text(unix.NFTA_EXPR_NAME), a.Data(unix.NFTA_EXPR_DATA)
 }
 
-// every reports whether a list is well formed, has no kind twice, and all its attributes meet a condition.
+// every reports whether all attributes of a list meet a condition. The list must be well formed and have no kind twice.
 func (a Attrs) every(meets func(attribute) bool) bool {
 	for len(a) > 0 {
 		first, rest, ok := a.next()

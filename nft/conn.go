@@ -35,8 +35,8 @@ func (c *Conn) Close() { _ = c.conn.Close() }
 // errChanged reports that the rule set changed while it was read.
 var errChanged = errors.New("read nftables: other programs change it faster than it can be read")
 
-// Consistent repeats a read until the rule set does not change in between. The kernel cannot list everything at once: what
-// was read belongs together only if the generation is the same before and after.
+// Consistent repeats a read until the rule set does not change in between. The kernel cannot list everything at once. What was
+// read belongs together only if the generation is the same before and after.
 func (c *Conn) Consistent(read func() error) (generation uint32, err error) {
 	err = kernel.RetryRead(errChanged, func() error {
 		if generation, err = c.Generation(); err != nil {
@@ -55,8 +55,8 @@ func (c *Conn) Consistent(read func() error) (generation uint32, err error) {
 	return generation, err
 }
 
-// Generation returns the number that every change of the rule set raises. It is the first request to a kernel: the error
-// reports whether the kernel has nftables at all.
+// Generation returns the number that every change of the rule set raises. It is the first request: its error reports a kernel
+// without nftables.
 func (c *Conn) Generation() (uint32, error) {
 	answer, err := c.ask(unix.NFT_MSG_GETGEN, 0, nftables.TableFamilyUnspecified)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/kernel"
 )
 
-// Plan is the difference between the kernel and a wanted state, and the transaction that ends it.
+// Plan is a difference between the kernel and a wanted table, and the transaction that ends it.
 type Plan struct {
 	Ops   []kernel.Op // the difference; empty if there is nothing to write
 	Steps []Step      // the messages of the transaction, in order
@@ -72,8 +72,8 @@ func (id ID) Remove(have Installed) (p Plan) {
 	return p
 }
 
-// flushDynamic empties the dynamic sets with every other write, because their elements may depend on what it deletes. It is
-// not an op: these elements are no part of the wanted table.
+// flushDynamic empties the dynamic sets with every other write. Their elements may depend on what it deletes. It is not an op,
+// because these elements are not part of the wanted table.
 func (t Table) flushDynamic(have Installed) (steps []Step) {
 	for _, s := range t.Sets {
 		if installed, _ := have.Set(s.Name); s.Dynamic != (Dynamic{}) && len(installed.Elements) > 0 {
@@ -123,7 +123,7 @@ func (t Table) frameOps(have Installed) []kernel.Op {
 	return p.Ops
 }
 
-// ruleOps returns the difference between the rules of a chain and the wanted ones; none if they are equal, order included.
+// ruleOps compares the rules of a chain with the wanted ones, order included.
 func (id ID) ruleOps(have []KernelRule, want Chain) []kernel.Op {
 	if slices.EqualFunc(have, want.Rules, func(k KernelRule, r Rule) bool { return r.Same(k) }) {
 		return nil

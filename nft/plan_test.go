@@ -81,7 +81,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// The names of all objects are those of the ops that add them: a caller recognizes by them what it has verified.
+// A caller recognizes by the objects what it has verified.
 func TestObjectsAreThoseOfOps(t *testing.T) {
 	want := table(siteID, "198.18.0.2", "2001:db8::2")
 	for _, op := range want.Plan(Installed{}).Ops {

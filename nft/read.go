@@ -88,7 +88,7 @@ func (c *Conn) KeyLength(id ID, set string) (int, error) {
 	return int(answers[0].attrs.Number(unix.NFTA_SET_KEY_LEN)), nil
 }
 
-// Lookup reads one key of a set or a map, so that a large set costs no more than a small one. data is the map's value.
+// Lookup reads one key of a set or a map. So a large set costs no more than a small one. data is the map's value.
 func (c *Conn) Lookup(id ID, set string, key []byte) (data Attrs, found bool, err error) {
 	list, err := elementList(key)
 	if err != nil {

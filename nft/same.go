@@ -22,8 +22,8 @@ func (r Rule) SameButComment(k KernelRule) bool {
 	return sameExprs(k.Table.Family, exprs, r.Exprs)
 }
 
-// sameExprs compares a rule's expressions as bytes, not as a library parses them. A library ignores what it does not know,
-// and would hide a change by hand.
+// sameExprs compares a rule's expressions as bytes, not as a library parses them. A library ignores what it does not know.
+// That could hide a change by hand.
 func sameExprs(f nftables.TableFamily, have []Attrs, want []expr.Any) bool {
 	if len(have) != len(want) {
 		return false
@@ -47,8 +47,8 @@ func sameExpr(have, wire Attrs, want expr.Any) bool {
 	}
 }
 
-// equalAttributes compares attributes of the kernel with wanted ones. An attribute that only one side has must be zero:
-// either side may omit a default, such as the operation of a bitwise expression.
+// equalAttributes compares attributes of the kernel with wanted ones. Either side may omit a default, such as the operation of
+// a bitwise expression. So an attribute that only one side has must be zero.
 func equalAttributes(have, want Attrs) bool {
 	return want.every(func(w attribute) bool {
 		h, ok := have.Find(w.kind)

@@ -19,8 +19,8 @@ type Set struct {
 	Dynamic  Dynamic
 }
 
-// Dynamic bounds a set whose elements are added by packets, so that forged packets cannot fill the memory. With the zero
-// value a set is not dynamic.
+// Dynamic bounds a set to which packets add elements. Forged packets cannot fill the memory. With the zero value a set is not
+// dynamic.
 type Dynamic struct {
 	Size    uint32
 	Timeout time.Duration // of each element, after its last packet
@@ -54,7 +54,7 @@ func (s Set) word(e Element) string {
 
 func (s Set) isOfNames() bool { return s.KeyType.Name == nftables.TypeIFName.Name }
 
-// sameFrame reports whether a set of the kernel equals this one, except for the elements.
+// sameFrame compares everything but the elements with a set of the kernel.
 func (s Set) sameFrame(k KernelSet) bool {
 	frame := KernelSet{Name: s.Name, Size: s.Dynamic.Size, Timeout: s.Dynamic.Timeout}
 	frame.KeyType, frame.KeyLength = s.KeyType.GetNFTMagic(), s.KeyType.Bytes
@@ -65,7 +65,7 @@ func (s Set) sameFrame(k KernelSet) bool {
 		k.KeyType == frame.KeyType && k.KeyLength == frame.KeyLength && !k.unsupported
 }
 
-// compare returns the elements that the kernel's set lacks, and those that are not wanted.
+// compare returns the missing elements of the kernel's set, and its unwanted ones.
 func (s Set) compare(k KernelSet) (missing, extra []Element) {
 	if s.Dynamic != (Dynamic{}) {
 		return nil, nil

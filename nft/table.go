@@ -1,5 +1,5 @@
-// Package nft programs nftables tables: it compares a wanted table with the kernel and writes the difference in one
-// transaction. Several packages use it, each for a table of its own. It changes no other table.
+// Package nft programs nftables tables. It compares a wanted table with the kernel, and writes the difference in one
+// transaction. Each package that uses it has a table of its own. It changes no other table.
 //
 //	wanted Table --+
 //	               +-- Plan: difference, messages --> Commit: one transaction, or nothing
@@ -49,7 +49,7 @@ type Base struct {
 	Policy   nftables.ChainPolicy
 }
 
-// Rule is a rule as the kernel gets it, with the text that nft prints for it.
+// Rule is a rule for the kernel, with the text that nft prints for it.
 type Rule struct {
 	Text    string
 	Exprs   []expr.Any
@@ -72,7 +72,7 @@ func (r Rule) UserData() []byte {
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
 }
 
-// Objects returns everything that the table consists of, each as the object of the op that adds it.
+// Objects returns everything in the table, each as the object of the op that adds it.
 func (t Table) Objects() (all []string) {
 	all = append(all, t.word())
 	for _, s := range t.Sets {

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Event is one change of the rule set, by any process, this one included.
+// Event is a change of the rule set by any process, this one included.
 type Event struct {
 	Table     ID
 	Kind      int  // unix.NFT_MSG_NEWRULE and so on
 	BaseChain bool // Kind is unix.NFT_MSG_NEWCHAIN, and the chain is a base chain
 }
 
-// Watch calls changed with the changes of the rule set until ctx ends; it then returns nil. Without events, anything may
-// have changed: Watch has just begun, or the kernel dropped events. It works in the network namespace of the calling thread.
-// changed must not block.
+// Watch calls changed with each change of the rule set. Without events, anything may have changed: Watch has just begun, or
+// the kernel dropped events. changed must not block. Watch returns nil when ctx ends. It works in the network namespace of the
+// calling thread.
 func Watch(ctx context.Context, changed func([]Event)) error {
 	c, err := dial(nil)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 const patience = 10 * time.Second
 
 // Commit executes a plan in one transaction: all of it or nothing. It works in the network namespace of the calling thread.
-// The error is a kernel.Failure with the step that the kernel refused. If the kernel refused the transaction as such, that is
+// The error is a kernel.Failure with the step that the kernel refused. If it refused the transaction as such, the failure has
 // the plan's first op.
 func Commit(p Plan) error {
 	if len(p.Steps) == 0 {
@@ -48,9 +48,9 @@ func Commit(p Plan) error {
 	return nil
 }
 
-// prepare allows the socket to send a transaction whole, some 20 bytes for each element. The memory is allocated only if
-// needed. The deadline is for a transaction that the kernel refuses as such: then there is only one answer, and the library
-// waits for one to each message.
+// prepare allows the socket to send a transaction whole: some 20 bytes for each element. Memory is allocated only if needed.
+// The deadline matters if the kernel refuses a transaction as such. Then it sends one answer, but the library waits for one to
+// each message.
 func prepare(c *netlink.Conn) error {
 	return errors.Join(c.SetWriteBuffer(16<<20), c.SetDeadline(time.Now().Add(patience)))
 }
@@ -127,8 +127,8 @@ func (id ID) addRules(ch Chain, have []KernelRule) (steps []Step) {
 	return steps
 }
 
-// keepCounts returns the rules with the counts of the same rules in the kernel, so that a rewrite does not reset them. It
-// loses what is counted between reading and writing.
+// keepCounts returns the rules with the counts of the same rules in the kernel. So a rewrite does not reset them. It loses
+// what is counted between reading and writing.
 func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {
@@ -145,7 +145,7 @@ func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	return rules
 }
 
-// chunk is how many elements are in one message: its list has at most 64 KiB, and an IPv6 element some 32 bytes.
+// chunk is how many elements are in one message. Its list has at most 64 KiB, and an IPv6 element some 32 bytes.
 const chunk = 1000
 
 func (id ID) changeElements(s Set, missing, extra []Element) (steps []Step) {
