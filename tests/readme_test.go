@@ -10,42 +10,43 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// happening is a row of the README's table "When things fail", with the tests that show it. A test is named by its
-// folder and its name.
+// happening is a row of the README's table "When things fail". shown are the tests for it, by folder and name.
 type happening struct {
 	what, does string
 	shown      []string
 }
 
-func TestReadmeTellsWhatTheTestsShow(t *testing.T) {
+func TestReadmeFailureTableMatchesTheTests(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, _ := strings.Cut(string(text), "\n## When things fail\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	told := regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(section, -1)
+	got := regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(section, -1)
 	want := []string{"| what happens | what podlane does |", "|---|---|"}
 	tests := testsByFolder(t)
 	for _, h := range happenings {
 		want = append(want, "| "+h.what+" | "+h.does+" |")
 		for _, name := range h.shown {
 			if !tests[name] {
-				t.Errorf("%q is to be shown by %s, which there is not", h.what, name)
+				t.Errorf("%q: no test %s", h.what, name)
 			}
 		}
 		if len(h.shown) == 0 {
 			t.Errorf("no test shows %q", h.what)
 		}
 	}
-	if !slices.Equal(told, want) {
-		t.Errorf("the README's table differs from the tests', which is:\n%s", strings.Join(want, "\n"))
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("the README's table (-want +got):\n%s", diff)
 	}
 }
 
-// testsByFolder is every test function of the module: tests/faults.TestDaemon.
+// testsByFolder returns every test function of the module, such as tests/faults.TestDaemon.
 func testsByFolder(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

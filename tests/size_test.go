@@ -28,7 +28,7 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 		case longForAReason[what] != "":
 			excused[what] = true
 		default:
-			t.Errorf("%s has %d lines, more than %d", what, lines, limit)
+			t.Errorf("%s has %d lines, want at most %d", what, lines, limit)
 		}
 	}
 	files := 0
@@ -60,11 +60,11 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files < 10 {
-		t.Errorf("only %d files found", files)
+		t.Errorf("%d files found, want at least 10", files)
 	}
 	for what := range longForAReason {
 		if !excused[what] {
-			t.Errorf("%s is not too long (any more): it needs no excuse", what)
+			t.Errorf("%s is short enough: it needs no reason", what)
 		}
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// Signed is a certificate and its key, and both in PEM.
+// Signed is a certificate and its key, also in PEM.
 type Signed struct {
 	Cert            *x509.Certificate
 	Key             *ecdsa.PrivateKey
 	CertPEM, KeyPEM []byte
 }
 
-// New returns an authority that signs itself. It is valid from `around` ago until `around` from now.
+// New returns an authority that signs itself. It is valid for `around` before and after now.
 func New(t *testing.T, name string, around time.Duration) Signed {
 	t.Helper()
 	return Signed{}.Sign(t, &x509.Certificate{

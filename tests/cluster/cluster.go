@@ -1,5 +1,5 @@
-// Package cluster is shared by the black-box tests: clusters of the built binaries, their status, the state of a node's
-// kernel, and streams between pods. A helper that fails ends the test.
+// Package cluster is shared by the black-box tests. It makes clusters of the built binaries and streams between pods.
+// It reads the status and a node's kernel. A helper that fails ends the test.
 package cluster
 
 import (
@@ -75,7 +75,7 @@ func Check(t *testing.T, err error) {
 	}
 }
 
-// Run runs a command in a place and returns its output. Spaces separate the arguments.
+// Run runs a command in a place. It returns the output. Spaces separate the arguments.
 func Run(t *testing.T, p *lab.Place, command string) string {
 	t.Helper()
 	words := strings.Fields(command)
@@ -84,7 +84,7 @@ func Run(t *testing.T, p *lab.Place, command string) string {
 	return out
 }
 
-// RunScript runs a shell script in a place and returns its output.
+// RunScript runs a shell script in a place. It returns the output.
 func RunScript(t *testing.T, p *lab.Place, script string) string {
 	t.Helper()
 	out, err := p.Run(Within(t), "sh", "-ec", script)
@@ -169,7 +169,7 @@ func DistinctSubnets(t *testing.T, nodes []*lab.Node) (subnets []string) {
 	return subnets
 }
 
-// OverlayAddr returns a node's overlay address of a's family: the first address of its pod subnet.
+// OverlayAddr returns a node's overlay address of a's family. It is the first address of the pod subnet.
 func OverlayAddr(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	t.Helper()
 	p, err := n.Subnet()
@@ -180,7 +180,7 @@ func OverlayAddr(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	return p.IPv6.Addr()
 }
 
-// Gateway returns the address of a node's pod bridge, of a's family: the second address of its pod subnet.
+// Gateway returns the address of a node's pod bridge, of a's family. It is the second address of the pod subnet.
 func Gateway(t *testing.T, n *lab.Node, a netip.Addr) netip.Addr {
 	t.Helper()
 	return OverlayAddr(t, n, a).Next()

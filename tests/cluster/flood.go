@@ -16,7 +16,7 @@ const Connections = 10
 // Flood is traffic between pods: one datagram a millisecond in each direction, and open connections.
 type Flood []*stream.Stream
 
-// StartFlood starts a stream between each pair, in each of their families. They end with the test at the latest.
+// StartFlood starts streams between each pair, one in each family. They end with the test at the latest.
 func StartFlood(t *testing.T, pairs ...[2]*lab.Pod) Flood {
 	t.Helper()
 	var f Flood
@@ -77,7 +77,7 @@ func (f Flood) ExpectNothingLost(t *testing.T) {
 	}
 }
 
-// ExpectGap ends streams that a fault interrupts. No connection may break, and no gap may be longer than most.
+// ExpectGap ends streams that a fault interrupts. No connection may break. No gap may be longer than most.
 func (f Flood) ExpectGap(t *testing.T, most time.Duration) {
 	t.Helper()
 	switch r := f.End(t); {

@@ -33,7 +33,7 @@ var indexes = regexp.MustCompile(`(?m)^\d+: `)
 // elements are the elements of an nftables set, which nft prints as one list.
 var elements = regexp.MustCompile(`elements = \{[^}]*\}`)
 
-// ReadKernel returns all that podlane programs in a node's kernel, one item a line, as the operator's tools print it.
+// ReadKernel returns all that podlane programs in a node's kernel. The operator's tools print it, one item a line.
 func ReadKernel(ctx context.Context, n *lab.Node) (string, error) {
 	out, err := n.Run(ctx, "sh", "-c", kernelScript)
 	out = elements.ReplaceAllStringFunc(out, func(list string) string {

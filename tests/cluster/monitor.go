@@ -14,8 +14,9 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// Monitor receives the kernel's notifications in a place: links, addresses, routes, settings of interfaces, nftables,
-// and the neighbours and FDB entries of podlane's devices. Neighbours of other devices change by themselves.
+// Monitor receives the kernel's notifications in a place. They are for links, addresses, routes, settings of interfaces
+// and nftables. Neighbours and FDB entries are those of podlane's devices. Neighbours of other devices change by
+// themselves.
 type Monitor struct {
 	place   *lab.Place
 	sockets [2]int // route, netfilter

@@ -13,7 +13,7 @@ const DualStack = `{"Network": "10.5.0.0/16", "EnableIPv6": true, "IPv6Network":
 const AroundUnderlay = `{"Network": "198.0.0.0/8", "SubnetMin": "198.64.0.0", "SubnetMax": "198.99.0.0", "EnableIPv6": true,
 	"IPv6Network": "fd00::/8", "IPv6SubnetMin": "fd00:5::", "IPv6SubnetMax": "fd00:7::", "Backend": {"Type": "vxlan"}}`
 
-// ForeignLease is a lease of another node, for a test to write over a node's own lease.
+// ForeignLease is a lease of another node. Tests write it over a node's own lease.
 const ForeignLease = `{"PublicIP":"198.18.7.1","PublicIPv6":"fd98:18::7:1","BackendType":"vxlan",` +
 	`"BackendData":{"VNI":1,"VtepMAC":"ba:11:22:33:44:55","NodeID":"thief","Node":"thief"},` +
 	`"BackendV6Data":{"VNI":1,"VtepMAC":"ba:11:22:33:44:56","NodeID":"thief","Node":"thief"}}`

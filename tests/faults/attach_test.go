@@ -69,8 +69,8 @@ func (b *bed) expectAttach(t *testing.T, n *lab.Node) {
 	cluster.Check(t, late.Delete(cluster.Within(t)))
 }
 
-// expectNoAttach expects that a node attaches no pod, and gives the reason in /readyz/attach, in the node file and in the
-// error of ADD.
+// expectNoAttach expects that a node attaches no pod. The reason must be in /readyz/attach, in the node file and in
+// ADD's error.
 func (b *bed) expectNoAttach(t *testing.T, n *lab.Node, reason string) {
 	t.Helper()
 	cluster.Until(t, bootLimit, n.Name+" attaches no pod", func() (bool, string) {

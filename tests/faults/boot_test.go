@@ -111,7 +111,7 @@ func (b *bed) expectComeback(t *testing.T, nodes []*lab.Node) {
 	}
 }
 
-// The etcd leases of two nodes really expire. One node was off meanwhile and boots without etcd: its pod subnet may
+// The etcd leases of two nodes really expire. One node was off meanwhile and boots without etcd. Its pod subnet may
 // belong to another node by now. The other runs all the time without etcd, and its pods go on.
 func TestLeaseRunsOut(t *testing.T) {
 	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: cluster.DualStack, EtcdMembers: 3, NodeEnv: func(int) []string {

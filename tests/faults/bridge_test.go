@@ -64,7 +64,7 @@ func bridgeFault(name, word string, cuts path, commands ...string) fault {
 	}}
 }
 
-// bridgeOf returns the state of a node's bridge, and the forwarding settings of the bridge and the underlay.
+// bridgeOf returns the state of a node's bridge. It includes the forwarding settings of the bridge and the underlay.
 func bridgeOf(t *testing.T, n *lab.Node) string {
 	t.Helper()
 	return cluster.Run(t, n.Place, "ip -o address show dev cni0 scope global") + cluster.Run(t, n.Place, "ip -o link show dev cni0 up") +

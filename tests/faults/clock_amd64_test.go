@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// There is no namespace for the wall clock. So these tests step the clock of one process, in its vDSO (vdso(7)): the
+// There is no namespace for the wall clock. So these tests step the clock of one process. The vDSO (vdso(7)) is the
 // kernel's code that reads the clock. A debugger may change a process's own copy.
 
 // stepClock adds an offset to the wall clock that a node's podlaned reads. The clocks that cannot be set do not change.
@@ -184,7 +184,7 @@ func savedExpiry(t *testing.T, n *lab.Node) time.Time {
 
 func TestClock(t *testing.T) { runFaults(t, clockFaults) }
 
-// expectTimes expects that podlaned reports times by its own clock, and that its lease still lasts for a day.
+// expectTimes expects that podlaned reports times by its own clock. Its lease must still last for a day.
 func expectTimes(t *testing.T, n *lab.Node, offset time.Duration) {
 	t.Helper()
 	s, err := cluster.StatusOf(cluster.Within(t), n)

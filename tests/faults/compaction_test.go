@@ -45,7 +45,7 @@ var compactionFaults = []fault{
 
 func TestCompaction(t *testing.T) { runFaults(t, compactionFaults) }
 
-// changes are the changes of peers: one gets another address, one another MAC, one both. One leaves and one joins.
+// changes are the changes of peers. One gets another address, one another MAC, one both. One leaves and one joins.
 var changes = []struct{ before, after etcdPeer }{
 	{etcdPeer{244, "198.18.7.5", "ba:11:22:33:44:05"}, etcdPeer{244, "198.18.7.105", "ba:11:22:33:44:05"}},
 	{etcdPeer{245, "198.18.7.6", "ba:11:22:33:44:06"}, etcdPeer{245, "198.18.7.6", "ba:11:22:33:44:16"}},

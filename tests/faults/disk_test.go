@@ -176,8 +176,8 @@ func expectDiskRecovery(t *testing.T, faults map[*lab.Node]diskFault, files map[
 	}
 }
 
-// podlaned starts on a full disk, and is ready once it has space. On a read-only disk it cannot serve its status: it
-// exits with the reason at every start, until the disk is writable.
+// podlaned starts on a full disk, and is ready once it has space. On a read-only disk it cannot serve its status. It
+// exits with the reason at every start until the disk is writable.
 func TestDisksFailBeforePodlanedStarts(t *testing.T) {
 	b := buildOnDisks(t)
 	traffic := b.flood(t)

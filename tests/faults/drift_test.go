@@ -21,8 +21,8 @@ type disturbance struct {
 	commands         []string // wordsOf replaces the capital words
 }
 
-// path is the traffic that a disturbance may interrupt until the repair: between the first node and the next nodes, in
-// these families. All other traffic goes on.
+// path is the traffic that a disturbance may interrupt until the repair. It is between the first node and the next
+// nodes, in these families. All other traffic goes on.
 type path struct {
 	nodes    int
 	families string
@@ -97,7 +97,7 @@ func hasRepair(s cluster.Status, since time.Time, word string) bool {
 	return false
 }
 
-// floodAround starts a flood in two parts: whole, which a disturbance must not interrupt, and cut, which it may.
+// floodAround starts a flood in two parts. A disturbance must not interrupt whole. It may interrupt cut.
 func (b *bed) floodAround(t *testing.T, cuts path) (whole, cut cluster.Flood) {
 	t.Helper()
 	for _, pair := range b.pairs(b.Nodes...) {

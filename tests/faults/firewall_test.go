@@ -48,8 +48,8 @@ func (b *bed) everywhere(t *testing.T, commands ...string) {
 	}
 }
 
-// expectTalk runs commands on every node. Pods must talk again within a second, also those of one node: iptables
-// filters a bridge's packets.
+// expectTalk runs commands on every node. Pods must talk again within a second. So must those of one node, because
+// iptables filters a bridge's packets.
 func (b *bed) expectTalk(t *testing.T, commands ...string) {
 	t.Helper()
 	traffic := b.flood(t)
@@ -111,7 +111,7 @@ func (b *bed) expectWrongInterface(t *testing.T) {
 	cluster.RunScript(t, n.Place, "ip link delete second")
 }
 
-// expectProblem adds rules that cut the first node off, and runs the problem's commands to repair that.
+// expectProblem adds rules that cut the first node off. The problem's commands must repair that.
 func (b *bed) expectProblem(t *testing.T, o otherFirewall) {
 	t.Helper()
 	n, pods := b.Nodes[0], b.Pods()

@@ -165,7 +165,7 @@ var (
 	metricSample = regexp.MustCompile(`^([a-z0-9_]+)(\{([a-z_]+="[^"\n]*",?)+\})? ([-+]Inf|NaN|-?[0-9.]+(e[-+][0-9]+)?)$`)
 )
 
-// expectMetrics checks the format of all of /metrics, and that the documentation has every metric of podlane.
+// expectMetrics checks the format of all of /metrics. The documentation must have every metric of podlane.
 func expectMetrics(t *testing.T, n *lab.Node) {
 	t.Helper()
 	documentation, err := os.ReadFile("../../docs/metrics.md")

@@ -73,7 +73,7 @@ func expectRefused(t *testing.T, n, holder *lab.Node) {
 	cluster.ExpectExit(t, n, 1, refusal(holder, n, vagrantAddress))
 }
 
-// The first guest works, and goes on while the others are refused. Then all are started with the other interface: the
+// The first guest works, and goes on while the others are refused. Then all are started with the other interface. The
 // first keeps its pod subnet and its pods.
 func TestVagrantBoxes(t *testing.T) {
 	l := buildVagrant(t, 3)

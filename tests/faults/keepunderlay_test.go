@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// The default route chose the underlay. podlaned keeps it if that route changes or is deleted, because the peers send
-// to the addresses that they know.
+// The default route chose the underlay. podlaned keeps it if that route changes or is deleted. The peers send to the
+// addresses that they know.
 var keepUnderlayFaults = []fault{
 	{"a second interface gets the default routes", func(t *testing.T, b *bed) {
 		b.expectUnderlayKept(t, "the default route leads to eth1: the underlay stays eth0 (198.18.1.1, fd98:18::101), whose address the other nodes know; "+

@@ -1,5 +1,5 @@
-// Package faults causes the faults that a pod network meets, on clusters of the built binaries. Meanwhile numbered
-// datagrams and long-lived connections run between the pods, and the tests count what is lost.
+// Package faults causes the faults that a pod network meets. The clusters run the built binaries. Meanwhile numbered
+// datagrams and long-lived connections run between the pods. The tests count what is lost.
 package faults
 
 import (
@@ -20,7 +20,7 @@ type fault struct {
 	run  func(t *testing.T, b *bed)
 }
 
-// bed is the standard cluster: three nodes with two pods each, IPv4 and IPv6, and an etcd of three members.
+// bed is the standard cluster. It has three nodes with two pods each, IPv4 and IPv6, and three members of etcd.
 type bed struct {
 	*lab.Lab
 	subnets []string // of the nodes
@@ -75,7 +75,7 @@ func (b *bed) runFaults(t *testing.T, faults []fault) {
 }
 
 // expectRecovered waits until all nodes are ready with all their peers. Their pod subnets, kernels and saved leases
-// must be as at the beginning, because the next fault may kill podlaned and etcd at once.
+// must be as at the beginning. The next fault may kill podlaned and etcd at once.
 func (b *bed) expectRecovered(t *testing.T) {
 	t.Helper()
 	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)

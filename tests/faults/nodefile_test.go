@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// resync is podlaned's default. It reads the node file in each round, and runs a round at least this often.
+// resync is podlaned's default. It reads the node file in each round. There is a round at least this often.
 const resync = 30 * second
 
 // Another program damages the node file on three nodes, on each in another way. podlaned writes it again.

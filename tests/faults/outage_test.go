@@ -97,7 +97,7 @@ func expectLowCPU(t *testing.T, nodes []*lab.Node, lasts time.Duration) {
 	t.Logf("CPU over %v: %s", since(began), strings.Join(loads, ", "))
 }
 
-// cpuOf returns the CPU time of a node's podlaned: utime and stime of /proc/pid/stat in 1/100 s (proc(5)).
+// cpuOf returns the CPU time of a node's podlaned. /proc/pid/stat has utime and stime in 1/100 s (proc(5)).
 func cpuOf(t *testing.T, n *lab.Node) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))
@@ -191,7 +191,7 @@ func (p etcdPeer) await(t *testing.T, n *lab.Node, limit time.Duration, there bo
 	})
 }
 
-// lines returns what the operator's tools print of a peer: its route, neighbour and FDB entry. The zero peer has none.
+// lines returns a peer's route, neighbour and FDB entry, as the operator's tools print them. The zero peer has none.
 func (p etcdPeer) lines() []string {
 	if p == (etcdPeer{}) {
 		return nil

@@ -99,7 +99,7 @@ func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	cut.ExpectGap(t, lasted+took.Max+reclaimLimit)
 }
 
-// expectUntouched expects no change of a kernel. It ignores nftables: notifications do not name the table, and the
+// expectUntouched expects no change of a kernel. It ignores nftables. Notifications do not name the table, and the
 // lab's table cuts a node off. expectRecovered compares podlane's table.
 func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 	t.Helper()

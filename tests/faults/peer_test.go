@@ -84,7 +84,7 @@ func failedAlone(s cluster.Status, peer string, routes ...string) bool {
 	return true
 }
 
-// expectOthersOnTime deletes the routes to the third node, and adds and removes a peer, while the second node fails.
+// expectOthersOnTime deletes the routes to the third node while the second node fails. It also adds and removes a peer.
 // All is programmed in time.
 func (b *bed) expectOthersOnTime(t *testing.T, words *strings.Replacer) {
 	t.Helper()

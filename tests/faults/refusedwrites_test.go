@@ -109,8 +109,8 @@ func expectRefusal(t *testing.T, n *lab.Node, words ...string) {
 	}
 }
 
-// moveWhileRefused changes the first node's addresses. The peers keep the old ones and the node is not ready until the
-// write succeeds. The log has one line for the start and one for the end.
+// moveWhileRefused changes the first node's addresses. Until the write succeeds, the peers keep the old ones. The node
+// is not ready until then. The log has one line for the start and one for the end.
 func moveWhileRefused(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
 	logged := len(n.LogText())

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Leases and keys that must not block a node: of nodes with new addresses, of a node that is gone, and of no node.
+// Leases and keys must not block a node. They are of nodes with new addresses, of a node that is gone, or of no node.
 func TestStaleLeasesAndJunkKeys(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
@@ -60,8 +60,8 @@ func (b *bed) swapAddresses(t *testing.T) {
 	cluster.StartFlood(t, [2]*lab.Pod{pods[0], pods[1]}, [2]*lab.Pod{pods[1], pods[2]}).ExpectNothingLost(t)
 }
 
-// restoresGoneNode restores etcd from a snapshot: the last node's pod subnet belongs to a node that is gone. The node
-// claims it back if no node answers. Other nodes' pods are not affected.
+// restoresGoneNode restores etcd from a snapshot. In it the last node's pod subnet belongs to a node that is gone. The
+// node claims it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
 	n, pods, key := b.Nodes[2], b.Pods(), cluster.LeaseKey(b.subnets[2])
 	pair := strings.Replace(b.subnets[2], "-", "/", 1)

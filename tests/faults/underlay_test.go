@@ -139,8 +139,8 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 }
 
 // A route other than the default route decides which interface reaches an address. podlaned ignores the kernel's
-// notification of such a route, so the next resync must find the change. A peer that renews its lease more often than
-// that, which changes nothing in the kernel, must not delay it.
+// notification of such a route. The next resync must find the change. A peer may renew its lease more often than that.
+// This must not delay the resync.
 func TestRenewalsDoNotDelayUnderlayChecks(t *testing.T) {
 	const resync, news = 3 * second, 2 * second
 	l := cluster.Start(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 0)

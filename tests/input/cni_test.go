@@ -30,7 +30,7 @@ PODLANE_MTU=1450
 PODLANE_IPMASQ=true
 `
 
-// runtime is a node with a container runtime that calls podlane-cni for one container.
+// runtime is a node with a container runtime. It calls podlane-cni for one container.
 type runtime struct {
 	node, container sandbox.Namespace
 	path            string // CNI_PATH
@@ -62,7 +62,7 @@ func (r runtime) conf(more string) string {
 	return fmt.Sprintf(`{"cniVersion":"1.1.0","name":"podlane","type":"podlane-cni","nodeFile":%q,"delegate":{"ipam":{"dataDir":%q}}%s}`, r.nodeFile, r.ipam, more)
 }
 
-// pluginResult is a plugin's exit code and its error from standard output.
+// pluginResult is a plugin's exit code and error.
 type pluginResult struct {
 	exit         int
 	Code         int
@@ -98,7 +98,7 @@ func (a pluginResult) expectError(t *testing.T, command string, code int, want s
 	}
 }
 
-// expectNoLeftovers expects that no address is reserved and no bridge has a port.
+// expectNoLeftovers expects no reserved address and no bridge port.
 func (r runtime) expectNoLeftovers(t *testing.T) {
 	t.Helper()
 	if held, err := filepath.Glob(filepath.Join(r.ipam, "podlane", "10.*")); err != nil || len(held) > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// A rollout passes a configuration to every node. It is written if etcd has none; otherwise it changes nothing.
+// A rollout passes a configuration to every node. It is written if etcd has none. Otherwise it changes nothing.
 func TestConfigInitKeepsAnExistingConfiguration(t *testing.T) {
 	l := build(t, 1)
 	n := l.Nodes[0]

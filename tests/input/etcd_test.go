@@ -18,7 +18,7 @@ import (
 // reportLimit is the time for a start without etcd to report the problem.
 const reportLimit = 5 * time.Second
 
-// expectProblemSoon waits until the status of a node that has just started has a problem. It must be soon.
+// expectProblemSoon waits until a node's status has a problem. The node has just started. It must be soon.
 func expectProblemSoon(t *testing.T, n *lab.Node, want string) {
 	t.Helper()
 	begun := time.Now()
@@ -260,9 +260,8 @@ func TestCertificatesThatDoNotMatch(t *testing.T) {
 	})
 }
 
-// renewCA gives etcd a certificate of another CA, and a running node that CA. The node needs no signal, and a file that
-// is unusable for a moment is only a problem. reconnect ends the node's connections and writes a key that the node must
-// read over a new one.
+// renewCA gives etcd a certificate of another CA, and a running node that CA. The node needs no signal. A file may be
+// unusable for a moment. reconnect ends the node's connections. It writes a key that the node must read over a new one.
 func renewCA(t *testing.T, n *lab.Node, dir string, reconnect func(key string)) {
 	t.Helper()
 	next := newAuthority(t, t.TempDir(), "ca")

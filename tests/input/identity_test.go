@@ -39,7 +39,7 @@ func TestTwoNodesWithOnePublicAddress(t *testing.T) {
 	pingPods(t, l)
 }
 
-// Cloned machines: the second one gets a fresh pod subnet, and logs a warning that names both.
+// Machines are clones. The second one gets a fresh pod subnet. Its warning names both.
 func TestTwoNodesWithOneIdentity(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -1,5 +1,5 @@
-// Package input tests bad input, on the built binaries and as an operator would. It must cause a clear message, an exit
-// code other than 0 and no loss. Bad data of another node is skipped and counted.
+// Package input tests bad input as an operator gives it. It runs the built binaries. They must print a clear message,
+// exit with a code other than 0, and lose nothing. Bad data of another node is skipped and counted.
 package input
 
 import (
@@ -181,7 +181,7 @@ func expectUntouched(t *testing.T, l *lab.Lab, n *lab.Node, prefix string) {
 // status is a node's status.
 type status struct{ cluster.Status }
 
-// await waits until a node's status meets a condition, and returns the status.
+// await waits until a node's status meets a condition. It returns the status.
 func await(t *testing.T, n *lab.Node, what string, wanted func(status) bool) (s status) {
 	t.Helper()
 	cluster.AwaitStatus(t, n, waitLimit, what, func(now cluster.Status) bool {

@@ -38,7 +38,7 @@ func deleteAll(t *testing.T, l *lab.Lab, pairs map[string]string) {
 	}
 }
 
-// Another client fills etcd with junk. No peer is lost, and the status and the log stay small.
+// Another client fills etcd with junk. No peer is lost. The status and the log stay small.
 func TestFloodOfJunk(t *testing.T) {
 	l, n1, n2 := twoNodes(t)
 	n := l.Nodes[0]

@@ -47,7 +47,7 @@ func TestBadLabArguments(t *testing.T) {
 	})
 }
 
-// podlaned refuses the configuration. The lab ends with podlaned's error, and nothing is left.
+// podlaned refuses the configuration. The lab ends with podlaned's error. Nothing is left.
 func TestLabWithABadNetworkConfiguration(t *testing.T) {
 	l := build(t, 1) // its node serves as the machine that the lab runs on
 	o := runAs(t, l.Nodes[0], nil, nil, filepath.Join(bin(t), "lab"), "up", "--once", "--nodes=1", "--config", `{"Network":"10.5.0.0/29"}`)

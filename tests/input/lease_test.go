@@ -73,7 +73,7 @@ func unusedKey(taken ...nodeLease) string {
 	}
 }
 
-// startPing pings from one pod to another until stop, which reports lost packets.
+// startPing pings from one pod to another until stop. stop reports lost packets.
 func startPing(t *testing.T, from, to *lab.Pod) (stop func()) {
 	t.Helper()
 	cmd := from.Command(context.WithoutCancel(t.Context()), "ping", "-n", "-q", "-i", "0.02", to.Addrs[0].String())
@@ -103,7 +103,7 @@ func startPing(t *testing.T, from, to *lab.Pod) (stop func()) {
 	}
 }
 
-// twoNodes starts two nodes with a pod each, which reach each other.
+// twoNodes starts two nodes with a pod each.
 func twoNodes(t *testing.T) (l *lab.Lab, n1, n2 nodeLease) {
 	t.Helper()
 	l = buildConfigured(t, 2, 2)
@@ -186,7 +186,7 @@ func TestLeaseThatCannotBeProgrammed(t *testing.T) {
 	pingPods(t, l)
 }
 
-// replaceByValid writes a valid lease over a bad one, waits until it is programmed, and deletes it.
+// replaceByValid writes a valid lease over a bad one. It waits until the lease is programmed, and deletes it.
 func replaceByValid(t *testing.T, l *lab.Lab, key, value string) {
 	t.Helper()
 	n, prefix := l.Nodes[0], strings.ReplaceAll(key, "-", "/")

@@ -66,7 +66,7 @@ func TestPortIsTakenByAnotherProgram(t *testing.T) {
 	}
 }
 
-// On a node that has worked before, podlaned goes on and waits for the name, because it serves the pods.
+// On a node that has worked before, podlaned goes on. It waits for the name, because it serves the pods.
 func TestDeviceNameIsTakenWhileTheNodeRuns(t *testing.T) {
 	l := buildConfigured(t, 2, 2)
 	n := l.Nodes[0]

@@ -58,7 +58,7 @@ func TestBadSettings(t *testing.T) {
 	}
 }
 
-// An error that is found when a setting is used, and not when it is read, has exit code 1.
+// The error is found when a setting is used, not when it is read. The exit code is 1.
 func TestUnusableSettings(t *testing.T) {
 	l := buildConfigured(t, 1, 0)
 	n := l.Nodes[0]
@@ -102,7 +102,7 @@ func TestMachineWithoutAnID(t *testing.T) {
 		{"cut in half", "3d1219c7c4c5404a", `/etc/machine-id holds "3d1219c7c4c5404a"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// The mount is in the sandbox, so the machine's own file does not change.
+			// The mount is in the sandbox. The machine's own file does not change.
 			if err := unix.Mount(writeFile(t, "machine-id", c.id), "/etc/machine-id", "", unix.MS_BIND, ""); err != nil {
 				t.Fatal(err)
 			}

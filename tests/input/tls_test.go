@@ -31,7 +31,7 @@ func newAuthority(t *testing.T, dir, name string) authorityIn {
 	return a
 }
 
-// issue writes a certificate for servers on the underlay and for clients to NAME.pem, and its key to NAME.key.
+// issue writes a certificate to NAME.pem and its key to NAME.key. It is for servers on the underlay and for clients.
 func (a authorityIn) issue(t *testing.T, name string) {
 	t.Helper()
 	a.Sign(t, &x509.Certificate{

@@ -142,8 +142,8 @@ func start(t *testing.T, n *lab.Node, args ...string) {
 	}
 }
 
-// expectPods adds a pod on each of two nodes and checks its MTU. A packet of that size must reach the other pod soon
-// after its node has the new peer.
+// expectPods adds a pod on each of two nodes and checks its MTU. A packet of that size must reach the other pod. This
+// may take until its node has the new peer.
 func expectPods(t *testing.T, l *lab.Lab, mtu int) {
 	t.Helper()
 	if err := l.AddPods(t.Context(), 1); err != nil {

@@ -9,9 +9,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Direct routing is switched on and off again, by a restart of one node after the other. Meanwhile one node routes
-// directly and the other does not, and pods lose nothing. After one more restart of each, the nodes drop forged packets
-// again.
+// Direct routing is switched on and off again. One node is restarted after the other. Meanwhile one node routes
+// directly and the other does not, and pods lose nothing. After one more restart the nodes drop forged packets again.
 func TestDirectRoutingIsSwitchedNodeByNode(t *testing.T) {
 	l := cluster.Build(t, lab.Options{
 		Nodes: 3, IPv6: true, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=1s"} },

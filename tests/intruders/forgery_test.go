@@ -133,8 +133,7 @@ func TestForgeryWhileTheFirewallIsReloaded(t *testing.T) {
 	t.Logf("%d forged packets were sent", f.sent.Load())
 }
 
-// The set of peers is equal to the leases. A node that leaves is rejected from then on, and accepted again once it is
-// back.
+// The set of peers is equal to the leases. A node that leaves is rejected. It is accepted again once it is back.
 func TestPeerThatLeavesIsRejected(t *testing.T) {
 	b := makeBed(t)
 	n, leaves := b.nodes[0], b.nodes[1]

@@ -16,8 +16,8 @@ import (
 
 const httpPort = 9472
 
-// n1 serves HTTP on all IPv4 addresses, n2 on all addresses, and n3 on its default, loopback. Nodes reach it. Pods do
-// not, at any address of any node. They reach another port there, so the network itself works.
+// n1 serves HTTP on all IPv4 addresses, n2 on all addresses. n3 has the default, loopback. Nodes reach it. Pods do not,
+// at any address of any node. They reach another port there: the network itself works.
 func TestPodsDoNotReachHTTP(t *testing.T) {
 	served := [...]string{"0.0.0.0:9472", "[::]:9472"}
 	l := cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: cluster.DualStack, NodeEnv: func(i int) []string {

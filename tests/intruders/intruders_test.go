@@ -23,11 +23,11 @@ type intrusion struct {
 	reason   string
 }
 
-// packetCount is the number of packets that are sent at once. Every queue on the way is longer.
+// packetCount is the number of packets sent at once. Every queue on the way is longer.
 const packetCount = 10
 
-// Each intrusion is made twice: first without the nodes' firewall, to show that nothing else drops it, and then with
-// it.
+// Each intrusion is made twice. The first time there is no firewall, so nothing else drops it. The second time there
+// is.
 func TestIntruders(t *testing.T) {
 	b := makeBed(t)
 	b.disableReversePathFilter(t)
@@ -122,7 +122,7 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 	return all
 }
 
-// validPackets returns packets that must arrive: the same ones, but not forged.
+// validPackets returns the same packets, but not forged. They must arrive.
 func (b *bed) validPackets(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n1, n2 := b.nodes[0], b.nodes[1]

@@ -27,7 +27,7 @@ func newFlow(t *testing.T, from, to *lab.Pod, f family) flow {
 	return flow{fmt.Sprintf("%s to %s, %s", from.Name, to.Name, f), openSender(t, from.Place, from.Addrs[f], receiver.addr), receiver}
 }
 
-// run sends the flow and returns the numbers that were lost.
+// run sends the flow. It returns the lost numbers.
 func (w flow) run(t *testing.T) (lost []uint64) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -64,8 +64,8 @@ func (w flow) lost() (lost []uint64) {
 	return lost
 }
 
-// Ten nodes join one after the other while two are busy. Each gets a pod as soon as ADD succeeds. From that moment the
-// new pod and pods of the first two nodes send to each other, and no datagram is lost.
+// Ten nodes join one after the other while two are busy. Each gets a pod as soon as ADD succeeds. From that moment it
+// and pods of the first two nodes send to each other. No datagram is lost.
 func TestNewNodeIsAcceptedBeforeItsFirstPacket(t *testing.T) {
 	const there, join = 2, 10
 	l := cluster.Build(t, lab.Options{Nodes: there + join, IPv6: true, EtcdMembers: 3})

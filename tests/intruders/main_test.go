@@ -1,6 +1,6 @@
 // Package intruders tests that only peers and local pods get packets into the overlay. Other hosts and pods send forged
-// packets to nodes with the built podlaned, and the tests count what arrives. They also test what podlaned shows to
-// others: its secrets and files.
+// packets to nodes with the built podlaned. The tests count what arrives. They also test who can read podlaned's
+// secrets and files.
 package intruders
 
 import (
@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// soon is the limit for steps without a promised time.
+// soon limits steps that have no promised time.
 const soon = 20 * time.Second
 
 // tunnelPort and tunnelVNI are the pod network's.
@@ -36,7 +36,7 @@ var families = [...]family{ipv4, ipv6}
 
 func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 
-// bed is two nodes with two pods each, and a third machine on their underlay. podlaned never ran there, so it is no
+// bed is two nodes with two pods each. A third machine is on their underlay. podlaned never ran there, so it is no
 // peer.
 type bed struct {
 	*lab.Lab

@@ -15,7 +15,7 @@ import (
 )
 
 // An operator has VXLAN devices between a node and a machine that is no peer. They have podlane's port and another VNI,
-// or another port and podlane's VNI. They work before podlaned starts, while it runs, and after its cleanup.
+// or another port and podlane's VNI. They work before podlaned's start, during its run and after its cleanup.
 func TestOperatorsOwnVXLAN(t *testing.T) {
 	l := cluster.Build(t, lab.Options{Nodes: 3, IPv6: true})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
@@ -40,7 +40,7 @@ func TestOperatorsOwnVXLAN(t *testing.T) {
 	traffic.ExpectNothingLost(t)
 }
 
-// operatorsTunnel makes a VXLAN device on n1 and on the other machine, over one family's underlay, and starts a stream
+// operatorsTunnel makes a VXLAN device on n1 and on the other machine, over one family's underlay. It starts a stream
 // through it.
 func (b *bed) operatorsTunnel(t *testing.T, f family, vni, port int) *stream.Stream {
 	t.Helper()
@@ -59,7 +59,7 @@ func (b *bed) operatorsTunnel(t *testing.T, f family, vni, port int) *stream.Str
 }
 
 // expectUntracked expects that conntrack has no entry of the tunnel between the nodes. It must have entries of the
-// operator's tunnel: otherwise the kernel tracks nothing, and the test proves nothing.
+// operator's tunnel. Otherwise the kernel tracks nothing, and the test proves nothing.
 func (b *bed) expectUntracked(t *testing.T) {
 	t.Helper()
 	n := b.nodes[0]

@@ -16,7 +16,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// receiver is a UDP socket that records the number of each datagram and when it arrived.
+// receiver is a UDP socket. It records each datagram's number and when it arrived.
 type receiver struct {
 	addr netip.AddrPort
 	mu   sync.Mutex
@@ -28,7 +28,7 @@ type arrival struct {
 	when   time.Time
 }
 
-// listen opens a receiver on a free port of an address of a place, until the test ends.
+// listen opens a receiver on a place's address, on a free port. It ends with the test.
 func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
 	t.Helper()
 	var conn *net.UDPConn
@@ -101,7 +101,7 @@ func openSender(t *testing.T, p *lab.Place, source netip.Addr, to netip.AddrPort
 func numberedPayload(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
 
 // tunnelled returns a VXLAN packet of the pod network from its header on (RFC 7348 section 5). Inside is an Ethernet
-// frame with a UDP datagram between pods, as one node's VTEP sends it to another's.
+// frame with a UDP datagram between pods. One node's VTEP sends it to another's.
 func tunnelled(vtep net.HardwareAddr, from, to netip.AddrPort, payload []byte) []byte {
 	b := []byte{0x08, 0, 0, 0}
 	b = binary.BigEndian.AppendUint32(b, tunnelVNI<<8)

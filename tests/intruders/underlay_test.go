@@ -10,9 +10,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// Packets between a pod and another node's underlay address use the overlay in one direction and the plain underlay in
-// the other. On the underlay they have the pod's address. With masquerading these are the pod's answers, without it all
-// its packets.
+// Packets between a pod and another node's underlay address use the overlay in one direction only. In the other they
+// use the plain underlay. On the underlay they have the pod's address. With masquerading these are the pod's answers.
+// Without it these are all its packets.
 func TestPodsAndOtherNodesOnTheUnderlay(t *testing.T) {
 	for _, masquerade := range []bool{true, false} {
 		t.Run(fmt.Sprintf("masquerade %v", masquerade), func(t *testing.T) {
@@ -44,7 +44,7 @@ func expectAnswers(t *testing.T, p *lab.Place, from, to netip.Addr) {
 }
 
 // forgedPlainPackets returns plain packets from the machine that is no peer, with pods' addresses. Those of another
-// node go to a pod and to the pods' gateway, those of the node itself to its agents.
+// node go to a pod and to the pods' gateway. Those of the node itself go to its agents.
 func (b *bed) forgedPlainPackets(t *testing.T) (all []intrusion) {
 	t.Helper()
 	n := b.nodes[0]

@@ -33,7 +33,7 @@ func TestIntrudersIfThePodNetworkContainsTheUnderlay(t *testing.T) {
 	}
 }
 
-// expectAllDropped sends all packets. None may arrive, and the nodes must count each by its reason.
+// expectAllDropped sends all packets. None may arrive. The nodes must count each by its reason.
 func (b *bed) expectAllDropped(t *testing.T, all []intrusion) {
 	t.Helper()
 	type count struct {

@@ -22,7 +22,7 @@ const (
 	minute  = time.Minute
 )
 
-// kube is a cluster: the node of the control plane and two more nodes.
+// kube is a cluster. It has a node with the control plane and two more.
 type kube struct {
 	underlay sandbox.Namespace
 	nodes    []*node
@@ -75,7 +75,7 @@ func (k *kube) start(t *testing.T) {
 	t.Logf("%d nodes after %v", len(k.nodes), time.Since(began).Round(time.Second))
 }
 
-// awaitPodNetwork waits until the nodes have podlane's pod network and pods can use it.
+// awaitPodNetwork waits until the nodes have podlane's pod network. Pods must be able to use it.
 func (k *kube) awaitPodNetwork(t *testing.T) {
 	t.Helper()
 	began := time.Now()

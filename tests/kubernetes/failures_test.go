@@ -28,7 +28,7 @@ func (k *kube) podOn(t *testing.T, n *node, component string) string {
 	return name
 }
 
-// replace deletes podlane's pod of a component on a node, so a new one starts.
+// replace deletes podlane's pod of a component on a node. A new one starts.
 func (k *kube) replace(t *testing.T, n *node, component string) {
 	t.Helper()
 	k.kubectl(t, "-n", "podlane", "delete", "pod", k.podOn(t, n, component), "--request-timeout=0")
@@ -63,7 +63,7 @@ func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string
 	})
 }
 
-// expectLine waits until a container of a node's podlane pod has logged these words, in exactly one line.
+// expectLine waits until a container of a node's podlane pod has logged these words. It must be exactly one line.
 func (k *kube) expectLine(t *testing.T, n *node, container string, words ...string) {
 	t.Helper()
 	var lines []string
@@ -155,7 +155,7 @@ func (k *kube) badFolders(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// otherAuthority makes the pods not trust etcd. A node that joined before goes on with its saved state, and a new one
+// otherAuthority makes the pods not trust etcd. A node that joined before goes on with its saved state. A new one
 // waits. Both report it.
 func (k *kube) otherAuthority(t *testing.T) {
 	old, fresh := k.nodes[1], k.nodes[2]
@@ -193,8 +193,8 @@ func (k *kube) noEtcd(t, whole *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// expectNoEtcd expects that two nodes report why etcd does not answer, and keep running. Only the old one has saved
-// state, so it can attach pods and its own pod is ready.
+// expectNoEtcd expects that two nodes report why etcd does not answer. They must keep running. Only the old one has
+// saved state. So it can attach pods, and its own pod is ready.
 func (k *kube) expectNoEtcd(t *testing.T, old, fresh *node, why string) {
 	t.Helper()
 	k.expectUnready(t, old, true, "[-] etcd: ", why)

@@ -60,7 +60,7 @@ func (k *kube) upgradeAndRollback(t *testing.T) {
 }
 
 // bridgeNetfilter disables a node's setting for all bridges, which podlaned may not write in its container. A Service
-// with a backend on the client's own node still answers, because of the setting of the pods' bridge. The init container
+// with a backend on the client's own node still answers. The setting of the pods' bridge is enough. The init container
 // writes the setting for all bridges.
 func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.kubectl(t, "apply", "-f", "testdata/smoke.yaml")
@@ -81,7 +81,7 @@ func (k *kube) bridgeNetfilter(t *testing.T) {
 	k.kubectl(t, "delete", "namespace", "smoke", "--wait=false")
 }
 
-// The node of an etcd member loses its power. The other members are a quorum, and the member comes back.
+// The node of an etcd member loses its power. The other members are a quorum. The member comes back.
 func (k *kube) memberLost(t *testing.T) {
 	k.powerCut(t)
 	k.kubectl(t, "-n", "podlane", "rollout", "status", "daemonset/podlane-etcd", "--timeout=120s", "--request-timeout=0")

@@ -40,7 +40,7 @@ var testImages = map[string][]image{
 	},
 }
 
-// makeImages writes an archive for each image and returns their paths.
+// makeImages writes an archive for each image. It returns their paths.
 func makeImages(t *testing.T) (archives []string) {
 	t.Helper()
 	for name, images := range testImages {
@@ -126,7 +126,7 @@ func pack(archive, root string, images []image) error {
 	return w.Close()
 }
 
-// writeLayer writes a tree as a tar file and returns its checksum.
+// writeLayer writes a tree as a tar file. It returns the checksum.
 func writeLayer(path, root string) (sum string, err error) {
 	f, err := os.Create(path)
 	if err != nil {

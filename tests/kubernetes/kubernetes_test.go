@@ -18,7 +18,7 @@ func selectSteps(steps ...step) []step {
 	return slices.DeleteFunc(steps, func(s step) bool { return !regexp.MustCompile(*only).MatchString(s.name) })
 }
 
-// runSteps runs steps until one fails, because later steps would only report the same.
+// runSteps runs steps until one fails. Later steps would only report the same.
 func runSteps(t *testing.T, steps []step) {
 	for _, s := range steps {
 		if !t.Run(s.name, s.run) {
@@ -80,7 +80,7 @@ func TestHelm(t *testing.T) {
 	runSteps(t, steps)
 }
 
-// expectCondition expects that the Node reports its network as available, and explains the podCIDR of the controller
+// expectCondition expects that the Node reports its network as available. It must explain the podCIDR of the controller
 // manager.
 func (k *kube) expectCondition(t *testing.T, n *node) {
 	t.Helper()

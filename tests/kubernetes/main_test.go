@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// removeLeftovers removes what the sandbox cannot: the nodes' disks, and their cgroups, which belong to the machine.
+// removeLeftovers removes what the sandbox cannot: the nodes' disks and cgroups. Cgroups belong to the machine.
 func removeLeftovers() error {
 	for _, root := range cgroupsOf("*") {
 		if err := cluster.RemoveCgroup(root); err != nil {

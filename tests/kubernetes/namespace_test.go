@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// bindNamespace binds the network namespace of a file to a name with this prefix, until the test ends.
+// bindNamespace binds the network namespace of a file to a name with this prefix. It ends with the test.
 func bindNamespace(t *testing.T, file, name string) sandbox.Namespace {
 	t.Helper()
 	f, err := os.CreateTemp(filepath.Dir(sandbox.Namespace{Name: name}.Path()), name+"-*")

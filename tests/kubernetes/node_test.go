@@ -16,8 +16,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// node is a machine of the cluster: namespaces of every kind with containerd, a kubelet and kube-proxy. The first node
-// also has the control plane.
+// node is a machine of the cluster. It is namespaces of every kind with containerd, a kubelet and kube-proxy. The first
+// node also has the control plane.
 type node struct {
 	name, address, address6 string
 	net                     sandbox.Namespace
@@ -103,7 +103,7 @@ func (n *node) install(t *testing.T, proxyMode string) {
 	}
 }
 
-// boot starts the node in cgroups of its own, and then in namespaces.
+// boot starts the node in its own cgroups and namespaces.
 func (n *node) boot(t *testing.T, images []string) {
 	t.Helper()
 	bin, err := filepath.Abs("../../bin/kubernetes")

@@ -49,7 +49,7 @@ func (k *kube) otherNodes(excluded *node) []*node {
 	return slices.DeleteFunc(slices.Clone(k.nodes), func(n *node) bool { return n == excluded })
 }
 
-// A node loses its power and boots again. It keeps its pod subnet, and the other nodes' pods lose nothing.
+// A node loses its power and boots again. It keeps its pod subnet. The other nodes' pods lose nothing.
 func (k *kube) powerCut(t *testing.T) {
 	target := k.nodes[2]
 	before := k.subnets(t)

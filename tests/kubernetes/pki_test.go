@@ -71,7 +71,7 @@ func (a *authorityIn) issueAll(t *testing.T, nodes []*node) {
 	}
 }
 
-// issueEtcd makes the certificates of podlane's etcd, for its members on any node and for its clients.
+// issueEtcd makes the certificates of podlane's etcd. They are for its clients, and for members on any node.
 func (a *authorityIn) issueEtcd(t *testing.T, nodes []*node) {
 	t.Helper()
 	addresses := []string{outside}

@@ -75,7 +75,7 @@ func (k *kube) apply(t *testing.T, tag string) {
 	t.Log(k.kubectl(t, "apply", "-k", folder))
 }
 
-// rollout applies an image and waits until every node has it.
+// rollout applies an image. It waits until every node has it.
 func (k *kube) rollout(t *testing.T, tag string) {
 	t.Helper()
 	k.apply(t, tag)

@@ -62,8 +62,8 @@ func (k *kube) rolloutAndBack(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// brokenRollout rolls out an image that does not work. The rollout stops at the first node. The pods there go on, and
-// new pods get a network.
+// brokenRollout rolls out an image that does not work. The rollout stops at the first node. The pods there go on. New
+// pods get a network.
 func (k *kube) brokenRollout(t *testing.T, tag string) {
 	f := k.flood(t, k.nodes...)
 	k.apply(t, tag)

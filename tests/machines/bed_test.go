@@ -50,7 +50,7 @@ func (b *bed) settings() string {
 	return fmt.Sprintf("etcd-endpoints: [%s]\n", strings.Join(b.Etcd.Endpoints(), ", "))
 }
 
-// start installs the first version on all machines, configures etcd's endpoints, and attaches a pod to each.
+// start installs and configures the first version on all machines. It attaches a pod to each.
 func (b *bed) start(t *testing.T) (pods []*pod) {
 	t.Helper()
 	for _, m := range b.machines {
@@ -81,7 +81,7 @@ func (m *machine) awaitUnit(t *testing.T, property string, fits func(value strin
 	})
 }
 
-// awaitReady waits until podlaned is ready with this number of peers, and systemd shows the unit as active.
+// awaitReady waits until podlaned is ready with this number of peers. systemd must show the unit as active.
 func (m *machine) awaitReady(t *testing.T, peers int) {
 	t.Helper()
 	m.awaitUnit(t, "StatusText", func(text string) bool {

@@ -104,7 +104,7 @@ func (m *machine) boot(ctx context.Context) error {
 	}
 }
 
-// firstProcess returns the id of nspawn's child that is a machine's first process; 0: there is none yet.
+// firstProcess returns the id of nspawn's child that is a machine's first process. It is 0 if there is none yet.
 func firstProcess(nspawn int) int {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", nspawn, nspawn))
 	for _, child := range strings.Fields(string(children)) {

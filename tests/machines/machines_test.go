@@ -56,7 +56,7 @@ func (m *machine) expectRestart(t *testing.T, signal string) {
 	m.awaitReady(t, 2)
 }
 
-// stopAndStart attaches and detaches a pod while podlaned does not run: the node file is still there.
+// stopAndStart attaches and detaches a pod while podlaned does not run. The node file is enough.
 func stopAndStart(t *testing.T, m *machine, other *pod) {
 	m.sh(t, "systemctl stop podlaned.service")
 	p := m.addPod(t, "meanwhile")

@@ -53,8 +53,8 @@ func (m *machine) addPod(t *testing.T, name string) *pod {
 	return p
 }
 
-// list returns podlaned's configuration list as Debian's runtimes read it: in version 1.0.0, because Debian's plugins
-// have no later one.
+// list returns podlaned's configuration list as Debian's runtimes read it. It has version 1.0.0, the latest of Debian's
+// plugins.
 func (p *pod) list(t *testing.T) *libcni.NetworkConfigList {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.machine.disk, "/etc/cni/net.d/10-podlane.conflist"))

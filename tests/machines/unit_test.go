@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// expectGoodUnit expects that systemd finds no error in the unit, and that its exposure is at most 2.5.
+// expectGoodUnit expects that systemd finds no error in the unit. Its exposure must be at most 2.5.
 func expectGoodUnit(t *testing.T, m *machine) {
 	t.Helper()
 	if out := m.sh(t, "systemd-analyze verify podlaned.service 2>&1"); out != "" {

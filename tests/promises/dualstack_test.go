@@ -18,7 +18,7 @@ func TestIPv6Only(t *testing.T) {
 	expectFamilies(t, `{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": "fd00:5::/48", "Backend": {"Type": "vxlan"}}`, 1)
 }
 
-// expectFamilies starts a network whose pods have this number of addresses, and tests all of them.
+// expectFamilies starts a network whose pods have this number of addresses. It tests all of them.
 func expectFamilies(t *testing.T, config string, families int) {
 	t.Helper()
 	l := cluster.Start(t, lab.Options{IPv6: true, Config: config}, 2)

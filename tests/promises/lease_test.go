@@ -35,8 +35,8 @@ func TestAllKeysAreDeleted(t *testing.T) {
 	f.ExpectNothingLost(t)
 }
 
-// While podlaned is stopped, another node gets its pod subnet. The pods go on. No new pod is attached, with the reason,
-// and none gets an address of another subnet.
+// While podlaned is stopped, another node gets its pod subnet. The pods go on. No new pod is attached, and ADD returns
+// the reason. None gets an address of another subnet.
 func TestPodSubnetTakenByAnotherNodeIsReported(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2}, 1)
 	cluster.AwaitPeers(t, l, within5, 1)

@@ -22,8 +22,8 @@ const mirrorTimeout = 5 * time.Second
 // The protocols of a mirror.
 var protocols = []string{"tcp", "udp"}
 
-// newMirror answers on an address of a place with the source address that it sees, by TCP and UDP, until the test ends.
-// Port 0 is any free port.
+// newMirror starts a server on an address of a place, for TCP and UDP. It answers with the source address that it sees.
+// It ends with the test. Port 0 is any free port.
 func newMirror(t *testing.T, p *lab.Place, at netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	var l net.Listener
@@ -68,7 +68,7 @@ func mirrorUDP(u *net.UDPConn) {
 	}
 }
 
-// askMirror asks a mirror from a place and returns the source address that the mirror sees.
+// askMirror asks a mirror from a place. It returns the source address that the mirror sees.
 func askMirror(ctx context.Context, from *lab.Place, protocol string, mirror netip.AddrPort) (netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, mirrorTimeout)
 	defer cancel()

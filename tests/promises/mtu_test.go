@@ -13,7 +13,8 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// overhead is what VXLAN over IPv4 adds to a packet: IPv4 20, UDP 8, VXLAN 8 and the inner Ethernet header 14 bytes.
+// overhead is what VXLAN over IPv4 adds to a packet. IPv4 has 20 bytes, UDP 8, VXLAN 8 and the inner Ethernet header
+// 14.
 const overhead = 50
 
 func TestFullSizedPacketsPassUnfragmented(t *testing.T) {

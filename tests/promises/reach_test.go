@@ -24,8 +24,8 @@ func TestEveryPodReachesEveryPodAndTheOutside(t *testing.T) {
 	expectMasquerade(t, l)
 }
 
-// expectFlat reaches every pod from every other pod and from every node, by ping, TCP and UDP. The pod must see the
-// address of the client. For a pod that is the pod's address, for another node the one that source returns.
+// expectFlat reaches every pod from every other pod and from every node. It uses ping, TCP and UDP. The pod must see
+// the address of the client. A pod has its own address. For another node, source returns it.
 func expectFlat(t *testing.T, l *lab.Lab, source func(*testing.T, *lab.Node, netip.Addr) netip.Addr) {
 	t.Helper()
 	var checks checkList
@@ -144,7 +144,7 @@ func (q *checkList) run(t *testing.T) {
 }
 
 // expectNextPodReached gives a pod's address to the next pod, at once and after a pause. The new pod must answer before
-// it has sent anything: to the node, to another pod of the node and to another node.
+// it has sent anything. The node, another pod of the node and another node ask it.
 func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	n, other := l.Nodes[0], l.Nodes[1]
@@ -175,7 +175,7 @@ func expectNextPodReached(t *testing.T, l *lab.Lab) {
 	}
 }
 
-// addPodAgain adds pod q with the first free addresses: it removes host-local's record of the last address.
+// addPodAgain adds pod q with the first free addresses. For that it removes host-local's record of the last address.
 func addPodAgain(t *testing.T, l *lab.Lab, n *lab.Node) *lab.Pod {
 	t.Helper()
 	last, err := filepath.Glob(filepath.Join(n.IPAMDir(), "podlane", "last_reserved_ip.*"))

@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// aroundUnderlay returns a pod network that contains the underlay: 198.18.0.0/16 and fd98:18::/64 are outside the pod
+// aroundUnderlay returns a pod network that contains the underlay. 198.18.0.0/16 and fd98:18::/64 are outside the pod
 // subnets from min to max. The IPv6 pod subnets are fixed.
 func aroundUnderlay(min, max string) string {
 	return fmt.Sprintf(`{"Network": "198.0.0.0/8", "SubnetMin": %q, "SubnetMax": %q, "EnableIPv6": true,
