@@ -33,9 +33,9 @@ func TestGCAfterTheRuntimeCrashed(t *testing.T) {
 		cache string // the runtime's cache of attachments: libcni runs DEL for each. An empty one: the runtime forgot them.
 		away  func(*testing.T, *lab.Node)
 	}{
-		{"known", m.disk("var/lib/cni"), func(*testing.T, *lab.Node) {}},
-		{"forgotten", t.TempDir(), func(*testing.T, *lab.Node) {}},
-		{"unready", t.TempDir(), func(t *testing.T, n *lab.Node) {
+		{"cached", m.disk("var/lib/cni"), func(*testing.T, *lab.Node) {}},
+		{"not-cached", t.TempDir(), func(*testing.T, *lab.Node) {}},
+		{"node-not-ready", t.TempDir(), func(t *testing.T, n *lab.Node) {
 			cluster.Kill(t, n)
 			cluster.Check(t, os.Remove(n.NodeFile()))
 		}},
