@@ -112,7 +112,7 @@ func (b *bed) floodAround(t *testing.T, cuts path) (whole, cut cluster.Flood) {
 	return whole, cut
 }
 
-// wordsOf replaces these words in a command. The digit is the family.
+// wordsOf returns a replacer for these words in a command. The digit is the family.
 //   - OWN4, PEER4, THIRD4: the first address of the pod subnet of the first, second and third node
 //   - HOST4, PEERHOST4, THIRDHOST4: their addresses on the underlay
 //   - MAC4: the second node's VTEP

@@ -17,22 +17,22 @@ func TestTwentyNodesJoinAtTheSameMoment(t *testing.T) {
 		{"dual-stack", cluster.DualStack},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			const there, join = 2, 20
-			l := cluster.Build(t, lab.Options{Nodes: there + join, IPv6: true, EtcdMembers: 3})
+			const existing, joining = 2, 20
+			l := cluster.Build(t, lab.Options{Nodes: existing + joining, IPv6: true, EtcdMembers: 3})
 			cluster.Check(t, l.SetConfig(cluster.Within(t), c.config))
 			b := &bed{Lab: l}
-			b.start(t, l.Nodes[:there])
-			var pods [there]*lab.Pod
+			b.start(t, l.Nodes[:existing])
+			var pods [existing]*lab.Pod
 			for i := range pods {
 				var err error
 				pods[i], err = l.AddPod(cluster.Within(t), l.Nodes[i], l.Nodes[i].Name+"p")
 				cluster.Check(t, err)
 			}
-			cluster.AwaitPeers(t, l, soon, there-1)
+			cluster.AwaitPeers(t, l, soon, existing-1)
 			traffic := cluster.StartFlood(t, pods)
 			began := time.Now()
-			b.start(t, l.Nodes[there:])
-			cluster.AwaitPeers(t, l, soon, there+join-1)
+			b.start(t, l.Nodes[existing:])
+			cluster.AwaitPeers(t, l, soon, existing+joining-1)
 			t.Logf("all nodes have all peers after %v", time.Since(began).Round(time.Millisecond))
 			for _, n := range l.Nodes {
 				if !n.Running() {

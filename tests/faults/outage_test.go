@@ -63,17 +63,17 @@ func (o outage) run(t *testing.T, b *bed) {
 }
 
 // expectEtcd waits until the readiness check for etcd has this result on each of these nodes.
-func expectEtcd(t *testing.T, nodes []*lab.Node, there bool) {
+func expectEtcd(t *testing.T, nodes []*lab.Node, want bool) {
 	t.Helper()
 	began := time.Now()
 	for _, n := range nodes {
-		cluster.Until(t, etcdLimit, fmt.Sprintf("%s: readiness check etcd: %v", n.Name, there), func() (bool, string) {
+		cluster.Until(t, etcdLimit, fmt.Sprintf("%s: readiness check etcd: %v", n.Name, want), func() (bool, string) {
 			ok, words := cluster.ReadyCheck(t, n, "etcd")
-			return ok == there, words
+			return ok == want, words
 		})
 	}
 	if len(nodes) > 0 {
-		t.Logf("readiness check etcd is %v on %d nodes after at most %v", there, len(nodes), since(began))
+		t.Logf("readiness check etcd is %v on %d nodes after at most %v", want, len(nodes), since(began))
 	}
 }
 
@@ -183,11 +183,11 @@ func change(t *testing.T, do func(context.Context) error) {
 }
 
 // await waits until a node's kernel has all of a peer, or not.
-func (p etcdPeer) await(t *testing.T, n *lab.Node, limit time.Duration, there bool) {
+func (p etcdPeer) await(t *testing.T, n *lab.Node, limit time.Duration, want bool) {
 	t.Helper()
-	cluster.Until(t, limit, fmt.Sprintf("%s: the kernel has peer %s: %v", n.Name, p.subnet(), there), func() (bool, string) {
+	cluster.Until(t, limit, fmt.Sprintf("%s: the kernel has peer %s: %v", n.Name, p.subnet(), want), func() (bool, string) {
 		has, text := p.isProgrammed(t, n)
-		return has == there, text
+		return has == want, text
 	})
 }
 

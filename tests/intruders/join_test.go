@@ -67,13 +67,13 @@ func (w flow) lost() (lost []uint64) {
 // Ten nodes join one after the other while two are busy. Each gets a pod as soon as ADD succeeds. From that moment it
 // and pods of the first two nodes send to each other. No datagram is lost.
 func TestNewNodeIsAcceptedBeforeItsFirstPacket(t *testing.T) {
-	const there, join = 2, 10
-	l := cluster.Build(t, lab.Options{Nodes: there + join, IPv6: true, EtcdMembers: 3})
+	const existing, joining = 2, 10
+	l := cluster.Build(t, lab.Options{Nodes: existing + joining, IPv6: true, EtcdMembers: 3})
 	cluster.Check(t, l.SetConfig(cluster.Within(t), cluster.DualStack))
 	b := &bed{Lab: l, nodes: [2]*lab.Node(l.Nodes)}
 	b.start(t)
 	busy := cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]})
-	for _, n := range l.Nodes[there:] {
+	for _, n := range l.Nodes[existing:] {
 		t.Run(n.Name, func(t *testing.T) { b.join(t, n) })
 	}
 	busy.ExpectNothingLost(t)
