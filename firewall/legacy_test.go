@@ -54,8 +54,8 @@ func TestLegacyWithoutItsProgram(t *testing.T) {
 			t.Errorf("%s without the program", op)
 		}
 	}
-	equal(t, "advice", strings.Join(n.Advice(), "\n"), "the kernel has iptables-legacy's filter table, and the program iptables-legacy is not installed, or podlaned lacks CAP_NET_RAW, which it needs: if its FORWARD drops everything, by its policy or by a rule; "+
-		"to let the pods' packets through, run: iptables-legacy -I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT && iptables-legacy -I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT")
+	equal(t, "advice", strings.Join(n.Advice(), "\n"), "podlaned cannot read iptables-legacy's filter table: the program iptables-legacy is not installed, or podlaned lacks CAP_NET_RAW; "+
+		"if its chain FORWARD drops everything, by its policy or by a rule, run: iptables-legacy -I FORWARD -s 10.5.0.0/16 -m comment --comment podlane -j ACCEPT && iptables-legacy -I FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT")
 }
 
 func TestPlanLegacy(t *testing.T) {

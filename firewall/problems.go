@@ -132,7 +132,8 @@ func (s chainFindings) findings(r Rules) (f findings) {
 
 // legacyNote returns the note about iptables-legacy's rules, which only its own program can read.
 func legacyNote(r Rules, f subnet.Family) string {
-	return withCommands(fmt.Sprintf("the kernel has iptables-legacy's filter table, and the program %s is not installed, or podlaned lacks CAP_NET_RAW, which it needs: if its FORWARD drops everything, by its policy or by a rule", iptables[f].legacy), legacyInserts(r, f))
+	return fmt.Sprintf("podlaned cannot read iptables-legacy's filter table: the program %s is not installed, or podlaned lacks CAP_NET_RAW; "+
+		"if its chain FORWARD drops everything, by its policy or by a rule, run: %s", iptables[f].legacy, strings.Join(legacyInserts(r, f), " && "))
 }
 
 func withCommands(state string, commands []string) string {

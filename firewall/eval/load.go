@@ -107,8 +107,8 @@ func (m *machine) payload(e nft.Attrs) {
 	}
 }
 
-// ct loads what connection tracking knows. A packet without a connection has only a state: a rule that reads anything else
-// does not match.
+// ct loads what connection tracking knows. A packet without a connection has only a state. A rule that reads anything else does
+// not match it.
 func (m *machine) ct(e nft.Attrs) match {
 	if _, writes := e.Find(unix.NFTA_CT_SREG); writes {
 		return always

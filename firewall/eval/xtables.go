@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// Conditions and targets that iptables-nft cannot express in nftables' own expressions are in the rule as matches and
-// targets of xtables, in the structures of linux/netfilter/xt_*.h.
+// iptables-nft cannot express some conditions and targets in nftables' own expressions. It writes these as matches and targets
+// of xtables, in the structures of linux/netfilter/xt_*.h.
 
 // continueTargets holds the targets after which the next rule decides.
 var continueTargets = []string{
