@@ -90,7 +90,7 @@ func TestAcceptsGoBeforeTheDrop(t *testing.T) {
 				n.quiet(attached)
 				n.cleanup()
 				if got := n.sh(program + " -S FORWARD"); strings.Contains(got, "podlane") {
-					t.Errorf("after cleanup:\n%s", got)
+					t.Errorf("after cleanup FORWARD still has rules of podlane:\n%s", got)
 				}
 			})
 		}
@@ -127,7 +127,7 @@ func TestAcceptsAreRestored(t *testing.T) {
 			n.sh(program + "-restore < /run/saved")
 			for _, op := range n.apply(attached) {
 				if !op.Drift {
-					t.Errorf("%s: it is not called drift", op)
+					t.Errorf("%s: not reported as drift", op)
 				}
 			}
 			equal(t, "FORWARD", n.sh(program+" -S FORWARD"), `-P FORWARD ACCEPT

@@ -29,40 +29,40 @@ var (
 
 // The evaluation of random rules matches the kernel: packets that it reports as dropped do not arrive, and packets without
 // a finding do.
-func TestVerdictsMatchTheKernel(t *testing.T) {
+func TestFatesMatchTheKernel(t *testing.T) {
 	const seed, rounds = 12, 45
 	w := newOverlayWires(t)
 	r := without(func(r *Rules) { r.Underlay = "eth0"; r.Addrs = attached.Addrs; r.Peers = r.Peers[1:2] })
 	random := rand.New(rand.NewPCG(seed, seed))
 	send := w.outside.sends(peerAt[subnet.IPv4], to8472(nodeAt[subnet.IPv4]), vxlan(1))
 	w.node.sh("nft add table inet count; nft add chain inet count c '{ type filter hook prerouting priority -350; }'; nft add rule inet count c udp dport 8472 counter")
-	var dropped, passed, open int
+	var dropped, accepted, uncertain int
 	for i := range rounds {
-		script := drawRules(random, i%3)
+		script := randomRules(random, i%3)
 		if _, err := w.node.ns.Run("sh", "-e", "-c", script); err != nil {
 			continue // the conditions contradict each other
 		}
 		w.node.apply(r)
 		before, seen := w.ours[subnet.IPv4](), counted(w.node)
 		send(few)
-		within(t, "the packets do not come", func() bool { return counted(w.node) >= seen+few })
+		within(t, "the packets do not reach the node", func() bool { return counted(w.node) >= seen+few })
 		arrived := func() uint64 { return w.ours[subnet.IPv4]() - before }
 		switch problems, notes := w.node.Problems(), w.node.Advice(); {
 		case len(problems) > 0:
 			dropped++
 			if arrived() > 0 {
-				t.Errorf("%s\n%d arrive in spite of\n%s", script, arrived(), strings.Join(problems, "\n"))
+				t.Errorf("%s\n%d packets arrive in spite of the problem\n%s", script, arrived(), strings.Join(problems, "\n"))
 			}
 		case len(notes) > 0:
-			open++
+			uncertain++
 		default:
-			passed++
-			within(t, script+"\nthey do not arrive, and nothing is said", func() bool { return arrived() == few })
+			accepted++
+			within(t, script+"\nthe packets do not arrive, and there is no problem or note", func() bool { return arrived() == few })
 		}
 	}
-	t.Logf("seed %d: %d proven to be dropped, %d to pass, %d left open", seed, dropped, passed, open)
-	if dropped < rounds/6 || passed < rounds/6 || open > rounds/2 {
-		t.Error("the rules that were drawn prove too little")
+	t.Logf("seed %d: %d certainly dropped, %d certainly accepted, %d uncertain", seed, dropped, accepted, uncertain)
+	if dropped < rounds/6 || accepted < rounds/6 || uncertain > rounds/2 {
+		t.Error("the random rules prove too little: choose another seed")
 	}
 }
 
@@ -76,8 +76,8 @@ func counted(n *node) (count int) {
 	return count
 }
 
-// drawRules returns a random rule set of input for nft, iptables-nft or iptables-legacy. It replaces the one before.
-func drawRules(random *rand.Rand, kind int) string {
+// randomRules returns a random rule set of input for nft, iptables-nft or iptables-legacy. It replaces the one before.
+func randomRules(random *rand.Rand, kind int) string {
 	one := func(of []string) string { return of[random.IntN(len(of))] }
 	clear := "nft delete table inet site 2>/dev/null || true; for p in iptables-nft iptables-legacy; do $p -F; $p -X; $p -P INPUT ACCEPT; done\n"
 	if kind == 0 {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wires is this topology. The outside is a server somewhere, and another node with pod 10.5.77.2 too.
+// wires is this topology. The outside is a server, and also another node with pod 10.5.77.2.
 //
 //	pod 10.5.34.2 ---- 10.5.34.1 node 198.18.0.1 ---- 198.18.0.2 outside 10.5.77.2
 type wires struct{ pod, node, outside *node }
@@ -87,8 +87,8 @@ func (n *node) sendsGroupsTo(name string, c *net.UDPConn) error {
 	return errors.Join(controlErr, err)
 }
 
-// seen sends a packet from one socket to an address, and returns the source that the other socket sees. Packets are
-// sent until one comes, for the first may be lost while neighbours are looked up.
+// seen sends packets from one socket to an address until the other socket receives one, and returns the source that it has
+// there. The first packet may be lost while neighbours are resolved.
 func seen(from, at *net.UDPConn, to string) (string, error) {
 	answers, errs := make(chan string, 1), make(chan error, 1)
 	if err := at.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
@@ -119,7 +119,7 @@ func seen(from, at *net.UDPConn, to string) (string, error) {
 	}
 }
 
-func TestWhoseAddressIsSeen(t *testing.T) {
+func TestSourceAddressAtTheReceiver(t *testing.T) {
 	w := newWires(t)
 	w.node.apply(dual)
 	for _, c := range []struct {
@@ -156,7 +156,7 @@ func TestWhoseAddressIsSeen(t *testing.T) {
 			from := c.from.listen(net.JoinHostPort(c.local, "0"))
 			got, err := seen(from, at, net.JoinHostPort(c.to, port))
 			if err != nil || got != c.want {
-				t.Errorf("%s sees %s, %v; want %s", c.to, got, err, c.want)
+				t.Errorf("%s receives a packet from %q (error %v), want %s", c.to, got, err, c.want)
 			}
 		})
 	}
@@ -166,12 +166,12 @@ func TestMulticastKeepsItsSource(t *testing.T) {
 	w := newWires(t)
 	w.node.apply(dual)
 	from := w.node.listen("10.5.34.1:0")
-	if err := w.node.sendsGroupsTo("eth0", from); err != nil { // else the kernel takes the interface that has the source
+	if err := w.node.sendsGroupsTo("eth0", from); err != nil { // otherwise the kernel uses the interface with the source address
 		t.Fatal(err)
 	}
 	got, err := seen(from, w.outside.group("239.1.2.3:4567"), "239.1.2.3:4567")
 	if err != nil || got != "10.5.34.1" {
-		t.Errorf("the group sees %s, %v", got, err)
+		t.Errorf("the group receives a packet from %q (error %v), want 10.5.34.1", got, err)
 	}
 }
 
@@ -182,11 +182,11 @@ func TestNoMasquerade(t *testing.T) {
 	w.node.apply(r)
 	got, err := seen(w.pod.listen("0.0.0.0:0"), w.outside.listen("198.18.0.2:4567"), "198.18.0.2:4567")
 	if err != nil || got != "10.5.34.2" {
-		t.Errorf("the outside sees %s, %v", got, err)
+		t.Errorf("the outside receives a packet from %q (error %v), want 10.5.34.2", got, err)
 	}
 }
 
-func TestForwardDropLetsPodsThrough(t *testing.T) {
+func TestPodsPassAForwardPolicyThatDrops(t *testing.T) {
 	w := newWires(t)
 	for _, iptables := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(iptables, func(t *testing.T) {
@@ -194,20 +194,20 @@ func TestForwardDropLetsPodsThrough(t *testing.T) {
 			w.node.sh(iptables + " -P FORWARD DROP")
 			defer func() { w.node.sh(iptables + " -P FORWARD ACCEPT") }()
 			if out, err := w.pod.ns.Run("ping", "-c1", "-W0.3", "198.18.0.2"); err == nil {
-				t.Fatalf("FORWARD does not drop:\n%s", out)
+				t.Fatalf("before Apply FORWARD forwards, want a drop:\n%s", out)
 			}
 			w.node.apply(dual)
 			w.pod.sh("ping -c1 -W5 198.18.0.2; ping -c1 -W5 10.5.77.2")
 			w.outside.sh("ping -c1 -W5 -I 10.5.77.2 10.5.34.2")
 			w.node.cleanup()
 			if out, err := w.pod.ns.Run("ping", "-c1", "-W0.3", "198.18.0.2"); err == nil {
-				t.Errorf("after cleanup FORWARD does not drop:\n%s", out)
+				t.Errorf("after cleanup FORWARD forwards, want a drop:\n%s", out)
 			}
 		})
 	}
 }
 
-// A connection that runs through the masquerade lives on while the table is rebuilt.
+// A masqueraded connection keeps its address and port while the table is rebuilt.
 func TestRebuildKeepsConnections(t *testing.T) {
 	w := newWires(t)
 	w.node.apply(dual)
@@ -231,7 +231,7 @@ func TestRebuildKeepsConnections(t *testing.T) {
 		w.node.sh("nft add chain inet podlane mine")
 		w.node.apply(dual)
 		if now := source(); now != first {
-			t.Fatalf("the connection came from %s, and now from %s", first, now)
+			t.Fatalf("after a rebuild the connection comes from %s, want %s as before", now, first)
 		}
 	}
 }

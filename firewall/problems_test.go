@@ -29,15 +29,15 @@ const (
 // betweenNodes accepts what leaves the node's pods for the overlay, and what comes from it.
 const betweenNodes = `nft add rule inet site transit iifname . oifname '{ "cni0" . "podlane.1", "podlane.1" . "cni0", "cni0" . "podlane-v6.1", "podlane-v6.1" . "cni0" }' accept`
 
-// What no chain of IP sees, none drops.
-func TestDropOfAHiddenBridge(t *testing.T) {
+// Chains of IP cannot drop packets of a bridge that they do not see.
+func TestDropOnAHiddenBridge(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh(links + strict + betweenNodes)
 	hidden := attached
 	hidden.BridgeHidden = true
 	n.apply(hidden)
 	if got := append(n.Problems(), n.Advice()...); len(got) > 0 {
-		t.Error(got)
+		t.Errorf("got problems and notes, want none:\n%s", strings.Join(got, "\n"))
 	}
 }
 
@@ -73,22 +73,22 @@ func TestRulesThatCertainlyDrop(t *testing.T) {
 		"iptables' FORWARD, by a match": {"iptables-nft -A FORWARD -i cni0 -j REJECT", "chain ip filter FORWARD drops packets from pods to other nodes (rule handle"},
 		"not tracked yet":               {site + "nft add chain inet site pre '{ type filter hook prerouting priority -250; }'; nft add rule inet site pre ct state invalid iifname cni0 drop", "chain inet site pre drops packets from pods"},
 
-		"input whose policy drops":   {closed, "chain inet site in drops VXLAN from 198.18.0.2, VXLAN from 2001:db8::2 (its policy); to let them through, run: nft insert rule inet site in udp dport 8472 accept"},
-		"input that rejects":         {input + "nft add rule inet site in udp dport 8472 reject", "chain inet site in drops VXLAN from 198.18.0.2"},
-		"by a peer's address":        {input + "nft add rule inet site in ip saddr 198.18.0.0/24 udp dport 8000-9000 drop", "chain inet site in drops VXLAN from 198.18.0.2 (rule"},
-		"accepted of another peer":   {closed + "nft add rule inet site in meta nfproto ipv6 accept; nft add rule inet site in ip saddr 198.18.0.3 udp dport 8472 accept", "chain inet site in drops VXLAN from 198.18.0.2 (its policy)"},
-		"accepted by another way":    {closed + "nft add rule inet site in iifname eth1 udp dport 8472 accept", "chain inet site in drops VXLAN from"},
-		"accepted at another port":   {closed + "nft add rule inet site in udp dport '{ 53, 4789 }' accept", "chain inet site in drops VXLAN from"},
-		"accepted by other ranges":   {closed + "nft add rule inet site in 'meta l4proto . th dport { tcp . 22, udp . 8000-8471 } accept'", "chain inet site in drops VXLAN from"},
-		"accepted if new":            {closed + "nft add rule inet site in ct state established,related accept; nft add rule inet site in ct state new udp dport 8472 accept", "must have NEW,UNTRACKED; to let them through, run: nft insert rule inet site in ct state new,untracked udp dport 8472 accept"},
-		"accepted by a state map":    {closed + "nft add rule inet site in ct state vmap '{ established : accept, new : accept }'", "must have NEW,UNTRACKED"},
-		"iptables, if new":           {"iptables-nft -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables-nft -A INPUT -j REJECT", "must have NEW,UNTRACKED"},
-		"iptables, by its old match": {"iptables-nft -A INPUT -m state --state NEW -p udp -m udp --dport 8472 -j ACCEPT; iptables-nft -P INPUT DROP", "must have NEW,UNTRACKED"},
-		"iptables, several ports":    {"iptables-nft -A INPUT -p udp -m multiport --dports 53,8000:9000 -j DROP", "chain ip filter INPUT drops VXLAN from 198.18.0.2"},
-		"RHEL's input":               {rhel("iptables-nft"), "chain ip filter INPUT drops VXLAN from 198.18.0.2"},
-		"raw, before any state":      {"iptables-nft -t raw -A PREROUTING -p udp --dport 8472 -j DROP", "chain ip raw PREROUTING drops VXLAN from"},
-		"output whose policy drops":  {outgoing, "chain inet site out drops VXLAN to 198.18.0.2"},
-		"of an interface":            {"nft add table netdev site; nft add chain netdev site in '{ type filter hook ingress device eth0 priority 0; }'; nft add rule netdev site in udp dport 8472 drop", "chain netdev site in drops VXLAN from 198.18.0.2"},
+		"input whose policy drops":         {closed, "chain inet site in drops VXLAN from 198.18.0.2, VXLAN from 2001:db8::2 (its policy); to let them through, run: nft insert rule inet site in udp dport 8472 accept"},
+		"input that rejects":               {input + "nft add rule inet site in udp dport 8472 reject", "chain inet site in drops VXLAN from 198.18.0.2"},
+		"by a peer's address":              {input + "nft add rule inet site in ip saddr 198.18.0.0/24 udp dport 8000-9000 drop", "chain inet site in drops VXLAN from 198.18.0.2 (rule"},
+		"accepted of another peer":         {closed + "nft add rule inet site in meta nfproto ipv6 accept; nft add rule inet site in ip saddr 198.18.0.3 udp dport 8472 accept", "chain inet site in drops VXLAN from 198.18.0.2 (its policy)"},
+		"accepted on another interface":    {closed + "nft add rule inet site in iifname eth1 udp dport 8472 accept", "chain inet site in drops VXLAN from"},
+		"accepted at another port":         {closed + "nft add rule inet site in udp dport '{ 53, 4789 }' accept", "chain inet site in drops VXLAN from"},
+		"accepted by other ranges":         {closed + "nft add rule inet site in 'meta l4proto . th dport { tcp . 22, udp . 8000-8471 } accept'", "chain inet site in drops VXLAN from"},
+		"accepted if new":                  {closed + "nft add rule inet site in ct state established,related accept; nft add rule inet site in ct state new udp dport 8472 accept", "must have NEW,UNTRACKED; to let them through, run: nft insert rule inet site in ct state new,untracked udp dport 8472 accept"},
+		"accepted by a state map":          {closed + "nft add rule inet site in ct state vmap '{ established : accept, new : accept }'", "must have NEW,UNTRACKED"},
+		"iptables, if new":                 {"iptables-nft -A INPUT -p udp --dport 8472 -m conntrack --ctstate NEW -j ACCEPT; iptables-nft -A INPUT -j REJECT", "must have NEW,UNTRACKED"},
+		"iptables, by its match \"state\"": {"iptables-nft -A INPUT -m state --state NEW -p udp -m udp --dport 8472 -j ACCEPT; iptables-nft -P INPUT DROP", "must have NEW,UNTRACKED"},
+		"iptables, several ports":          {"iptables-nft -A INPUT -p udp -m multiport --dports 53,8000:9000 -j DROP", "chain ip filter INPUT drops VXLAN from 198.18.0.2"},
+		"RHEL's input":                     {rhel("iptables-nft"), "chain ip filter INPUT drops VXLAN from 198.18.0.2"},
+		"raw, before any state":            {"iptables-nft -t raw -A PREROUTING -p udp --dport 8472 -j DROP", "chain ip raw PREROUTING drops VXLAN from"},
+		"output whose policy drops":        {outgoing, "chain inet site out drops VXLAN to 198.18.0.2"},
+		"of an interface":                  {"nft add table netdev site; nft add chain netdev site in '{ type filter hook ingress device eth0 priority 0; }'; nft add rule netdev site in udp dport 8472 drop", "chain netdev site in drops VXLAN from 198.18.0.2"},
 
 		"of the bridge's interface": {onInterface("ingress device cni0") + "nft add rule netdev site c drop", "chain netdev site c drops packets from pods to other nodes (rule handle"},
 		"of the overlay's":          {onInterface("ingress device podlane.1") + "nft add rule netdev site c meta protocol ip drop", "chain netdev site c drops packets from other nodes to pods (rule handle"},
@@ -113,7 +113,7 @@ func TestRulesThatCertainlyDrop(t *testing.T) {
 			n.sh(links + c.script)
 			n.apply(attached)
 			if got := strings.Join(n.Problems(), "\n"); !strings.Contains(got, c.want) {
-				t.Fatalf("problems:\n%s\nnotes:\n%s\nwant %q", got, strings.Join(n.Advice(), "\n"), c.want)
+				t.Fatalf("got problems:\n%s\nand notes:\n%s\nwant the problem %q", got, strings.Join(n.Advice(), "\n"), c.want)
 			}
 			n.quiet(attached)
 			for _, p := range n.Problems() {
@@ -122,7 +122,7 @@ func TestRulesThatCertainlyDrop(t *testing.T) {
 			}
 			n.apply(attached)
 			if got := n.Problems(); len(got) > 0 {
-				t.Errorf("after its commands:\n%s", strings.Join(got, "\n"))
+				t.Errorf("after the problem's commands there are still problems:\n%s", strings.Join(got, "\n"))
 			}
 		})
 	}
@@ -192,7 +192,7 @@ func TestRulesThatAccept(t *testing.T) {
 			n.sh(links + script)
 			n.apply(attached)
 			if got := strings.Join(append(n.Problems(), n.Advice()...), "\n"); got != "" {
-				t.Error(got)
+				t.Errorf("got problems or notes, want none:\n%s", got)
 			}
 			n.quiet(attached)
 		})
@@ -222,7 +222,7 @@ func TestRulesThatCannotBeEvaluated(t *testing.T) {
 			n.sh(links + c.script)
 			n.apply(attached)
 			if got := strings.Join(n.Advice(), "\n"); !strings.Contains(got, c.want) || len(n.Problems()) > 0 {
-				t.Errorf("notes:\n%s\nwant %q\nproblems:\n%s", got, c.want, strings.Join(n.Problems(), "\n"))
+				t.Errorf("got notes:\n%s\nand problems:\n%s\nwant the note %q and no problem", got, strings.Join(n.Problems(), "\n"), c.want)
 			}
 			n.quiet(attached)
 		})

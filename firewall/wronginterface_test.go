@@ -12,7 +12,7 @@ import (
 )
 
 // A note names a peer whose VXLAN arrives on a wrong interface, and that interface. Other hosts get no note.
-func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
+func TestPeerArrivesOnAWrongInterface(t *testing.T) {
 	w := newOverlayWires(t)
 	rules := podsUnknown
 	rules.Peers = append(slices.Clone(rules.Peers), netip.MustParseAddr(nowhereAt[subnet.IPv6]))
@@ -36,21 +36,21 @@ func TestPeerThatArrivesByAWrongInterface(t *testing.T) {
 			return w.node.Dropped()["vxlan_from_a_wrong_interface"] == count
 		})
 		if got := strings.Join(w.node.Advice(), "\n"); !strings.Contains(got, c.note) || c.note == "" && got != "" {
-			t.Errorf("notes:\n%s\nwant %q", got, c.note)
+			t.Errorf("got notes:\n%s\nwant %q", got, c.note)
 		}
 		w.node.quiet(rules)
 	}
 	w.node.apply(dual)
 	if got := w.node.sh("nft list set inet podlane vxlan_wrong_iface4; nft list set inet podlane vxlan_wrong_iface6"); strings.Contains(got, "elements") {
-		t.Errorf("the peers have changed, and the kernel remembers\n%s", got)
+		t.Errorf("the peers changed, but the kernel still has elements:\n%s", got)
 	}
 	if got := strings.Join(w.node.Advice(), "\n"); strings.Contains(got, nowhereAt[subnet.IPv6]) {
-		t.Errorf("it is no peer any more:\n%s", got)
+		t.Errorf("it is not a peer any more, but there is a note:\n%s", got)
 	}
 }
 
 // The set is bounded. A packet that it has no room for is dropped too.
-func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
+func TestManyPeersArriveOnAWrongInterface(t *testing.T) {
 	w := newOverlayWires(t)
 	rules := podsUnknown
 	rules.Peers = nil
@@ -67,18 +67,18 @@ func TestManyPeersThatArriveByAWrongInterface(t *testing.T) {
 		return w.node.Dropped()["vxlan_from_a_wrong_interface"] == 2*maxWrongArrivals
 	})
 	if got := strings.Count(w.node.sh("nft list set inet podlane vxlan_wrong_iface4"), "pod0"); got != maxWrongArrivals {
-		t.Errorf("%d are remembered, want %d", got, maxWrongArrivals)
+		t.Errorf("the set has %d elements, want %d", got, maxWrongArrivals)
 	}
 	if got := w.node.Advice(); len(got) != maxWrongArrivalNotes+1 || got[maxWrongArrivalNotes] != "VXLAN from 56 more peers arrives on a wrong interface" {
 		t.Errorf("notes:\n%s", strings.Join(got, "\n"))
 	}
 	if got := w.ours[subnet.IPv4]() - before; got != 0 {
-		t.Errorf("%d packets arrived", got)
+		t.Errorf("%d packets arrived, want none", got)
 	}
 	w.node.quiet(rules)
 }
 
-func TestWrongArrivalsAreForgotten(t *testing.T) {
+func TestWrongArrivalsExpire(t *testing.T) {
 	key := func(addr, name string) nft.Element {
 		a := netip.MustParseAddr(addr)
 		return nft.Element{Key: nft.AddrElement(a).Key + nft.InterfaceElement(name).Key}
@@ -90,11 +90,11 @@ func TestWrongArrivalsAreForgotten(t *testing.T) {
 	}}}, now)
 	m.record(snapshot{}, now.Add(wrongArrivalNoteFor))
 	if got := m.notes(attached); len(got) != 1 || !strings.HasPrefix(got[0], "VXLAN from peer 198.18.0.2 arrives on eth1") {
-		t.Errorf("notes: %q", got)
+		t.Errorf("got notes %q, want one about 198.18.0.2 on eth1", got)
 	}
 	m.record(snapshot{}, now.Add(wrongArrivalNoteFor+1))
 	if len(m) > 0 {
-		t.Errorf("left: %v", m)
+		t.Errorf("after the time of the note there are still %v", m)
 	}
 }
 
@@ -107,7 +107,7 @@ nft delete set inet podlane vxlan_wrong_iface4; nft delete set inet podlane vxla
 nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment vxlan_from_a_wrong_interface`)
 	n.Firewall = Firewall{}
 	if ops := words(n.apply(dual)); strings.Contains(ops, "drift") {
-		t.Errorf("an upgrade is called drift:\n%s", ops)
+		t.Errorf("an upgrade is reported as drift:\n%s", ops)
 	}
 	equal(t, "table", n.sh(list), golden)
 	n.quiet(dual)

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-func TestAdvice(t *testing.T) {
+func TestNotesOfFirewallManagers(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
-		"nothing":                     {"", ""},
-		"Docker, which Apply sees to": {"iptables-nft -P FORWARD DROP", ""},
+		"nothing":                             {"", ""},
+		"Docker, for which there are accepts": {"iptables-nft -P FORWARD DROP", ""},
 		"firewalld": {"nft add table inet firewalld",
 			"firewalld is active; to let the pods' packets through, run: firewall-cmd --permanent --add-port=8472/udp && firewall-cmd --permanent --zone=trusted --add-source=10.5.0.0/16 && firewall-cmd --permanent --zone=trusted --add-source=fd00:5::/48 && firewall-cmd --reload"},
 		"ufw": {"iptables-nft -N ufw-before-forward",
@@ -20,9 +20,9 @@ func TestAdvice(t *testing.T) {
 			n.apply(dual)
 			g := n.generation()
 			n.apply(dual)
-			equal(t, "advice", strings.Join(n.Advice(), "\n"), c.want)
+			equal(t, "notes", strings.Join(n.Advice(), "\n"), c.want)
 			if n.generation() != g {
-				t.Error("the rule set was changed")
+				t.Error("a second Apply changed the rule set")
 			}
 		})
 	}
