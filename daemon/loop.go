@@ -80,11 +80,11 @@ func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 	silent := time.Now().Add(maxSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
-		wait := beatEvery
+		longest := beatEvery
 		if left := time.Until(silent); left > 0 {
-			wait = left
+			longest = left
 		}
-		if !l.idle(ctx, states, nil, wait) {
+		if !l.wait(ctx, states, nil, longest) {
 			return ctx.Err()
 		}
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
@@ -120,42 +120,48 @@ func (l *loop) run(ctx context.Context, states <-chan store.State, wake <-chan s
 		if !pause.For(ctx, minPass-time.Since(began)) {
 			return ctx.Err()
 		}
-		if !l.idle(ctx, states, wake, next) {
+		if !l.wait(ctx, states, wake, next) {
 			return ctx.Err()
 		}
 	}
 }
 
-// idle waits for a reason to pass, at most for a time, shows meanwhile that the loop turns, and tells whether ctx still
-// lasts.
-func (l *loop) idle(ctx context.Context, states <-chan store.State, wake <-chan struct{}, most time.Duration) bool {
+// wait applies events until there is a reason to reconcile, at most for a time. It reports whether ctx still lasts.
+func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-chan struct{}, most time.Duration) bool {
 	timer, beat := time.NewTimer(most), time.NewTicker(beatEvery)
 	defer timer.Stop()
 	defer beat.Stop()
 	for {
 		l.board.beat()
-		select {
-		case <-l.troubles.logRecovered():
-		case <-l.files():
-			l.retryFiles()
-			l.publish()
-		case <-ctx.Done():
+		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.files(), l.troubles.logRecovered()})
+		if e.kind == contextEnded {
 			return false
-		case s := <-states:
-			if l.take(s) || !l.running() {
-				return true
-			}
-			l.publish()
-		case <-wake:
-			l.lookAt = time.Time{}
+		}
+		if l.apply(e) {
 			return true
-		case <-timer.C:
-			l.lookAt = time.Time{}
-			return true
-		case <-beat.C:
-			l.publish() // troubles that are not the loop's come and go too
 		}
 	}
+}
+
+// apply applies an event and reports whether it is a reason to reconcile.
+func (l *loop) apply(e event) (work bool) {
+	switch e.kind {
+	case stateReceived:
+		if l.take(e.state) || !l.running() {
+			return true
+		}
+		l.publish()
+	case kernelChanged, timeout:
+		l.lookAt = time.Time{}
+		return true
+	case beatDue:
+		l.publish() // the problems of other goroutines
+	case filesDue:
+		l.retryFiles()
+		l.publish()
+	case contextEnded, recoveryDue:
+	}
+	return false
 }
 
 // pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.

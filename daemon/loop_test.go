@@ -137,7 +137,7 @@ func TestMereAnswersArePublished(t *testing.T) {
 	l.take(state)
 	l.backend, l.verified, l.announced = still{}, time.Now(), true
 	states, done := make(chan store.State), make(chan bool, 1)
-	go func() { done <- l.idle(t.Context(), states, nil, time.Hour) }()
+	go func() { done <- l.wait(t.Context(), states, nil, time.Hour) }()
 	send := func(s store.State) {
 		select {
 		case states <- s:
@@ -511,7 +511,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan bool, 1)
-	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
+	go func() { ended <- l.wait(ctx, nil, nil, time.Hour) }()
 	for _, dir := range blocked {
 		if err := os.Remove(dir); err != nil {
 			t.Fatal(err)
@@ -538,7 +538,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	l.announced = l.announce()
 	ctx, cancel = context.WithCancel(t.Context())
 	defer func() { cancel(); <-ended }()
-	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
+	go func() { ended <- l.wait(ctx, nil, nil, time.Hour) }()
 	await("the other file is seen", func() bool { return len(l.board.get().Problems) == 1 })
 	if err := os.Remove(first); err != nil {
 		t.Fatal(err)
