@@ -46,7 +46,7 @@ func (l *loop) restoreBridges() {
 	if err == nil {
 		l.troubles.set("pods", strings.Join(report.Problems, "; "))
 	}
-	l.note(report.Ops, nil)
+	l.recordOps(report.Ops, nil)
 	if !slices.EqualFunc(before, l.pods.Known(), bridge.Bridge.Equal) {
 		l.unsaved = l.unsaved || l.state.Held
 	}

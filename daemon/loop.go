@@ -52,8 +52,7 @@ type loop struct {
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
 	retry     time.Duration
-	repairs   []repair
-	repaired  int
+	repairs   repairs
 	oddities  []string // in the kernel, which draw traffic away
 
 	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list

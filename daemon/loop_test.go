@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/pause"
 
 	"github.com/sirupsen/logrus"
@@ -404,25 +403,6 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	l.saveState(true)
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("written again, with nothing new: %v", err)
-	}
-}
-
-func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
-	l, out := bench(t)
-	for i := range maxRepairs + 2 {
-		l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}}, nil)
-	}
-	if l.repaired != maxRepairs+2 || len(l.repairs) != maxRepairs || l.repairs[0].What != "add route 2" {
-		t.Errorf("%d repairs, %d kept, the first %+v", l.repaired, len(l.repairs), l.repairs[0])
-	}
-	out.Reset()
-	l.note(nil, nil)
-	if out.Len() > 0 {
-		t.Errorf("nothing was written, and yet: %s", out)
-	}
-	l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: "route x"}}, nil)
-	if !strings.Contains(out.String(), "add route x; peers: 0") || l.repaired != maxRepairs+2 {
-		t.Errorf("%s", out)
 	}
 }
 

@@ -56,7 +56,7 @@ func (l *loop) programSettings() (good bool) {
 	for i := range set {
 		set[i].Drift = !l.verified.IsZero() // it was on
 	}
-	l.note(set, nil)
+	l.recordOps(set, nil)
 	return good
 }
 
@@ -83,7 +83,7 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 		refused = report.Failed[0]
 	}
 	l.troubles.check("refused by the kernel", refused)
-	l.note(report.Ops, report.Failed)
+	l.recordOps(report.Ops, report.Failed)
 	return good, nil
 }
 
@@ -96,7 +96,7 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 	made = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	good = l.troubles.check("firewall", confined(err))
 	l.troubles.setAll("other firewall", l.firewall.Problems())
-	l.note(ops, nil)
+	l.recordOps(ops, nil)
 	return made, good, nil
 }
 
@@ -128,24 +128,14 @@ func (l *loop) rules() firewall.Rules {
 	return r
 }
 
-// note logs and counts what a pass wrote, and keeps what it repaired for the status.
-func (l *loop) note(ops []kernel.Op, failed []kernel.Failure) {
+// recordOps logs and counts what was written to the kernel, and records repairs for the status.
+func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
 	drift, change := split(ops)
 	if len(change) > 0 {
 		l.log.Infof("%s; peers: %d", summary(change), len(l.peers)-l.unfit.count)
 	}
-	if len(drift) == 0 {
-		return
-	}
-	text := summary(drift)
-	l.log.Warnf("repaired what somebody else changed: %s", text)
-	l.repaired += len(drift)
-	l.repairs = append(l.repairs, repair{time.Now(), text})
-	if more := len(l.repairs) - maxRepairs; more > 0 {
-		l.repairs = slices.Delete(l.repairs, 0, more)
+	if len(drift) > 0 {
+		l.log.Warnf("repaired what somebody else changed: %s", l.repairs.record(drift, time.Now()))
 	}
 }
-
-// maxRepairs bounds how many repairs the status names.
-const maxRepairs = 10

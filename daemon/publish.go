@@ -29,7 +29,7 @@ func (l *loop) publish() {
 		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
 		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
 		Trouble: l.kernelTrouble(),
-		Repairs: slices.Clone(l.repairs), Repaired: l.repaired,
+		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
 	s.Skipped = s.Skipped[:min(len(s.Skipped), subnet.MaxSkips)]
