@@ -34,16 +34,12 @@ type loop struct {
 
 	state         store.State // the newest
 	network       subnet.Network
-	peers         []subnet.Lease        // of state, screened
-	listed        []peerStatus          // the peers, all programmed; nil: not made since they changed. Statuses share it
-	skips         skips                 // what of state is not among the peers
-	unfit         skips                 // what of the peers the backend does not program
-	odd           map[string]peerStatus // the peers that do not stand, by their key
-	refused       bool                  // it refuses something
-	seen          map[string]bool       // warnings already logged
-	bridges       []string              // the interfaces that lead to the node's pods
-	pods          *bridge.Keeper        // records those of them that are bridges
-	podsDue       bool                  // the interfaces were read again, and the pods' bridges were not yet checked
+	peers         peers           // of state
+	refused       bool            // it refuses something
+	seen          map[string]bool // warnings already logged
+	bridges       []string        // the interfaces that lead to the node's pods
+	pods          *bridge.Keeper  // records those of them that are bridges
+	podsDue       bool            // the interfaces were read again, and the pods' bridges were not yet checked
 	follow        underlay.Follower
 	paths         underlay.Paths
 	previousAddrs []netip.Addr // of an underlay that the node had to leave, in this run or before: it returns when an interface has them
@@ -68,7 +64,7 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
 		daemon: d, iface: iface, self: self, saved: saved, previousAddrs: saved.known().local, seen: map[string]bool{},
-		skips: skips{log: d.log}, unfit: skips{log: d.log}, pods: bridge.New(savedBridges(saved, self)),
+		peers: newPeers(d.log), pods: bridge.New(savedBridges(saved, self)),
 	}
 }
 

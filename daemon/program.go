@@ -64,7 +64,7 @@ func (l *loop) programSettings() (good bool) {
 const bridgeNetfilter = "bridge-netfilter"
 
 func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
-	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
+	report, err := l.backend.Apply(ctx, l.state.Own, l.peers.leases)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // what was cut short is no trouble
 	}
@@ -74,8 +74,8 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 	}
 	good = l.troubles.check("overlay", err)
 	if good {
-		l.unfit.take(report.Skipped, len(report.Skipped))
-		l.odd, l.oddities = oddPeers(report), report.Notes
+		l.peers.record(report)
+		l.oddities = report.Notes
 		l.troubles.setAll("kernel", report.Problems)
 	}
 	var refused error
@@ -108,7 +108,7 @@ func (l *loop) rules() firewall.Rules {
 	network := l.network
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
 	r := firewall.Rules{
-		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
+		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
 		Underlay: l.iface.Name,
 	}
@@ -118,7 +118,7 @@ func (l *loop) rules() firewall.Rules {
 			r.Addrs = append(r.Addrs, a)
 		}
 	}
-	for _, p := range l.peers {
+	for _, p := range l.peers.leases {
 		for _, f := range subnet.Families {
 			if a := p.Endpoint(f).PublicIP; a.IsValid() && p.BackendType == subnet.BackendVXLAN {
 				r.Peers = append(r.Peers, a)
@@ -133,7 +133,7 @@ func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
 	drift, change := split(ops)
 	if len(change) > 0 {
-		l.log.Infof("%s; peers: %d", summary(change), len(l.peers)-l.unfit.count)
+		l.log.Infof("%s; peers: %d", summary(change), l.peers.count())
 	}
 	if len(drift) > 0 {
 		l.log.Warnf("repaired what somebody else changed: %s", l.repairs.record(drift, time.Now()))

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/subnet"
 )
 
 // publish makes the status.
@@ -26,13 +23,12 @@ func (l *loop) publish() {
 			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.get("etcd"),
 			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},
-		Skipped: slices.Concat(l.skips.named, l.unfit.named), SkipCount: l.skips.count + l.unfit.count,
 		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
 		Trouble: l.kernelTrouble(),
 		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
-	s.Skipped = s.Skipped[:min(len(s.Skipped), subnet.MaxSkips)]
+	s.Skipped, s.SkipCount = l.peers.skips()
 	for _, a := range []netip.Addr{l.self.PublicIP, l.self.PublicIPv6} {
 		if a.IsValid() {
 			s.Underlay.PublicIP = append(s.Underlay.PublicIP, a)
@@ -44,7 +40,7 @@ func (l *loop) publish() {
 	if l.config.bridgeNetfilter {
 		s.BridgeNetfilter = new(l.troubles.get(bridgeNetfilter))
 	}
-	s.Peers = l.peerStates()
+	s.Peers = l.peers.statuses(!l.verified.IsZero() && l.troubles.get("overlay") == "")
 	if l.gateMissing != "" {
 		s.Notes = append(s.Notes, l.gateMissing)
 	}
@@ -55,43 +51,4 @@ func (l *loop) publish() {
 		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
 	}
 	l.board.set(s)
-}
-
-// peerStates is how each peer is. As long as a trouble of the overlay stands nobody knows which of them are programmed.
-func (l *loop) peerStates() (all []peerStatus) {
-	state := peerProgrammed
-	if l.verified.IsZero() || l.troubles.get("overlay") != "" {
-		state = peerPending
-	}
-	plain := state == peerProgrammed && len(l.odd) == 0
-	if plain && l.listed != nil {
-		return l.listed
-	}
-	all = make([]peerStatus, 0, len(l.peers))
-	for _, p := range l.peers {
-		s := peerStatus{State: state}
-		if len(l.odd) > 0 {
-			if odd, ok := l.odd[p.Pair().Key()]; ok {
-				s = odd
-			}
-		}
-		s.Name, s.Subnet, s.PublicIP, s.Version = p.Node.Name, halves(p.Pair()), p.PublicIP(), p.Node.Version
-		all = append(all, s)
-	}
-	if plain {
-		l.listed = all
-	}
-	return all
-}
-
-// oddPeers is the state and the reason of each peer that does not stand, by its key.
-func oddPeers(r backend.Report) map[string]peerStatus {
-	odd := map[string]peerStatus{}
-	for _, skip := range r.Skipped {
-		odd[skip.Key] = peerStatus{State: peerSkipped}
-	}
-	for _, unwell := range r.Degraded {
-		odd[unwell.Key] = peerStatus{State: peerFailed, Reason: unwell.Reason}
-	}
-	return odd
 }

@@ -110,7 +110,7 @@ func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, er
 	if err != nil {
 		return i, err
 	}
-	return l.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers...) })
+	return l.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers.leases...) })
 }
 
 // leaveUnderlay records the addresses of an underlay that is left for another interface, which has others. The node returns
