@@ -48,7 +48,7 @@ func (l *loop) restoreBridges() {
 	}
 	l.recordOps(report.Ops, nil)
 	if !slices.EqualFunc(before, l.pods.Known(), bridge.Bridge.Equal) {
-		l.unsaved = l.unsaved || l.state.Held
+		l.stateFile.markChanged(l.state.Held)
 	}
 }
 

@@ -55,21 +55,21 @@ func same(path string, data []byte) bool {
 	return err == nil && bytes.Equal(have, data)
 }
 
-// saveState writes the saved state where it has changed: now, or not too often.
-func (l *loop) saveState(now bool) {
-	if !l.unsaved || !now && time.Now().Before(l.saveAt) {
+// saveState writes the state of this run if that is due. The last write of a run waits for nothing.
+func (l *loop) saveState(last bool) {
+	began := time.Now()
+	if !l.stateFile.due(began, last) {
 		return
 	}
-	began := time.Now()
 	s := savedState{
 		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
-		Local: l.saved.Local, Bridges: l.pods.Known(),
+		Local: l.stateFile.loaded.Local, Bridges: l.pods.Known(),
 	}
 	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = knownOf(l.self, l.network, l.iface).local
 	}
-	l.unsaved = !l.troubles.check("saved state", s.save(l.config.stateDir))
-	l.saveAt = time.Now().Add(max(minSave, 20*time.Since(began)))
+	ok := l.troubles.check("saved state", s.save(l.config.stateDir))
+	l.stateFile.written(began, time.Now(), ok)
 }
 
 // retryFiles writes the files that are due, without a pass over the kernel. These are the changed state, and files that
@@ -89,7 +89,7 @@ func (l *loop) unannounced() bool {
 
 // files returns a channel that delivers when retryFiles has a file to write; nil: it has none.
 func (l *loop) files() <-chan time.Time {
-	in := l.saveIn()
+	in := l.stateFile.dueIn(time.Now())
 	if l.unannounced() {
 		in = max(time.Until(l.announceAt), minPass)
 	}
@@ -97,12 +97,4 @@ func (l *loop) files() <-chan time.Time {
 		return nil
 	}
 	return time.After(in)
-}
-
-// saveIn is in how long the saved state is to be written, so that a crash does not find it stale; 0: it is written.
-func (l *loop) saveIn() time.Duration {
-	if !l.unsaved {
-		return 0
-	}
-	return max(time.Until(l.saveAt), minPass)
 }

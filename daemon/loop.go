@@ -21,7 +21,6 @@ const (
 	minRetry   = time.Second           // after a pass that failed, doubled each time
 	maxRetry   = 30 * time.Second
 	maxSilence = 2 * time.Second // of etcd, before a start from the saved state
-	minSave    = time.Second     // between two writes of the saved state, or longer where they take long
 )
 
 // loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
@@ -54,16 +53,14 @@ type loop struct {
 	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
 	underlayNotes []string
 
-	saved      savedState // as read at the start
-	saveAt     time.Time  // when it may be written again
-	unsaved    bool       // the state has changed since
-	announceAt time.Time  // when to try again to write the files for other programs
+	stateFile  stateFile
+	announceAt time.Time // when to try again to write the files for other programs
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, iface: iface, self: self, saved: saved, previousAddrs: saved.known().local, seen: map[string]bool{},
+		daemon: d, iface: iface, self: self, stateFile: stateFile{loaded: saved}, previousAddrs: saved.known().local, seen: map[string]bool{},
 		peers: newPeers(d.log), pods: bridge.New(savedBridges(saved, self)),
 	}
 }
@@ -171,7 +168,9 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 		return 0, err
 	}
 	if good {
-		l.unsaved = l.unsaved || l.verified.IsZero() && l.state.Held // the underlay is verified: save it
+		if l.verified.IsZero() {
+			l.stateFile.markChanged(l.state.Held) // the state of a verified underlay has its addresses
+		}
 		l.verified = time.Now()
 	}
 	l.metrics.observePass(time.Since(began), good)

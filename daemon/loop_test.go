@@ -345,14 +345,14 @@ func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
 	l, _ := bench(t)
 	now := time.Now()
 	saved := peerState(t, l).Save()
-	l.saved = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
+	l.stateFile.loaded = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
 	away := store.State{Err: errors.New("no answer")}
 	l.take(away)
 	l.backend = still{}
 	if got := l.notReady(now); got != "" {
 		t.Errorf("while it lasts: %q", got)
 	}
-	l.saved.Until = newExpiry(now.Add(-time.Second), now)
+	l.stateFile.loaded.Until = newExpiry(now.Add(-time.Second), now)
 	l.take(away)
 	if got := l.notReady(now.Add(2 * time.Hour)); !strings.Contains(got, "ran out") {
 		t.Errorf("when it has run out: %q, own %v, expiry %v", got, l.state.Own, l.state.Expiry)
@@ -461,7 +461,7 @@ func TestSilentEtcdCountsAsAway(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
 	now := time.Now()
-	l.saved = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
+	l.stateFile.loaded = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
 	if err := l.await(t.Context(), make(chan store.State)); err != nil {
 		t.Fatal(err)
 	}

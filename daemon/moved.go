@@ -41,7 +41,7 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 	var b backend.Backend
 	var self subnet.Self
 	if err == nil {
-		self = l.daemon.self(now, l.saved)
+		self = l.daemon.self(now, l.stateFile.loaded)
 		b, err = newBackend(l.network, now, self)
 	}
 	if !l.troubles.check("underlay", err) {
@@ -54,6 +54,6 @@ func (l *loop) moved() (moved bool, again time.Duration) {
 	l.leaveUnderlay(now)
 	l.iface, l.backend, l.self = now, b, self
 	l.screen()
-	l.unsaved = l.unsaved || l.state.Held // a restart must keep this underlay
+	l.stateFile.markChanged(l.state.Held) // a restart must keep this underlay
 	return true, 0
 }

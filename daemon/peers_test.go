@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/subnet"
@@ -16,7 +15,7 @@ func screenedPeers(t *testing.T, nodes ...int) (*peers, store.State) {
 	t.Helper()
 	l, _ := bench(t)
 	s := peerState(t, l, nodes...)
-	p := newPeers(logrus.New())
+	p := newPeers(l.log)
 	p.screen(s.Network, l.iface.Addrs, s.Own, s.Set)
 	return &p, s
 }

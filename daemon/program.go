@@ -106,7 +106,7 @@ func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error)
 // joins while direct routing is being switched off does not know, and drops what comes plainly.
 func (l *loop) rules() firewall.Rules {
 	network := l.network
-	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
+	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),

@@ -12,13 +12,13 @@ import (
 
 // take makes a state the newest, and tells whether there may be something to do for it.
 func (l *loop) take(s store.State) (work bool) {
-	s, stale := l.saved.standIn(s, time.Now())
+	s, stale := l.stateFile.loaded.standIn(s, time.Now())
 	l.troubles.check("saved lease", stale)
 	if l.running() {
 		s = l.steady(s)
 	}
 	work = news(l.state, s)
-	l.unsaved = s.Held && (l.unsaved || work)
+	l.stateFile.update(s.Held, work)
 	l.state = s
 	l.troubles.check("etcd", explain(l.config, s.Err))
 	l.troubles.setAll("etcd files", s.Files)

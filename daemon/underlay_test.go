@@ -35,7 +35,7 @@ func TestSavedUnderlay(t *testing.T) {
 	l.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
 	l.self = l.daemon.self(l.iface, savedState{})
 	l.take(peerState(t, l))
-	l.saved.Local = addresses("198.18.77.1")
+	l.stateFile.loaded.Local = addresses("198.18.77.1")
 	for _, c := range []struct {
 		verified bool
 		want     string
@@ -43,7 +43,7 @@ func TestSavedUnderlay(t *testing.T) {
 		if c.verified {
 			l.verified = time.Now()
 		}
-		l.unsaved = true
+		l.stateFile.changed = true
 		l.saveState(true)
 		s, err := loadState(l.config.stateDir, "/p")
 		if err != nil || !slices.Equal(s.Local, addresses(c.want)) || !slices.Equal(s.known().local, s.Local) {
