@@ -147,9 +147,9 @@ func (d *daemon) runNode(ctx context.Context) error {
 	}
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, join(iface.Addrs))
 	l := newLoop(d, iface, saved)
-	l.paths = paths
+	l.underlay.paths = paths
 	states, selves := newMailbox[store.State](), newMailbox[subnet.Self]()
-	self := l.self // which the loop changes when the underlay moves
+	self := l.underlay.self // the loop changes it with the underlay
 	opts := etcd.Options{
 		Self: self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
 		Check: func(n subnet.Network) error { _, err := newBackend(n, iface, self); return err },
@@ -159,9 +159,9 @@ func (d *daemon) runNode(ctx context.Context) error {
 	g.Go(func() error {
 		err := l.await(ctx, states)
 		for err == nil {
-			if err = l.onUnderlay(ctx, states); errors.Is(err, errMoved) {
+			if err = l.onUnderlay(ctx, states); errors.Is(err, errUnderlayChanged) {
 				err = nil
-				selves.put(l.self)
+				selves.put(l.underlay.self)
 			}
 		}
 		return err
@@ -169,7 +169,7 @@ func (d *daemon) runNode(ctx context.Context) error {
 	return g.Wait()
 }
 
-// onUnderlay runs the loop and its watchers until the underlay changes, and then returns errMoved.
+// onUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
 func (l *loop) onUnderlay(ctx context.Context, states <-chan store.State) error {
 	wake := newKicks()
 	g, ctx := errgroup.WithContext(ctx)

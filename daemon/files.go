@@ -66,7 +66,7 @@ func (l *loop) saveState(last bool) {
 		Local: l.stateFile.loaded.Local, Bridges: l.pods.Known(),
 	}
 	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
-		s.Local = knownOf(l.self, l.network, l.iface).local
+		s.Local = l.underlay.known(l.network).local
 	}
 	ok := l.troubles.check("saved state", s.save(l.config.stateDir))
 	l.stateFile.written(began, time.Now(), ok)

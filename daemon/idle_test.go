@@ -58,14 +58,14 @@ func TestEventsThatCauseReconciliation(t *testing.T) {
 		"file":             {kind: filesDue},
 		"end of a problem": {kind: recoveryDue},
 	} {
-		l.lookAt = time.Now().Add(time.Hour)
+		l.underlay.readAt = time.Now().Add(time.Hour)
 		got[name] = l.apply(e)
-		if readNow := l.lookAt.IsZero(); readNow != got[name] {
+		if readNow := l.underlay.readAt.IsZero(); readNow != got[name] {
 			t.Errorf("%s: interfaces are read at once: %v, want %v", name, readNow, got[name])
 		}
 	}
-	l.lookAt = time.Now().Add(time.Hour)
-	if got["another peer"] = l.apply(event{stateReceived, peerState(t, l, 2, 3)}); l.lookAt.IsZero() {
+	l.underlay.readAt = time.Now().Add(time.Hour)
+	if got["another peer"] = l.apply(event{stateReceived, peerState(t, l, 2, 3)}); l.underlay.readAt.IsZero() {
 		t.Error("another peer: the interfaces are read again")
 	}
 	want := map[string]bool{

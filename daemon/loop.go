@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/podlane/podlane/pause"
@@ -27,22 +26,17 @@ const (
 // that may have disturbed the kernel, after a failure, and at least every config.resync.
 type loop struct {
 	*daemon
-	iface   underlay.Interface
-	self    subnet.Self
 	backend backend.Backend
 
-	state         store.State // the newest
-	network       subnet.Network
-	peers         peers           // of state
-	refused       bool            // it refuses something
-	seen          map[string]bool // warnings already logged
-	bridges       []string        // the interfaces that lead to the node's pods
-	pods          *bridge.Keeper  // records those of them that are bridges
-	podsDue       bool            // the interfaces were read again, and the pods' bridges were not yet checked
-	follow        underlay.Follower
-	paths         underlay.Paths
-	previousAddrs []netip.Addr // of an underlay that the node had to leave, in this run or before: it returns when an interface has them
-	lookAt        time.Time    // when to read the node's interfaces again: a change of leases alone does not need it; zero: at once
+	state    store.State // the newest
+	network  subnet.Network
+	peers    peers           // of state
+	refused  bool            // it refuses something
+	seen     map[string]bool // warnings already logged
+	bridges  []string        // the interfaces that lead to the node's pods
+	pods     *bridge.Keeper  // records those of them that are bridges
+	podsDue  bool            // the interfaces were read again, and the pods' bridges were not yet checked
+	underlay underlayTracker
 
 	verified  time.Time
 	announced bool // the node file, and what depends on it, is written
@@ -50,8 +44,7 @@ type loop struct {
 	repairs   repairs
 	oddities  []string // in the kernel, which draw traffic away
 
-	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
-	underlayNotes []string
+	gateMissing string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
 
 	stateFile  stateFile
 	announceAt time.Time // when to try again to write the files for other programs
@@ -60,7 +53,7 @@ type loop struct {
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, iface: iface, self: self, stateFile: stateFile{loaded: saved}, previousAddrs: saved.known().local, seen: map[string]bool{},
+		daemon: d, underlay: newUnderlayTracker(iface, self, saved.known().local), stateFile: stateFile{loaded: saved}, seen: map[string]bool{},
 		peers: newPeers(d.log), pods: bridge.New(savedBridges(saved, self)),
 	}
 }
@@ -86,7 +79,7 @@ func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 			l.refusePods()
 		}
 	}
-	b, err := newBackend(l.network, l.iface, l.self)
+	b, err := newBackend(l.network, l.underlay.iface, l.underlay.self)
 	if err != nil {
 		return err
 	}
@@ -144,7 +137,7 @@ func (l *loop) apply(e event) (work bool) {
 		}
 		l.publish()
 	case kernelChanged, timeout:
-		l.lookAt = time.Time{}
+		l.underlay.readNow()
 		return true
 	case beatDue:
 		l.publish() // the problems of other goroutines
@@ -158,9 +151,9 @@ func (l *loop) apply(e event) (work bool) {
 
 // pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
 func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
-	moved, again := l.moved()
-	if moved {
-		return 0, errMoved
+	changed, again := l.updateUnderlay()
+	if changed {
+		return 0, errUnderlayChanged
 	}
 	began := time.Now()
 	good, err := l.program(ctx)

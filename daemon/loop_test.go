@@ -54,7 +54,7 @@ func peerState(t *testing.T, l *loop, peers ...int) store.State {
 	lease := func(self subnet.Self, i int) subnet.Lease {
 		return self.Lease(network, subnet.Pair{IPv4: netip.MustParsePrefix(fmt.Sprintf("10.5.%d.0/24", i))}, subnet.Lease{})
 	}
-	s := store.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.self, 34), Held: true, Seen: time.Now()}
+	s := store.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.underlay.self, 34), Held: true, Seen: time.Now()}
 	s.Set = subnet.Set{Revision: 9, Records: []subnet.Record{{Lease: s.Own, Created: 1}}}
 	for _, i := range peers {
 		self := subnet.Self{Node: subnet.Node{ID: fmt.Sprint(i), Name: fmt.Sprint("n", i)}, PublicIP: netip.MustParseAddr(fmt.Sprint("198.18.1.", i))}
@@ -65,12 +65,12 @@ func peerState(t *testing.T, l *loop, peers ...int) store.State {
 
 func TestSelfOnAnUnderlay(t *testing.T) {
 	l, _ := bench(t)
-	if l.self.PublicIP != netip.MustParseAddr("198.18.1.1") || l.self.PublicIPv6.IsValid() || l.self.Node.Name != "n1" || !l.self.Previous.IsZero() {
-		t.Errorf("%+v", l.self)
+	if l.underlay.self.PublicIP != netip.MustParseAddr("198.18.1.1") || l.underlay.self.PublicIPv6.IsValid() || l.underlay.self.Node.Name != "n1" || !l.underlay.self.Previous.IsZero() {
+		t.Errorf("%+v", l.underlay.self)
 	}
 	l.config.publicIP = addr{netip.MustParseAddr("203.0.113.7")}
 	l.config.publicIPv6 = addr{netip.MustParseAddr("2001:db8::7")}
-	self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}})
+	self := l.daemon.self(l.underlay.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}})
 	if self.PublicIP != l.config.publicIP.Addr || self.PublicIPv6 != l.config.publicIPv6.Addr || self.Previous.Key() != "10.5.34.0-24" {
 		t.Errorf("with public addresses and a saved state: %+v", self)
 	}
@@ -80,7 +80,7 @@ func TestSelfOnAnUnderlay(t *testing.T) {
 	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeFile), node.Marshal(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
+	if self := l.daemon.self(l.underlay.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
 		t.Errorf("the node file does not win over the saved state: %+v", self.Previous)
 	}
 }
@@ -314,7 +314,7 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	l.backend = still{}
 	l.announce()
 	now := time.Now()
-	next := newLoop(l.daemon, l.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
+	next := newLoop(l.daemon, l.underlay.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
 	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
 	defer cancel()
 	states, answer := make(chan store.State, 1), peerState(t, l)
@@ -425,7 +425,7 @@ func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = newBackend(network, l.iface, l.self); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if _, err = newBackend(network, l.underlay.iface, l.underlay.self); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", config, err, want)
 		}
 	}
@@ -442,7 +442,7 @@ func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
 		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers.leases))
 	}
 	other := peerState(t, l, 2, 3)
-	other.Own = l.self.Lease(state.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
+	other.Own = l.underlay.self.Lease(state.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
 	l.take(other)
 	l.publish()
 	s := l.board.get()

@@ -16,7 +16,7 @@ func screenedPeers(t *testing.T, nodes ...int) (*peers, store.State) {
 	l, _ := bench(t)
 	s := peerState(t, l, nodes...)
 	p := newPeers(l.log)
-	p.screen(s.Network, l.iface.Addrs, s.Own, s.Set)
+	p.screen(s.Network, l.underlay.iface.Addrs, s.Own, s.Set)
 	return &p, s
 }
 

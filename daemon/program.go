@@ -40,7 +40,7 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 // programSettings turns on what the node needs of the kernel beside the overlay. The bridge's part is a check of its own.
 func (l *loop) programSettings() (good bool) {
 	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
-	set, err := sysctl.EnableForwarding(v4, v6, l.iface.Name, l.bridges)
+	set, err := sysctl.EnableForwarding(v4, v6, l.underlay.iface.Name, l.bridges)
 	good = l.troubles.check("forwarding", confined(err))
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
@@ -50,7 +50,7 @@ func (l *loop) programSettings() (good bool) {
 		l.troubles.check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
-	if advice := sysctl.Advice(l.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
+	if advice := sysctl.Advice(l.underlay.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
 		l.oddities = append(slices.Clip(l.oddities), advice)
 	}
 	for i := range set {
@@ -108,13 +108,13 @@ func (l *loop) rules() firewall.Rules {
 	network := l.network
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
-		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
+		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
-		Underlay: l.iface.Name,
+		Underlay: l.underlay.iface.Name,
 	}
 	for _, f := range subnet.Families {
 		r.Overlay[f] = vxlan.DeviceName(f, network.VXLAN.VNI)
-		if a := l.iface.Local(f); a.IsValid() {
+		if a := l.underlay.iface.Local(f); a.IsValid() {
 			r.Addrs = append(r.Addrs, a)
 		}
 	}

@@ -10,10 +10,10 @@ import (
 func (l *loop) publish() {
 	s := status{
 		Problems: l.troubles.list(),
-		Notes:    slices.Concat(l.firewall.Advice(), l.underlayNotes, l.oddities, l.state.Warnings),
+		Notes:    slices.Concat(l.firewall.Advice(), l.underlay.notes, l.oddities, l.state.Warnings),
 		Version:  version,
-		Node:     l.self.Node,
-		Underlay: underlayStatus{Interface: l.iface.Name, MTU: l.iface.MTU, Trouble: l.troubles.get("underlay")},
+		Node:     l.underlay.self.Node,
+		Underlay: underlayStatus{Interface: l.underlay.iface.Name, MTU: l.underlay.iface.MTU, Trouble: l.troubles.get("underlay")},
 		Network:  l.network.Prefixes(),
 		Lease: leaseStatus{
 			Subnet: halves(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
@@ -29,7 +29,7 @@ func (l *loop) publish() {
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
 	s.Skipped, s.SkipCount = l.peers.skips()
-	for _, a := range []netip.Addr{l.self.PublicIP, l.self.PublicIPv6} {
+	for _, a := range []netip.Addr{l.underlay.self.PublicIP, l.underlay.self.PublicIPv6} {
 		if a.IsValid() {
 			s.Underlay.PublicIP = append(s.Underlay.PublicIP, a)
 		}

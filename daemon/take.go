@@ -37,7 +37,7 @@ func (l *loop) take(s store.State) (work bool) {
 }
 
 // screen finds which leases of the state are peers on this underlay.
-func (l *loop) screen() { l.peers.screen(l.network, l.iface.Addrs, l.state.Own, l.state.Set) }
+func (l *loop) screen() { l.peers.screen(l.network, l.underlay.iface.Addrs, l.state.Own, l.state.Set) }
 
 // news tells whether a state has something to program, announce or save that the one before has not: most say only that
 // etcd has answered, or has not.
