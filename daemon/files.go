@@ -63,7 +63,7 @@ func (l *loop) saveState(last bool) {
 	}
 	s := savedState{
 		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
-		Local: l.stateFile.loaded.Local, Bridges: l.pods.Known(),
+		Local: l.stateFile.loaded.Local, Bridges: l.pods.bridges.Known(),
 	}
 	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = l.underlay.known(l.network).local

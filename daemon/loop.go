@@ -33,9 +33,7 @@ type loop struct {
 	peers    peers           // of state
 	refused  bool            // it refuses something
 	seen     map[string]bool // warnings already logged
-	bridges  []string        // the interfaces that lead to the node's pods
-	pods     *bridge.Keeper  // records those of them that are bridges
-	podsDue  bool            // the interfaces were read again, and the pods' bridges were not yet checked
+	pods     podInterfaces
 	underlay underlayTracker
 
 	verified  time.Time
@@ -54,7 +52,7 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
 		daemon: d, underlay: newUnderlayTracker(iface, self, saved.known().local), stateFile: stateFile{loaded: saved}, seen: map[string]bool{},
-		peers: newPeers(d.log), pods: bridge.New(savedBridges(saved, self)),
+		peers: newPeers(d.log), pods: podInterfaces{bridges: bridge.New(savedBridges(saved, self))},
 	}
 }
 
@@ -175,7 +173,7 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.expiresIn(), l.podsIn()} {
+	for _, sooner := range []time.Duration{l.retry, again, l.expiresIn(), l.pods.nextCheck()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}

@@ -186,24 +186,6 @@ func TestPeersArePendingWhileTheOverlayFails(t *testing.T) {
 	expect("the overlay cannot be programmed", peerPending)
 }
 
-func TestInterfacesOfThePods(t *testing.T) {
-	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
-	of := func(name string, addrs ...string) (i underlay.Interface) {
-		i.Name = name
-		for _, a := range addrs {
-			i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
-		}
-		return i
-	}
-	got := bridges([]underlay.Interface{
-		of("lo", "127.0.0.1/8"), of("eth0", "198.18.1.1/16"), of("podlane.1", "10.5.34.0/32"), of("podlane-v6.1", "fd00:5:22::/128"),
-		of("cni0", "10.5.34.1/24"), of("docker0", "fd00:5:22::1/64"), of("cni1", "10.5.35.1/24"),
-	}, own)
-	if !slices.Equal(got, []string{"cni0", "docker0"}) {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestAnnouncement(t *testing.T) {
 	l, out := bench(t)
 	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")

@@ -40,11 +40,11 @@ func (l *loop) program(ctx context.Context) (good bool, err error) {
 // programSettings turns on what the node needs of the kernel beside the overlay. The bridge's part is a check of its own.
 func (l *loop) programSettings() (good bool) {
 	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
-	set, err := sysctl.EnableForwarding(v4, v6, l.underlay.iface.Name, l.bridges)
+	set, err := sysctl.EnableForwarding(v4, v6, l.underlay.iface.Name, l.pods.names)
 	good = l.troubles.check("forwarding", confined(err))
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
-		if sysctl.Forbidden(err) && !l.pods.Hidden() {
+		if sysctl.Forbidden(err) && !l.pods.bridges.Hidden() {
 			err = nil // the pods' bridges have their own setting, which netlink writes
 		}
 		l.troubles.check(bridgeNetfilter, err)
@@ -109,7 +109,7 @@ func (l *loop) rules() firewall.Rules {
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
-		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
+		Peers: []netip.Addr{}, PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
 		Underlay: l.underlay.iface.Name,
 	}
 	for _, f := range subnet.Families {

@@ -24,7 +24,7 @@ func (l *loop) updateUnderlay() (changed bool, again time.Duration) {
 	if err != nil {
 		again = minRetry
 	} else {
-		l.bridges = l.podInterfaces(ifaces)
+		l.pods.update(ifaces, l.state.Own.Pair())
 		next, err = l.nextUnderlay(ifaces)
 	}
 	if err == nil {
