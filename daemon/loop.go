@@ -17,9 +17,7 @@ import (
 // The pace of the loop.
 const (
 	minPass    = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
-	minRetry   = time.Second           // after a pass that failed, doubled each time
-	maxRetry   = 30 * time.Second
-	maxSilence = 2 * time.Second // of etcd, before a start from the saved state
+	maxSilence = 2 * time.Second       // of etcd, before a start from the saved state
 )
 
 // loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
@@ -28,31 +26,24 @@ type loop struct {
 	*daemon
 	backend backend.Backend
 
-	state    store.State // the newest
-	network  subnet.Network
-	peers    peers           // of state
-	refused  bool            // it refuses something
-	seen     map[string]bool // warnings already logged
-	pods     podInterfaces
-	underlay underlayTracker
+	state   store.State // the newest
+	network subnet.Network
 
-	verified  time.Time
-	announced bool // the node file, and what depends on it, is written
-	retry     time.Duration
+	peers     peers
+	pods      podInterfaces
+	underlay  underlayTracker
+	kernel    kernelState
 	repairs   repairs
-	oddities  []string // in the kernel, which draw traffic away
-
-	gateMissing string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
-
-	stateFile  stateFile
-	announceAt time.Time // when to try again to write the files for other programs
+	files     nodeFiles
+	stateFile stateFile
+	warnings  warnings
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, underlay: newUnderlayTracker(iface, self, saved.known().local), stateFile: stateFile{loaded: saved}, seen: map[string]bool{},
-		peers: newPeers(d.log), pods: podInterfaces{bridges: bridge.New(savedBridges(saved, self))},
+		daemon: d, peers: newPeers(d.log), pods: podInterfaces{bridges: bridge.New(savedBridges(saved, self))},
+		underlay: newUnderlayTracker(iface, self, saved.known().local), stateFile: stateFile{loaded: saved}, warnings: newWarnings(d.log),
 	}
 }
 
@@ -116,7 +107,7 @@ func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-cha
 	defer beat.Stop()
 	for {
 		l.board.beat()
-		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.files(), l.troubles.logRecovered()})
+		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.fileTimer(), l.troubles.logRecovered()})
 		if e.kind == contextEnded {
 			return false
 		}
@@ -159,32 +150,23 @@ func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
 		return 0, err
 	}
 	if good {
-		if l.verified.IsZero() {
+		if !l.kernel.everVerified() {
 			l.stateFile.markChanged(l.state.Held) // the state of a verified underlay has its addresses
 		}
-		l.verified = time.Now()
+		l.kernel.verified = time.Now()
 	}
 	l.metrics.observePass(time.Since(began), good)
-	if !l.verified.IsZero() {
-		l.announced = l.announce()
-		good = l.announced && good
+	if l.kernel.everVerified() {
+		good = l.writeNodeFiles() && good
 	}
-	l.retry = backOff(l.retry, good && !l.refused)
+	l.kernel.scheduleRetry(good)
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.expiresIn(), l.pods.nextCheck()} {
+	for _, sooner := range []time.Duration{l.kernel.retry, again, l.expiresIn(), l.pods.nextCheck()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}
 	}
 	return next, nil
-}
-
-// backOff is how long to wait after a pass that left something to do: twice as long each time. It is 0 after a good one.
-func backOff(before time.Duration, good bool) time.Duration {
-	if good {
-		return 0
-	}
-	return min(max(2*before, minRetry), maxRetry)
 }

@@ -100,7 +100,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	state.Warnings = []string{"network configuration: odd"}
 	l.take(state)
 	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
+	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
 	l.publish()
 	s := l.board.get()
 	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
@@ -135,7 +135,7 @@ func TestMereAnswersArePublished(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
 	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
+	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
 	states, done := make(chan store.State), make(chan bool, 1)
 	go func() { done <- l.wait(t.Context(), states, nil, time.Hour) }()
 	send := func(s store.State) {
@@ -180,7 +180,7 @@ func TestPeersArePendingWhileTheOverlayFails(t *testing.T) {
 		}
 	}
 	expect("before the first round", peerPending)
-	l.verified = time.Now()
+	l.kernel.verified = time.Now()
 	expect("verified", peerProgrammed)
 	l.troubles.check("overlay", errors.New("operation not permitted"))
 	expect("the overlay cannot be programmed", peerPending)
@@ -192,7 +192,7 @@ func TestAnnouncement(t *testing.T) {
 	l.take(peerState(t, l))
 	l.backend = still{}
 	for range 2 {
-		l.announce()
+		l.writeNodeFiles()
 	}
 	path := filepath.Join(l.config.runDir, nodeFile)
 	file, err := subnet.ReadNodeFile(path)
@@ -208,12 +208,12 @@ func TestAnnouncement(t *testing.T) {
 	state := peerState(t, l)
 	state.Conflict = "n7 has it too"
 	l.take(state)
-	l.announce()
+	l.writeNodeFiles()
 	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "n7 has it too" {
 		t.Errorf("node file in a conflict: %+v, %v", file, err)
 	}
 	l.config.cniConf = filepath.Join(path, "x")
-	l.announce()
+	l.writeNodeFiles()
 	if got := l.troubles.list(); len(got) != 2 || !strings.HasPrefix(got[0], "cni-conf: write ") || got[1] != "lease: n7 has it too" {
 		t.Errorf("troubles: %q", got)
 	}
@@ -228,7 +228,7 @@ func TestPodlaneGateIsInstalledLater(t *testing.T) {
 	l.backend = still{}
 	expect := func(named bool) {
 		t.Helper()
-		l.announce()
+		l.writeNodeFiles()
 		l.publish()
 		data, err := os.ReadFile(l.config.cniConf)
 		if err != nil || strings.Contains(string(data), gatePlugin) != named {
@@ -294,7 +294,7 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	}
 	l.take(peerState(t, l))
 	l.backend = still{}
-	l.announce()
+	l.writeNodeFiles()
 	now := time.Now()
 	next := newLoop(l.daemon, l.underlay.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
 	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
@@ -316,7 +316,7 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	}
 	next.backend = still{}
 	next.take(peerState(t, l))
-	next.announce()
+	next.writeNodeFiles()
 	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "" {
 		t.Errorf("with a lease again: %+v, %v", file, err)
 	}
@@ -386,16 +386,6 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	}
 }
 
-func TestWarningsAreBounded(t *testing.T) {
-	l, out := bench(t)
-	for i := range 3 * maxSeen {
-		l.once(fmt.Sprint("warning ", i))
-	}
-	if got := strings.Count(out.String(), "\n"); got != maxSeen {
-		t.Errorf("%d lines, want %d", got, maxSeen)
-	}
-}
-
 func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 	l, _ := bench(t)
 	for config, want := range map[string]string{
@@ -418,7 +408,7 @@ func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
 	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
+	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
 	l.take(store.State{Network: state.Network, Err: errors.New("no answer")})
 	if l.state.Own != state.Own || l.state.Held || len(l.peers.leases) != 1 {
 		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers.leases))
@@ -463,11 +453,11 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 		}
 	}
 	l.take(peerState(t, l, 2))
-	l.backend, l.verified = still{}, time.Now()
-	l.announced = l.announce()
+	l.backend, l.kernel.verified = still{}, time.Now()
+	l.writeNodeFiles()
 	l.saveState(false)
-	if got := l.troubles.list(); len(got) != 2 || l.announced {
-		t.Fatalf("troubles %q, announced %v", got, l.announced)
+	if got := l.troubles.list(); len(got) != 2 || l.files.written {
+		t.Fatalf("troubles %q, written %v", got, l.files.written)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan bool, 1)
@@ -495,7 +485,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	if err := os.WriteFile(first, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.announced = l.announce()
+	l.writeNodeFiles()
 	ctx, cancel = context.WithCancel(t.Context())
 	defer func() { cancel(); <-ended }()
 	go func() { ended <- l.wait(ctx, nil, nil, time.Hour) }()

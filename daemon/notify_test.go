@@ -52,7 +52,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 		t.Errorf("at the start: %q", got)
 	}
 	l.take(peerState(t, l, 2, 3))
-	l.verified, l.announced = time.Now(), true
+	l.kernel.verified, l.files.written = time.Now(), true
 	published := time.Now()
 	l.publish()
 	if got := receive(); !slices.Equal(got, []string{"STATUS=ready: pod subnet 10.5.34.0/24, 2 peers", "READY=1"}) {

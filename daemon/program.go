@@ -50,11 +50,11 @@ func (l *loop) programSettings() (good bool) {
 		l.troubles.check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
-	if advice := sysctl.Advice(l.underlay.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
-		l.oddities = append(slices.Clip(l.oddities), advice)
+	if v6 {
+		l.kernel.addNote(sysctl.Advice(l.underlay.iface.Name))
 	}
 	for i := range set {
-		set[i].Drift = !l.verified.IsZero() // it was on
+		set[i].Drift = l.kernel.everVerified() // it was on
 	}
 	l.recordOps(set, nil)
 	return good
@@ -69,17 +69,17 @@ func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
 		return false, ctx.Err() // what was cut short is no trouble
 	}
 	err = confined(advise(err))
-	if l.verified.IsZero() && taken(err) {
+	if !l.kernel.everVerified() && taken(err) {
 		return false, err
 	}
 	good = l.troubles.check("overlay", err)
 	if good {
 		l.peers.record(report)
-		l.oddities = report.Notes
+		l.kernel.notes = report.Notes
 		l.troubles.setAll("kernel", report.Problems)
 	}
 	var refused error
-	if l.refused = len(report.Failed) > 0; l.refused {
+	if l.kernel.refused = len(report.Failed) > 0; l.kernel.refused {
 		refused = report.Failed[0]
 	}
 	l.troubles.check("refused by the kernel", refused)

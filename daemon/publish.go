@@ -10,7 +10,7 @@ import (
 func (l *loop) publish() {
 	s := status{
 		Problems: l.troubles.list(),
-		Notes:    slices.Concat(l.firewall.Advice(), l.underlay.notes, l.oddities, l.state.Warnings),
+		Notes:    slices.Concat(l.firewall.Advice(), l.underlay.notes, l.kernel.notes, l.state.Warnings),
 		Version:  version,
 		Node:     l.underlay.self.Node,
 		Underlay: underlayStatus{Interface: l.underlay.iface.Name, MTU: l.underlay.iface.MTU, Trouble: l.troubles.get("underlay")},
@@ -23,7 +23,7 @@ func (l *loop) publish() {
 			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.get("etcd"),
 			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},
-		Verified: l.verified, Resync: l.config.resync, NodeFile: l.announced,
+		Verified: l.kernel.verified, Resync: l.config.resync, NodeFile: l.files.written,
 		Trouble: l.kernelTrouble(),
 		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
@@ -40,9 +40,9 @@ func (l *loop) publish() {
 	if l.config.bridgeNetfilter {
 		s.BridgeNetfilter = new(l.troubles.get(bridgeNetfilter))
 	}
-	s.Peers = l.peers.statuses(!l.verified.IsZero() && l.troubles.get("overlay") == "")
-	if l.gateMissing != "" {
-		s.Notes = append(s.Notes, l.gateMissing)
+	s.Peers = l.peers.statuses(l.kernel.everVerified() && l.troubles.get("overlay") == "")
+	if l.files.gateMissing != "" {
+		s.Notes = append(s.Notes, l.files.gateMissing)
 	}
 	if n := l.state.Retained; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))

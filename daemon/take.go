@@ -24,7 +24,7 @@ func (l *loop) take(s store.State) (work bool) {
 	l.troubles.setAll("etcd files", s.Files)
 	l.troubles.set("lease", s.Conflict)
 	for _, w := range s.Warnings {
-		l.once(w)
+		l.warnings.logOnce(w)
 	}
 	if !l.running() {
 		l.network = s.Network // once running, one that changes is for the next start
@@ -64,14 +64,3 @@ func (l *loop) steady(s store.State) store.State {
 	}
 	return s
 }
-
-// once logs a warning the first time it comes.
-func (l *loop) once(text string) {
-	if !l.seen[text] && len(l.seen) < maxSeen {
-		l.seen[text] = true
-		l.log.Warn(text)
-	}
-}
-
-// maxSeen bounds how many warnings are remembered.
-const maxSeen = 100

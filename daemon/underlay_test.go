@@ -41,7 +41,7 @@ func TestSavedUnderlay(t *testing.T) {
 		want     string
 	}{{false, "198.18.77.1"}, {true, "198.18.1.1"}} {
 		if c.verified {
-			l.verified = time.Now()
+			l.kernel.verified = time.Now()
 		}
 		l.stateFile.changed = true
 		l.saveState(true)

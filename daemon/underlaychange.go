@@ -84,6 +84,6 @@ func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interf
 	l.troubles.set("underlay link", carrierProblem(now))
 	l.underlay.notes = underlay.Notes(ifaces, l.config.want(l.underlay.known(l.network)), now, underlay.RouteTo)
 	for _, note := range l.underlay.notes {
-		l.once(note)
+		l.warnings.logOnce(note)
 	}
 }

@@ -12,8 +12,21 @@ import (
 // otherCNI is the kind of problem for another CNI configuration that comes before ours.
 const otherCNI = "other CNI"
 
-// announce tells the CNI plugin and the container runtime, after a verified pass, and tells whether it could.
-func (l *loop) announce() bool {
+// nodeFiles holds the state of the files for other programs: the node file and the CNI configuration list.
+type nodeFiles struct {
+	written     bool      // all of them
+	retryAt     time.Time // when to try again to write them
+	gateMissing string    // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
+}
+
+// writeNodeFiles writes the files for the CNI plugin and the container runtime after the first verified round. It reports
+// whether it could.
+func (l *loop) writeNodeFiles() bool {
+	l.files.written = l.writeNodeFile() && l.writeConflist()
+	return l.files.written
+}
+
+func (l *loop) writeNodeFile() bool {
 	file := subnet.NodeFile{
 		Network:  subnet.Pair{IPv4: l.network.IPv4.Prefix, IPv6: l.network.IPv6.Prefix},
 		Subnet:   l.state.Own.Pair(),
@@ -22,11 +35,16 @@ func (l *loop) announce() bool {
 		NotReady: l.notReady(time.Now()),
 	}
 	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
-	if good := l.troubles.check("node file", confined(err)); !good || l.config.cniConf == "" {
-		return good
+	return l.troubles.check("node file", confined(err))
+}
+
+// writeConflist writes the CNI configuration list, if podlaned has to.
+func (l *loop) writeConflist() bool {
+	if l.config.cniConf == "" {
+		return true
 	}
-	l.gateMissing = gateMissing(l.config.cniBin)
-	list, err := conflist(l.config.runDir, l.gateMissing == "")
+	l.files.gateMissing = gateMissing(l.config.cniBin)
+	list, err := conflist(l.config.runDir, l.files.gateMissing == "")
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
@@ -65,33 +83,34 @@ func (l *loop) saveState(last bool) {
 		Saved: l.state.Save(), Prefix: l.config.etcdPrefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
 		Local: l.stateFile.loaded.Local, Bridges: l.pods.bridges.Known(),
 	}
-	if !l.verified.IsZero() { // before that, a reload with an unusable underlay can still be rolled back
+	if l.kernel.everVerified() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = l.underlay.known(l.network).local
 	}
 	ok := l.troubles.check("saved state", s.save(l.config.stateDir))
 	l.stateFile.written(began, time.Now(), ok)
 }
 
-// retryFiles writes the files that are due, without a pass over the kernel. These are the changed state, and files that
-// could not be written before or that come after another CNI configuration.
+// retryFiles writes the files that are due, without a reconciliation. These are the changed state, and files that could not
+// be written before or that come after another CNI configuration.
 func (l *loop) retryFiles() {
-	if l.unannounced() {
-		l.announced = l.announce()
-		l.announceAt = time.Now().Add(minRetry)
+	if l.nodeFilesDue() {
+		l.writeNodeFiles()
+		l.files.retryAt = time.Now().Add(minRetry)
 	}
 	l.saveState(false)
 }
 
-// unannounced reports whether the node file, or a file that depends on it, is due and not yet in use.
-func (l *loop) unannounced() bool {
-	return !l.verified.IsZero() && (!l.announced || l.troubles.get(otherCNI) != "")
+// nodeFilesDue reports whether a file for other programs is due and not yet in use.
+func (l *loop) nodeFilesDue() bool {
+	return l.kernel.everVerified() && (!l.files.written || l.troubles.get(otherCNI) != "")
 }
 
-// files returns a channel that delivers when retryFiles has a file to write; nil: it has none.
-func (l *loop) files() <-chan time.Time {
-	in := l.stateFile.dueIn(time.Now())
-	if l.unannounced() {
-		in = max(time.Until(l.announceAt), minPass)
+// fileTimer returns a channel that delivers when retryFiles has a file to write; nil: it has none.
+func (l *loop) fileTimer() <-chan time.Time {
+	now := time.Now()
+	in := l.stateFile.dueIn(now)
+	if l.nodeFilesDue() {
+		in = max(l.files.retryAt.Sub(now), minPass)
 	}
 	if in == 0 {
 		return nil
