@@ -157,9 +157,9 @@ func (d *daemon) runNode(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return explain(d.config, d.store.Run(ctx, opts, states.put)) })
 	g.Go(func() error {
-		err := l.await(ctx, states)
+		err := l.awaitLease(ctx, states)
 		for err == nil {
-			if err = l.onUnderlay(ctx, states); errors.Is(err, errUnderlayChanged) {
+			if err = l.runOnUnderlay(ctx, states); errors.Is(err, errUnderlayChanged) {
 				err = nil
 				selves.put(l.underlay.self)
 			}
@@ -169,8 +169,8 @@ func (d *daemon) runNode(ctx context.Context) error {
 	return g.Wait()
 }
 
-// onUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
-func (l *loop) onUnderlay(ctx context.Context, states <-chan store.State) error {
+// runOnUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
+func (l *loop) runOnUnderlay(ctx context.Context, states <-chan store.State) error {
 	wake := newKicks()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })

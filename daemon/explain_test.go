@@ -46,10 +46,10 @@ func TestTakenDevice(t *testing.T) {
 		{fmt.Errorf("IPv4 overlay: add device: %w", unix.EEXIST), true},
 		{errors.Join(errors.New("other"), fmt.Errorf("raise: %w", unix.EADDRINUSE)), true},
 	} {
-		if got := taken(x.err); got != x.want {
+		if got := isDeviceConflict(x.err); got != x.want {
 			t.Errorf("%v: taken %v", x.err, got)
 		}
-		if err := advise(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
+		if err := adviseOnConflict(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
 			t.Errorf("%v: advice %v", x.err, err)
 		}
 	}

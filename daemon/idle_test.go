@@ -47,7 +47,7 @@ func TestIdleReturnsWhatCame(t *testing.T) {
 func TestEventsThatCauseReconciliation(t *testing.T) {
 	l, _ := bench(t)
 	first := peerState(t, l, 2)
-	l.take(first)
+	l.receive(first)
 	l.backend = still{}
 	got := map[string]bool{}
 	for name, e := range map[string]event{

@@ -5,29 +5,34 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/podlane/podlane/pause"
-	"github.com/podlane/podlane/subnet/store"
-
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/bridge"
+	"github.com/podlane/podlane/pause"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
 
-// The pace of the loop.
 const (
-	minPass    = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
-	maxSilence = 2 * time.Second       // of etcd, before a start from the saved state
+	// minInterval is the time between the starts of two reconciliations. What comes meanwhile causes one.
+	minInterval = 50 * time.Millisecond
+	// maxStoreSilence is how long a start waits for the store before it uses the saved state.
+	maxStoreSilence = 2 * time.Second
 )
 
-// loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
-// that may have disturbed the kernel, after a failure, and at least every config.resync.
+// loop makes the kernel equal to the newest lease set. It does so after:
+//   - a change of the set,
+//   - an event that may have disturbed the kernel,
+//   - a failure,
+//   - config.resync without any of these.
+//
+// A group of fields that change together is a type of its own, without I/O.
 type loop struct {
 	*daemon
-	backend backend.Backend
+	backend backend.Backend // nil: there is no lease yet
 
-	state   store.State // the newest
-	network subnet.Network
+	state   store.State    // the newest
+	network subnet.Network // of the first state with a lease
 
 	peers     peers
 	pods      podInterfaces
@@ -47,11 +52,11 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	}
 }
 
-// await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
-// backend. An etcd that hangs would say nothing until a call's deadline: it counts as away before, so that what was saved
-// stands in.
-func (l *loop) await(ctx context.Context, states <-chan store.State) error {
-	silent := time.Now().Add(maxSilence)
+// awaitLease receives states until the node has a lease, and builds the backend. Meanwhile it publishes what prevents that.
+// A call to a store that hangs ends only at its deadline. So after maxStoreSilence the store counts as unreachable, and the
+// saved state is used.
+func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error {
+	silent := time.Now().Add(maxStoreSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
 		longest := beatEvery
@@ -62,7 +67,7 @@ func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 			return ctx.Err()
 		}
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
-			l.take(store.State{Err: errSilence})
+			l.receive(store.State{Err: errSilence})
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
 			l.refusePods()
@@ -77,24 +82,25 @@ func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 	return nil
 }
 
-var errSilence = fmt.Errorf("no answer within %v", maxSilence)
+var errSilence = fmt.Errorf("no answer within %v", maxStoreSilence)
 
+// running reports whether the node has had a lease in this run.
 func (l *loop) running() bool { return l.backend != nil }
 
-// run passes until ctx ends.
-func (l *loop) run(ctx context.Context, states <-chan store.State, wake <-chan struct{}) error {
+// run reconciles until ctx ends.
+func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan struct{}) error {
 	defer l.troubles.close()
 	defer l.saveState(true)
 	for {
 		began := time.Now()
-		next, err := l.pass(ctx)
+		next, err := l.reconcile(ctx)
 		if err != nil {
 			return err
 		}
-		if !pause.For(ctx, minPass-time.Since(began)) {
+		if !pause.For(ctx, minInterval-time.Since(began)) {
 			return ctx.Err()
 		}
-		if !l.wait(ctx, states, wake, next) {
+		if !l.wait(ctx, states, kernel, next) {
 			return ctx.Err()
 		}
 	}
@@ -121,7 +127,7 @@ func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-cha
 func (l *loop) apply(e event) (work bool) {
 	switch e.kind {
 	case stateReceived:
-		if l.take(e.state) || !l.running() {
+		if l.receive(e.state) || !l.running() {
 			return true
 		}
 		l.publish()
@@ -138,28 +144,30 @@ func (l *loop) apply(e event) (work bool) {
 	return false
 }
 
-// pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
-func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
+// reconcile makes the kernel equal to the state, and then writes the files and the status. It returns the longest time until
+// the next reconciliation.
+func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	changed, again := l.updateUnderlay()
 	if changed {
 		return 0, errUnderlayChanged
 	}
 	began := time.Now()
-	good, err := l.program(ctx)
+	verified, err := l.programKernel(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if good {
+	if verified {
 		if !l.kernel.everVerified() {
-			l.stateFile.markChanged(l.state.Held) // the state of a verified underlay has its addresses
+			l.stateFile.markChanged(l.state.Held) // from now on it has the addresses of this underlay
 		}
 		l.kernel.verified = time.Now()
 	}
-	l.metrics.observePass(time.Since(began), good)
+	l.metrics.observeRound(time.Since(began), verified)
+	complete := verified
 	if l.kernel.everVerified() {
-		good = l.writeNodeFiles() && good
+		complete = l.writeNodeFiles() && verified
 	}
-	l.kernel.scheduleRetry(good)
+	l.kernel.scheduleRetry(complete)
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync

@@ -91,15 +91,15 @@ func TestStatusFollowsTheState(t *testing.T) {
 	if s := l.board.get(); s.Ready || len(s.Problems) > 0 || !slices.Equal(failing(s), []string{"lease", "etcd", "kernel", "node-file"}) {
 		t.Errorf("at the start: %+v", s)
 	}
-	l.take(store.State{Err: etcd.ErrNoConfig})
+	l.receive(store.State{Err: etcd.ErrNoConfig})
 	l.publish()
 	if s := l.board.get(); s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "etcd: /p/config: ") {
 		t.Errorf("without a configuration: %q", s.Problems)
 	}
 	state := peerState(t, l, 2, 3)
 	state.Warnings = []string{"network configuration: odd"}
-	l.take(state)
-	l.take(state)
+	l.receive(state)
+	l.receive(state)
 	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
 	l.publish()
 	s := l.board.get()
@@ -111,7 +111,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	}
 	state.Network.VXLAN.Port = 4789
 	state.Set.Skipped, state.Set.Junk = skipList(0, 100), 250
-	l.take(state)
+	l.receive(state)
 	l.peers.unsupported.take(skipList(100, 150), 50)
 	l.publish()
 	s = l.board.get()
@@ -122,7 +122,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 		t.Errorf("%d skips, %d named, ready %v", s.SkipCount, len(s.Skipped), s.Ready)
 	}
 	state.Held, state.Retained = false, 2
-	l.take(state)
+	l.receive(state)
 	l.publish()
 	s = l.board.get()
 	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
@@ -134,7 +134,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 func TestMereAnswersArePublished(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
-	l.take(state)
+	l.receive(state)
 	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
 	states, done := make(chan store.State), make(chan bool, 1)
 	go func() { done <- l.wait(t.Context(), states, nil, time.Hour) }()
@@ -167,7 +167,7 @@ func failing(s status) (names []string) {
 
 func TestPeersArePendingWhileTheOverlayFails(t *testing.T) {
 	l, _ := bench(t)
-	l.take(peerState(t, l, 2, 3))
+	l.receive(peerState(t, l, 2, 3))
 	expect := func(when, want string) {
 		t.Helper()
 		l.publish()
@@ -189,7 +189,7 @@ func TestPeersArePendingWhileTheOverlayFails(t *testing.T) {
 func TestAnnouncement(t *testing.T) {
 	l, out := bench(t)
 	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	l.backend = still{}
 	for range 2 {
 		l.writeNodeFiles()
@@ -207,7 +207,7 @@ func TestAnnouncement(t *testing.T) {
 	}
 	state := peerState(t, l)
 	state.Conflict = "n7 has it too"
-	l.take(state)
+	l.receive(state)
 	l.writeNodeFiles()
 	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "n7 has it too" {
 		t.Errorf("node file in a conflict: %+v, %v", file, err)
@@ -224,7 +224,7 @@ func TestPodlaneGateIsInstalledLater(t *testing.T) {
 	l, _ := bench(t)
 	folder := t.TempDir()
 	l.config.cniConf, l.config.cniBin = filepath.Join(t.TempDir(), "10-podlane.conflist"), list{folder}
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	l.backend = still{}
 	expect := func(named bool) {
 		t.Helper()
@@ -271,7 +271,7 @@ func TestReasonsToRefusePods(t *testing.T) {
 		"kernel":        {func(l *loop) { l.troubles.set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
 	} {
 		l, _ := bench(t)
-		l.take(peerState(t, l))
+		l.receive(peerState(t, l))
 		c.change(l)
 		l.publish()
 		s := l.board.get()
@@ -292,12 +292,12 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a node file where there was none: %v", err)
 	}
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	l.backend = still{}
 	l.writeNodeFiles()
 	now := time.Now()
 	next := newLoop(l.daemon, l.underlay.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
-	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), maxStoreSilence+20*time.Second)
 	defer cancel()
 	states, answer := make(chan store.State, 1), peerState(t, l)
 	go func() { // etcd answers when the node file refuses pods
@@ -308,14 +308,14 @@ func TestNodeFileOfAnEarlierRun(t *testing.T) {
 			}
 		}
 	}()
-	if err := next.await(ctx, states); err != nil {
+	if err := next.awaitLease(ctx, states); err != nil {
 		t.Fatalf("pods are attached without a lease: %v: %s", err, out)
 	}
-	if took := time.Since(now); took < maxSilence {
+	if took := time.Since(now); took < maxStoreSilence {
 		t.Errorf("refused after %v, before etcd had the time to answer", took)
 	}
 	next.backend = still{}
-	next.take(peerState(t, l))
+	next.receive(peerState(t, l))
 	next.writeNodeFiles()
 	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "" {
 		t.Errorf("with a lease again: %+v, %v", file, err)
@@ -329,13 +329,13 @@ func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
 	saved := peerState(t, l).Save()
 	l.stateFile.loaded = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
 	away := store.State{Err: errors.New("no answer")}
-	l.take(away)
+	l.receive(away)
 	l.backend = still{}
 	if got := l.notReady(now); got != "" {
 		t.Errorf("while it lasts: %q", got)
 	}
 	l.stateFile.loaded.Until = newExpiry(now.Add(-time.Second), now)
-	l.take(away)
+	l.receive(away)
 	if got := l.notReady(now.Add(2 * time.Hour)); !strings.Contains(got, "ran out") {
 		t.Errorf("when it has run out: %q, own %v, expiry %v", got, l.state.Own, l.state.Expiry)
 	}
@@ -343,7 +343,7 @@ func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
 
 func TestPassWhenTheLeaseRunsOut(t *testing.T) {
 	l, _ := bench(t)
-	for left, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, time.Millisecond: minPass, -time.Second: 0} {
+	for left, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, time.Millisecond: minInterval, -time.Second: 0} {
 		l.state.Expiry = time.Now().Add(left)
 		if got := l.expiresIn(); (got - want).Abs() > time.Second {
 			t.Errorf("%v left: pass in %v, want %v", left, got, want)
@@ -362,12 +362,12 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("with nothing to save: %v", err)
 	}
-	l.take(peerState(t, l, 2))
+	l.receive(peerState(t, l, 2))
 	l.saveState(false)
 	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	l.take(peerState(t, l, 2, 3))
+	l.receive(peerState(t, l, 2, 3))
 	l.saveState(false) // too soon
 	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 {
 		t.Errorf("%+v, %v", s, err)
@@ -379,7 +379,7 @@ func TestStateIsSavedNotTooOften(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	l.take(peerState(t, l, 2, 3)) // etcd has answered, with nothing new
+	l.receive(peerState(t, l, 2, 3)) // etcd has answered, with nothing new
 	l.saveState(true)
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("written again, with nothing new: %v", err)
@@ -403,28 +403,39 @@ func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
 	}
 }
 
-// While pods run on a pod subnet, neither silence nor another choice of the store's takes it away.
-func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
+// Another pod subnet in the store is a problem for as long as it is there. The node keeps its own.
+func TestStoreHasAnotherPodSubnet(t *testing.T) {
 	l, _ := bench(t)
 	state := peerState(t, l, 2)
-	l.take(state)
+	l.receive(state)
 	l.backend, l.kernel.verified, l.files.written = still{}, time.Now(), true
-	l.take(store.State{Network: state.Network, Err: errors.New("no answer")})
-	if l.state.Own != state.Own || l.state.Held || len(l.peers.leases) != 1 {
-		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers.leases))
-	}
 	other := peerState(t, l, 2, 3)
 	other.Own = l.underlay.self.Lease(state.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
-	l.take(other)
-	l.publish()
-	s := l.board.get()
-	if l.state.Own != state.Own || len(l.peers.leases) != 2 || s.Ready || !strings.Contains(strings.Join(s.Problems, " "), "whose pods run on 10.5.34.0/24") {
-		t.Errorf("another pod subnet: own %v, %d peers, %q", l.state.Own, len(l.peers.leases), s.Problems)
-	}
-	l.take(peerState(t, l, 2))
-	l.publish()
-	if s := l.board.get(); !s.Ready || l.state.Conflict != "" {
-		t.Errorf("well again: %+v", s)
+	for _, c := range []struct {
+		name    string
+		state   store.State
+		ready   bool
+		problem string
+		peers   int
+	}{
+		{"another pod subnet", other, false, "whose pods run on 10.5.34.0/24", 2},
+		{"the own one again", peerState(t, l, 2), true, "", 1},
+	} {
+		l.receive(c.state)
+		l.publish()
+		s := l.board.get()
+		if l.state.Own != state.Own {
+			t.Errorf("%s: own lease %v, want %v", c.name, l.state.Own, state.Own)
+		}
+		if s.Ready != c.ready {
+			t.Errorf("%s: ready is %v, want %v", c.name, s.Ready, c.ready)
+		}
+		if problems := strings.Join(s.Problems, " "); (problems == "") != (c.problem == "") || !strings.Contains(problems, c.problem) {
+			t.Errorf("%s: problems %q, want %q", c.name, problems, c.problem)
+		}
+		if len(s.Peers) != c.peers {
+			t.Errorf("%s: %d peers, want %d", c.name, len(s.Peers), c.peers)
+		}
 	}
 }
 
@@ -434,10 +445,10 @@ func TestSilentEtcdCountsAsAway(t *testing.T) {
 	state := peerState(t, l, 2)
 	now := time.Now()
 	l.stateFile.loaded = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
-	if err := l.await(t.Context(), make(chan store.State)); err != nil {
+	if err := l.awaitLease(t.Context(), make(chan store.State)); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(now); took < maxSilence || took > maxSilence+time.Second || l.state.Own != state.Own || len(l.peers.leases) != 1 {
+	if took := time.Since(now); took < maxStoreSilence || took > maxStoreSilence+time.Second || l.state.Own != state.Own || len(l.peers.leases) != 1 {
 		t.Errorf("after %v: own %v, %d peers", took, l.state.Own, len(l.peers.leases))
 	}
 }
@@ -452,7 +463,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.take(peerState(t, l, 2))
+	l.receive(peerState(t, l, 2))
 	l.backend, l.kernel.verified = still{}, time.Now()
 	l.writeNodeFiles()
 	l.saveState(false)

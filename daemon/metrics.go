@@ -63,8 +63,8 @@ func (m *metrics) observeCall(call string, took time.Duration, err error) {
 	m.requests.WithLabelValues(call, result).Observe(took.Seconds())
 }
 
-// observePass counts a pass.
-func (m *metrics) observePass(took time.Duration, verified bool) {
+// observeRound counts a pass.
+func (m *metrics) observeRound(took time.Duration, verified bool) {
 	result := "verified"
 	if !verified {
 		result = "failed"

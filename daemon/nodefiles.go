@@ -110,7 +110,7 @@ func (l *loop) fileTimer() <-chan time.Time {
 	now := time.Now()
 	in := l.stateFile.dueIn(now)
 	if l.nodeFilesDue() {
-		in = max(l.files.retryAt.Sub(now), minPass)
+		in = max(l.files.retryAt.Sub(now), minInterval)
 	}
 	if in == 0 {
 		return nil

@@ -51,7 +51,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	if got := receive(); !slices.Equal(got, []string{"STATUS=not ready: lease: none yet", "WATCHDOG=1"}) {
 		t.Errorf("at the start: %q", got)
 	}
-	l.take(peerState(t, l, 2, 3))
+	l.receive(peerState(t, l, 2, 3))
 	l.kernel.verified, l.files.written = time.Now(), true
 	published := time.Now()
 	l.publish()

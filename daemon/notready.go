@@ -36,7 +36,7 @@ func (l *loop) expiresIn() time.Duration {
 	if l.state.Expiry.IsZero() || !time.Now().Before(l.state.Expiry) {
 		return 0
 	}
-	return max(time.Until(l.state.Expiry), minPass)
+	return max(time.Until(l.state.Expiry), minInterval)
 }
 
 // refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have claimed

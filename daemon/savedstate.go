@@ -9,10 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
@@ -21,19 +18,19 @@ import (
 
 const stateName = "state.json"
 
-// savedState is what the daemon knows that it needs when it starts while etcd is away, or after etcd lost its data.
+// savedState is what podlaned needs for a start while the store is unreachable, or after the store lost its data.
 type savedState struct {
 	store.Saved
-	Prefix string       // of the keys in etcd
-	Until  expiry       // the end of the own lease, by more reliable clocks
-	Direct bool         // direct routing was in use here, which may differ from Config
-	Local  []netip.Addr `json:",omitempty"` // the underlay's addresses by which the node is reached; see known
+	Prefix string // of the keys in etcd
+	Until  expiry // the end of the own lease, by more reliable clocks than Expiry
+	Direct bool   // direct routing was in use here, which may differ from Config
+	// Local holds the underlay's addresses by which the other nodes reach this one; see known.
+	Local []netip.Addr `json:",omitempty"`
 	// Bridges holds the bridges of the node's pods.
 	Bridges []bridge.Bridge `json:",omitempty"`
 }
 
-// store is the saved state as the lease store wants it, with the own lease's end by the better clocks: nil where there is
-// none.
+// store returns the saved state for the lease store, or nil if there is none. Until decides when the own lease ends.
 func (s savedState) store(now time.Time) *store.Saved {
 	if s.Own == "" {
 		return nil
@@ -45,10 +42,11 @@ func (s savedState) store(now time.Time) *store.Saved {
 	return &s.Saved
 }
 
-// standIn is the state itself where it comes from etcd, and else, as long as the own lease lasts, the saved one with
-// what is wrong with etcd: so a node boots while etcd is away. One whose lease has run out is of no use, nor is one whose
-// lease is of the network before the last change, with which the pods go on as they are; fault says so.
-func (s savedState) standIn(st store.State, now time.Time) (_ store.State, fault error) {
+// fallback returns a state of the store, or the saved one with the store's error if the store was never read in this run.
+// So a node boots while etcd is unreachable. The error says why the saved lease must not be used:
+//   - It has run out.
+//   - The network configuration has changed since. The pods keep their addresses, and the node waits for the store.
+func (s savedState) fallback(st store.State, now time.Time) (store.State, error) {
 	if st.Err == nil || st.Set.Revision != 0 {
 		return st, nil
 	}
@@ -60,7 +58,7 @@ func (s savedState) standIn(st store.State, now time.Time) (_ store.State, fault
 	if left <= 0 && !never {
 		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
 	}
-	if st.Network == (subnet.Network{}) { // the store has it already, unless it could not be read
+	if st.Network == (subnet.Network{}) { // the store could not read it
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)
 	}
 	for _, f := range subnet.Families {
@@ -75,49 +73,8 @@ func (s savedState) standIn(st store.State, now time.Time) (_ store.State, fault
 	return st, nil
 }
 
-// expiry is when the own lease runs out. Within one boot the boot clock decides, which runs on while the machine sleeps
-// and which nobody can set; the wall clock decides only across boots.
-type expiry struct {
-	Never bool
-	Wall  time.Time
-	Boot  string        // the boot's id
-	Since time.Duration // since boot
-}
-
-func newExpiry(t, now time.Time) expiry {
-	if t.IsZero() {
-		return expiry{Never: true}
-	}
-	return expiry{Wall: t.Round(0), Boot: bootID(), Since: sinceBoot() + t.Sub(now)}
-}
-
-// left is how long the lease still lasts. never: it has no end.
-func (e expiry) left(now time.Time) (d time.Duration, never bool) {
-	switch {
-	case e.Never:
-		return 0, true
-	case e.Boot != "" && e.Boot == bootID():
-		return e.Since - sinceBoot(), false
-	}
-	return e.Wall.Sub(now), false
-}
-
-func bootID() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it the wall clock decides
-	return strings.TrimSpace(string(id))
-}
-
-// sinceBoot is CLOCK_BOOTTIME (clock_gettime(2), Linux 2.6.39).
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
-
-// loadState reads the saved state. Where there is none it is the zero one; so it is where that of another prefix stands,
-// for what is missing under this one was not lost.
+// loadState reads the saved state. A missing file yields the zero state. A file for another etcd prefix is ignored with an
+// error: its leases are not those of this prefix.
 func loadState(dir, prefix string) (s savedState, err error) {
 	path := filepath.Join(dir, stateName)
 	data, err := os.ReadFile(path)
@@ -144,11 +101,11 @@ func (s savedState) save(dir string) error {
 	return subnet.WriteFile(filepath.Join(dir, stateName), data, 0o600)
 }
 
-// marshal is the state as JSON, with a line for each lease. They are written one by one into the memory that all of them
-// need: encoding/json would take several times as much for the whole, at the very moment at which a start needs most.
+// marshal returns the state as JSON, with a line for each lease. It encodes them one by one into a buffer of the right size.
+// encoding/json would need several times that memory for the whole state, when a start needs most memory anyway.
 func (s savedState) marshal() ([]byte, error) {
 	leases := s.Leases
-	s.Leases = nil // which is left out
+	s.Leases = nil // empty, it is omitted
 	head, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
@@ -173,9 +130,9 @@ func (s savedState) marshal() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// previous is the pod subnets this node held last: those of the node file, else those of the saved state. The node file
-// goes with a reboot, as the pods do: where there is one they may still run. What cannot be read counts as nothing; the
-// node then gets a subnet like any other.
+// previous returns the pod subnets that this node held last: those of the node file, else those of the saved state. A reboot
+// deletes the node file and the pods. So inUse reports whether a node file exists: pods may still run. A file that cannot be
+// read counts as missing, and the node then gets any free subnet.
 func previous(c config, s savedState) (p subnet.Pair, inUse bool) {
 	if n, err := subnet.ReadNodeFile(filepath.Join(c.runDir, nodeFile)); err == nil {
 		return n.Subnet, true

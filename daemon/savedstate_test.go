@@ -89,26 +89,6 @@ func TestSavedLeasesSurviveTheDisk(t *testing.T) {
 	}
 }
 
-func TestWallClockDecidesOnlyAcrossBoots(t *testing.T) {
-	now := time.Now()
-	e := newExpiry(now.Add(time.Hour), now)
-	if left, _ := e.left(now.Add(48 * time.Hour)); left < 59*time.Minute {
-		t.Errorf("the wall clock was set on by two days within a boot: %s left", left)
-	}
-	e.Boot = "another boot"
-	if left, _ := e.left(now.Add(48 * time.Hour)); left > 0 {
-		t.Errorf("two days and a reboot later: %s left", left)
-	}
-	e = newExpiry(now.Add(time.Hour), now)
-	saved := savedState{Saved: store.Saved{Own: "10.5.3.0-24", Expiry: now.Add(-23 * time.Hour)}, Until: e}
-	if got := saved.store(now).Expiry; got.Sub(now).Round(time.Second) != time.Hour {
-		t.Errorf("the wall clock was set on by a day within a boot: the store is told %s", got)
-	}
-	if _, never := newExpiry(time.Time{}, now).left(now); !never {
-		t.Error("a reservation runs out")
-	}
-}
-
 func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
 	now := time.Now()
 	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
@@ -125,25 +105,25 @@ func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
 		Until: newExpiry(now.Add(time.Hour), now),
 	}
 	away := store.State{Err: errors.New("no answer")}
-	if got, fault := saved.standIn(away, now); fault != nil || got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
+	if got, fault := saved.fallback(away, now); fault != nil || got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
 		t.Errorf("etcd is away: %+v", got)
 	}
-	if got, fault := saved.standIn(store.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
+	if got, fault := saved.fallback(store.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("etcd was read once and has no lease for us: %+v", got.Own)
 	}
-	if got, fault := saved.standIn(store.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
+	if got, fault := saved.fallback(store.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
 	}
 	changed := saved
 	changed.Config = []byte(`{"Network":"10.6.0.0/16"}`)
-	if got, fault := changed.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 is not in the pod network") {
+	if got, fault := changed.fallback(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 is not in the pod network") {
 		t.Errorf("the network was changed, and the node not started anew since: %+v, %v", got.Own, fault)
 	}
 	saved.Until = newExpiry(now.Add(-time.Second), now)
-	if got, fault := saved.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 ran out 1s ago") {
+	if got, fault := saved.fallback(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 ran out 1s ago") {
 		t.Errorf("the lease has run out: %+v, %v", got.Own, fault)
 	}
-	if got, fault := (savedState{}).standIn(away, now); fault != nil || got.Own != (subnet.Lease{}) {
+	if got, fault := (savedState{}).fallback(away, now); fault != nil || got.Own != (subnet.Lease{}) {
 		t.Errorf("no saved state: %+v", got.Own)
 	}
 }

@@ -29,7 +29,7 @@ func (f *stateFile) dueIn(now time.Time) time.Duration {
 	if !f.changed {
 		return 0
 	}
-	return max(f.earliest.Sub(now), minPass)
+	return max(f.earliest.Sub(now), minInterval)
 }
 
 // written records the end of a write.

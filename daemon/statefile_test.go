@@ -25,15 +25,15 @@ func TestWhenTheStateIsWritten(t *testing.T) {
 		want   answer
 	}{
 		"nothing has changed":           {held: true},
-		"first state":                   {held: true, change: true, want: answer{true, true, minPass}},
+		"first state":                   {held: true, change: true, want: answer{true, true, minInterval}},
 		"lease is not held":             {change: true},
 		"lease is lost":                 {before: func(f *stateFile) { f.update(true, true) }},
 		"after a write":                 {before: write(time.Millisecond, true), held: true, after: time.Hour},
 		"soon after a write":            {write(0, true), true, true, 100 * time.Millisecond, answer{false, true, 900 * time.Millisecond}},
-		"a second after a write":        {write(0, true), true, true, minSave, answer{true, true, minPass}},
+		"a second after a write":        {write(0, true), true, true, minSave, answer{true, true, minInterval}},
 		"soon after a slow write":       {write(time.Second, true), true, true, 11 * time.Second, answer{false, true, 10 * time.Second}},
 		"after a failed write":          {write(0, false), true, false, 100 * time.Millisecond, answer{false, true, 900 * time.Millisecond}},
-		"a second after a failed one":   {write(0, false), true, false, minSave, answer{true, true, minPass}},
+		"a second after a failed one":   {write(0, false), true, false, minSave, answer{true, true, minInterval}},
 		"lease lost after a failed one": {write(0, false), false, true, minSave, answer{}},
 	} {
 		var f stateFile

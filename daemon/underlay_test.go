@@ -34,7 +34,7 @@ func TestSavedUnderlay(t *testing.T) {
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")
 	l.underlay.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
 	l.underlay.self = l.daemon.self(l.underlay.iface, savedState{})
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	l.stateFile.loaded.Local = addresses("198.18.77.1")
 	for _, c := range []struct {
 		verified bool
@@ -88,7 +88,7 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 	down := late
 	down.Up = false
 	l = newLoop(l.daemon, early, savedState{Local: addresses("198.18.1.1")})
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	for _, c := range []struct {
 		what   string
 		ifaces []underlay.Interface
@@ -115,7 +115,7 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 
 func TestUnderlayWithoutCarrier(t *testing.T) {
 	l, out := bench(t)
-	l.take(peerState(t, l))
+	l.receive(peerState(t, l))
 	i := l.underlay.iface
 	i.NoCarrier = true
 	for range 2 {
