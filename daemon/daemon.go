@@ -111,7 +111,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	d.log.Info("podlaned ends; the overlay goes on without it")
+	d.log.Info("podlaned ends; the overlay continues without it")
 	return nil
 }
 

@@ -19,5 +19,5 @@ func adviseOnConflict(err error) error {
 	if !isDeviceConflict(err) {
 		return err
 	}
-	return fmt.Errorf("%w; take it away, or give the pod network another VNI or port with `podlaned config set`", err)
+	return fmt.Errorf("%w; remove it, or give the pod network another VNI or port with `podlaned config set`", err)
 }

@@ -18,7 +18,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{etcd.ErrNoConfig, "/p/config: " + etcd.ErrNoConfig.Error()},
 		{fmt.Errorf("/p/config: %w", etcd.ErrNoConfig), "/p/config: " + etcd.ErrNoConfig.Error()},
-		{fmt.Errorf("%w: VNI", etcd.ErrConfig), "/p/config: " + etcd.ErrConfig.Error() + ": VNI; put it right with `podlaned config set FILE`"},
+		{fmt.Errorf("%w: VNI", etcd.ErrConfig), "/p/config: " + etcd.ErrConfig.Error() + ": VNI; correct it with `podlaned config set FILE`"},
 		{etcd.ErrDenied, etcd.ErrDenied.Error() + "; see the settings etcd-username and etcd-password-file"},
 		{fmt.Errorf("write /p/x: %w: %w", etcd.ErrDenied, etcd.ErrPermission), "write /p/x: etcd denies access: permission denied; " +
 			"give the user's role both rights with `etcdctl role grant-permission ROLE --prefix=true readwrite /p/`, or see the settings etcd-username and etcd-password-file"},

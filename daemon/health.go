@@ -137,7 +137,7 @@ func answerHealth(idle time.Duration, w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if idle > stuck {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "the loop has not turned for %s\n", idle.Round(time.Second))
+		fmt.Fprintf(w, "the loop has been stuck for %s\n", idle.Round(time.Second))
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")

@@ -125,7 +125,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	l.receive(state)
 	l.publish()
 	s = l.board.get()
-	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
+	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd lost data: podlaned keeps 2 peers") {
 		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
 	}
 }
@@ -202,8 +202,8 @@ func TestAnnouncement(t *testing.T) {
 	if data, err := os.ReadFile(l.config.cniConf); err != nil || !strings.Contains(string(data), path) {
 		t.Errorf("conflist: %s, %v", data, err)
 	}
-	if got := strings.Count(out.String(), "is written"); got != 2 {
-		t.Errorf("%d files are said to be written, want each once:\n%s", got, out)
+	if got := strings.Count(out.String(), "wrote "); got != 2 {
+		t.Errorf("%d writes are logged, want each file once:\n%s", got, out)
 	}
 	state := peerState(t, l)
 	state.Conflict = "n7 has it too"
@@ -418,7 +418,7 @@ func TestStoreHasAnotherPodSubnet(t *testing.T) {
 		problem string
 		peers   int
 	}{
-		{"another pod subnet", other, false, "whose pods run on 10.5.34.0/24", 2},
+		{"another pod subnet", other, false, "but its pods use 10.5.34.0/24", 2},
 		{"the own one again", peerState(t, l, 2), true, "", 1},
 	} {
 		l.receive(c.state)

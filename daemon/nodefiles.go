@@ -62,7 +62,7 @@ func (l *loop) write(path string, data []byte) error {
 	}
 	err := subnet.WriteFile(path, data, 0o644)
 	if err == nil {
-		l.log.Infof("%s is written", path)
+		l.log.Infof("wrote %s", path)
 	}
 	return err
 }

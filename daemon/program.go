@@ -142,6 +142,6 @@ func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 		l.log.Infof("%s; peers: %d", summary(change), l.peers.count())
 	}
 	if len(drift) > 0 {
-		l.log.Warnf("repaired what somebody else changed: %s", l.repairs.record(drift, time.Now()))
+		l.log.Warnf("repaired what another program changed: %s", l.repairs.record(drift, time.Now()))
 	}
 }

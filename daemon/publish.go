@@ -45,7 +45,7 @@ func (l *loop) publish() {
 		s.Notes = append(s.Notes, l.files.gateMissing)
 	}
 	if n := l.state.Retained; n > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("etcd has lost data: %d peers that are no longer in it are kept for now", n))
+		s.Notes = append(s.Notes, fmt.Sprintf("etcd lost data: podlaned keeps %d peers that are missing from it", n))
 	}
 	if l.running() && l.state.Network != l.network {
 		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")

@@ -57,7 +57,7 @@ func keepOwnSubnet(before, s store.State) store.State {
 			s.Set = before.Set
 		}
 	case s.Own.Pair() != own.Pair():
-		s.Conflict = fmt.Sprintf("etcd has the pod subnet %s for this node, whose pods run on %s: drain it, run `podlaned cleanup`, and start podlaned again",
+		s.Conflict = fmt.Sprintf("etcd has the pod subnet %s for this node, but its pods use %s: drain the node, run `podlaned cleanup`, and start podlaned again",
 			s.Own.Pair(), own.Pair())
 		s.Own, s.Held = own, false
 	}

@@ -61,7 +61,7 @@ func TestPodSubnetIsKeptWhilePodsRun(t *testing.T) {
 		"the store was never read":      {store.State{}, answer{Expiry: before.Expiry, Records: 2}},
 		"the store has no lease for us": {read, answer{Expiry: before.Expiry, Records: 3}},
 		"the store has our lease":       {same, answer{Held: true, Records: 3}},
-		"the store has another lease":   {other, answer{Records: 3, Conflict: "etcd has the pod subnet 10.5.77.0/24 for this node, whose pods run on 10.5.34.0/24: drain it, run `podlaned cleanup`, and start podlaned again"}},
+		"the store has another lease":   {other, answer{Records: 3, Conflict: "etcd has the pod subnet 10.5.77.0/24 for this node, but its pods use 10.5.34.0/24: drain the node, run `podlaned cleanup`, and start podlaned again"}},
 	} {
 		got := keepOwnSubnet(before, c.state)
 		if got.Own != before.Own {

@@ -12,7 +12,7 @@ import (
 
 // errReload ends a run whose configuration has changed; the next one takes over what stands in the kernel, as after a
 // restart.
-var errReload = errors.New("the configuration is read again")
+var errReload = errors.New("reloading the configuration")
 
 // awaitReload returns errReload when a signal has asked for the configuration to be read again and the new one is of use.
 // Where it is not, the one in use stays, and that is trouble until it is put right. systemd hears of it once it has been

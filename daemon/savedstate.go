@@ -56,14 +56,14 @@ func (s savedState) fallback(st store.State, now time.Time) (store.State, error)
 	}
 	left, never := s.Until.left(now)
 	if left <= 0 && !never {
-		return st, fmt.Errorf("%s ran out %s: it may be another node's by now, so the node waits for etcd", own.Pair(), ago(now.Add(left), now))
+		return st, fmt.Errorf("%s ran out %s: another node may have claimed it, so this node waits for etcd", own.Pair(), ago(now.Add(left), now))
 	}
 	if st.Network == (subnet.Network{}) { // the store could not read it
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)
 	}
 	for _, f := range subnet.Families {
 		if half := own.Pair().Half(f); half.IsValid() && !subnet.Contains(st.Network.Range(f).Prefix, half) {
-			return st, fmt.Errorf("%s is not in the pod network of the configuration as changed since: the node waits for etcd", half)
+			return st, fmt.Errorf("%s is not in the pod network of the current configuration: this node waits for etcd", half)
 		}
 	}
 	st.Own, st.Set, st.Config = own, s.Set(), s.Config
@@ -88,7 +88,7 @@ func loadState(dir, prefix string) (s savedState, err error) {
 		return savedState{}, fmt.Errorf("saved state %s: %w", path, err)
 	}
 	if s.Prefix != prefix {
-		return savedState{}, fmt.Errorf("it is of the etcd prefix %s: this start, with prefix %s, is one from nothing", s.Prefix, prefix)
+		return savedState{}, fmt.Errorf("it is of the etcd prefix %s: with prefix %s podlaned starts without it", s.Prefix, prefix)
 	}
 	return s, nil
 }

@@ -42,7 +42,7 @@ func TestLoopThatHangs(t *testing.T) {
 	})
 	more := cluster.Until(t, stuck+beat+resync, "/healthz fails", func() (bool, string) {
 		code, body := cluster.Get(t, n, "/healthz")
-		return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "the loop has not turned for "), body
+		return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "the loop has been stuck for "), body
 	})
 	t.Logf("/readyz fails after %v, /healthz after %v more", old, more)
 	if least := stuck - beat; old.Most+more.Most < least {

@@ -139,7 +139,7 @@ func (b *bed) expectMemory(t *testing.T) {
 		came.await(t, n, 0, true)
 		left.await(t, n, soon, true)
 		cluster.AwaitStatus(t, n, soon, "it tells of the peer that is kept", func(s cluster.Status) bool {
-			return slices.Contains(s.Notes, "etcd has lost data: 1 peers that are no longer in it are kept for now")
+			return slices.Contains(s.Notes, "etcd lost data: podlaned keeps 1 peers that are missing from it")
 		})
 	}
 }

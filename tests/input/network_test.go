@@ -48,7 +48,7 @@ func TestBadNetworkConfiguration(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, n, nil, "run", "--etcd-prefix", prefix).says(t, exitError, prefix+"/config: the network configuration in etcd is not valid: network configuration: ..."+
-				strings.TrimPrefix(c.want, "network configuration: ")+"...; put it right with `podlaned config set FILE`")
+				strings.TrimPrefix(c.want, "network configuration: ")+"...; correct it with `podlaned config set FILE`")
 			untouched(t, l, n, prefix)
 		})
 	}
