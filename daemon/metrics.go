@@ -13,8 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is what is counted as it happens. What merely is so is read from the board: see gauges. docs/metrics.md
-// lists all of them.
+// metrics holds the counters of events. Current values are read from the board: see gauges. docs/metrics.md lists all metrics.
 type metrics struct {
 	registry   *prometheus.Registry
 	passes     *prometheus.CounterVec
@@ -63,7 +62,7 @@ func (m *metrics) observeCall(call string, took time.Duration, err error) {
 	m.requests.WithLabelValues(call, result).Observe(took.Seconds())
 }
 
-// observeRound counts a pass.
+// observeRound counts a reconciliation of the kernel.
 func (m *metrics) observeRound(took time.Duration, verified bool) {
 	result := "verified"
 	if !verified {
@@ -73,7 +72,7 @@ func (m *metrics) observeRound(took time.Duration, verified bool) {
 	m.pass.Observe(took.Seconds())
 }
 
-// observeOps counts what a pass wrote, and what it could not write.
+// observeOps counts the writes to the kernel, done and failed.
 func (m *metrics) observeOps(ops []kernel.Op, failed []kernel.Failure) {
 	for _, op := range ops {
 		m.operations.WithLabelValues(op.Kind, "done").Inc()
@@ -86,7 +85,7 @@ func (m *metrics) observeOps(ops []kernel.Op, failed []kernel.Failure) {
 	}
 }
 
-// gauges reads from the board what is so at the moment of the scrape.
+// gauges reads current values from the board at each scrape.
 type gauges struct{ board *board }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -111,10 +110,10 @@ var (
 	droppedBy    = describe("dropped_packets_total", "Packets that the node's firewall dropped, by reason; starts at 0 again when its table is recreated.", "reason")
 )
 
-// Describe sends nothing: what there is depends on the node's state, so the registry checks it at each scrape.
+// Describe sends nothing, because the metrics depend on the node's state. The registry checks them at each scrape.
 func (gauges) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends what the board says now.
+// Collect sends the current values of the board.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	s := g.board.get()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {

@@ -66,7 +66,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 		t.Errorf("nothing is new: %q", got)
 	}
 	l.board.mu.Lock()
-	l.board.turned = time.Now().Add(-stuck - time.Second)
+	l.board.beatAt = time.Now().Add(-stuck - time.Second)
 	l.board.mu.Unlock()
 	for i := range 3 { // which takes longer than the time between two words to the watchdog
 		l.troubles.set("http", fmt.Sprintf("somebody else has it, %d\nand more", i))
