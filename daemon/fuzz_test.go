@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// Whatever stands in the file and in the environment, it is refused in one line, or it makes settings that are in range.
+// Any file and environment are refused in one line, or they yield settings that are in range.
 func FuzzConfiguration(f *testing.F) {
 	for _, file := range []string{
 		"", "---\n", "# nothing\n", "iface: eth0\n", "iface: [eth1, 198.18.0.0/16]\nlease-ttl: 2h\n", "a: &a [*a]\n", "? [x]\n: y\n",
@@ -49,7 +49,7 @@ func FuzzConfiguration(f *testing.F) {
 	})
 }
 
-// A state file that somebody has edited ends nothing, whatever it says.
+// An edited state file never ends podlaned.
 func FuzzSavedState(f *testing.F) {
 	f.Add([]byte(`{"config":{"Network":"10.5.0.0/16"},"revision":7,"own":"10.5.1.0-24","leases":[
 		{"key":"10.5.1.0-24","value":{"PublicIP":"1.2.3.4","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}}],
@@ -98,7 +98,7 @@ func FuzzParseMachineID(f *testing.F) {
 	})
 }
 
-// What answers on the socket need not be podlaned.
+// Another program may answer on the socket.
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte(`{"ready":true,"checks":[{"name":"lease","ok":true}],"lease":{"subnet":["10.5.1.0/24"],"held":true,"expiry":"2026-01-02T03:04:05Z"},
 		"peers":[{"name":"n2","subnet":["10.5.2.0/24"],"publicIP":"198.18.0.2","state":"failed","reason":"no buffer space"}],"skipCount":9,"dropped":{"x_y":1}}`))

@@ -31,13 +31,13 @@ func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := wellStatus()
 			s.Checks = s.judge(noon)
-			if f := failing(s); len(f) > 0 {
+			if f := failedChecks(s); len(f) > 0 {
 				t.Errorf("all is well, and these fail: %q", f)
 			}
 			c.spoil(&s)
 			s.Checks = s.judge(noon)
 			i := slices.IndexFunc(s.Checks, func(x check) bool { return x.Name == c.check })
-			if !slices.Equal(failing(s), []string{c.check}) || !strings.Contains(s.Checks[i].Detail, c.words) {
+			if !slices.Equal(failedChecks(s), []string{c.check}) || !strings.Contains(s.Checks[i].Detail, c.words) {
 				t.Errorf("%+v, want %s alone to fail with %q", s.Checks, c.check, c.words)
 			}
 		})
@@ -63,8 +63,8 @@ func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
 		s := wellStatus()
 		c.spoil(&s)
 		s.Checks = s.judgeAttach(noon)
-		if !slices.Equal(failing(s), c.failing) {
-			t.Errorf("%s: %q fail, want %q", name, failing(s), c.failing)
+		if !slices.Equal(failedChecks(s), c.failing) {
+			t.Errorf("%s: %q fail, want %q", name, failedChecks(s), c.failing)
 		}
 	}
 }
@@ -81,8 +81,8 @@ func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
 func TestReservationNeverRunsOut(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Expiry = time.Time{}
-	if s.Checks = s.judge(noon); len(failing(s)) > 0 {
-		t.Errorf("%q", failing(s))
+	if s.Checks = s.judge(noon); len(failedChecks(s)) > 0 {
+		t.Errorf("%q", failedChecks(s))
 	}
 }
 
@@ -121,22 +121,4 @@ func TestStuckLoopIsNotHealthy(t *testing.T) {
 			t.Errorf("after %v: %d %s", idle, w.Code, w.Body)
 		}
 	}
-}
-
-func TestBridgeNetfilterIsACheckWhereItIsNeeded(t *testing.T) {
-	l, _ := bench(t)
-	has := func(want bool, words string) {
-		t.Helper()
-		l.publish()
-		checks := l.board.get().Checks
-		i := slices.IndexFunc(checks, func(c check) bool { return c.Name == "bridge-netfilter" })
-		if (i >= 0) != want || i >= 0 && checks[i].Detail != words {
-			t.Errorf("checks %+v", checks)
-		}
-	}
-	has(false, "")
-	l.config.bridgeNetfilter = true
-	has(true, "")
-	l.troubles.set("bridge-netfilter", "the kernel module br_netfilter is not loaded")
-	has(true, "the kernel module br_netfilter is not loaded")
 }

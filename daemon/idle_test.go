@@ -45,10 +45,10 @@ func TestIdleReturnsWhatCame(t *testing.T) {
 
 // Only what may concern the kernel leads to a reconciliation.
 func TestEventsThatCauseReconciliation(t *testing.T) {
-	l, _ := bench(t)
-	first := peerState(t, l, 2)
+	l, _ := newTestLoop(t)
+	first := stateWithPeers(t, l, 2)
 	l.receive(first)
-	l.backend = still{}
+	l.backend = fakeBackend{}
 	got := map[string]bool{}
 	for name, e := range map[string]event{
 		"same state":       {stateReceived, first},
@@ -65,7 +65,7 @@ func TestEventsThatCauseReconciliation(t *testing.T) {
 		}
 	}
 	l.underlay.readAt = time.Now().Add(time.Hour)
-	if got["another peer"] = l.apply(event{stateReceived, peerState(t, l, 2, 3)}); l.underlay.readAt.IsZero() {
+	if got["another peer"] = l.apply(event{stateReceived, stateWithPeers(t, l, 2, 3)}); l.underlay.readAt.IsZero() {
 		t.Error("another peer: the interfaces are read again")
 	}
 	want := map[string]bool{

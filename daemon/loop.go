@@ -171,7 +171,7 @@ func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.kernel.retry, again, l.expiresIn(), l.pods.nextCheck()} {
+	for _, sooner := range []time.Duration{l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}

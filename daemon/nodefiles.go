@@ -55,7 +55,7 @@ func (l *loop) writeConflist() bool {
 	return true
 }
 
-// write writes a file for others where it is not already so.
+// write writes a file for other programs unless its content is the same.
 func (l *loop) write(path string, data []byte) error {
 	if same(path, data) {
 		return nil
@@ -67,7 +67,7 @@ func (l *loop) write(path string, data []byte) error {
 	return err
 }
 
-// same tells whether a file holds exactly this.
+// same reports whether a file has exactly this content.
 func same(path string, data []byte) bool {
 	have, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(have, data)

@@ -42,7 +42,7 @@ func systemdSocket(t *testing.T) (receive func() []string) {
 func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	receive := systemdSocket(t)
 	t.Setenv("WATCHDOG_USEC", "1500000") // it wants to hear three times in this
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	l.publish()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -51,7 +51,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	if got := receive(); !slices.Equal(got, []string{"STATUS=not ready: lease: none yet", "WATCHDOG=1"}) {
 		t.Errorf("at the start: %q", got)
 	}
-	l.receive(peerState(t, l, 2, 3))
+	l.receive(stateWithPeers(t, l, 2, 3))
 	l.kernel.verified, l.files.written = time.Now(), true
 	published := time.Now()
 	l.publish()
@@ -84,7 +84,7 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 // What waits for the node file must not take the end of a reload for it.
 func TestReloadBeforeTheStartIsNoStart(t *testing.T) {
 	receive := systemdSocket(t)
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	l.config.again = func() (config, error) { return config{}, errors.New("unknown key") }
 	signals, done := make(chan os.Signal), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,7 +105,7 @@ func TestReloadBeforeTheStartIsNoStart(t *testing.T) {
 
 func TestNobodyToNotify(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	if err := l.notify(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -13,8 +13,8 @@ import (
 // screenedPeers returns the peers of a state with these nodes, and the state.
 func screenedPeers(t *testing.T, nodes ...int) (*peers, store.State) {
 	t.Helper()
-	l, _ := bench(t)
-	s := peerState(t, l, nodes...)
+	l, _ := newTestLoop(t)
+	s := stateWithPeers(t, l, nodes...)
 	p := newPeers(l.log)
 	p.screen(s.Network, l.underlay.iface.Addrs, s.Own, s.Set)
 	return &p, s

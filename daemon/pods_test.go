@@ -7,6 +7,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -12,8 +11,8 @@ import (
 )
 
 func TestWhichStatesNeedWork(t *testing.T) {
-	l, _ := bench(t)
-	before := peerState(t, l, 2)
+	l, _ := newTestLoop(t)
+	before := stateWithPeers(t, l, 2)
 	for name, c := range map[string]struct {
 		change func(*store.State)
 		want   bool
@@ -24,7 +23,7 @@ func TestWhichStatesNeedWork(t *testing.T) {
 		"listed again":               {func(s *store.State) { s.Lists++ }, false},
 		"a warning":                  {func(s *store.State) { s.Warnings = []string{"unknown key"} }, false},
 		"another revision":           {func(s *store.State) { s.Set.Revision++ }, true},
-		"another peer":               {func(s *store.State) { s.Set.Records = peerState(t, l, 2, 3).Set.Records }, true},
+		"another peer":               {func(s *store.State) { s.Set.Records = stateWithPeers(t, l, 2, 3).Set.Records }, true},
 		"a lease that is unreadable": {func(s *store.State) { s.Set.Junk++ }, true},
 		"own lease renewed":          {func(s *store.State) { s.Expiry = time.Now() }, true},
 		"own lease lost":             {func(s *store.State) { s.Held = false }, true},
@@ -40,14 +39,13 @@ func TestWhichStatesNeedWork(t *testing.T) {
 }
 
 func TestPodSubnetIsKeptWhilePodsRun(t *testing.T) {
-	l, _ := bench(t)
-	before := peerState(t, l, 2)
+	l, _ := newTestLoop(t)
+	before := stateWithPeers(t, l, 2)
 	before.Expiry = time.Now().Add(time.Hour)
-	other := peerState(t, l, 2, 3)
-	other.Own = l.underlay.self.Lease(before.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
-	read := peerState(t, l, 2, 3)
+	other := withOwnSubnet(stateWithPeers(t, l, 2, 3), l.underlay.self, "10.5.77.0/24")
+	read := stateWithPeers(t, l, 2, 3)
 	read.Own, read.Held = subnet.Lease{}, true
-	same := peerState(t, l, 2, 3)
+	same := stateWithPeers(t, l, 2, 3)
 	type answer struct {
 		Held     bool
 		Expiry   time.Time

@@ -46,7 +46,7 @@ func TestWritesAreLoggedAndRepairsRecorded(t *testing.T) {
 		"repair":  {[]kernel.Op{routeOp("a", true)}, []string{"changed: add route a"}, 1},
 		"both":    {[]kernel.Op{routeOp("a", true), routeOp("b", false)}, []string{"add route b; peers: 0", "changed: add route a"}, 1},
 	} {
-		l, out := bench(t)
+		l, out := newTestLoop(t)
 		l.recordOps(c.ops, nil)
 		lines := slices.Collect(strings.Lines(out.String()))
 		if len(lines) != len(c.logged) {

@@ -43,7 +43,7 @@ func (s savedState) store(now time.Time) *store.Saved {
 }
 
 // fallback returns a state of the store, or the saved one with the store's error if the store was never read in this run.
-// So a node boots while etcd is unreachable. The error says why the saved lease must not be used:
+// So a node boots while etcd is unreachable. The error is why the saved lease must not be used:
 //   - It has run out.
 //   - The network configuration has changed since. The pods keep their addresses, and the node waits for the store.
 func (s savedState) fallback(st store.State, now time.Time) (store.State, error) {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -60,5 +63,36 @@ func TestOtherChangesOfTheSavedState(t *testing.T) {
 		if f.changed != c.want {
 			t.Errorf("%s: changed is %v, want %v", name, f.changed, c.want)
 		}
+	}
+}
+
+func TestStateIsSavedNotTooOften(t *testing.T) {
+	l, _ := newTestLoop(t)
+	path := filepath.Join(l.config.stateDir, stateName)
+	l.saveState(true)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("with nothing to save: %v", err)
+	}
+	l.receive(stateWithPeers(t, l, 2))
+	l.saveState(false)
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	l.receive(stateWithPeers(t, l, 2, 3))
+	l.saveState(false) // too soon
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	l.saveState(true) // but at the end, always
+	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	l.receive(stateWithPeers(t, l, 2, 3)) // etcd has answered, with nothing new
+	l.saveState(true)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("written again, with nothing new: %v", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 // maxNamed bounds how many objects one log line names.
 const maxNamed = 5
 
-// summary returns in one line what was written to the kernel: the objects if they are few, else the number of each kind and
-// its first object.
+// summary returns the writes to the kernel in one line. It names all objects if they are few, else the first of each kind and
+// how many there are.
 func summary(ops []kernel.Op) string {
 	if len(ops) <= maxNamed {
 		parts := make([]string, len(ops))

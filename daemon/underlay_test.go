@@ -30,11 +30,11 @@ func upInterface(index int, name string, addrs ...string) underlay.Interface {
 // The saved state has the underlay's addresses that a restart keeps: the interface's own, also behind NAT, in the families
 // of the overlay.
 func TestSavedUnderlay(t *testing.T) {
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")
 	l.underlay.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
 	l.underlay.self = l.daemon.self(l.underlay.iface, savedState{})
-	l.receive(peerState(t, l))
+	l.receive(stateWithPeers(t, l))
 	l.stateFile.loaded.Local = addresses("198.18.77.1")
 	for _, c := range []struct {
 		verified bool
@@ -83,12 +83,12 @@ func TestSavedStateOfAnOlderPodlaned(t *testing.T) {
 
 // The node boots, and its interface gets its address late. Meanwhile the node uses another underlay; then it returns.
 func TestUnderlayAddressAppearsLate(t *testing.T) {
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	early, late := upInterface(1003, "eth1", "203.0.113.1/24"), upInterface(1002, "eth0", "198.18.1.1/16")
 	down := late
 	down.Up = false
 	l = newLoop(l.daemon, early, savedState{Local: addresses("198.18.1.1")})
-	l.receive(peerState(t, l))
+	l.receive(stateWithPeers(t, l))
 	for _, c := range []struct {
 		what   string
 		ifaces []underlay.Interface
@@ -114,8 +114,8 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 }
 
 func TestUnderlayWithoutCarrier(t *testing.T) {
-	l, out := bench(t)
-	l.receive(peerState(t, l))
+	l, out := newTestLoop(t)
+	l.receive(stateWithPeers(t, l))
 	i := l.underlay.iface
 	i.NoCarrier = true
 	for range 2 {

@@ -42,7 +42,7 @@ func (t *underlayTracker) known(network subnet.Network) known {
 	return knownOf(t.self, network, t.iface)
 }
 
-// want adds to the choice of the operator the addresses to keep: those of the underlay that the node had to leave, if an
+// want adds the addresses to keep to the operator's choice. They are those of the underlay that the node had to leave, if an
 // interface has them again.
 func (t *underlayTracker) want(chosen underlay.Want, ifaces []underlay.Interface) underlay.Want {
 	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(t.previousAddrs) }) {
