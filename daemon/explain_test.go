@@ -32,11 +32,11 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	if err := explain(c, nil); err != nil {
-		t.Errorf("nothing is wrong: %v", err)
+		t.Errorf("no error: %v", err)
 	}
 }
 
-func TestTakenDevice(t *testing.T) {
+func TestDeviceConflict(t *testing.T) {
 	for _, x := range []struct {
 		err  error
 		want bool
@@ -47,9 +47,9 @@ func TestTakenDevice(t *testing.T) {
 		{errors.Join(errors.New("other"), fmt.Errorf("raise: %w", unix.EADDRINUSE)), true},
 	} {
 		if got := isDeviceConflict(x.err); got != x.want {
-			t.Errorf("%v: taken %v", x.err, got)
+			t.Errorf("%v: is a conflict: %v", x.err, got)
 		}
-		if err := adviseOnConflict(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
+		if err := adviseOnConflict(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the error itself, not wrapped
 			t.Errorf("%v: advice %v", x.err, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// exported is a row of docs/metrics.md for each metric of ours.
+// exported returns a row of docs/metrics.md for each metric of podlane.
 func exported(t *testing.T, m *metrics) (rows []string) {
 	t.Helper()
 	families, err := m.registry.Gather()
@@ -35,7 +35,7 @@ func exported(t *testing.T, m *metrics) (rows []string) {
 	return rows
 }
 
-func TestDocumentedMetricsAreThoseExported(t *testing.T) {
+func TestDocumentedMetricsMatch(t *testing.T) {
 	b := &board{}
 	s := wellStatus()
 	s.Dropped = map[string]uint64{"x": 1}
@@ -56,7 +56,7 @@ func TestDocumentedMetricsAreThoseExported(t *testing.T) {
 	}
 }
 
-func TestWhatIsCounted(t *testing.T) {
+func TestMetricValues(t *testing.T) {
 	b := &board{}
 	b.set(wellStatus())
 	m := newMetrics(b)

@@ -25,7 +25,7 @@ func TestHandlerAnswersGETAlone(t *testing.T) {
 		{http.MethodGet, "/status", http.StatusOK},
 		{http.MethodGet, "/metrics", http.StatusOK},
 		{http.MethodGet, "/healthz", http.StatusOK},
-		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is of long ago
+		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is too old
 		{http.MethodPost, "/status", http.StatusMethodNotAllowed},
 		{http.MethodGet, "/", http.StatusNotFound},
 		{http.MethodGet, "/status/x", http.StatusNotFound},
@@ -88,14 +88,14 @@ func TestStatusOverTheSocket(t *testing.T) {
 	}
 	stop()
 	if err := runStatus(t.Context(), config{runDir: dir}, nil, streams{out: &out}); err == nil || !strings.Contains(err.Error(), "is it running? `systemctl status podlaned` tells") {
-		t.Errorf("once it has ended: %v", err)
+		t.Errorf("after it has ended: %v", err)
 	}
 	if err := runStatus(t.Context(), config{runDir: dir}, []string{"n2"}, streams{}); !errors.Is(err, errUsage) {
 		t.Errorf("an argument too many: %v", err)
 	}
 }
 
-func TestStrangeAnswersToAStatus(t *testing.T) {
+func TestUnusableAnswersToAStatus(t *testing.T) {
 	for want, answer := range map[string]http.HandlerFunc{
 		"it answers 404 Not Found": http.NotFound,
 		"read podlaned's answer":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
@@ -118,12 +118,12 @@ func TestStrangeAnswersToAStatus(t *testing.T) {
 		}
 	}
 	if got := askAdvice(fs.ErrPermission); got != "run it as root" {
-		t.Errorf("to somebody without the right to ask: %s", got)
+		t.Errorf("without permission: %s", got)
 	}
 }
 
-func TestSocketThatCannotBe(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "run")        // made where it is missing
+func TestSocketCannotBeMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "run")        // made if it is missing
 	long := filepath.Join(dir, strings.Repeat("x", 108)) // unix(7) has room for 108 bytes
 	if _, err := listenSocket(t.Context(), long); err == nil || !strings.Contains(err.Error(), "listen on the local socket") {
 		t.Errorf("a path that is too long: %v", err)

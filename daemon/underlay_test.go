@@ -27,9 +27,8 @@ func upInterface(index int, name string, addrs ...string) underlay.Interface {
 	return i
 }
 
-// The saved state has the underlay's addresses that a restart keeps: the interface's own, also behind NAT, in the families
-// of the overlay.
-func TestSavedUnderlay(t *testing.T) {
+// A restart keeps the interface's own addresses, also behind NAT, in the families of the overlay.
+func TestSavedUnderlayAddresses(t *testing.T) {
 	l, _ := newTestLoop(t)
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")
 	l.underlay.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
@@ -81,7 +80,7 @@ func TestSavedStateOfAnOlderPodlaned(t *testing.T) {
 	}
 }
 
-// The node boots, and its interface gets its address late. Meanwhile the node uses another underlay; then it returns.
+// The node boots, and its interface gets its address late. Until then the node uses another underlay.
 func TestUnderlayAddressAppearsLate(t *testing.T) {
 	l, _ := newTestLoop(t)
 	early, late := upInterface(1003, "eth1", "203.0.113.1/24"), upInterface(1002, "eth0", "198.18.1.1/16")
@@ -94,11 +93,11 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 		ifaces []underlay.Interface
 		want   string
 	}{
-		{"it is away", []underlay.Interface{early}, "eth1"},
-		{"it is down", []underlay.Interface{down, early}, "eth1"},
-		{"it is there", []underlay.Interface{late, early}, "eth0"},
-		{"it is lost", []underlay.Interface{early}, "eth0"}, // an error: there is no default route
-		{"another has come", []underlay.Interface{early, upInterface(1005, "eth2", "198.18.1.1/16")}, "eth2"},
+		{"address is away", []underlay.Interface{early}, "eth1"},
+		{"interface is down", []underlay.Interface{down, early}, "eth1"},
+		{"address is back", []underlay.Interface{late, early}, "eth0"},
+		{"address is lost", []underlay.Interface{early}, "eth0"}, // an error: there is no default route
+		{"another interface has the address", []underlay.Interface{early, upInterface(1005, "eth2", "198.18.1.1/16")}, "eth2"},
 	} {
 		now, err := l.nextUnderlay(c.ifaces)
 		if err == nil {
@@ -109,7 +108,7 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 		}
 	}
 	if l.underlay.previousAddrs != nil {
-		t.Errorf("it still waits for %v", l.underlay.previousAddrs)
+		t.Errorf("previous addresses after the return: %v", l.underlay.previousAddrs)
 	}
 }
 
