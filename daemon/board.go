@@ -7,12 +7,12 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// board holds the newest status, and when the loop turned last. The loop writes it, the servers read it.
+// board holds the newest status, and the time of the loop's last heartbeat. The loop writes it, the servers read it.
 type board struct {
 	mu     sync.Mutex
 	status status.Status
-	turned time.Time
-	news   kicks // that there is another status
+	beatAt time.Time
+	news   kicks // one for each new status
 }
 
 func (b *board) set(s status.Status) {
@@ -22,21 +22,21 @@ func (b *board) set(s status.Status) {
 	b.news.kick()
 }
 
-// beat notes that the loop turns.
+// beat records that the loop is alive.
 func (b *board) beat() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.turned = time.Now()
+	b.beatAt = time.Now()
 }
 
-// idle is how long the loop has not turned.
-func (b *board) idle() time.Duration {
+// silence returns the time since the loop's last heartbeat.
+func (b *board) silence() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return time.Since(b.turned)
+	return time.Since(b.beatAt)
 }
 
-// get is the newest status, judged now.
+// get returns the newest status, with its checks evaluated now.
 func (b *board) get() status.Status {
 	b.mu.Lock()
 	s := b.status

@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// runCleanup removes everything podlane made on this node: its devices, routes, firewall rules and files. The lease in
-// etcd stays, so that a node that is only reinstalled gets its pod subnet back; it runs out by itself.
+// runCleanup removes everything that podlane made on this node: its devices, routes, firewall rules and files. It leaves the
+// lease in etcd until it runs out, so that a reinstalled node gets its pod subnet back.
 func runCleanup(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin()); err != nil {
 		return err
@@ -37,7 +37,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 	return errors.Join(errDevices, errRules, errFiles)
 }
 
-// removeFiles removes the daemon's files, and its folders where nothing else is in them.
+// removeFiles removes podlaned's files, and its folders if they are empty then.
 func removeFiles(c config, removed func(path string)) error {
 	files := []string{
 		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, status.Socket),
@@ -56,7 +56,7 @@ func removeFiles(c config, removed func(path string)) error {
 		}
 	}
 	for _, dir := range []string{c.runDir, c.stateDir} {
-		_ = os.Remove(dir) // it stays where others have files in it
+		_ = os.Remove(dir) // it fails if other programs have files there
 	}
 	return errors.Join(errs...)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
+func TestCleanupRemovesOnlyOurFiles(t *testing.T) {
 	dir := t.TempDir()
 	c := config{runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"), cniConf: filepath.Join(dir, "cni", "10-podlane.conflist")}
 	other := filepath.Join(c.runDir, "other")
@@ -21,23 +21,23 @@ func TestCleanupRemovesOurFilesAndNoOthers(t *testing.T) {
 		}
 	}
 	var removed []string
-	note := func(path string) { removed = append(removed, path) }
-	if err := removeFiles(c, note); err != nil || !slices.Equal(removed, ours) {
+	record := func(path string) { removed = append(removed, path) }
+	if err := removeFiles(c, record); err != nil || !slices.Equal(removed, ours) {
 		t.Errorf("removed %q, %v; want %q", removed, err, ours)
 	}
 	for path, want := range map[string]bool{c.runDir: true, other: true, c.stateDir: false, filepath.Dir(c.cniConf): true} {
 		if _, err := os.Stat(path); (err == nil) != want {
-			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
+			t.Errorf("%s exists: %v, want %v", path, err == nil, want)
 		}
 	}
 	removed = nil
-	if err := removeFiles(c, note); err != nil || len(removed) > 0 {
+	if err := removeFiles(c, record); err != nil || len(removed) > 0 {
 		t.Errorf("the second time: %q, %v; want nothing", removed, err)
 	}
 	if err := os.MkdirAll(filepath.Join(c.runDir, nodeFile, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeFiles(c, note); err == nil {
-		t.Error("what cannot be removed is no error")
+	if err := removeFiles(c, record); err == nil {
+		t.Error("a node file that cannot be removed is not an error")
 	}
 }

@@ -25,7 +25,7 @@ func conflist(runDir string, gate bool) ([]byte, error) {
 	if usual && gate {
 		return cni.Conflist, nil
 	}
-	var list map[string]any // whatever keys it has are kept
+	var list map[string]any // unknown keys are kept
 	if err := json.Unmarshal(cni.Conflist, &list); err != nil {
 		return nil, fmt.Errorf("read the shipped CNI configuration list: %w", err)
 	}

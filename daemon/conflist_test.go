@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/dist/cni"
 )
 
-func TestConflistNamesTheNodeFileOnlyWhereItIsElsewhere(t *testing.T) {
+func TestConflistNamesANodeFileInAnotherFolder(t *testing.T) {
 	for _, c := range []struct {
 		runDir string
 		want   any
@@ -41,7 +41,7 @@ func TestConflistNamesTheNodeFileOnlyWhereItIsElsewhere(t *testing.T) {
 			}
 		}
 		if data[len(data)-1] != '\n' {
-			t.Errorf("%s: the file's last line has no end", c.runDir)
+			t.Errorf("%s: the last line has no line break", c.runDir)
 		}
 	}
 }
@@ -67,24 +67,24 @@ func TestConflistWithoutPodlaneGate(t *testing.T) {
 		}
 	}
 	if data, err := conflist("/run/podlane", true); err != nil || !bytes.Equal(data, cni.Conflist) {
-		t.Errorf("on a usual node it is not the shipped list: %s, %v", data, err)
+		t.Errorf("with the default folder it is not the shipped list: %s, %v", data, err)
 	}
 }
 
 func TestGateMissing(t *testing.T) {
 	for name, c := range map[string]struct {
-		files []string // of the folders a, b and c; one that ends with ! is not executable, one with / a folder
+		files []string // of the folders a, b and c; one with ! at its end is not executable, one in another is a folder
 		want  string   // DIR is the folder that holds a, b and c
 	}{
-		"beside":                   {[]string{"a/podlane-cni", "a/podlane-gate"}, ""},
-		"beside, in another":       {[]string{"b/podlane-cni", "b/podlane-gate", "a/bridge"}, ""},
-		"in both":                  {[]string{"a/podlane-cni", "a/podlane-gate", "b/podlane-cni", "b/podlane-gate"}, ""},
-		"podlaned alone upgraded":  {[]string{"a/podlane-cni"}, "podlane-gate: DIR/a has podlane-cni only"},
-		"one folder alone":         {[]string{"a/podlane-cni", "a/podlane-gate", "b/podlane-cni"}, "podlane-gate: DIR/b has podlane-cni only"},
-		"podlane-gate elsewhere":   {[]string{"a/podlane-cni", "b/podlane-gate"}, "podlane-gate: DIR/a has podlane-cni only"},
-		"folders that are unknown": {[]string{"d/podlane-cni", "d/podlane-gate"}, "podlane-cni is in none of DIR/a, DIR/b, DIR/c"},
-		"not executable":           {[]string{"a/podlane-cni", "a/podlane-gate!"}, "podlane-gate: DIR/a has podlane-cni only"},
-		"a folder":                 {[]string{"a/podlane-cni", "a/podlane-gate/x"}, "podlane-gate: DIR/a has podlane-cni only"},
+		"same folder":            {[]string{"a/podlane-cni", "a/podlane-gate"}, ""},
+		"same, another folder":   {[]string{"b/podlane-cni", "b/podlane-gate", "a/bridge"}, ""},
+		"both folders":           {[]string{"a/podlane-cni", "a/podlane-gate", "b/podlane-cni", "b/podlane-gate"}, ""},
+		"only podlaned upgraded": {[]string{"a/podlane-cni"}, "podlane-gate: DIR/a has podlane-cni only"},
+		"one of two folders":     {[]string{"a/podlane-cni", "a/podlane-gate", "b/podlane-cni"}, "podlane-gate: DIR/b has podlane-cni only"},
+		"podlane-gate elsewhere": {[]string{"a/podlane-cni", "b/podlane-gate"}, "podlane-gate: DIR/a has podlane-cni only"},
+		"unknown folder":         {[]string{"d/podlane-cni", "d/podlane-gate"}, "podlane-cni is in none of DIR/a, DIR/b, DIR/c"},
+		"not executable":         {[]string{"a/podlane-cni", "a/podlane-gate!"}, "podlane-gate: DIR/a has podlane-cni only"},
+		"a folder":               {[]string{"a/podlane-cni", "a/podlane-gate/x"}, "podlane-gate: DIR/a has podlane-cni only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -111,6 +111,6 @@ func TestGateMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := gateMissing([]string{dir}); !strings.Contains(got, "podlane-cni only") {
-		t.Errorf("a link that leads nowhere: %q", got)
+		t.Errorf("a dangling link: %q", got)
 	}
 }

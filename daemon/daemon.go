@@ -26,7 +26,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// daemon is what lasts as long as the process.
+// daemon holds what one configuration runs with. The loop adds what depends on the lease.
 type daemon struct {
 	config   config
 	log      *logrus.Logger
@@ -36,23 +36,22 @@ type daemon struct {
 	store    *etcd.Store
 	firewall firewall.Firewall
 
-	started  atomic.Bool // systemd has been told
-	reloaded bool        // it had been told before the configuration was read again
-	next     config      // after errReload
+	started  atomic.Bool // systemd knows that podlaned has started
+	reloaded bool        // it knew that before this configuration was loaded
+	next     config      // only after errReload
 }
 
-// gcPercent is how much garbage there may be beside what is in use (runtime/debug.SetGCPercent), unless GOGC says it. On
-// two cores Go's own 100 took some 3 MiB more than 75 in a start among 5,000 peers, and a tenth less CPU time; on one, what
-// is less than 75 makes no difference that could be measured.
+// gcPercent is the garbage collection target (runtime/debug.SetGCPercent) unless GOGC is set. In a start with 5,000 peers on
+// two cores, Go's default 100 used some 3 MiB more than 75, and a tenth less CPU time. On one core, values below 75 made no
+// measurable difference.
 const gcPercent = 65
 
-// cores is on how many cores podlaned's code runs at once (runtime.GOMAXPROCS), unless GOMAXPROCS says it. It does one
-// thing after the other, and its start is no slower for it; with more, each of its few wake-ups also wakes a thread that
-// finds nothing to do.
+// cores is how many cores podlaned uses at once (runtime.GOMAXPROCS) unless GOMAXPROCS is set. Its work is sequential, so a
+// start with one core is not slower. With more, each of its few wake-ups also wakes a thread that finds nothing to do.
 const cores = 1
 
-// runDaemon runs until ctx ends, and begins anew when its configuration is read again. What it made in the kernel stays:
-// the overlay goes on without it.
+// runDaemon runs until ctx ends, and starts again when its configuration is reloaded. What it programmed in the kernel stays,
+// so the overlay works without it.
 func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin(), c.identity()); err != nil {
 		return err
@@ -71,30 +70,30 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
-	var before *config // in use until the last reload
-	var useless error  // why what was read then is not
+	var before *config    // the configuration before the last reload
+	var unusableErr error // why the reloaded one is not used
 	for started := false; ; {
 		d := newDaemon(c, newLogger(c, io.err))
 		d.reloaded = started
-		d.troubles.Check("reload", useless)
+		d.troubles.Check("reload", unusableErr)
 		err := d.run(ctx, reloads)
 		started = started || d.started.Load()
 		switch {
 		case errors.Is(err, errReload):
 			d.log.Info(err)
 			was := c
-			c, before, useless = d.next, &was, nil
-		case err != nil && before != nil && !d.stood():
-			c, before, useless = *before, nil, err
+			c, before, unusableErr = d.next, &was, nil
+		case err != nil && before != nil && !d.everVerified():
+			c, before, unusableErr = *before, nil, err
 		default:
 			return err
 		}
 	}
 }
 
-// stood tells whether the overlay has been as this configuration has it. One that was read again and does not bring that
-// about, which only the attempt shows, gives way to the one before.
-func (d *daemon) stood() bool { return !d.board.get().Verified.IsZero() }
+// everVerified reports whether this configuration has produced a verified overlay. A reloaded configuration that never does
+// is rolled back.
+func (d *daemon) everVerified() bool { return !d.board.get().Verified.IsZero() }
 
 // run runs with one configuration.
 func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {
@@ -113,7 +112,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	d.log.Info("podlaned ends; the overlay goes on without it")
+	d.log.Info("podlaned ends; the overlay continues without it")
 	return nil
 }
 
@@ -123,7 +122,7 @@ func newDaemon(c config, log *logrus.Logger) *daemon {
 	return &daemon{config: c, log: log, troubles: problems.New(log), board: b, metrics: newMetrics(b)}
 }
 
-// serve answers on the local socket, and on TCP where asked for.
+// serve answers on the local socket and, if configured, on TCP.
 func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 	socket, err := listenSocket(ctx, d.config.runDir)
 	if err != nil {
@@ -137,8 +136,8 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-// runNode is the node: the lease store, and the loop that it feeds, on one underlay after the other. The first underlay
-// must be right.
+// runNode runs the lease store and the loop that receives its states. It restarts the watchers when the underlay changes. It
+// fails if the first underlay is not usable.
 func (d *daemon) runNode(ctx context.Context) error {
 	saved, err := loadState(d.config.stateDir, d.config.etcd.Prefix)
 	d.troubles.Check("saved state", err)
@@ -149,9 +148,9 @@ func (d *daemon) runNode(ctx context.Context) error {
 	}
 	d.log.Infof("underlay %s, MTU %d, address %s", iface.Name, iface.MTU, status.Join(iface.Addrs))
 	l := newLoop(d, iface, saved)
-	l.paths = paths
+	l.underlay.paths = paths
 	states, selves := newMailbox[store.State](), newMailbox[subnet.Self]()
-	self := l.self // which the loop changes when the underlay moves
+	self := l.underlay.self // the loop changes it with the underlay
 	opts := etcd.Options{
 		Self: self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
 		Check: func(n subnet.Network) error { _, err := newBackend(n, iface, self); return err },
@@ -159,11 +158,11 @@ func (d *daemon) runNode(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return explain(d.config, d.store.Run(ctx, opts, states.put)) })
 	g.Go(func() error {
-		err := l.await(ctx, states)
+		err := l.awaitLease(ctx, states)
 		for err == nil {
-			if err = l.onUnderlay(ctx, states); errors.Is(err, errMoved) {
+			if err = l.runOnUnderlay(ctx, states); errors.Is(err, errUnderlayChanged) {
 				err = nil
-				selves.put(l.self)
+				selves.put(l.underlay.self)
 			}
 		}
 		return err
@@ -171,8 +170,8 @@ func (d *daemon) runNode(ctx context.Context) error {
 	return g.Wait()
 }
 
-// onUnderlay runs the loop and its watchers until the underlay changes, and then returns errMoved.
-func (l *loop) onUnderlay(ctx context.Context, states <-chan store.State) error {
+// runOnUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
+func (l *loop) runOnUnderlay(ctx context.Context, states <-chan store.State) error {
 	wake := newKicks()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
@@ -182,7 +181,7 @@ func (l *loop) onUnderlay(ctx context.Context, states <-chan store.State) error 
 	return g.Wait()
 }
 
-// self is this node on this underlay.
+// self returns this node with its public addresses on an underlay.
 func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 	s := subnet.Self{
 		Node:       subnet.Node{ID: d.config.nodeID, Name: d.config.nodeName, Version: version},

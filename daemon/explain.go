@@ -15,7 +15,7 @@ func explain(c config, err error) error {
 	case errors.Is(err, etcd.ErrNoConfig) && !strings.HasPrefix(err.Error(), key):
 		return fmt.Errorf("%s: %w", key, err)
 	case errors.Is(err, etcd.ErrConfig):
-		return fmt.Errorf("%s: %w; put it right with `podlaned config set FILE`", key, err)
+		return fmt.Errorf("%s: %w; correct it with `podlaned config set FILE`", key, err)
 	case errors.Is(err, etcd.ErrPermission):
 		return fmt.Errorf("%w; give the user's role both rights with `etcdctl role grant-permission ROLE --prefix=true readwrite %s/`, or see the settings etcd-username and etcd-password-file",
 			err, c.etcd.Prefix)

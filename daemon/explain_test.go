@@ -19,7 +19,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{etcd.ErrNoConfig, "/p/config: " + etcd.ErrNoConfig.Error()},
 		{fmt.Errorf("/p/config: %w", etcd.ErrNoConfig), "/p/config: " + etcd.ErrNoConfig.Error()},
-		{fmt.Errorf("%w: VNI", etcd.ErrConfig), "/p/config: " + etcd.ErrConfig.Error() + ": VNI; put it right with `podlaned config set FILE`"},
+		{fmt.Errorf("%w: VNI", etcd.ErrConfig), "/p/config: " + etcd.ErrConfig.Error() + ": VNI; correct it with `podlaned config set FILE`"},
 		{etcd.ErrDenied, etcd.ErrDenied.Error() + "; see the settings etcd-username and etcd-password-file"},
 		{fmt.Errorf("write /p/x: %w: %w", etcd.ErrDenied, etcd.ErrPermission), "write /p/x: etcd denies access: permission denied; " +
 			"give the user's role both rights with `etcdctl role grant-permission ROLE --prefix=true readwrite /p/`, or see the settings etcd-username and etcd-password-file"},
@@ -33,11 +33,11 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	if err := explain(c, nil); err != nil {
-		t.Errorf("nothing is wrong: %v", err)
+		t.Errorf("no error: %v", err)
 	}
 }
 
-func TestTakenDevice(t *testing.T) {
+func TestDeviceConflict(t *testing.T) {
 	for _, x := range []struct {
 		err  error
 		want bool
@@ -47,10 +47,10 @@ func TestTakenDevice(t *testing.T) {
 		{fmt.Errorf("IPv4 overlay: add device: %w", unix.EEXIST), true},
 		{errors.Join(errors.New("other"), fmt.Errorf("raise: %w", unix.EADDRINUSE)), true},
 	} {
-		if got := taken(x.err); got != x.want {
-			t.Errorf("%v: taken %v", x.err, got)
+		if got := isDeviceConflict(x.err); got != x.want {
+			t.Errorf("%v: is a conflict: %v", x.err, got)
 		}
-		if err := advise(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the very same, with nothing around it
+		if err := adviseOnConflict(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the error itself, not wrapped
 			t.Errorf("%v: advice %v", x.err, err)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// stuck is how long the loop may take for one turn: programming 20,000 peers takes about a second.
+	// stuck is how long the loop may go without a heartbeat. Programming 20,000 peers takes about a second.
 	stuck = 30 * time.Second
-	// beatEvery is how often a loop that waits shows that it turns.
+	// beatEvery is the time between two heartbeats of a loop that waits.
 	beatEvery = 10 * time.Second
 )
 
@@ -30,12 +30,12 @@ func answerChecks(checks []status.Check, w http.ResponseWriter, r *http.Request)
 	_, _ = io.WriteString(w, map[bool]string{true: "ready\n", false: "not ready\n"}[ready])
 }
 
-// answerHealth answers /healthz: 200 where the loop turns, 503 where it hangs.
-func answerHealth(idle time.Duration, w http.ResponseWriter) {
+// answerHealth answers /healthz: 200 if the loop is alive, 503 if it is stuck.
+func answerHealth(silence time.Duration, w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if idle > stuck {
+	if silence > stuck {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "the loop has not turned for %s\n", idle.Round(time.Second))
+		fmt.Fprintf(w, "the loop has been stuck for %s\n", silence.Round(time.Second))
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")

@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"testing"
 	"time"
 
@@ -45,22 +44,4 @@ func TestStuckLoopIsNotHealthy(t *testing.T) {
 			t.Errorf("after %v: %d %s", idle, w.Code, w.Body)
 		}
 	}
-}
-
-func TestBridgeNetfilterIsACheckWhereItIsNeeded(t *testing.T) {
-	l, _ := bench(t)
-	has := func(want bool, words string) {
-		t.Helper()
-		l.publish()
-		checks := l.board.get().Checks
-		i := slices.IndexFunc(checks, func(c status.Check) bool { return c.Name == "bridge-netfilter" })
-		if (i >= 0) != want || i >= 0 && checks[i].Detail != words {
-			t.Errorf("checks %+v", checks)
-		}
-	}
-	has(false, "")
-	l.config.bridgeNetfilter = true
-	has(true, "")
-	l.troubles.Set("bridge-netfilter", "the kernel module br_netfilter is not loaded")
-	has(true, "the kernel module br_netfilter is not loaded")
 }

@@ -3,99 +3,77 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
-
-	"github.com/podlane/podlane/pause"
-	"github.com/podlane/podlane/subnet/store"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/bridge"
-	"github.com/podlane/podlane/status"
+	"github.com/podlane/podlane/pause"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
 
-// The pace of the loop.
 const (
-	minPass    = 50 * time.Millisecond // between the beginnings of two passes: what comes meanwhile is one pass
-	minRetry   = time.Second           // after a pass that failed, doubled each time
-	maxRetry   = 30 * time.Second
-	maxSilence = 2 * time.Second // of etcd, before a start from the saved state
-	minSave    = time.Second     // between two writes of the saved state, or longer where they take long
+	// minInterval is the time between the starts of two reconciliations. What comes meanwhile causes one.
+	minInterval = 50 * time.Millisecond
+	// maxStoreSilence is how long a start waits for the store before it uses the saved state.
+	maxStoreSilence = 2 * time.Second
 )
 
-// loop makes the kernel equal to the newest lease set, over and over: after each change of the set, after each event
-// that may have disturbed the kernel, after a failure, and at least every config.resync.
+// loop makes the kernel equal to the newest lease set. It does so after:
+//   - a change of the set,
+//   - an event that may have disturbed the kernel,
+//   - a failure,
+//   - config.resync without any of these.
+//
+// A group of fields that change together is a type of its own, without I/O.
 type loop struct {
 	*daemon
-	iface   underlay.Interface
-	self    subnet.Self
-	backend backend.Backend
+	backend backend.Backend // nil: there is no lease yet
 
-	state         store.State // the newest
-	network       subnet.Network
-	peers         []subnet.Lease         // of state, screened
-	listed        []status.Peer          // the peers, all programmed; nil: not made since they changed. Statuses share it
-	skips         skips                  // what of state is not among the peers
-	unfit         skips                  // what of the peers the backend does not program
-	odd           map[string]status.Peer // the peers that do not stand, by their key
-	refused       bool                   // it refuses something
-	seen          map[string]bool        // warnings already logged
-	bridges       []string               // the interfaces that lead to the node's pods
-	pods          *bridge.Keeper         // records those of them that are bridges
-	podsDue       bool                   // the interfaces were read again, and the pods' bridges were not yet checked
-	follow        underlay.Follower
-	paths         underlay.Paths
-	previousAddrs []netip.Addr // of an underlay that the node had to leave, in this run or before: it returns when an interface has them
-	lookAt        time.Time    // when to read the node's interfaces again: a change of leases alone does not need it; zero: at once
+	state   store.State    // the newest
+	network subnet.Network // of the first state with a lease
 
-	verified  time.Time
-	announced bool // the node file, and what depends on it, is written
-	retry     time.Duration
-	repairs   []status.Repair
-	repaired  int
-	oddities  []string // in the kernel, which draw traffic away
-
-	gateMissing   string // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
-	underlayNotes []string
-
-	saved      savedState // as read at the start
-	saveAt     time.Time  // when it may be written again
-	unsaved    bool       // the state has changed since
-	announceAt time.Time  // when to try again to write the files for other programs
+	peers     peers
+	pods      podInterfaces
+	underlay  underlayTracker
+	kernel    kernelState
+	repairs   repairs
+	files     nodeFiles
+	stateFile stateFile
+	warnings  warnings
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 	self := d.self(iface, saved)
 	return &loop{
-		daemon: d, iface: iface, self: self, saved: saved, previousAddrs: saved.known().local, seen: map[string]bool{},
-		skips: skips{log: d.log}, unfit: skips{log: d.log}, pods: bridge.New(savedBridges(saved, self)),
+		daemon: d, peers: newPeers(d.log), pods: podInterfaces{bridges: bridge.New(savedBridges(saved, self))},
+		underlay: newUnderlayTracker(iface, self, saved.known().local), stateFile: stateFile{loaded: saved}, warnings: newWarnings(d.log),
 	}
 }
 
-// await takes states until there is a lease to work for, and says meanwhile what stands in the way. It then builds the
-// backend. An etcd that hangs would say nothing until a call's deadline: it counts as away before, so that what was saved
-// stands in.
-func (l *loop) await(ctx context.Context, states <-chan store.State) error {
-	silent := time.Now().Add(maxSilence)
+// awaitLease receives states until the node has a lease, and builds the backend. Meanwhile it publishes what prevents that.
+// A call to a store that hangs ends only at its deadline. So after maxStoreSilence the store counts as unreachable, and the
+// saved state is used.
+func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error {
+	silent := time.Now().Add(maxStoreSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
-		wait := beatEvery
+		longest := beatEvery
 		if left := time.Until(silent); left > 0 {
-			wait = left
+			longest = left
 		}
-		if !l.idle(ctx, states, nil, wait) {
+		if !l.wait(ctx, states, nil, longest) {
 			return ctx.Err()
 		}
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
-			l.take(store.State{Err: errSilence})
+			l.receive(store.State{Err: errSilence})
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
 			l.refusePods()
 		}
 	}
-	b, err := newBackend(l.network, l.iface, l.self)
+	b, err := newBackend(l.network, l.underlay.iface, l.underlay.self)
 	if err != nil {
 		return err
 	}
@@ -104,97 +82,99 @@ func (l *loop) await(ctx context.Context, states <-chan store.State) error {
 	return nil
 }
 
-var errSilence = fmt.Errorf("no answer within %v", maxSilence)
+var errSilence = fmt.Errorf("no answer within %v", maxStoreSilence)
 
+// running reports whether the node has had a lease in this run.
 func (l *loop) running() bool { return l.backend != nil }
 
-// run passes until ctx ends.
-func (l *loop) run(ctx context.Context, states <-chan store.State, wake <-chan struct{}) error {
+// run reconciles until ctx ends.
+func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan struct{}) error {
 	defer l.troubles.Close()
 	defer l.saveState(true)
 	for {
 		began := time.Now()
-		next, err := l.pass(ctx)
+		next, err := l.reconcile(ctx)
 		if err != nil {
 			return err
 		}
-		if !pause.For(ctx, minPass-time.Since(began)) {
+		if !pause.For(ctx, minInterval-time.Since(began)) {
 			return ctx.Err()
 		}
-		if !l.idle(ctx, states, wake, next) {
+		if !l.wait(ctx, states, kernel, next) {
 			return ctx.Err()
 		}
 	}
 }
 
-// idle waits for a reason to pass, at most for a time, shows meanwhile that the loop turns, and tells whether ctx still
-// lasts.
-func (l *loop) idle(ctx context.Context, states <-chan store.State, wake <-chan struct{}, most time.Duration) bool {
+// wait applies events until there is a reason to reconcile, at most for a time. It reports whether ctx still lasts.
+func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-chan struct{}, most time.Duration) bool {
 	timer, beat := time.NewTimer(most), time.NewTicker(beatEvery)
 	defer timer.Stop()
 	defer beat.Stop()
 	for {
 		l.board.beat()
-		select {
-		case <-l.troubles.LogRecovered():
-		case <-l.files():
-			l.retryFiles()
-			l.publish()
-		case <-ctx.Done():
+		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.fileTimer(), l.troubles.LogRecovered()})
+		if e.kind == contextEnded {
 			return false
-		case s := <-states:
-			if l.take(s) || !l.running() {
-				return true
-			}
-			l.publish()
-		case <-wake:
-			l.lookAt = time.Time{}
+		}
+		if l.apply(e) {
 			return true
-		case <-timer.C:
-			l.lookAt = time.Time{}
-			return true
-		case <-beat.C:
-			l.publish() // troubles that are not the loop's come and go too
 		}
 	}
 }
 
-// pass makes the kernel equal to the state, tells the node, and says when to pass again at the latest.
-func (l *loop) pass(ctx context.Context) (next time.Duration, err error) {
-	moved, again := l.moved()
-	if moved {
-		return 0, errMoved
+// apply applies an event and reports whether it is a reason to reconcile.
+func (l *loop) apply(e event) (work bool) {
+	switch e.kind {
+	case stateReceived:
+		if l.receive(e.state) || !l.running() {
+			return true
+		}
+		l.publish()
+	case kernelChanged, timeout:
+		l.underlay.readNow()
+		return true
+	case beatDue:
+		l.publish() // the problems of other goroutines
+	case filesDue:
+		l.retryFiles()
+		l.publish()
+	case contextEnded, recoveryDue:
+	}
+	return false
+}
+
+// reconcile makes the kernel equal to the state, and then writes the files and the status. It returns the longest time until
+// the next reconciliation.
+func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
+	changed, again := l.updateUnderlay()
+	if changed {
+		return 0, errUnderlayChanged
 	}
 	began := time.Now()
-	good, err := l.program(ctx)
+	verified, err := l.programKernel(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if good {
-		l.unsaved = l.unsaved || l.verified.IsZero() && l.state.Held // the underlay is verified: save it
-		l.verified = time.Now()
+	if verified {
+		if !l.kernel.everVerified() {
+			l.stateFile.markChanged(l.state.Held) // from now on it has the addresses of this underlay
+		}
+		l.kernel.verified = time.Now()
 	}
-	l.metrics.observePass(time.Since(began), good)
-	if !l.verified.IsZero() {
-		l.announced = l.announce()
-		good = l.announced && good
+	l.metrics.observeRound(time.Since(began), verified)
+	complete := verified
+	if l.kernel.everVerified() {
+		complete = l.writeNodeFiles() && verified
 	}
-	l.retry = backOff(l.retry, good && !l.refused)
+	l.kernel.scheduleRetry(complete)
 	l.saveState(false)
 	l.publish()
 	next = l.config.resync
-	for _, sooner := range []time.Duration{l.retry, again, l.expiresIn(), l.podsIn()} {
+	for _, sooner := range []time.Duration{l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck()} {
 		if sooner > 0 {
 			next = min(next, sooner)
 		}
 	}
 	return next, nil
-}
-
-// backOff is how long to wait after a pass that left something to do: twice as long each time. It is 0 after a good one.
-func backOff(before time.Duration, good bool) time.Duration {
-	if good {
-		return 0
-	}
-	return min(max(2*before, minRetry), maxRetry)
 }

@@ -3,547 +3,104 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/podlane/podlane/kernel"
-	"github.com/podlane/podlane/pause"
-
-	"github.com/sirupsen/logrus"
-
-	"github.com/podlane/podlane/backend"
-	"github.com/podlane/podlane/settings"
-	"github.com/podlane/podlane/status"
-	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
-	"github.com/podlane/podlane/underlay"
 )
 
-// still is a backend that only has an MTU: these tests are about what stands around it.
-type still struct{ backend.Backend }
-
-func (still) MTU() int { return 1450 }
-
-// bench is a loop without a kernel, and its log.
-func bench(t *testing.T) (*loop, *strings.Builder) {
-	t.Helper()
-	var out strings.Builder
-	log := logrus.New()
-	log.SetOutput(&out)
-	dir := t.TempDir()
-	d := newDaemon(config{
-		etcd: settings.Etcd{Prefix: "/p", Endpoints: settings.List{"http://a"}}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
-		nodeID: "a", nodeName: "n1", ipMasq: true, resync: 30 * time.Second,
-	}, log)
-	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}
-	return newLoop(d, iface, savedState{}), &out
-}
-
-// peerState is a state with our own lease, 10.5.34.0/24, and those of some peers.
-func peerState(t *testing.T, l *loop, peers ...int) store.State {
-	t.Helper()
-	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease := func(self subnet.Self, i int) subnet.Lease {
-		return self.Lease(network, subnet.Pair{IPv4: netip.MustParsePrefix(fmt.Sprintf("10.5.%d.0/24", i))}, subnet.Lease{})
-	}
-	s := store.State{Config: []byte(`{"Network":"10.5.0.0/16"}`), Network: network, Own: lease(l.self, 34), Held: true, Seen: time.Now()}
-	s.Set = subnet.Set{Revision: 9, Records: []subnet.Record{{Lease: s.Own, Created: 1}}}
-	for _, i := range peers {
-		self := subnet.Self{Node: subnet.Node{ID: fmt.Sprint(i), Name: fmt.Sprint("n", i)}, PublicIP: netip.MustParseAddr(fmt.Sprint("198.18.1.", i))}
-		s.Set.Records = append(s.Set.Records, subnet.Record{Lease: lease(self, i), Created: int64(i)})
-	}
-	return s
-}
-
-func TestSelfOnAnUnderlay(t *testing.T) {
-	l, _ := bench(t)
-	if l.self.PublicIP != netip.MustParseAddr("198.18.1.1") || l.self.PublicIPv6.IsValid() || l.self.Node.Name != "n1" || !l.self.Previous.IsZero() {
-		t.Errorf("%+v", l.self)
-	}
-	l.config.publicIP = settings.Addr{Addr: netip.MustParseAddr("203.0.113.7")}
-	l.config.publicIPv6 = settings.Addr{Addr: netip.MustParseAddr("2001:db8::7")}
-	self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}})
-	if self.PublicIP != l.config.publicIP.Addr || self.PublicIPv6 != l.config.publicIPv6.Addr || self.Previous.Key() != "10.5.34.0-24" {
-		t.Errorf("with public addresses and a saved state: %+v", self)
-	}
-	node := subnet.NodeFile{
-		Network: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.0.0/16")}, Subnet: subnet.Pair{IPv4: netip.MustParsePrefix("10.5.35.0/24")}, MTU: 1450,
-	}
-	if err := subnet.WriteFile(filepath.Join(l.config.runDir, nodeFile), node.Marshal(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if self := l.daemon.self(l.iface, savedState{Saved: store.Saved{Own: "10.5.34.0-24"}}); self.Previous != node.Subnet {
-		t.Errorf("the node file does not win over the saved state: %+v", self.Previous)
-	}
-}
-
-func TestStatusFollowsTheState(t *testing.T) {
-	l, out := bench(t)
-	l.publish()
-	if s := l.board.get(); s.Ready || len(s.Problems) > 0 || !slices.Equal(failing(s), []string{"lease", "etcd", "kernel", "node-file"}) {
-		t.Errorf("at the start: %+v", s)
-	}
-	l.take(store.State{Err: etcd.ErrNoConfig})
-	l.publish()
-	if s := l.board.get(); s.Ready || len(s.Problems) != 1 || !strings.HasPrefix(s.Problems[0], "etcd: /p/config: ") {
-		t.Errorf("without a configuration: %q", s.Problems)
-	}
-	state := peerState(t, l, 2, 3)
-	state.Warnings = []string{"network configuration: odd"}
-	l.take(state)
-	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
-	l.publish()
-	s := l.board.get()
-	if !s.Ready || s.MTU != 1450 || len(s.Peers) != 2 || s.Peers[0].Name != "n2" || status.Join(s.Lease.Subnet) != "10.5.34.0/24" || s.SkipCount != 0 {
-		t.Errorf("%+v", s)
-	}
-	if got := strings.Count(out.String(), "network configuration: odd"); got != 1 {
-		t.Errorf("the warning is logged %d times, want once", got)
-	}
-	state.Network.VXLAN.Port = 4789
-	state.Set.Skipped, state.Set.Junk = skipList(0, 100), 250
-	l.take(state)
-	l.unfit.take(skipList(100, 150), 50)
-	l.publish()
-	s = l.board.get()
-	if l.network.VXLAN.Port != 8472 || len(s.Notes) != 2 || s.Notes[0] != state.Warnings[0] || !strings.Contains(s.Notes[1], "restart podlaned on every node") {
-		t.Errorf("a changed configuration: port %d, notes %q", l.network.VXLAN.Port, s.Notes)
-	}
-	if s.SkipCount != 300 || len(s.Skipped) != subnet.MaxSkips || !s.Ready {
-		t.Errorf("%d skips, %d named, ready %v", s.SkipCount, len(s.Skipped), s.Ready)
-	}
-	state.Held, state.Retained = false, 2
-	l.take(state)
-	l.publish()
-	s = l.board.get()
-	if !slices.Equal(failing(s), []string{"lease"}) || len(s.Problems) > 0 || !strings.HasPrefix(s.Notes[1], "etcd has lost data: 2 peers") {
-		t.Errorf("own lease gone: ready %v, %q, %q", s.Ready, s.Problems, s.Notes)
-	}
-}
-
-// That etcd has answered, or has not, is in the status, and no reason to go over the kernel.
-func TestMereAnswersArePublished(t *testing.T) {
-	l, _ := bench(t)
-	state := peerState(t, l, 2)
-	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
+// Whether etcd has answered is in the status. It is not a reason to reconcile.
+func TestAnswersOfTheStoreArePublished(t *testing.T) {
+	l, _ := newReadyLoop(t, 2)
+	state := stateWithPeers(t, l, 2)
 	states, done := make(chan store.State), make(chan bool, 1)
-	go func() { done <- l.idle(t.Context(), states, nil, time.Hour) }()
+	go func() { done <- l.wait(t.Context(), states, nil, time.Hour) }()
 	send := func(s store.State) {
+		t.Helper()
 		select {
 		case states <- s:
 		case <-done:
-			t.Fatal("it is a reason to pass")
+			t.Fatal("an answer without a change causes a reconciliation")
 		}
 	}
-	state.Seen = state.Seen.Add(time.Second).Round(0) // by the wall clock, as the status has it
+	state.Seen = state.Seen.Add(time.Second).Round(0) // in wall time, as in the status
 	send(state)
 	state.Err = errors.New("no answer")
 	send(state)
-	send(peerState(t, l, 2, 3))
-	if s := l.board.get(); !<-done || !s.Etcd.Seen.Equal(state.Seen) || s.Ready || len(s.Peers) != 1 {
-		t.Errorf("another peer is no reason to pass, or the status is wrong: %+v", s)
+	send(stateWithPeers(t, l, 2, 3))
+	if work := <-done; !work {
+		t.Error("another peer does not cause a reconciliation")
 	}
-}
-
-// failing names the checks that do not hold.
-func failing(s status.Status) (names []string) {
-	for _, c := range s.Checks {
-		if !c.OK {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
-func TestPeersAndHowTheyAre(t *testing.T) {
-	l, _ := bench(t)
-	l.take(peerState(t, l, 2, 3, 4))
-	l.publish()
-	if p := l.board.get().Peers; len(p) != 3 || p[0].State != status.PeerPending || p[2].State != status.PeerPending {
-		t.Errorf("before the first pass: %+v", p)
-	}
-	l.verified = time.Now()
-	l.odd = oddPeers(backend.Report{
-		Skipped:  []subnet.Skip{{Key: "10.5.3.0-24", Reason: "another VNI"}},
-		Degraded: []subnet.Skip{{Key: "10.5.4.0-24", Reason: "add route: invalid argument"}},
-	})
-	l.publish()
-	p := l.board.get().Peers
-	if p[0].State != status.PeerProgrammed || p[1].State != status.PeerSkipped || p[2].StateText() != "failed: add route: invalid argument" {
-		t.Errorf("%+v", p)
-	}
-	l.troubles.Check("overlay", errors.New("operation not permitted"))
-	l.publish()
-	if p := l.board.get().Peers; p[0].State != status.PeerPending || p[1].State != status.PeerSkipped || p[2].State != status.PeerFailed {
-		t.Errorf("the overlay cannot be programmed: %+v", p)
-	}
-}
-
-func TestInterfacesOfThePods(t *testing.T) {
-	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
-	of := func(name string, addrs ...string) (i underlay.Interface) {
-		i.Name = name
-		for _, a := range addrs {
-			i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
-		}
-		return i
-	}
-	got := bridges([]underlay.Interface{
-		of("lo", "127.0.0.1/8"), of("eth0", "198.18.1.1/16"), of("podlane.1", "10.5.34.0/32"), of("podlane-v6.1", "fd00:5:22::/128"),
-		of("cni0", "10.5.34.1/24"), of("docker0", "fd00:5:22::1/64"), of("cni1", "10.5.35.1/24"),
-	}, own)
-	if !slices.Equal(got, []string{"cni0", "docker0"}) {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestAnnouncement(t *testing.T) {
-	l, out := bench(t)
-	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
-	l.take(peerState(t, l))
-	l.backend = still{}
-	for range 2 {
-		l.announce()
-	}
-	path := filepath.Join(l.config.runDir, nodeFile)
-	file, err := subnet.ReadNodeFile(path)
-	if err != nil || file.MTU != 1450 || !file.IPMasq || file.NotReady != "" || file.Subnet.Key() != "10.5.34.0-24" {
-		t.Errorf("node file: %+v, %v", file, err)
-	}
-	if data, err := os.ReadFile(l.config.cniConf); err != nil || !strings.Contains(string(data), path) {
-		t.Errorf("conflist: %s, %v", data, err)
-	}
-	if got := strings.Count(out.String(), "is written"); got != 2 {
-		t.Errorf("%d files are said to be written, want each once:\n%s", got, out)
-	}
-	state := peerState(t, l)
-	state.Conflict = "n7 has it too"
-	l.take(state)
-	l.announce()
-	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "n7 has it too" {
-		t.Errorf("node file in a conflict: %+v, %v", file, err)
-	}
-	l.config.cniConf = filepath.Join(path, "x")
-	l.announce()
-	if got := l.troubles.List(); len(got) != 2 || !strings.HasPrefix(got[0], "cni-conf: write ") || got[1] != "lease: n7 has it too" {
-		t.Errorf("troubles: %q", got)
-	}
-}
-
-// The CNI configuration list names podlane-gate only while it is installed. Otherwise there is a note.
-func TestPodlaneGateIsInstalledLater(t *testing.T) {
-	l, _ := bench(t)
-	folder := t.TempDir()
-	l.config.cniConf, l.config.cniBin = filepath.Join(t.TempDir(), "10-podlane.conflist"), settings.List{folder}
-	l.take(peerState(t, l))
-	l.backend = still{}
-	expect := func(named bool) {
-		t.Helper()
-		l.announce()
-		l.publish()
-		data, err := os.ReadFile(l.config.cniConf)
-		if err != nil || strings.Contains(string(data), gatePlugin) != named {
-			t.Errorf("podlane-gate in the list, want %v: %s, %v", named, data, err)
-		}
-		s := l.board.get()
-		if noted := strings.Contains(strings.Join(s.Notes, "\n"), "does not name podlane-gate"); noted == named || len(s.Problems) > 0 {
-			t.Errorf("podlane-gate in the list: %v; notes %q, problems %q", named, s.Notes, s.Problems)
-		}
-	}
-	install := func(name string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	expect(false)
-	install(shimPlugin)
-	expect(false)
-	install(gatePlugin)
-	expect(true)
-	if err := os.Remove(filepath.Join(folder, gatePlugin)); err != nil {
-		t.Fatal(err)
-	}
-	expect(false)
-}
-
-// The node file refuses new pods for the reasons of /readyz/attach, with a text that stays the same while it lasts.
-func TestReasonsToRefusePods(t *testing.T) {
-	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	for name, c := range map[string]struct {
-		change func(l *loop)
-		want   string
-	}{
-		"nothing":       {func(*loop) {}, ""},
-		"valid lease":   {func(l *loop) { l.state.Expiry = now.Add(time.Second) }, ""},
-		"etcd is away":  {func(l *loop) { l.state.Held = false; l.troubles.Set("etcd", "no answer") }, ""},
-		"conflict":      {func(l *loop) { l.state.Conflict = "n7 has it too" }, "n7 has it too"},
-		"lease ran out": {func(l *loop) { l.state.Expiry = now }, "the lease of 10.5.34.0/24 ran out at 2026-11-30 12:00:00 UTC: another node may claim the pod subnet"},
-		"kernel":        {func(l *loop) { l.troubles.Set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
-	} {
-		l, _ := bench(t)
-		l.take(peerState(t, l))
-		c.change(l)
-		l.publish()
-		s := l.board.get()
-		s.Verified, s.NodeFile = now, true
-		if got := l.notReady(now); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		} else if attach := status.AllHold(s.AttachChecks(now)); attach != (got == "") {
-			t.Errorf("%s: /readyz/attach holds: %v, node file: %q", name, attach, got)
-		}
-	}
-}
-
-// A podlaned without a lease refuses pods in the node file of the earlier run, after it has waited for etcd.
-func TestNodeFileOfAnEarlierRun(t *testing.T) {
-	l, out := bench(t)
-	path := filepath.Join(l.config.runDir, nodeFile)
-	l.refusePods()
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a node file where there was none: %v", err)
-	}
-	l.take(peerState(t, l))
-	l.backend = still{}
-	l.announce()
-	now := time.Now()
-	next := newLoop(l.daemon, l.iface, savedState{Saved: l.state.Save(), Prefix: "/p", Until: newExpiry(now.Add(-time.Hour), now)})
-	ctx, cancel := context.WithTimeout(t.Context(), maxSilence+20*time.Second)
-	defer cancel()
-	states, answer := make(chan store.State, 1), peerState(t, l)
-	go func() { // etcd answers when the node file refuses pods
-		for pause.For(ctx, time.Millisecond) {
-			if file, err := subnet.ReadNodeFile(path); err == nil && strings.Contains(file.NotReady, "no valid lease") {
-				states <- answer
-				return
-			}
-		}
-	}()
-	if err := next.await(ctx, states); err != nil {
-		t.Fatalf("pods are attached without a lease: %v: %s", err, out)
-	}
-	if took := time.Since(now); took < maxSilence {
-		t.Errorf("refused after %v, before etcd had the time to answer", took)
-	}
-	next.backend = still{}
-	next.take(peerState(t, l))
-	next.announce()
-	if file, err := subnet.ReadNodeFile(path); err != nil || file.NotReady != "" {
-		t.Errorf("with a lease again: %+v, %v", file, err)
-	}
-}
-
-// A node runs on its saved lease, which then runs out. The store sends no state for that.
-func TestSavedLeaseRunsOutWhileItIsInUse(t *testing.T) {
-	l, _ := bench(t)
-	now := time.Now()
-	saved := peerState(t, l).Save()
-	l.saved = savedState{Saved: saved, Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
-	away := store.State{Err: errors.New("no answer")}
-	l.take(away)
-	l.backend = still{}
-	if got := l.notReady(now); got != "" {
-		t.Errorf("while it lasts: %q", got)
-	}
-	l.saved.Until = newExpiry(now.Add(-time.Second), now)
-	l.take(away)
-	if got := l.notReady(now.Add(2 * time.Hour)); !strings.Contains(got, "ran out") {
-		t.Errorf("when it has run out: %q, own %v, expiry %v", got, l.state.Own, l.state.Expiry)
-	}
-}
-
-func TestPassWhenTheLeaseRunsOut(t *testing.T) {
-	l, _ := bench(t)
-	for left, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, time.Millisecond: minPass, -time.Second: 0} {
-		l.state.Expiry = time.Now().Add(left)
-		if got := l.expiresIn(); (got - want).Abs() > time.Second {
-			t.Errorf("%v left: pass in %v, want %v", left, got, want)
-		}
-	}
-	l.state.Expiry = time.Time{}
-	if got := l.expiresIn(); got != 0 {
-		t.Errorf("a reservation: pass in %v", got)
-	}
-}
-
-func TestStateIsSavedNotTooOften(t *testing.T) {
-	l, _ := bench(t)
-	path := filepath.Join(l.config.stateDir, stateName)
-	l.saveState(true)
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("with nothing to save: %v", err)
-	}
-	l.take(peerState(t, l, 2))
-	l.saveState(false)
-	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 || s.Own != "10.5.34.0-24" {
-		t.Errorf("%+v, %v", s, err)
-	}
-	l.take(peerState(t, l, 2, 3))
-	l.saveState(false) // too soon
-	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 2 {
-		t.Errorf("%+v, %v", s, err)
-	}
-	l.saveState(true) // but at the end, always
-	if s, err := loadState(l.config.stateDir, "/p"); err != nil || len(s.Leases) != 3 {
-		t.Errorf("%+v, %v", s, err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	l.take(peerState(t, l, 2, 3)) // etcd has answered, with nothing new
-	l.saveState(true)
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("written again, with nothing new: %v", err)
-	}
-}
-
-func TestRepairsAreCountedAndTheLastOnesKept(t *testing.T) {
-	l, out := bench(t)
-	for i := range maxRepairs + 2 {
-		l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: fmt.Sprint("route ", i), Drift: true}}, nil)
-	}
-	if l.repaired != maxRepairs+2 || len(l.repairs) != maxRepairs || l.repairs[0].What != "add route 2" {
-		t.Errorf("%d repairs, %d kept, the first %+v", l.repaired, len(l.repairs), l.repairs[0])
-	}
-	out.Reset()
-	l.note(nil, nil)
-	if out.Len() > 0 {
-		t.Errorf("nothing was written, and yet: %s", out)
-	}
-	l.note([]kernel.Op{{Verb: "add", Kind: "route", Object: "route x"}}, nil)
-	if !strings.Contains(out.String(), "add route x; peers: 0") || l.repaired != maxRepairs+2 {
-		t.Errorf("%s", out)
-	}
-}
-
-func TestWarningsAreBounded(t *testing.T) {
-	l, out := bench(t)
-	for i := range 3 * maxSeen {
-		l.once(fmt.Sprint("warning ", i))
-	}
-	if got := strings.Count(out.String(), "\n"); got != maxSeen {
-		t.Errorf("%d lines, want %d", got, maxSeen)
-	}
-}
-
-func TestUnderlayThatCannotCarryTheNetwork(t *testing.T) {
-	l, _ := bench(t)
-	for config, want := range map[string]string{
-		`{"Network":"198.18.0.0/20"}`:                      "pod network 198.18.0.0/20 overlaps 198.18.1.1/16 of underlay interface eth0",
-		`{"Network":"10.5.0.0/16","Backend":{"MTU":1500}}`: "configured MTU 1500 is more than the 1450",
-		`{"Network":"10.5.0.0/16"}`:                        "",
-	} {
-		network, _, err := subnet.ParseNetwork([]byte(config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err = newBackend(network, l.iface, l.self); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", config, err, want)
-		}
-	}
-}
-
-// While pods run on a pod subnet, neither silence nor another choice of the store's takes it away.
-func TestPodSubnetStaysWhilePodsRun(t *testing.T) {
-	l, _ := bench(t)
-	state := peerState(t, l, 2)
-	l.take(state)
-	l.backend, l.verified, l.announced = still{}, time.Now(), true
-	l.take(store.State{Network: state.Network, Err: errors.New("no answer")})
-	if l.state.Own != state.Own || l.state.Held || len(l.peers) != 1 {
-		t.Errorf("before etcd was read again: own %v, held %v, %d peers", l.state.Own, l.state.Held, len(l.peers))
-	}
-	other := peerState(t, l, 2, 3)
-	other.Own = l.self.Lease(state.Network, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.77.0/24")}, subnet.Lease{})
-	l.take(other)
-	l.publish()
 	s := l.board.get()
-	if l.state.Own != state.Own || len(l.peers) != 2 || s.Ready || !strings.Contains(strings.Join(s.Problems, " "), "whose pods run on 10.5.34.0/24") {
-		t.Errorf("another pod subnet: own %v, %d peers, %q", l.state.Own, len(l.peers), s.Problems)
+	if !s.Etcd.Seen.Equal(state.Seen) {
+		t.Errorf("etcd answered %v, want %v", s.Etcd.Seen, state.Seen)
 	}
-	l.take(peerState(t, l, 2))
-	l.publish()
-	if s := l.board.get(); !s.Ready || l.state.Conflict != "" {
-		t.Errorf("well again: %+v", s)
+	if s.Ready {
+		t.Error("the node is ready although etcd does not answer")
+	}
+	if len(s.Peers) != 1 {
+		t.Errorf("%d peers are published before the reconciliation, want 1", len(s.Peers))
 	}
 }
 
-// An etcd that hangs says nothing: what was saved stands in before a call's deadline is over.
-func TestSilentEtcdCountsAsAway(t *testing.T) {
-	l, _ := bench(t)
-	state := peerState(t, l, 2)
+// The node keeps its pod subnet. Another one in the store is a problem until it is gone.
+func TestStoreHasAnotherPodSubnet(t *testing.T) {
+	l, _ := newReadyLoop(t, 2)
+	own := l.state.Own
+	for _, c := range []struct {
+		name    string
+		state   store.State
+		ready   bool
+		problem string
+		peers   int
+	}{
+		{"another pod subnet", withOwnSubnet(stateWithPeers(t, l, 2, 3), l.underlay.self, "10.5.77.0/24"), false, "but its pods use 10.5.34.0/24", 2},
+		{"the own one again", stateWithPeers(t, l, 2), true, "", 1},
+	} {
+		l.receive(c.state)
+		l.publish()
+		s := l.board.get()
+		if l.state.Own != own {
+			t.Errorf("%s: own lease %v, want %v", c.name, l.state.Own, own)
+		}
+		if s.Ready != c.ready {
+			t.Errorf("%s: ready is %v, want %v", c.name, s.Ready, c.ready)
+		}
+		if problems := strings.Join(s.Problems, " "); (problems == "") != (c.problem == "") || !strings.Contains(problems, c.problem) {
+			t.Errorf("%s: problems %q, want %q", c.name, problems, c.problem)
+		}
+		if len(s.Peers) != c.peers {
+			t.Errorf("%s: %d peers, want %d", c.name, len(s.Peers), c.peers)
+		}
+	}
+}
+
+// A store that hangs returns no error until a call's deadline. The saved state is used before that.
+func TestStoreHangsAtTheStart(t *testing.T) {
+	l, _ := newTestLoop(t)
+	state := stateWithPeers(t, l, 2)
 	now := time.Now()
-	l.saved = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
-	if err := l.await(t.Context(), make(chan store.State)); err != nil {
+	l.stateFile.loaded = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
+	if err := l.awaitLease(t.Context(), make(chan store.State)); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(now); took < maxSilence || took > maxSilence+time.Second || l.state.Own != state.Own || len(l.peers) != 1 {
-		t.Errorf("after %v: own %v, %d peers", took, l.state.Own, len(l.peers))
+	if took := time.Since(now); took < maxStoreSilence || took > maxStoreSilence+time.Second {
+		t.Errorf("the saved state is used after %v, want %v", took, maxStoreSilence)
+	}
+	if l.state.Own != state.Own {
+		t.Errorf("own lease %v, want %v", l.state.Own, state.Own)
+	}
+	if len(l.peers.leases) != 1 {
+		t.Errorf("%d peers, want 1", len(l.peers.leases))
 	}
 }
 
-// Files that could not be written are tried again each second, without a pass over the kernel. The problems end with them.
-func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
-	l, _ := bench(t)
-	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")
-	blocked := []string{l.config.stateDir, l.config.runDir, filepath.Dir(l.config.cniConf)}
-	for _, dir := range blocked {
-		if err := os.WriteFile(dir, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l.take(peerState(t, l, 2))
-	l.backend, l.verified = still{}, time.Now()
-	l.announced = l.announce()
-	l.saveState(false)
-	if got := l.troubles.List(); len(got) != 2 || l.announced {
-		t.Fatalf("troubles %q, announced %v", got, l.announced)
-	}
+func TestWaitEndsWithItsContext(t *testing.T) {
+	l, _ := newTestLoop(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan bool, 1)
-	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
-	for _, dir := range blocked {
-		if err := os.Remove(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first := filepath.Join(filepath.Dir(l.config.cniConf), "05-other.conflist")
-	await := func(what string, so func() bool) {
-		t.Helper()
-		deadline := time.After(2 * time.Second)
-		for !so() {
-			select {
-			case <-l.board.news:
-			case <-deadline:
-				t.Fatalf("not within 2 s: %s; problems %q", what, l.board.get().Problems)
-			}
-		}
-	}
-	await("all files are written", func() bool { s := l.board.get(); return s.NodeFile && len(s.Problems) == 0 })
 	cancel()
-	<-ended
-	if err := os.WriteFile(first, nil, 0o600); err != nil {
-		t.Fatal(err)
+	if l.wait(ctx, nil, nil, time.Hour) {
+		t.Error("the end of the context causes a reconciliation")
 	}
-	l.announced = l.announce()
-	ctx, cancel = context.WithCancel(t.Context())
-	defer func() { cancel(); <-ended }()
-	go func() { ended <- l.idle(ctx, nil, nil, time.Hour) }()
-	await("the other file is seen", func() bool { return len(l.board.get().Problems) == 1 })
-	if err := os.Remove(first); err != nil {
-		t.Fatal(err)
-	}
-	await("the other file is gone", func() bool { return len(l.board.get().Problems) == 0 })
 }

@@ -20,7 +20,7 @@ func TestMailboxHoldsTheNewest(t *testing.T) {
 	}
 }
 
-// Neither the writer nor the reader gets stuck, and the last value arrives.
+// The writer and the reader never wait for each other, and the last value arrives.
 func TestMailboxBetweenGoroutines(t *testing.T) {
 	m := newMailbox[int]()
 	var wg sync.WaitGroup

@@ -15,8 +15,7 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// metrics is what is counted as it happens. What merely is so is read from the board: see gauges. docs/metrics.md
-// lists all of them.
+// metrics holds the counters of events. Current values are read from the board: see gauges. docs/metrics.md lists all metrics.
 type metrics struct {
 	registry   *prometheus.Registry
 	passes     *prometheus.CounterVec
@@ -30,17 +29,17 @@ func newMetrics(b *board) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "podlane_passes_total", Help: "Passes over the kernel, by result: verified or failed.",
+			Name: "podlane_passes_total", Help: "Reconciliations of the kernel, by result: verified or failed.",
 		}, []string{"result"}),
 		pass: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "podlane_pass_duration_seconds", Help: "How long a pass over the kernel took.",
+			Name: "podlane_pass_duration_seconds", Help: "How long a reconciliation of the kernel took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), // 1 ms to 8 s
 		}),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "podlane_operations_total", Help: "Writes to the kernel, by kind of object and result: done or failed.",
 		}, []string{"kind", "result"}),
 		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "podlane_repairs_total", Help: "Writes that put back what somebody else had changed, by kind of object.",
+			Name: "podlane_repairs_total", Help: "Writes that restored what another program had changed, by kind of object.",
 		}, []string{"kind"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "podlane_etcd_request_duration_seconds", Help: "How long etcd took to answer, by call and result: ok or error.",
@@ -65,8 +64,8 @@ func (m *metrics) observeCall(call string, took time.Duration, err error) {
 	m.requests.WithLabelValues(call, result).Observe(took.Seconds())
 }
 
-// observePass counts a pass.
-func (m *metrics) observePass(took time.Duration, verified bool) {
+// observeRound counts a reconciliation of the kernel.
+func (m *metrics) observeRound(took time.Duration, verified bool) {
 	result := "verified"
 	if !verified {
 		result = "failed"
@@ -75,7 +74,7 @@ func (m *metrics) observePass(took time.Duration, verified bool) {
 	m.pass.Observe(took.Seconds())
 }
 
-// observeOps counts what a pass wrote, and what it could not write.
+// observeOps counts the writes to the kernel, done and failed.
 func (m *metrics) observeOps(ops []kernel.Op, failed []kernel.Failure) {
 	for _, op := range ops {
 		m.operations.WithLabelValues(op.Kind, "done").Inc()
@@ -88,7 +87,7 @@ func (m *metrics) observeOps(ops []kernel.Op, failed []kernel.Failure) {
 	}
 }
 
-// gauges reads from the board what is so at the moment of the scrape.
+// gauges reads current values from the board at each scrape.
 type gauges struct{ board *board }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -98,25 +97,25 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo    = describe("build_info", "1; the labels are the version of podlaned and of Go.", "version", "goversion")
 	peersBy      = describe("peers", "Peers by state: programmed, failed, skipped or pending.", "state")
-	retainedNow  = describe("retained_peers", "Peers that are kept although a loss of data took them out of etcd.")
-	skippedNow   = describe("skipped_leases", "Leases of others that are not programmed; `podlaned status` names them.")
-	readyBy      = describe("ready", "1 where a check of /readyz holds, else 0.", "check")
-	problemsNow  = describe("problems", "How many problems `podlaned status` names.")
-	verifiedAt   = describe("last_verified_timestamp_seconds", "When the kernel was last seen to be as it should, in Unix time; 0: never.")
-	mtuNow       = describe("mtu_bytes", "MTU of the overlay and of the pods; 0: none yet.")
-	leaseExpiry  = describe("lease_expiry_timestamp_seconds", "When the own lease runs out unless it is renewed, in Unix time; +Inf: never; 0: there is none.")
+	retainedNow  = describe("retained_peers", "Peers that etcd lost with its data and that podlaned keeps for now.")
+	skippedNow   = describe("skipped_leases", "Leases of other nodes that are not programmed; `podlaned status` names them.")
+	readyBy      = describe("ready", "1 if a check of /readyz holds, else 0.", "check")
+	problemsNow  = describe("problems", "How many problems `podlaned status` lists.")
+	verifiedAt   = describe("last_verified_timestamp_seconds", "When the kernel was last verified, in Unix time; 0: never.")
+	mtuNow       = describe("mtu_bytes", "MTU of the overlay and of the pods; 0: not known yet.")
+	leaseExpiry  = describe("lease_expiry_timestamp_seconds", "When this node's lease runs out unless it is renewed, in Unix time; +Inf: never; 0: no lease.")
 	etcdSeen     = describe("etcd_last_seen_timestamp_seconds", "When etcd last answered, in Unix time; 0: never.")
-	etcdWatch    = describe("etcd_watch_up", "1 where a watch on etcd runs, else 0.")
-	etcdLists    = describe("etcd_lists_total", "How often all leases were listed: at the start, and whenever the watch could not go on.")
-	etcdLosses   = describe("etcd_losses_total", "How often etcd was seen to have lost data.")
-	etcdRevision = describe("etcd_revision", "Revision of etcd that the lease set is of.")
-	droppedBy    = describe("dropped_packets_total", "Packets that the node's firewall dropped, by reason; from 0 again where its table is written anew.", "reason")
+	etcdWatch    = describe("etcd_watch_up", "1 if a watch on etcd runs, else 0.")
+	etcdLists    = describe("etcd_lists_total", "How often all leases were listed: at the start, and when the watch could not continue.")
+	etcdLosses   = describe("etcd_losses_total", "How often etcd lost data.")
+	etcdRevision = describe("etcd_revision", "etcd revision of the current lease set.")
+	droppedBy    = describe("dropped_packets_total", "Packets that the node's firewall dropped, by reason; starts at 0 again when its table is recreated.", "reason")
 )
 
-// Describe sends nothing: what there is depends on the node's state, so the registry checks it at each scrape.
+// Describe sends nothing, because the metrics depend on the node's state. The registry checks them at each scrape.
 func (gauges) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends what the board says now.
+// Collect sends the current values of the board.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	s := g.board.get()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {

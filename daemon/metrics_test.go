@@ -14,7 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// exported is a row of docs/metrics.md for each metric of ours.
+// exported returns a row of docs/metrics.md for each metric of podlane.
 func exported(t *testing.T, m *metrics) (rows []string) {
 	t.Helper()
 	families, err := m.registry.Gather()
@@ -35,14 +35,14 @@ func exported(t *testing.T, m *metrics) (rows []string) {
 	return rows
 }
 
-func TestDocumentedMetricsAreThoseExported(t *testing.T) {
+func TestDocumentedMetricsMatch(t *testing.T) {
 	b := &board{}
 	s := wellStatus()
 	s.Dropped = map[string]uint64{"x": 1}
 	b.set(s)
 	m := newMetrics(b)
 	op := kernel.Op{Kind: "route", Drift: true}
-	m.observePass(time.Millisecond, true)
+	m.observeRound(time.Millisecond, true)
 	m.observeOps([]kernel.Op{op}, []kernel.Failure{{Op: op, Err: errors.New("no")}})
 	m.observeCall("Txn", time.Millisecond, nil)
 	text, err := os.ReadFile("../docs/metrics.md")
@@ -56,12 +56,12 @@ func TestDocumentedMetricsAreThoseExported(t *testing.T) {
 	}
 }
 
-func TestWhatIsCounted(t *testing.T) {
+func TestMetricValues(t *testing.T) {
 	b := &board{}
 	b.set(wellStatus())
 	m := newMetrics(b)
-	m.observePass(time.Millisecond, true)
-	m.observePass(time.Millisecond, false)
+	m.observeRound(time.Millisecond, true)
+	m.observeRound(time.Millisecond, false)
 	m.observeOps([]kernel.Op{{Kind: "route", Drift: true}, {Kind: "route"}}, []kernel.Failure{{Op: kernel.Op{Kind: "fdb"}}})
 	m.observeCall("Range", 3*time.Millisecond, nil)
 	m.observeCall("Range", 3*time.Millisecond, errors.New("no"))

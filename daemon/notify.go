@@ -16,17 +16,19 @@ import (
 )
 
 const (
-	// notifyEvery is how often systemd is told of news at most.
+	// notifyEvery is the shortest time between two messages to systemd about a changed status.
 	notifyEvery = time.Second
-	// patience is how long what is ordered after podlaned waits for the node file at most. The etcd that is missing may be
-	// one of those that wait.
-	patience = 30 * time.Second
+	// maxStartTime is how long units that are ordered after podlaned wait for the node file. One of them may be the etcd that
+	// podlaned waits for.
+	maxStartTime = 30 * time.Second
 )
 
-// notify tells systemd (sd_notify(3)), where it started the daemon, that it has started, how it is in one line, and as
-// long as the loop turns that it lives, about three times in the time that a watchdog leaves.
+// notify sends systemd, if it started podlaned, three kinds of messages (sd_notify(3)):
+//   - Once, that podlaned has started.
+//   - The status in one line, when it changes.
+//   - While the loop is alive, a keep-alive: about three times in the watchdog's time.
 func (d *daemon) notify(ctx context.Context) error {
-	began, told, every := time.Now(), "", beatEvery
+	began, sent, every := time.Now(), "", beatEvery
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	watched := err == nil && watchdog > 0
 	if watched {
@@ -37,25 +39,25 @@ func (d *daemon) notify(ctx context.Context) error {
 	beat := true
 	for {
 		select {
-		case <-d.board.news: // this is it
+		case <-d.board.news: // get returns it
 		default:
 		}
 		s, now := d.board.get(), time.Now()
 		var words []string
-		if line := "STATUS=" + statusLine(s); line != told {
-			words, told = append(words, line), line
+		if line := "STATUS=" + statusLine(s); line != sent {
+			words, sent = append(words, line), line
 		}
-		if !d.started.Load() && (d.reloaded || s.NodeFile || now.Sub(began) >= patience) {
+		if !d.started.Load() && (d.reloaded || s.NodeFile || now.Sub(began) >= maxStartTime) {
 			words = append(words, systemd.SdNotifyReady)
 			d.started.Store(true)
 		}
-		if watched && beat && d.board.idle() < stuck {
+		if watched && beat && d.board.silence() < stuck {
 			words, beat = append(words, systemd.SdNotifyWatchdog), false
 		}
 		if len(words) > 0 {
-			heard, err := systemd.SdNotify(false, strings.Join(words, "\n"))
-			if !heard && err == nil {
-				return nil // there is no systemd
+			received, err := systemd.SdNotify(false, strings.Join(words, "\n"))
+			if !received && err == nil {
+				return nil // systemd did not start podlaned
 			}
 			d.troubles.Check("systemd", err)
 		}
@@ -65,14 +67,15 @@ func (d *daemon) notify(ctx context.Context) error {
 		case <-ticker.C:
 			beat = true
 		case <-d.board.news:
-			if d.started.Load() && !pause.For(ctx, min(notifyEvery, every)-time.Since(now)) { // what waits for the start waits for nothing else
+			if d.started.Load() && !pause.For(ctx, min(notifyEvery, every)-time.Since(now)) { // the start itself is not delayed
 				return ctx.Err()
 			}
 		}
 	}
 }
 
-// statusLine is the status in one line: the first problem, which is why a check fails, or the first check where there is none.
+// statusLine returns the status in one line: the first problem, because it explains a failed check, or else the first failed
+// check.
 func statusLine(s status.Status) string {
 	failed := slices.IndexFunc(s.Checks, func(c status.Check) bool { return !c.OK })
 	switch {
@@ -91,7 +94,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// reloading is what systemd is told at the beginning of a reload (sd_notify(3), Type=notify-reload from systemd 253 on).
+// reloading returns the message to systemd at the beginning of a reload (sd_notify(3), Type=notify-reload since systemd 253).
 func reloading() string {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it cannot fail: Linux has had this clock since 2.5.63

@@ -7,16 +7,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// systemdSocket is a socket as systemd gives it to a service, and what comes to it.
+// systemdSocket makes a socket as systemd does for a service. receive returns the lines of the next message to it.
 func systemdSocket(t *testing.T) (receive func() []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -39,41 +39,39 @@ func systemdSocket(t *testing.T) (receive func() []string) {
 	}
 }
 
-func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
+func TestMessagesToSystemd(t *testing.T) {
 	receive := systemdSocket(t)
-	t.Setenv("WATCHDOG_USEC", "1500000") // it wants to hear three times in this
-	l, _ := bench(t)
+	t.Setenv("WATCHDOG_USEC", "1500000") // three messages are due in this time
+	l, _ := newTestLoop(t)
 	l.publish()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.notify(ctx) }()
 
-	if got := receive(); !slices.Equal(got, []string{"STATUS=not ready: lease: none yet", "WATCHDOG=1"}) {
-		t.Errorf("at the start: %q", got)
+	expect := func(when string, want ...string) {
+		t.Helper()
+		if diff := gocmp.Diff(want, receive()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
 	}
-	l.take(peerState(t, l, 2, 3))
-	l.verified, l.announced = time.Now(), true
+	expect("at the start", "STATUS=not ready: lease: none yet", "WATCHDOG=1")
+	l.receive(stateWithPeers(t, l, 2, 3))
+	l.kernel.verified, l.files.written = time.Now(), true
 	published := time.Now()
 	l.publish()
-	if got := receive(); !slices.Equal(got, []string{"STATUS=ready: pod subnet 10.5.34.0/24, 2 peers", "READY=1"}) {
-		t.Errorf("when it is ready: %q", got)
-	}
+	expect("when it is ready", "STATUS=ready: pod subnet 10.5.34.0/24, 2 peers", "READY=1")
 	if late := time.Since(published); late > 250*time.Millisecond {
-		t.Errorf("those who wait for the start waited for another %v", late)
+		t.Errorf("the start is announced %v late", late)
 	}
 	l.publish()
-	if got := receive(); !slices.Equal(got, []string{"WATCHDOG=1"}) {
-		t.Errorf("nothing is new: %q", got)
-	}
+	expect("without a change", "WATCHDOG=1")
 	l.board.mu.Lock()
-	l.board.turned = time.Now().Add(-stuck - time.Second)
+	l.board.beatAt = time.Now().Add(-stuck - time.Second)
 	l.board.mu.Unlock()
-	for i := range 3 { // which takes longer than the time between two words to the watchdog
-		l.troubles.Set("http", fmt.Sprintf("somebody else has it, %d\nand more", i))
+	for i := range 3 { // this takes longer than the time between two keep-alives
+		l.troubles.Set("http", fmt.Sprintf("address in use, %d\nand more", i))
 		l.publish()
-		if got := receive(); !slices.Equal(got, []string{fmt.Sprintf("STATUS=ready, with problems: http: somebody else has it, %d", i)}) {
-			t.Errorf("in trouble, and the loop hangs: %q", got)
-		}
+		expect("with a problem, while the loop is stuck", fmt.Sprintf("STATUS=ready, with problems: http: address in use, %d", i))
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
@@ -81,16 +79,16 @@ func TestSystemdIsToldHowTheDaemonIs(t *testing.T) {
 	}
 }
 
-// What waits for the node file must not take the end of a reload for it.
-func TestReloadBeforeTheStartIsNoStart(t *testing.T) {
+// Units that wait for the start must not begin at the end of a reload.
+func TestReloadBeforeTheStart(t *testing.T) {
 	receive := systemdSocket(t)
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	l.config.again = func() (config, error) { return config{}, errors.New("unknown key") }
 	signals, done := make(chan os.Signal), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { done <- l.awaitReload(ctx, signals) }()
 	signals <- syscall.SIGHUP
-	signals <- syscall.SIGHUP // the first is over
+	signals <- syscall.SIGHUP // it is received after the first reload
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -99,13 +97,13 @@ func TestReloadBeforeTheStartIsNoStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first := receive(); first[0] != "END" {
-		t.Errorf("before the start systemd hears %q", first)
+		t.Errorf("before the start systemd receives %q", first)
 	}
 }
 
-func TestNobodyToNotify(t *testing.T) {
+func TestSystemdDidNotStartPodlaned(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	if err := l.notify(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -25,18 +25,17 @@ func (l *loop) notReady(now time.Time) string {
 	return ""
 }
 
-// kernelTrouble returns why the last pass over the kernel failed, or nothing.
+// kernelTrouble returns why the last reconciliation of the kernel failed, or nothing.
 func (l *loop) kernelTrouble() string {
 	return cmp.Or(l.troubles.Get("overlay"), l.troubles.Get("forwarding"), l.troubles.Get("firewall"))
 }
 
-// expiresIn returns the time until the lease runs out, because the node file must then be written; 0: never, or it already
-// has.
-func (l *loop) expiresIn() time.Duration {
-	if l.state.Expiry.IsZero() || !time.Now().Before(l.state.Expiry) {
+// expiresIn returns the time until a lease runs out, because the node file must then be written; 0: never, or it already has.
+func expiresIn(expiry, now time.Time) time.Duration {
+	if expiry.IsZero() || !now.Before(expiry) {
 		return 0
 	}
-	return max(time.Until(l.state.Expiry), minPass)
+	return max(expiry.Sub(now), minInterval)
 }
 
 // refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have claimed

@@ -11,115 +11,120 @@ import (
 
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
-	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
 )
 
-// program writes to the kernel what differs, and tells whether all of it is now as it should be, but for single peers
-// that the kernel refuses. The firewall comes first: a peer that has just come is let in before its overlay stands, since
-// its first packet may be here at any moment, and an overlay that has just come is for peers alone from its first moment on.
-// Where somebody else's device or socket stands in the way of the first overlay, which is the error, nothing is to be
-// left: a firewall that was made for it goes again.
-func (l *loop) program(ctx context.Context) (good bool, err error) {
+// programKernel writes what differs, and reports whether the kernel is now verified. It ignores single peers that the kernel
+// refuses.
+//
+// The firewall comes first, for two reasons. The packets of a new peer may arrive before its overlay is programmed, and must
+// be accepted. And a new overlay must accept packets from peers only.
+//
+// The error is that another device or program is in the place of the first overlay. Then a firewall table that was made for
+// it is deleted again.
+func (l *loop) programKernel(ctx context.Context) (verified bool, err error) {
 	l.restoreBridges()
-	made, good, err := l.programFirewall(ctx)
+	created, firewallOK, err := l.programFirewall(ctx)
 	if err != nil {
 		return false, err
 	}
-	well, err := l.programOverlay(ctx)
-	if err != nil && made && taken(err) {
+	overlayOK, err := l.programOverlay(ctx)
+	if err != nil && created && isDeviceConflict(err) {
 		_, cleanupErr := firewall.Cleanup(ctx)
 		err = errors.Join(err, cleanupErr)
 	}
 	if err != nil {
 		return false, err
 	}
-	return l.programSettings() && good && well, nil
+	return l.programSettings() && firewallOK && overlayOK, nil
 }
 
-// programSettings turns on what the node needs of the kernel beside the overlay. The bridge's part is a check of its own.
-func (l *loop) programSettings() (good bool) {
+// programSettings enables forwarding and, if configured, bridge netfilter, which has a check of its own.
+func (l *loop) programSettings() (ok bool) {
 	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
-	set, err := sysctl.EnableForwarding(v4, v6, l.iface.Name, l.bridges)
-	good = l.troubles.Check("forwarding", confined(err))
+	set, err := sysctl.EnableForwarding(v4, v6, l.underlay.iface.Name, l.pods.names)
+	ok = l.troubles.Check("forwarding", confined(err))
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
-		if sysctl.Forbidden(err) && !l.pods.Hidden() {
+		if sysctl.Forbidden(err) && !l.pods.bridges.Hidden() {
 			err = nil // the pods' bridges have their own setting, which netlink writes
 		}
 		l.troubles.Check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
-	if advice := sysctl.Advice(l.iface.Name); v6 && advice != "" && !slices.Contains(l.oddities, advice) {
-		l.oddities = append(slices.Clip(l.oddities), advice)
+	if v6 {
+		l.kernel.addNote(sysctl.Advice(l.underlay.iface.Name))
 	}
 	for i := range set {
-		set[i].Drift = !l.verified.IsZero() // it was on
+		set[i].Drift = l.kernel.everVerified() // it was enabled before
 	}
-	l.note(set, nil)
-	return good
+	l.recordOps(set, nil)
+	return ok
 }
 
-// bridgeNetfilter is the name of the trouble and of the check.
+// bridgeNetfilter is the name of a check and of the kind of problem that fails it.
 const bridgeNetfilter = "bridge-netfilter"
 
-func (l *loop) programOverlay(ctx context.Context) (good bool, err error) {
-	report, err := l.backend.Apply(ctx, l.state.Own, l.peers)
+// programOverlay makes the overlay equal to the lease set. The error is isDeviceConflict, or that ctx has ended.
+func (l *loop) programOverlay(ctx context.Context) (ok bool, err error) {
+	report, err := l.backend.Apply(ctx, l.state.Own, l.peers.leases)
 	if ctx.Err() != nil {
-		return false, ctx.Err() // what was cut short is no trouble
+		return false, ctx.Err() // an interrupted write is not a problem
 	}
-	err = confined(advise(err))
-	if l.verified.IsZero() && taken(err) {
+	err = confined(adviseOnConflict(err))
+	if !l.kernel.everVerified() && isDeviceConflict(err) {
 		return false, err
 	}
-	good = l.troubles.Check("overlay", err)
-	if good {
-		l.unfit.take(report.Skipped, len(report.Skipped))
-		l.odd, l.oddities = oddPeers(report), report.Notes
+	ok = l.troubles.Check("overlay", err)
+	if ok {
+		l.peers.record(report)
+		l.kernel.notes = report.Notes
 		l.troubles.SetAll("kernel", report.Problems)
 	}
 	var refused error
-	if l.refused = len(report.Failed) > 0; l.refused {
+	if l.kernel.refused = len(report.Failed) > 0; l.kernel.refused {
 		refused = report.Failed[0]
 	}
 	l.troubles.Check("refused by the kernel", refused)
-	l.note(report.Ops, report.Failed)
-	return good, nil
+	l.recordOps(report.Ops, report.Failed)
+	return ok, nil
 }
 
-// programFirewall tells whether it made the table, which was not there.
-func (l *loop) programFirewall(ctx context.Context) (made, good bool, err error) {
+// programFirewall makes the firewall table match. created reports whether it did not exist before.
+func (l *loop) programFirewall(ctx context.Context) (created, ok bool, err error) {
 	ops, err := l.firewall.Apply(ctx, l.rules())
 	if ctx.Err() != nil {
 		return false, false, ctx.Err()
 	}
-	made = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
-	good = l.troubles.Check("firewall", confined(err))
+	created = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
+	ok = l.troubles.Check("firewall", confined(err))
 	l.troubles.SetAll("other firewall", l.firewall.Problems())
-	l.note(ops, nil)
-	return made, good, nil
+	l.recordOps(ops, nil)
+	return created, ok, nil
 }
 
-// rules is what the firewall is to be. Nodes are started one after the other, so peers may use direct routing though this
-// node does not: where it is in the configuration but not yet in use here, and where it was in use here before this start.
-// Their pods' plain packets are let in: for as long as the configuration says so, and until the next start. A node that
-// joins while direct routing is being switched off does not know, and drops what comes plainly.
+// rules returns what the firewall must be. Nodes are restarted one after the other, so peers may already, or still, use
+// direct routing although this node does not. The firewall accepts the plain packets of their pods in two cases:
+//   - The newest configuration has direct routing. It is not in use here until the next start.
+//   - Direct routing was in use here before this start. They are accepted until the next start.
+//
+// A node that joins while direct routing is being switched off does not know, and drops plain packets.
 func (l *loop) rules() firewall.Rules {
 	network := l.network
-	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.saved.Direct
+	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
-		Network: network, Pods: network.Pods(l.iface.Addrs, l.state.Own, l.peers), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
-		Peers: []netip.Addr{}, PodInterfaces: l.bridges, BridgeHidden: l.pods.Hidden(), HTTPPort: httpPort(l.config.http),
-		Underlay: l.iface.Name,
+		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
+		Peers: []netip.Addr{}, PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
+		Underlay: l.underlay.iface.Name,
 	}
 	for _, f := range subnet.Families {
 		r.Overlay[f] = vxlan.DeviceName(f, network.VXLAN.VNI)
-		if a := l.iface.Local(f); a.IsValid() {
+		if a := l.underlay.iface.Local(f); a.IsValid() {
 			r.Addrs = append(r.Addrs, a)
 		}
 	}
-	for _, p := range l.peers {
+	for _, p := range l.peers.leases {
 		for _, f := range subnet.Families {
 			if a := p.Endpoint(f).PublicIP; a.IsValid() && p.BackendType == subnet.BackendVXLAN {
 				r.Peers = append(r.Peers, a)
@@ -129,24 +134,14 @@ func (l *loop) rules() firewall.Rules {
 	return r
 }
 
-// note logs and counts what a pass wrote, and keeps what it repaired for the status.
-func (l *loop) note(ops []kernel.Op, failed []kernel.Failure) {
+// recordOps logs and counts what was written to the kernel, and records repairs for the status.
+func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
 	drift, change := split(ops)
 	if len(change) > 0 {
-		l.log.Infof("%s; peers: %d", summary(change), len(l.peers)-l.unfit.count)
+		l.log.Infof("%s; peers: %d", summary(change), l.peers.count())
 	}
-	if len(drift) == 0 {
-		return
-	}
-	text := summary(drift)
-	l.log.Warnf("repaired what somebody else changed: %s", text)
-	l.repaired += len(drift)
-	l.repairs = append(l.repairs, status.Repair{Time: time.Now(), What: text})
-	if more := len(l.repairs) - maxRepairs; more > 0 {
-		l.repairs = slices.Delete(l.repairs, 0, more)
+	if len(drift) > 0 {
+		l.log.Warnf("repaired what another program changed: %s", l.repairs.record(drift, time.Now()))
 	}
 }
-
-// maxRepairs bounds how many repairs the status names.
-const maxRepairs = 10

@@ -10,13 +10,13 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// errReload ends a run whose configuration has changed; the next one takes over what stands in the kernel, as after a
-// restart.
-var errReload = errors.New("the configuration is read again")
+// errReload ends a run because its configuration has changed. The next run adopts what is programmed in the kernel, as after
+// a restart.
+var errReload = errors.New("reloading the configuration")
 
-// awaitReload returns errReload when a signal has asked for the configuration to be read again and the new one is of use.
-// Where it is not, the one in use stays, and that is trouble until it is put right. systemd hears of it once it has been
-// told that the daemon has started: the end of a reload says READY=1 too, and what waits for that must not go on before.
+// awaitReload reads the configuration again at each signal, and returns errReload if the new one is usable. Otherwise the
+// one in use stays, and a problem names the error until it is corrected. systemd is notified only after it knows that podlaned
+// has started. A reload ends with READY=1 too, and the units that wait for the start must not begin early.
 func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
@@ -24,9 +24,9 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 			return ctx.Err()
 		case <-signals:
 		}
-		tell := d.started.Load()
-		if tell {
-			_, _ = systemd.SdNotify(false, reloading()) // notify says what is wrong with systemd
+		started := d.started.Load()
+		if started {
+			_, _ = systemd.SdNotify(false, reloading()) // notify reports systemd's errors
 		}
 		next, err := d.config.again()
 		if err == nil {
@@ -36,13 +36,13 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 			d.next = next
 			return errReload
 		}
-		if tell {
+		if started {
 			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady)
 		}
 	}
 }
 
-// usable tells whether the daemon could start with a configuration, as far as it can be known before.
+// usable returns why podlaned cannot start with a configuration, as far as that can be known before.
 func (c *config) usable() error {
 	if err := c.identity(); err != nil {
 		return err

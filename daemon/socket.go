@@ -19,7 +19,7 @@ import (
 const (
 	nodeFile = "subnet.env"
 
-	// listenEvery is how often an address is tried that is another's.
+	// listenEvery is the time between two attempts to listen on an address.
 	listenEvery = 5 * time.Second
 )
 
@@ -31,18 +31,18 @@ func handler(b *board, metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /readyz/attach", func(w http.ResponseWriter, r *http.Request) {
 		answerChecks(b.get().AttachChecks(time.Now()), w, r)
 	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.idle(), w) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.silence(), w) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(b.get()) // the reader has gone: nobody is left to tell
+		_ = json.NewEncoder(w).Encode(b.get()) // an error means that the reader has closed the connection
 	})
 	return mux
 }
 
-// listenSocket listens on the local socket, which only root and its group may use. What an earlier podlaned left in its
-// place is removed: the lock says that there is none now.
+// listenSocket listens on the local socket, which only root and its group may use. It replaces the socket of an earlier
+// podlaned: the lock shows that it has ended.
 func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
-	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // the node file in it is for everybody
+	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // every user may read the node file in it
 		return nil, fmt.Errorf("make the run folder: %w", err)
 	}
 	path := filepath.Join(runDir, status.Socket)
@@ -53,7 +53,7 @@ func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on the local socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // for root's group too: it is how a user is let in
+	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // a user gets access by root's group
 		l.Close()
 		return nil, fmt.Errorf("protect the local socket: %w", err)
 	}
@@ -71,8 +71,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// serveTCP answers on TCP. An address that is another's, or not the node's just now, is trouble and tried again: pods need
-// a network more than the operator needs metrics.
+// serveTCP answers on TCP. While another program uses the address, or the node does not have it, that is a problem, and
+// podlaned tries again. It goes on without metrics, because pods need their network more.
 func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	for {
 		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)
@@ -85,8 +85,7 @@ func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	}
 }
 
-// tcpOf is the network to listen on at an address that was checked: 0.0.0.0 is all of IPv4 and no more, which Go would take
-// for all of IPv6 too.
+// tcpOf returns the network for a valid address. 0.0.0.0 means IPv4 only; with "tcp", Go would listen on IPv6 too.
 func tcpOf(address string) string {
 	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Is4() {
 		return "tcp4"

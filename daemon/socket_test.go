@@ -26,7 +26,7 @@ func TestHandlerAnswersGETAlone(t *testing.T) {
 		{http.MethodGet, "/status", http.StatusOK},
 		{http.MethodGet, "/metrics", http.StatusOK},
 		{http.MethodGet, "/healthz", http.StatusOK},
-		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is of long ago
+		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is too old
 		{http.MethodPost, "/status", http.StatusMethodNotAllowed},
 		{http.MethodGet, "/", http.StatusNotFound},
 		{http.MethodGet, "/status/x", http.StatusNotFound},
@@ -89,14 +89,14 @@ func TestStatusOverTheSocket(t *testing.T) {
 	}
 	stop()
 	if err := runStatus(t.Context(), config{runDir: dir}, nil, streams{out: &out}); err == nil || !strings.Contains(err.Error(), "is it running? See `systemctl status podlaned`") {
-		t.Errorf("once it has ended: %v", err)
+		t.Errorf("after it has ended: %v", err)
 	}
 	if err := runStatus(t.Context(), config{runDir: dir}, []string{"n2"}, streams{}); !errors.Is(err, errUsage) {
 		t.Errorf("an argument too many: %v", err)
 	}
 }
 
-func TestStrangeAnswersToAStatus(t *testing.T) {
+func TestUnusableAnswersToAStatus(t *testing.T) {
 	for want, answer := range map[string]http.HandlerFunc{
 		"it answers 404 Not Found": http.NotFound,
 		"read podlaned's answer":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
@@ -120,8 +120,8 @@ func TestStrangeAnswersToAStatus(t *testing.T) {
 	}
 }
 
-func TestSocketThatCannotBe(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "run")        // made where it is missing
+func TestSocketCannotBeMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "run")        // made if it is missing
 	long := filepath.Join(dir, strings.Repeat("x", 108)) // unix(7) has room for 108 bytes
 	if _, err := listenSocket(t.Context(), long); err == nil || !strings.Contains(err.Error(), "listen on the local socket") {
 		t.Errorf("a path that is too long: %v", err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -95,43 +94,4 @@ func publicIPs(network subnet.Network, leases ...subnet.Lease) (addrs []netip.Ad
 		}
 	}
 	return addrs
-}
-
-// nextUnderlay returns the underlay that the node should have now.
-func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, error) {
-	want := l.config.want(knownOf(l.self, l.network, l.iface))
-	if l.iface.HasAll(l.previousAddrs) {
-		l.previousAddrs = nil
-	}
-	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(l.previousAddrs) }) {
-		want.Kept = l.previousAddrs
-	}
-	i, err := underlay.Choose(ifaces, want, underlay.RouteTo)
-	if err != nil {
-		return i, err
-	}
-	return l.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers...) })
-}
-
-// leaveUnderlay records the addresses of an underlay that is left for another interface, which has others. The node returns
-// when an interface has them again: its peers knew it by these, and the other interface may lead to none of them.
-func (l *loop) leaveUnderlay(next underlay.Interface) {
-	addrs := knownOf(l.self, l.network, l.iface).local
-	if l.previousAddrs == nil && next.Index != l.iface.Index && !next.HasAll(addrs) {
-		l.previousAddrs = addrs
-	}
-}
-
-// describeUnderlay records the problem and the notes about the underlay in use, as it was just read.
-func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interface) {
-	carrier := ""
-	if now.NoCarrier {
-		carrier = fmt.Sprintf("interface %s has no carrier: check its cable, or the link below it; --iface moves the underlay to another interface", now.Name)
-	}
-	l.troubles.Set("underlay link", carrier)
-	want := l.config.want(knownOf(l.self, l.network, l.iface))
-	l.underlayNotes = underlay.Notes(ifaces, want, now, underlay.RouteTo)
-	for _, note := range l.underlayNotes {
-		l.once(note)
-	}
 }

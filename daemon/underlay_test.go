@@ -27,23 +27,22 @@ func upInterface(index int, name string, addrs ...string) underlay.Interface {
 	return i
 }
 
-// The saved state has the underlay's addresses that a restart keeps: the interface's own, also behind NAT, in the families
-// of the overlay.
-func TestSavedUnderlay(t *testing.T) {
-	l, _ := bench(t)
+// A restart keeps the interface's own addresses, also behind NAT, in the families of the overlay.
+func TestSavedUnderlayAddresses(t *testing.T) {
+	l, _ := newTestLoop(t)
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")
-	l.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
-	l.self = l.daemon.self(l.iface, savedState{})
-	l.take(peerState(t, l))
-	l.saved.Local = addresses("198.18.77.1")
+	l.underlay.iface = upInterface(1002, "eth0", "198.18.1.1/16", "2001:db8::1/64")
+	l.underlay.self = l.daemon.self(l.underlay.iface, savedState{})
+	l.receive(stateWithPeers(t, l))
+	l.stateFile.loaded.Local = addresses("198.18.77.1")
 	for _, c := range []struct {
 		verified bool
 		want     string
 	}{{false, "198.18.77.1"}, {true, "198.18.1.1"}} {
 		if c.verified {
-			l.verified = time.Now()
+			l.kernel.verified = time.Now()
 		}
-		l.unsaved = true
+		l.stateFile.changed = true
 		l.saveState(true)
 		s, err := loadState(l.config.stateDir, "/p")
 		if err != nil || !slices.Equal(s.Local, addresses(c.want)) || !slices.Equal(s.known().local, s.Local) {
@@ -81,70 +80,42 @@ func TestSavedStateOfAnOlderPodlaned(t *testing.T) {
 	}
 }
 
-// The node boots, and its interface gets its address late. Meanwhile the node uses another underlay; then it returns.
+// The node boots, and its interface gets its address late. Until then the node uses another underlay.
 func TestUnderlayAddressAppearsLate(t *testing.T) {
-	l, _ := bench(t)
+	l, _ := newTestLoop(t)
 	early, late := upInterface(1003, "eth1", "203.0.113.1/24"), upInterface(1002, "eth0", "198.18.1.1/16")
 	down := late
 	down.Up = false
 	l = newLoop(l.daemon, early, savedState{Local: addresses("198.18.1.1")})
-	l.take(peerState(t, l))
+	l.receive(stateWithPeers(t, l))
 	for _, c := range []struct {
 		what   string
 		ifaces []underlay.Interface
 		want   string
 	}{
-		{"it is away", []underlay.Interface{early}, "eth1"},
-		{"it is down", []underlay.Interface{down, early}, "eth1"},
-		{"it is there", []underlay.Interface{late, early}, "eth0"},
-		{"it is lost", []underlay.Interface{early}, "eth0"}, // an error: there is no default route
-		{"another has come", []underlay.Interface{early, upInterface(1005, "eth2", "198.18.1.1/16")}, "eth2"},
+		{"address is away", []underlay.Interface{early}, "eth1"},
+		{"interface is down", []underlay.Interface{down, early}, "eth1"},
+		{"address is back", []underlay.Interface{late, early}, "eth0"},
+		{"address is lost", []underlay.Interface{early}, "eth0"}, // an error: there is no default route
+		{"another interface has the address", []underlay.Interface{early, upInterface(1005, "eth2", "198.18.1.1/16")}, "eth2"},
 	} {
 		now, err := l.nextUnderlay(c.ifaces)
 		if err == nil {
-			l.iface = now
+			l.underlay.use(now, l.underlay.self, nil)
 		}
-		if l.iface.Name != c.want {
-			t.Errorf("%s: %s, %v; want %s", c.what, l.iface.Name, err, c.want)
+		if l.underlay.iface.Name != c.want {
+			t.Errorf("%s: %s, %v; want %s", c.what, l.underlay.iface.Name, err, c.want)
 		}
 	}
-	if l.previousAddrs != nil {
-		t.Errorf("it still waits for %v", l.previousAddrs)
-	}
-}
-
-// The underlay loses its address for a while, and another interface has the default route. The node returns with the address,
-// but it does not follow an address that was replaced.
-func TestNodeReturnsToAnAddressThatWasLost(t *testing.T) {
-	eth0, vpn := upInterface(1002, "eth0", "198.18.1.1/16"), upInterface(1003, "tun0", "203.0.113.1/24")
-	moved := upInterface(1005, "br0", "198.18.1.1/16")
-	renumbered := upInterface(1002, "eth0", "198.18.1.9/16")
-	for name, c := range map[string]struct {
-		next   underlay.Interface
-		ifaces []underlay.Interface
-		want   string // the interface that the node prefers then
-	}{
-		"the address is back":     {vpn, []underlay.Interface{vpn, eth0}, "eth0"},
-		"it is back on a bridge":  {vpn, []underlay.Interface{vpn, moved}, "br0"},
-		"it moved along":          {moved, []underlay.Interface{moved, upInterface(1006, "eth3", "198.18.1.1/16")}, "br0"},
-		"it was replaced on eth0": {renumbered, []underlay.Interface{renumbered, upInterface(1006, "eth3", "198.18.1.1/16")}, "eth0"},
-	} {
-		l, _ := bench(t)
-		l = newLoop(l.daemon, eth0, savedState{Local: addresses("198.18.1.1")})
-		l.take(peerState(t, l))
-		l.previousAddrs = nil
-		l.leaveUnderlay(c.next)
-		l.iface, l.self = c.next, l.daemon.self(c.next, savedState{})
-		if now, err := l.nextUnderlay(c.ifaces); err != nil || now.Name != c.want {
-			t.Errorf("%s: %s, %v; want %s", name, now.Name, err, c.want)
-		}
+	if l.underlay.previousAddrs != nil {
+		t.Errorf("previous addresses after the return: %v", l.underlay.previousAddrs)
 	}
 }
 
 func TestUnderlayWithoutCarrier(t *testing.T) {
-	l, out := bench(t)
-	l.take(peerState(t, l))
-	i := l.iface
+	l, out := newTestLoop(t)
+	l.receive(stateWithPeers(t, l))
+	i := l.underlay.iface
 	i.NoCarrier = true
 	for range 2 {
 		l.describeUnderlay([]underlay.Interface{i}, i)
@@ -153,7 +124,7 @@ func TestUnderlayWithoutCarrier(t *testing.T) {
 	if got := l.troubles.List(); !slices.Equal(got, []string{problem}) || strings.Count(out.String(), problem) != 1 {
 		t.Errorf("%q\n%s", got, out)
 	}
-	l.describeUnderlay([]underlay.Interface{l.iface}, l.iface)
+	l.describeUnderlay([]underlay.Interface{l.underlay.iface}, l.underlay.iface)
 	if got := l.troubles.List(); len(got) > 0 {
 		t.Errorf("with a carrier: %q", got)
 	}

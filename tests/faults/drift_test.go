@@ -81,7 +81,7 @@ func (d disturbance) run(t *testing.T, b *bed) {
 		t.Errorf("%s did not grow", metric)
 	}
 	if text := n.LogText()[logged:]; !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
-		return strings.Contains(line, "repaired what somebody else changed") && strings.Contains(line, word)
+		return strings.Contains(line, "repaired what another program changed") && strings.Contains(line, word)
 	}) {
 		t.Errorf("the log names no repair of %s:\n%s", word, text)
 	}

@@ -40,7 +40,7 @@ func TestLoopHangs(t *testing.T) {
 	})
 	more := cluster.Until(t, loopLimit+heartbeat+resync, "/healthz fails", func() (bool, string) {
 		code, body := cluster.Get(t, n, "/healthz")
-		return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "the loop has not turned for "), body
+		return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "the loop has been stuck for "), body
 	})
 	t.Logf("/readyz fails after %v, /healthz after %v more", old, more)
 	if least := loopLimit - heartbeat; old.Max+more.Max < least {

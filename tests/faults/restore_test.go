@@ -140,7 +140,7 @@ func (b *bed) expectRetained(t *testing.T) {
 		joinedPeer.await(t, n, 0, true)
 		departedPeer.await(t, n, soon, true)
 		cluster.AwaitStatus(t, n, soon, "a note on the retained peer", func(s cluster.Status) bool {
-			return slices.Contains(s.Notes, "etcd has lost data: 1 peers that are no longer in it are kept for now")
+			return slices.Contains(s.Notes, "etcd lost data: podlaned keeps 1 peers that are missing from it")
 		})
 	}
 }

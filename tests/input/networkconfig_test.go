@@ -49,7 +49,7 @@ func TestBadNetworkConfiguration(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, n, nil, "run", "--etcd-prefix", prefix).expectError(t, exitError, prefix+"/config: the network configuration in etcd is not valid: network configuration: ..."+
-				strings.TrimPrefix(c.want, "network configuration: ")+"...; put it right with `podlaned config set FILE`")
+				strings.TrimPrefix(c.want, "network configuration: ")+"...; correct it with `podlaned config set FILE`")
 			expectUntouched(t, l, n, prefix)
 		})
 	}

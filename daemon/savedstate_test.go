@@ -17,7 +17,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-func TestStateSurvivesTheDisk(t *testing.T) {
+func TestSavedStateIsReadBack(t *testing.T) {
 	dir := t.TempDir()
 	if s, err := loadState(dir, "/p"); err != nil || s.Own != "" {
 		t.Errorf("no state: %+v, %v", s, err)
@@ -57,12 +57,12 @@ func TestStateSurvivesTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, err := loadState(dir, "/p"); err == nil || !strings.Contains(err.Error(), path) || s.Own != "" {
-		t.Errorf("half a file: %+v, %v", s, err)
+		t.Errorf("truncated file: %+v, %v", s, err)
 	}
 }
 
-// The leases are written one by one, and read back as they were: none of them, one, and many, of both families too.
-func TestSavedLeasesSurviveTheDisk(t *testing.T) {
+// The leases are written one by one, and read back unchanged.
+func TestSavedLeasesAreReadBack(t *testing.T) {
 	for _, count := range []int{0, 1, 3} {
 		dir, want := t.TempDir(), savedState{Saved: store.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`)}, Prefix: "/p"}
 		for i := range count {
@@ -89,61 +89,45 @@ func TestSavedLeasesSurviveTheDisk(t *testing.T) {
 	}
 }
 
-func TestWallClockDecidesOnlyAcrossBoots(t *testing.T) {
+func TestStartFromTheSavedState(t *testing.T) {
 	now := time.Now()
-	e := newExpiry(now.Add(time.Hour), now)
-	if left, _ := e.left(now.Add(48 * time.Hour)); left < 59*time.Minute {
-		t.Errorf("the wall clock was set on by two days within a boot: %s left", left)
-	}
-	e.Boot = "another boot"
-	if left, _ := e.left(now.Add(48 * time.Hour)); left > 0 {
-		t.Errorf("two days and a reboot later: %s left", left)
-	}
-	e = newExpiry(now.Add(time.Hour), now)
-	saved := savedState{Saved: store.Saved{Own: "10.5.3.0-24", Expiry: now.Add(-23 * time.Hour)}, Until: e}
-	if got := saved.store(now).Expiry; got.Sub(now).Round(time.Second) != time.Hour {
-		t.Errorf("the wall clock was set on by a day within a boot: the store is told %s", got)
-	}
-	if _, never := newExpiry(time.Time{}, now).left(now); !never {
-		t.Error("a reservation runs out")
-	}
-}
-
-func TestSavedStateStandsInWhileEtcdIsAwayAndTheLeaseLasts(t *testing.T) {
-	now := time.Now()
-	network, _, err := subnet.ParseNetwork([]byte(`{"Network":"10.5.0.0/16"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := subnet.ParseKey("10.5.3.0-24")
-	if err != nil {
-		t.Fatal(err)
-	}
+	network := parseNetwork(t, `{"Network":"10.5.0.0/16"}`)
+	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.3.0/24")}
 	own := subnet.Self{Node: subnet.Node{ID: "a", Name: "n1"}, PublicIP: netip.MustParseAddr("198.18.0.1")}.Lease(network, pair, subnet.Lease{})
-	saved := savedState{
+	valid := savedState{
 		Saved: store.Saved{Config: []byte(`{"Network":"10.5.0.0/16"}`), Own: pair.Key(), Leases: []store.SavedLease{{Key: pair.Key(), Value: own.Value()}}},
 		Until: newExpiry(now.Add(time.Hour), now),
 	}
-	away := store.State{Err: errors.New("no answer")}
-	if got, fault := saved.standIn(away, now); fault != nil || got.Own != own || got.Network != network || got.Err == nil || got.Held || len(got.Set.Records) != 1 {
-		t.Errorf("etcd is away: %+v", got)
-	}
-	if got, fault := saved.standIn(store.State{Err: away.Err, Set: subnet.Set{Revision: 9}}, now); fault != nil || got.Own != (subnet.Lease{}) {
-		t.Errorf("etcd was read once and has no lease for us: %+v", got.Own)
-	}
-	if got, fault := saved.standIn(store.State{}, now); fault != nil || got.Own != (subnet.Lease{}) {
-		t.Errorf("nothing is wrong with etcd: %+v", got.Own)
-	}
-	changed := saved
+	expired, changed := valid, valid
+	expired.Until = newExpiry(now.Add(-time.Second), now)
 	changed.Config = []byte(`{"Network":"10.6.0.0/16"}`)
-	if got, fault := changed.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 is not in the pod network") {
-		t.Errorf("the network was changed, and the node not started anew since: %+v, %v", got.Own, fault)
-	}
-	saved.Until = newExpiry(now.Add(-time.Second), now)
-	if got, fault := saved.standIn(away, now); got.Own != (subnet.Lease{}) || fault == nil || !strings.Contains(fault.Error(), "10.5.3.0/24 ran out 1s ago") {
-		t.Errorf("the lease has run out: %+v, %v", got.Own, fault)
-	}
-	if got, fault := (savedState{}).standIn(away, now); fault != nil || got.Own != (subnet.Lease{}) {
-		t.Errorf("no saved state: %+v", got.Own)
+	noAnswer := errors.New("no answer")
+	for name, c := range map[string]struct {
+		saved savedState
+		state store.State
+		used  bool
+		fault string
+	}{
+		"etcd is unreachable":            {valid, store.State{Err: noAnswer}, true, ""},
+		"etcd was read and has no lease": {valid, store.State{Err: noAnswer, Set: subnet.Set{Revision: 9}}, false, ""},
+		"etcd has no error":              {valid, store.State{}, false, ""},
+		"the network has changed since":  {changed, store.State{Err: noAnswer}, false, "10.5.3.0/24 is not in the pod network"},
+		"the lease has run out":          {expired, store.State{Err: noAnswer}, false, "10.5.3.0/24 ran out 1s ago"},
+		"no saved state":                 {savedState{}, store.State{Err: noAnswer}, false, ""},
+	} {
+		got, fault := c.saved.fallback(c.state, now)
+		if (fault == nil) != (c.fault == "") || fault != nil && !strings.Contains(fault.Error(), c.fault) {
+			t.Errorf("%s: error %v, want %q", name, fault, c.fault)
+		}
+		if !errors.Is(got.Err, c.state.Err) || got.Held {
+			t.Errorf("%s: error of the store %v, want %v; held %v", name, got.Err, c.state.Err, got.Held)
+		}
+		want := map[bool]subnet.Lease{true: own}[c.used]
+		if got.Own != want {
+			t.Errorf("%s: own lease %v, want %v", name, got.Own, want)
+		}
+		if c.used && (got.Network != network || len(got.Set.Records) != 1) {
+			t.Errorf("%s: %d leases, network %v", name, len(got.Set.Records), got.Network)
+		}
 	}
 }

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// isDeviceConflict reports whether the VXLAN device cannot exist because another device or program has its name, its VNI
+// and port, or its UDP port. At the start this ends podlaned, so that systemd shows who has it and starts podlaned again.
+// Later it is a problem like others: pods are attached, and only podlaned restores their overlay.
+func isDeviceConflict(err error) bool {
+	return errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EADDRINUSE)
+}
+
+// adviseOnConflict adds to such an error what an operator can do.
+func adviseOnConflict(err error) error {
+	if !isDeviceConflict(err) {
+		return err
+	}
+	return fmt.Errorf("%w; remove it, or give the pod network another VNI or port with `podlaned config set`", err)
+}

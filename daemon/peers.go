@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/status"
+	"github.com/podlane/podlane/subnet"
+)
+
+// peers holds the other nodes of the newest state, and how each of them is programmed.
+type peers struct {
+	leases      []subnet.Lease         // of all peers
+	screened    skips                  // leases of the state that are not peers, and why
+	unsupported skips                  // peers that the backend does not program, and why
+	degraded    map[string]status.Peer // the peers that are not programmed, or not completely, by their key
+	listed      []status.Peer          // all peers as programmed, shared by statuses; nil: the peers have changed since
+}
+
+func newPeers(log logrus.FieldLogger) peers {
+	return peers{screened: skips{log: log}, unsupported: skips{log: log}}
+}
+
+// screen finds which leases of a set are peers of a node with a lease of its own on an underlay with these addresses.
+func (p *peers) screen(network subnet.Network, addrs []netip.Prefix, own subnet.Lease, set subnet.Set) {
+	leases, clashing := subnet.Screen(network, addrs, own, set.Records)
+	p.leases, p.listed = leases, nil
+	p.screened.take(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
+}
+
+// record records how the backend has programmed the peers.
+func (p *peers) record(r backend.Report) {
+	p.unsupported.take(r.Skipped, len(r.Skipped))
+	p.degraded = make(map[string]status.Peer, len(r.Skipped)+len(r.Degraded))
+	for _, skip := range r.Skipped {
+		p.degraded[skip.Key] = status.Peer{State: status.PeerSkipped}
+	}
+	for _, skip := range r.Degraded {
+		p.degraded[skip.Key] = status.Peer{State: status.PeerFailed, Reason: skip.Reason}
+	}
+}
+
+// count returns how many peers the backend programs.
+func (p *peers) count() int { return len(p.leases) - p.unsupported.count }
+
+// skips returns the leases that are not programmed. It names at most subnet.MaxSkips of them.
+func (p *peers) skips() (named []subnet.Skip, count int) {
+	named = slices.Concat(p.screened.named, p.unsupported.named)
+	return named[:min(len(named), subnet.MaxSkips)], p.screened.count + p.unsupported.count
+}
+
+// statuses returns the status of each peer. While the overlay is not verified, it is unknown which of them are programmed.
+func (p *peers) statuses(verified bool) []status.Peer {
+	state := status.PeerPending
+	if verified {
+		state = status.PeerProgrammed
+	}
+	complete := verified && len(p.degraded) == 0
+	if complete && p.listed != nil {
+		return p.listed
+	}
+	all := make([]status.Peer, 0, len(p.leases))
+	for _, l := range p.leases {
+		s := status.Peer{State: state}
+		if len(p.degraded) > 0 {
+			if degraded, ok := p.degraded[l.Pair().Key()]; ok {
+				s = degraded
+			}
+		}
+		s.Name, s.Subnet, s.PublicIP, s.Version = l.Node.Name, status.Prefixes(l.Pair()), l.PublicIP(), l.Node.Version
+		all = append(all, s)
+	}
+	if complete {
+		p.listed = all
+	}
+	return all
+}

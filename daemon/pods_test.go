@@ -1,0 +1,82 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/podlane/podlane/bridge"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
+)
+
+func TestInterfacesWithAPodAddress(t *testing.T) {
+	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
+	of := func(name string, addrs ...string) (i underlay.Interface) {
+		i.Name = name
+		for _, a := range addrs {
+			i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
+		}
+		return i
+	}
+	got := withPodAddress([]underlay.Interface{
+		of("lo", "127.0.0.1/8"), of("eth0", "198.18.1.1/16"), of("podlane.1", "10.5.34.0/32"), of("podlane-v6.1", "fd00:5:22::/128"),
+		of("cni0", "10.5.34.1/24"), of("docker0", "fd00:5:22::1/64"), of("cni1", "10.5.35.1/24"),
+	}, own)
+	if !slices.Equal(got, []string{"cni0", "docker0"}) {
+		t.Errorf("%q, want cni0 and docker0", got)
+	}
+}
+
+// The firewall checks packets from the pods' bridge even while it has lost its address.
+func TestKnownBridgeLosesItsAddress(t *testing.T) {
+	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24")}
+	with := func(name, address string) underlay.Interface {
+		return underlay.Interface{Name: name, Addrs: []netip.Prefix{netip.MustParsePrefix(address)}}
+	}
+	eth0, cni0, overlay := with("eth0", "198.18.1.1/16"), with("cni0", "10.5.34.1/24"), with("podlane.1", "10.5.34.0/32")
+	br1 := bridge.Bridge{Name: "br1", Index: 9, Addrs: []netip.Prefix{netip.MustParsePrefix("10.5.34.1/24")}}
+	for name, c := range map[string]struct {
+		ifaces []underlay.Interface
+		want   []string
+	}{
+		"known bridge without address":  {[]underlay.Interface{eth0, overlay}, []string{"br1"}},
+		"other bridge with the address": {[]underlay.Interface{eth0, cni0, overlay}, []string{"br1", "cni0"}},
+		"known bridge with its address": {[]underlay.Interface{with("br1", "10.5.34.1/24")}, []string{"br1"}},
+	} {
+		p := podInterfaces{bridges: bridge.New([]bridge.Bridge{br1})}
+		p.update(c.ifaces, own)
+		if diff := gocmp.Diff(c.want, p.names); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if !p.restoreDue {
+			t.Errorf("%s: the bridges are not checked", name)
+		}
+	}
+}
+
+func TestPodsWithoutBridgeAreCheckedOften(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut  []string
+		want time.Duration
+	}{"all attached": {nil, 0}, "one lost its bridge": {[]string{"veth1"}, checkEvery}} {
+		p := podInterfaces{bridges: bridge.New([]bridge.Bridge{{Name: "cni0", Cut: c.cut}})}
+		if got := p.nextCheck(); got != c.want {
+			t.Errorf("%s: next check in %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A reboot removes the bridges, and the node file, which is in /run.
+func TestSavedBridges(t *testing.T) {
+	s := savedState{Bridges: []bridge.Bridge{{Name: "cni0", Index: 7}}}
+	if got := savedBridges(s, subnet.Self{InUse: true}); len(got) != 1 {
+		t.Errorf("after a restart: %v", got)
+	}
+	if got := savedBridges(s, subnet.Self{}); len(got) != 0 {
+		t.Errorf("after a reboot: %v", got)
+	}
+}
