@@ -21,7 +21,6 @@ import (
 	"github.com/podlane/podlane/problems"
 	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
 	"github.com/podlane/podlane/underlay"
 )
@@ -33,7 +32,7 @@ type daemon struct {
 	troubles *problems.Log
 	board    *board
 	metrics  *metrics
-	store    *etcd.Store
+	store    leaseStore
 	firewall firewall.Firewall
 
 	started  atomic.Bool // systemd knows that podlaned has started
@@ -97,7 +96,7 @@ func (d *daemon) everVerified() bool { return !d.board.get().Verified.IsZero() }
 
 // run runs with one configuration.
 func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {
-	if d.store, err = d.config.etcd.Open(d.metrics.observeCall); err != nil {
+	if d.store, err = openStore(d.config, d.metrics.observeCall); err != nil {
 		return err
 	}
 	defer d.store.Close()
@@ -151,12 +150,12 @@ func (d *daemon) runNode(ctx context.Context) error {
 	l.underlay.paths = paths
 	states, selves := newMailbox[store.State](), newMailbox[subnet.Self]()
 	self := l.underlay.self // the loop changes it with the underlay
-	opts := etcd.Options{
-		Self: self, Changes: selves, Saved: saved.store(time.Now()), TTL: d.config.leaseTTL,
-		Check: func(n subnet.Network) error { _, err := newBackend(n, iface, self); return err },
+	node := storeNode{
+		self: self, changes: selves, saved: saved.store(time.Now()),
+		check: func(n subnet.Network) error { _, err := newBackend(n, iface, self); return err },
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return explain(d.config, d.store.Run(ctx, opts, states.put)) })
+	g.Go(func() error { return d.store.Run(ctx, node, states.put) })
 	g.Go(func() error {
 		err := l.awaitLease(ctx, states)
 		for err == nil {
@@ -172,12 +171,12 @@ func (d *daemon) runNode(ctx context.Context) error {
 
 // runOnUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
 func (l *loop) runOnUnderlay(ctx context.Context, states <-chan store.State) error {
-	wake := newKicks()
+	changed := newKicks()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.backend.Watch(ctx, wake.kick) })
-	g.Go(func() error { return firewall.Watch(ctx, wake.kick) })
-	g.Go(func() error { return firewall.WatchLegacy(ctx, wake.kick) })
-	g.Go(func() error { return l.run(ctx, states, wake) })
+	g.Go(func() error { return l.backend.Watch(ctx, changed.kick) })
+	g.Go(func() error { return firewall.Watch(ctx, changed.kick) })
+	g.Go(func() error { return firewall.WatchLegacy(ctx, changed.kick) })
+	g.Go(func() error { return l.run(ctx, states, changed) })
 	return g.Wait()
 }
 

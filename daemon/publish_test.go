@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/podlane/podlane/status"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/subnet/etcd"
 	"github.com/podlane/podlane/subnet/store"
 )
 
@@ -40,8 +38,8 @@ func TestStatusFollowsTheState(t *testing.T) {
 	}
 	expect("at the start", want)
 
-	l.receive(store.State{Err: etcd.ErrNoConfig})
-	want["problems"] = []string{fmt.Sprintf("etcd: /p/config: %v", etcd.ErrNoConfig)}
+	l.receive(store.State{Err: errors.New("/p/config: there is no configuration")})
+	want["problems"] = []string{"etcd: /p/config: there is no configuration"}
 	expect("without a configuration", want)
 
 	state := stateWithPeers(t, l, 2, 3)

@@ -20,7 +20,7 @@ func (l *loop) receive(s store.State) (work bool) {
 	work = needsWork(l.state, s)
 	l.stateFile.update(s.Held, work)
 	l.state = s
-	l.troubles.Check("etcd", explain(l.config, s.Err))
+	l.troubles.Check("etcd", s.Err)
 	l.troubles.SetAll("etcd files", s.Files)
 	l.troubles.Set("lease", s.Conflict)
 	for _, w := range s.Warnings {

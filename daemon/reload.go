@@ -47,7 +47,7 @@ func (c *config) usable() error {
 	if err := c.identity(); err != nil {
 		return err
 	}
-	store, err := c.etcd.Open(nil)
+	store, err := openStore(*c, nil)
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/podlane/podlane/settings"
 	"github.com/podlane/podlane/subnet/etcd"
 )
 
-func TestExplain(t *testing.T) {
+func TestErrorsOfEtcdAreExplained(t *testing.T) {
 	c := config{etcd: settings.Etcd{Prefix: "/p"}}
 	for _, x := range []struct {
 		err  error
@@ -34,24 +32,5 @@ func TestExplain(t *testing.T) {
 	}
 	if err := explain(c, nil); err != nil {
 		t.Errorf("no error: %v", err)
-	}
-}
-
-func TestDeviceConflict(t *testing.T) {
-	for _, x := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{unix.EPERM, false},
-		{fmt.Errorf("IPv4 overlay: add device: %w", unix.EEXIST), true},
-		{errors.Join(errors.New("other"), fmt.Errorf("raise: %w", unix.EADDRINUSE)), true},
-	} {
-		if got := isDeviceConflict(x.err); got != x.want {
-			t.Errorf("%v: is a conflict: %v", x.err, got)
-		}
-		if err := adviseOnConflict(x.err); !errors.Is(err, x.err) || (err != x.err) != x.want { //nolint:errorlint // the error itself, not wrapped
-			t.Errorf("%v: advice %v", x.err, err)
-		}
 	}
 }

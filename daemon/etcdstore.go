@@ -1,14 +1,41 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/store"
 )
 
-// explain adds to an error of the lease store which key or settings it is about, and what mends it.
+// etcdStore is the lease store in etcd. It explains etcd's errors.
+type etcdStore struct {
+	*etcd.Store
+	config config
+}
+
+func openStore(c config, observe func(call string, took time.Duration, err error)) (leaseStore, error) {
+	s, err := c.etcd.Open(observe)
+	if err != nil {
+		return nil, err
+	}
+	return etcdStore{s, c}, nil
+}
+
+// Run implements leaseStore.
+func (s etcdStore) Run(ctx context.Context, n storeNode, deliver func(store.State)) error {
+	opts := etcd.Options{Self: n.self, Changes: n.changes, Saved: n.saved, TTL: s.config.leaseTTL, Check: n.check}
+	err := s.Store.Run(ctx, opts, func(st store.State) {
+		st.Err = explain(s.config, st.Err)
+		deliver(st)
+	})
+	return explain(s.config, err)
+}
+
+// explain adds to an error of etcd the key or settings that it is about, and how to correct it.
 func explain(c config, err error) error {
 	key := c.etcd.Prefix + "/config"
 	switch {
