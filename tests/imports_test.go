@@ -57,7 +57,7 @@ func within(path string, roots ...string) bool {
 func TestImportRules(t *testing.T) {
 	ours, all := listPackages(t)
 	for _, path := range []string{
-		"subnet", "subnet/etcd", "nft", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
+		"subnet", "subnet/machine", "subnet/store", "subnet/etcd", "nft", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
 	} {
 		if _, ok := ours[path]; !ok {
 			t.Errorf("package %s is missing", path)
@@ -83,6 +83,8 @@ func TestImportRules(t *testing.T) {
 				wrong = "only settings opens the lease store"
 			case path == "subnet" && !all[dep].Standard:
 				wrong = "subnet is pure: the standard library only"
+			case path == "subnet/machine" && !all[dep].Standard && dep != module+"/subnet" && dep != module+"/subnet/store":
+				wrong = "the lease machine is pure: the standard library, subnet and subnet/store only"
 			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):
 				wrong = "code that programs the kernel does not know the store"
 			case within(path, "kernel", "pause") && !all[dep].Standard:
@@ -112,6 +114,8 @@ func TestImportRules(t *testing.T) {
 		for _, imported := range p.Imports {
 			wrong := ""
 			switch {
+			case path != "subnet/etcd" && within(imported, "subnet/machine"):
+				wrong = "the lease machine is for the etcd store alone"
 			case !within(path, "subnet/etcd", "bench", "lab", "tests") && within(imported, etcdClient):
 				wrong = "the lease store is the only importer of the etcd client"
 			case !within(path, "lab", "tests") && path != "underlay" && within(imported, netlink):

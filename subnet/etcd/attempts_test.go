@@ -110,17 +110,17 @@ func TestAttemptsEndWhenEachMemberHasRefused(t *testing.T) {
 				t.Errorf("%s: attempt %d: again is not %v", name, i, at.again)
 			}
 		}
-		if got := words(spokenOrNil(a.conclude(last))); got != c.err {
+		if got := text(messageOrNil(a.conclude(last))); got != c.err {
 			t.Errorf("%s: %q, want %q", name, got, c.err)
 		}
 	}
 }
 
-func spokenOrNil(err error) error {
+func messageOrNil(err error) error {
 	if err == nil {
 		return nil
 	}
-	return spoken{err}
+	return grpcMessage{err}
 }
 
 // The only connected member is a learner: the call waits for another one to connect, but not for longer than its caller.
@@ -134,7 +134,7 @@ func TestAttemptsWaitForAMemberToConnect(t *testing.T) {
 		t.Errorf("%d attempts in %v", tries, took)
 	}
 	want := "no other member answers, and the member at 198.18.0.1:1 is a learner: promote it with `etcdctl member promote`, or name a voting member in etcd-endpoints"
-	if got := (spoken{a.conclude(rpctypes.ErrGRPCNotSupportedForLearner)}).Error(); got != want {
+	if got := (grpcMessage{a.conclude(rpctypes.ErrGRPCNotSupportedForLearner)}).Error(); got != want {
 		t.Errorf("%q", got)
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -105,13 +105,6 @@ func TestTwoNodesWithTheAddressOfAGoneNode(t *testing.T) {
 	first.held(t)
 }
 
-func TestNodeIDIsEscapedInTheKey(t *testing.T) {
-	s := Store{prefix: "/p"}
-	if key := s.claimKey(subnet.Node{ID: "a/../b c"}); key != "/p/claims/a%2F..%2Fb%20c" {
-		t.Error(key)
-	}
-}
-
 func TestJunkClaims(t *testing.T) {
 	etcd, n, _ := holder(t, quick(1))
 	before := etcd.keys(subnets)
@@ -125,22 +118,4 @@ func TestJunkClaims(t *testing.T) {
 			t.Error("a claim that does not concern the node was answered")
 		}
 	}
-}
-
-func FuzzParseClaim(f *testing.F) {
-	f.Add(claimValue(self(1)))
-	f.Add([]byte(`{"NodeID":1}`))
-	f.Add(movedValue(self(1), "10.5.1.0-24"))
-	f.Add([]byte(``))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		c, err := parseClaim(value)
-		if err != nil {
-			return
-		}
-		l := c.from
-		again, err := parseClaim(movedValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
-		if err != nil || again != c {
-			t.Errorf("%+v is read back as %+v, %v", c, again, err)
-		}
-	})
 }

@@ -8,10 +8,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 )
 
-// Config reads the network configuration as it stands in etcd, and the revision at which it was written. Where there
-// is none the error is ErrNoConfig.
+// Config reads the network configuration in etcd, and the revision at which it was written. The error is ErrNoConfig if there
+// is none.
 func (s *Store) Config(ctx context.Context) (raw []byte, revision int64, err error) {
 	client, err := s.connect(ctx)
 	if err != nil {
@@ -29,8 +30,8 @@ func (s *Store) Config(ctx context.Context) (raw []byte, revision int64, err err
 	return resp.Kvs[0].Value, resp.Kvs[0].ModRevision, nil
 }
 
-// SetConfig writes the network configuration after checking it. Where somebody else writes it at the same moment
-// nothing is overwritten and the error is ErrConfigChanged.
+// SetConfig checks and writes the network configuration. If another program writes it at the same time, SetConfig overwrites
+// nothing and returns ErrConfigChanged.
 func (s *Store) SetConfig(ctx context.Context, raw []byte) error {
 	if _, _, err := subnet.ParseNetwork(raw); err != nil {
 		return err
@@ -42,22 +43,21 @@ func (s *Store) SetConfig(ctx context.Context, raw []byte) error {
 	return s.swapConfig(ctx, raw, revision)
 }
 
-// AddConfig writes the network configuration where there is none, after checking it. One that is there stays, and is
-// returned.
+// AddConfig checks the network configuration, and writes it if there is none. An existing one stays, and is returned.
 func (s *Store) AddConfig(ctx context.Context, raw []byte) (have []byte, err error) {
 	if _, _, err := subnet.ParseNetwork(raw); err != nil {
 		return nil, err
 	}
 	have, _, err = s.Config(ctx)
 	if errors.Is(err, ErrNoConfig) {
-		if err = s.swapConfig(ctx, raw, 0); errors.Is(err, ErrConfigChanged) { // by another node, just now
+		if err = s.swapConfig(ctx, raw, 0); errors.Is(err, ErrConfigChanged) { // another node was faster
 			have, _, err = s.Config(ctx)
 		}
 	}
 	return have, err
 }
 
-// swapConfig writes the configuration if it still is the one of that revision; 0: if there is none.
+// swapConfig writes the configuration if its revision is still the given one. 0: if there is none.
 func (s *Store) swapConfig(ctx context.Context, raw []byte, revision int64) error {
 	client, err := s.connect(ctx)
 	if err != nil {
@@ -78,5 +78,7 @@ func (s *Store) swapConfig(ctx context.Context, raw []byte, revision int64) erro
 	return nil
 }
 
-func (s *Store) configKey() string          { return s.prefix + "/config" }
-func (s *Store) leaseKey(key string) string { return s.prefix + "/" + subnets + key }
+func (s *Store) configKey() string { return s.key(machine.ConfigName) }
+
+// key returns the key in etcd of a name.
+func (s *Store) key(name string) string { return s.prefix + "/" + name }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podlane/podlane/subnet/store"
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -88,66 +86,4 @@ func TestNodeMayNotRestoreTheConfiguration(t *testing.T) {
 	n.wait(t, "lease restored, and the refusal", func(s State) bool { return s.Held && s.Losses == 1 && errors.Is(s.Err, ErrPermission) })
 	do(root.Put(ctx, DefaultPrefix+"/config", ipv4Config))
 	n.held(t)
-}
-
-// A read that shows that the configuration is gone does not show whether it was changed before. The watch does, and brings
-// that to other nodes already.
-func TestReadThatShowsADeletedConfiguration(t *testing.T) {
-	now := time.Now()
-	s := newSession(Options{Self: self(1)})
-	m := newMirror(5)
-	m.put(configName, &mvccpb.KeyValue{Value: []byte(ipv4Config), ModRevision: 5})
-	s.replace(m, false, now, time.Minute)
-	s.learn(configName, nil, 9)
-	if s.restoresConfig(now); s.restoring.at.Before(now.Add(listPatience)) {
-		t.Errorf("it is restored after %v, want at least %v", s.restoring.at.Sub(now), listPatience)
-	}
-}
-
-func TestWhenTheConfigurationIsRestored(t *testing.T) {
-	now := time.Now()
-	kv := func(value string, revision int64) *mvccpb.KeyValue {
-		return &mvccpb.KeyValue{Key: []byte("/p/config"), Value: []byte(value), ModRevision: revision}
-	}
-	listed := func(s *session) {
-		m := newMirror(5)
-		m.put(configName, kv(ipv4Config, 5))
-		s.replace(m, false, now, time.Minute)
-	}
-	for name, c := range map[string]struct {
-		want        string
-		least, most time.Duration
-		happens     func(*session)
-	}{
-		"it is there":                        {"", 0, 0, listed},
-		"it was gone before the start":       {"", 0, 0, func(s *session) { s.replace(newMirror(9), false, now, time.Minute) }},
-		"all data was lost before the start": {ipv4Config, savedPatience, savedPatience + restoreSpread, func(s *session) { s.replace(newMirror(1), false, now, time.Minute) }},
-		"a list shows that it is gone":       {ipv4Config, listPatience, listPatience + restoreSpread, func(s *session) { listed(s); s.replace(newMirror(9), false, now, time.Minute) }},
-		"it is changed and deleted, and back": {"", 0, 0, func(s *session) {
-			listed(s)
-			s.mirror.remove(configName, 6)
-			s.mirror.put(configName, kv(newConfig, 7))
-		}},
-		"it is changed and deleted at once": {newConfig, 0, restoreSpread, func(s *session) {
-			listed(s)
-			s.absorb("/p", clientv3.WatchResponse{Events: []*clientv3.Event{
-				{Type: clientv3.EventTypePut, Kv: kv(newConfig, 6)}, {Type: clientv3.EventTypeDelete, Kv: kv("", 7)},
-			}}, now, time.Minute)
-		}},
-		"it is made invalid and deleted": {ipv4Config, 0, restoreSpread, func(s *session) {
-			listed(s)
-			s.mirror.put(configName, kv("{", 6))
-			s.mirror.remove(configName, 7)
-		}},
-	} {
-		s := newSession(Options{Self: self(1), Saved: &store.Saved{Config: []byte(ipv4Config), Revision: 4}})
-		c.happens(&s)
-		s.readConfig()
-		if s.restoresConfig(now) && c.want == "" || (s.restoring.at.IsZero()) != (c.want == "") {
-			t.Errorf("%s: restored at %v", name, s.restoring.at)
-		}
-		if in := s.restoring.at.Sub(now); c.want != "" && (string(s.config) != c.want || in < c.least || in > c.most || !s.restoresConfig(now.Add(c.most))) {
-			t.Errorf("%s: %s is restored in %v, want %s in %v to %v", name, s.config, in, c.want, c.least, c.most)
-		}
-	}
 }

@@ -11,26 +11,22 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 )
 
-// The errors that callers ask for with errors.Is. Run returns them only while the node has never held a lease and there
-// is no saved state; later they stand in State.Err.
+// The errors that callers check with errors.Is. Run returns them only if the node has never held a lease and has no saved
+// state. Later they are in State.Err.
 var (
-	ErrNoConfig      = errors.New("there is no network configuration in etcd: write one with 'podlaned config set'")
-	ErrConfig        = errors.New("the network configuration in etcd is not valid") // wraps what is wrong with it
-	ErrRefused       = errors.New("refused")                                        // another live node has our public address
-	ErrDenied        = errors.New("etcd denies access")                             // wrong password, or no permission
-	ErrConfigChanged = errors.New("the network configuration was changed by somebody else at the same moment")
+	ErrNoConfig      = machine.ErrNoConfig
+	ErrConfig        = machine.ErrConfig
+	ErrRefused       = machine.ErrRefused
+	ErrDenied        = errors.New("etcd denies access") // wrong password, or no permission
+	ErrConfigChanged = errors.New("another program changed the network configuration at the same time")
 )
 
-// useless is an error of Options.Check.
-type useless struct{ error }
-
-func (u useless) Unwrap() error { return u.error }
-
-// fatal tells whether waiting does not help.
+// fatal reports whether waiting does not help.
 func fatal(err error) bool {
-	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, errInvalidLease, subnet.ErrFull} {
+	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, machine.ErrInvalidLease, subnet.ErrFull} {
 		if errors.Is(err, f) {
 			return true
 		}
@@ -38,12 +34,12 @@ func fatal(err error) bool {
 	return false
 }
 
-// spoken is an error of gRPC in its words alone: the rest (rpc error: code = ...) says nothing to an operator.
-type spoken struct{ error }
+// grpcMessage is an error of gRPC that prints its message alone. The rest (rpc error: code = ...) does not help an operator.
+type grpcMessage struct{ error }
 
-func (s spoken) Error() string { return status.Convert(s.error).Message() }
+func (m grpcMessage) Error() string { return status.Convert(m.error).Message() }
 
-func (s spoken) Unwrap() error { return s.error }
+func (m grpcMessage) Unwrap() error { return m.error }
 
 // explain returns an error of the client in an operator's words, with the faults of the files that may cause it.
 func (s *Store) explain(doing string, err error) error {
@@ -54,7 +50,7 @@ func (s *Store) explain(doing string, err error) error {
 }
 
 func (s *Store) reword(doing string, err error) error {
-	err = spoken{err}
+	err = grpcMessage{err}
 	if errors.Is(err, rpctypes.ErrPermissionDenied) {
 		return fmt.Errorf("%s: %w to %s at %s: etcdserver: %w", doing, ErrDenied, s.asker(), s.endpoints, ErrPermission)
 	}
@@ -74,7 +70,7 @@ func (s *Store) reword(doing string, err error) error {
 	return fmt.Errorf("etcd at %s: %s: %w", s.endpoints, doing, err)
 }
 
-// asker names who asks.
+// asker names the user for an error.
 func (s *Store) asker() string {
 	if s.user == "" {
 		return "a client without a user"
@@ -82,7 +78,7 @@ func (s *Store) asker() string {
 	return fmt.Sprintf("user %q", s.user)
 }
 
-// silent tells whether no server answered, or one that has lost its cluster.
+// silent reports whether no server answered, or only one that has lost its cluster.
 func silent(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return true

@@ -43,8 +43,8 @@ func (fs files) refresh() {
 // faults returns the faults of the last reads.
 func (fs files) faults() (faults []string) {
 	for _, f := range fs {
-		if text := f.fault(); text != "" {
-			faults = append(faults, text+"; the content that was read before stays in use until the file is correct")
+		if fault := f.fault(); fault != "" {
+			faults = append(faults, fault+"; the content that was read before stays in use until the file is correct")
 		}
 	}
 	return faults
@@ -81,5 +81,5 @@ func (f *file[T]) refresh() { f.content() }
 func (f *file[T]) fault() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return words(f.err)
+	return text(f.err)
 }

@@ -109,7 +109,7 @@ func TestWatchesThatAreCutShort(t *testing.T) {
 	n.wait(t, "error", func(s State) bool { return s.Err != nil })
 	took := time.Since(start)
 	t.Logf("said after %v", took.Round(time.Millisecond))
-	if most := deafAfter + DefaultRequestTimeout; took > most {
+	if most := silentAfter + DefaultRequestTimeout; took > most {
 		t.Errorf("said after %v, want %v at most", took, most)
 	}
 }
@@ -121,7 +121,7 @@ func TestQuietWatchIsNotDeaf(t *testing.T) {
 	n.stop(t)
 	n = run(t, etcd.open(t), quick(1))
 	n.wait(t, "watch", func(s State) bool { return held(s) && s.Watching })
-	until := time.Now().Add(2*deafAfter + time.Second)
+	until := time.Now().Add(2*silentAfter + time.Second)
 	for s := n.held(t); time.Now().Before(until); s = n.next(t) {
 		if !s.Watching || s.Lists != 1 || s.Err != nil {
 			t.Fatalf("taken for a deaf one: watching %v, %d lists, %v", s.Watching, s.Lists, s.Err)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 )
 
 // holder is an etcd with one node that holds a lease.
@@ -191,7 +192,7 @@ func TestConfigurationChangesWhileRunning(t *testing.T) {
 	n.wait(t, "one warning", func(s State) bool { return len(s.Warnings) == 1 && s.Network.VXLAN.MTU == 1400 && held(s) })
 	etcd.put("config", `{"Network":"10.6.0.0/16"}`)
 	n.wait(t, "warning", func(s State) bool {
-		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "not one of the changed") && s.Own.Pair() == now.Own.Pair()
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "not in the changed") && s.Own.Pair() == now.Own.Pair()
 	})
 	if s.Own.Pair() != now.Own.Pair() {
 		t.Errorf("own %v, before %v", now.Own, s.Own)
@@ -251,7 +252,7 @@ func TestInvalidOwnAddressIsFatal(t *testing.T) {
 	etcd.put("config", ipv4Config)
 	opts := quick(1)
 	opts.Self.PublicIP = netip.Addr{}
-	run(t, etcd.open(t), opts).fails(t, errInvalidLease)
+	run(t, etcd.open(t), opts).fails(t, machine.ErrInvalidLease)
 }
 
 // The device keeps its VNI until the daemon is started anew, and peers skip a lease that names another.

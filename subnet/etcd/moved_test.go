@@ -1,12 +1,18 @@
 package etcd
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/podlane/podlane/subnet"
 )
+
+// claimOf returns a claim of a node: a question, or the answer about a lease.
+func claimOf(s subnet.Self, lease string) string {
+	return fmt.Sprintf(`{"NodeID":%q,"Node":%q,"PublicIP":%q,"Lease":%q}`, s.Node.ID, s.Node.Name, s.PublicIP, lease)
+}
 
 // long is a time for answers that no test waits for. prompt is how soon a node must have its new address without that wait.
 const (
@@ -144,105 +150,18 @@ func TestSilentNodeIsWaitedForThoughOthersAnswer(t *testing.T) {
 	// Answers that do not count: from its clone with another lease, and its own from before the question.
 	clone := self(2)
 	clone.PublicIP = netip.MustParseAddr("192.168.55.5")
-	etcd.put(claims+moved+"early", string(movedValue(clone, other.Own.Pair().Key())))
+	etcd.put(claims+"moved-early", claimOf(clone, other.Own.Pair().Key()))
 	began := time.Now()
 	move(other.Own.IPv4.PublicIP)
 	clashes(t, n, before, "n2")
 	eventually(t, "a question", func() bool { return len(etcd.keys(claims)) == 2 })
-	etcd.put(claims+"id-2", string(claimValue(clone)))                              // a question of the clone
-	etcd.put(claims+moved+"a", string(movedValue(clone, before.Own.Pair().Key())))  // of another lease
-	etcd.put(claims+moved+"b", string(movedValue(self(2), other.Own.Pair().Key()))) // it still has the address
+	etcd.put(claims+"id-2", claimOf(clone, ""))                          // a question of the clone
+	etcd.put(claims+"moved-a", claimOf(clone, before.Own.Pair().Key()))  // of another lease
+	etcd.put(claims+"moved-b", claimOf(self(2), other.Own.Pair().Key())) // it still has the address
 	stranger := self(3)
-	etcd.put(claims+moved+"c", string(movedValue(stranger, other.Own.Pair().Key()))) // of another node
+	etcd.put(claims+"moved-c", claimOf(stranger, other.Own.Pair().Key())) // of another node
 	n.wait(t, "move", func(s State) bool { return held(s) && s.Own.IPv4.PublicIP == other.Own.IPv4.PublicIP })
 	if took := time.Since(began); took < answer {
 		t.Errorf("after %v", took)
-	}
-}
-
-// How the session handles an answer, and later events.
-func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
-	network, _, err := subnet.ParseNetwork([]byte(ipv4Config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.9.0/24")}
-	holder := self(2).Lease(network, pair, subnet.Lease{})
-	away := self(2)
-	away.PublicIP = netip.MustParseAddr("192.168.55.5")
-	back, old := away, away
-	back.PublicIP, old.Node.ID = self(1).PublicIP, "another"
-	for name, c := range map[string]struct {
-		answer  subnet.Self
-		at      int64 // the answer; the question is of 20
-		written int64 // the lease
-		left    bool
-	}{
-		"it is elsewhere":                      {away, 21, 10, true},
-		"before the question":                  {away, 19, 10, false},
-		"it has written its lease since":       {away, 21, 22, false},
-		"it has written its lease before that": {away, 23, 22, true},
-		"at our address":                       {back, 21, 10, false},
-		"another node":                         {old, 21, 10, false},
-	} {
-		s := newSession(Options{Self: self(1)})
-		s.mirror = newMirror(30)
-		s.mirror.entries[pair.Key()] = entry{pair: pair, record: subnet.Record{Lease: holder, Created: 5, Modified: c.written}}
-		answer, err := parseClaim(movedValue(c.answer, pair.Key()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.modified = c.at
-		s.mirror.claims["x"] = answer
-		s.asking = asking{revision: 20}
-		if got := len(s.claim(time.Now()).Moved) == 1; got != c.left {
-			t.Errorf("%s: left %v", name, got)
-		}
-		s.asking.about = podSubnet
-		if len(s.movedHolders()) != 0 {
-			t.Errorf("%s: an answer to another question", name)
-		}
-	}
-}
-
-// Which questions a node answers if it has left the address in its lease.
-func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
-	network, _, err := subnet.ParseNetwork([]byte(dualConfig))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.9.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:9::/64")}
-	lease := self(1).Lease(network, pair, subnet.Lease{})
-	here := self(1)
-	here.PublicIP = netip.MustParseAddr("192.168.55.5") // and still at its IPv6 address
-	clone := self(1)
-	clone.Node.Name, clone.PublicIPv6 = "clone", netip.Addr{}
-	for name, c := range map[string]struct {
-		from     subnet.Self
-		revision int64
-		lease    string
-		want     bool
-	}{
-		"another node has the address":  {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "", true},
-		"a clone has the address":       {clone, 21, "", true},
-		"it was answered":               {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 20, "", false},
-		"another node's other address":  {self(2), 21, "", false},
-		"an address that is ours still": {subnet.Self{Node: self(2).Node, PublicIPv6: lease.IPv6.PublicIP}, 21, "", false},
-		"an address that is ours now":   {subnet.Self{Node: self(2).Node, PublicIP: here.PublicIP}, 21, "", false},
-		"our own question":              {self(1), 30, "", false},
-		"an answer, and not a question": {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "10.5.8.0-24", false},
-		"a question without an address": {subnet.Self{Node: self(2).Node}, 21, "", false},
-	} {
-		question, err := parseClaim(movedValue(c.from, c.lease))
-		if err != nil {
-			t.Fatal(err)
-		}
-		question.modified = c.revision
-		s := newSession(Options{Self: here})
-		s.mirror, s.own.lease, s.moveAnnounced, s.asking.revision = newMirror(30), lease, 20, 30
-		s.mirror.claims["x"] = question
-		if got := s.mustAnnounceMove(); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }

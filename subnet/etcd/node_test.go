@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 	"github.com/podlane/podlane/subnet/store"
 )
 
@@ -21,6 +22,12 @@ type State = store.State
 
 // patience bounds every wait for a condition.
 const patience = 60 * time.Second
+
+// The folders of keys below the prefix.
+const (
+	subnets = machine.Leases
+	claims  = "claims/"
+)
 
 const (
 	ipv4Config = `{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}`

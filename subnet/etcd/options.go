@@ -7,19 +7,20 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// Options says who this node is and how it holds its lease. Zero durations are the defaults.
+// Options describes this node and how it holds its lease. Zero durations mean the defaults.
 type Options struct {
-	Self    subnet.Self        // who this node is at the start
-	Changes <-chan subnet.Self // who it is from then on; the own lease follows. May be nil
-	Saved   *store.Saved       // what it knew before it was started; may be nil
+	Self    subnet.Self        // the node's identity at the start
+	Changes <-chan subnet.Self // changes of it; the own lease follows. May be nil
+	Saved   *store.Saved       // what the node knew before it was started; may be nil
 
-	// Check says why a lease in a network would be of no use here, before one is taken. Its error ends Run. May be nil.
+	// Check returns why a lease in a network would be of no use on this node. It is called before one is claimed. Its error
+	// ends Run. May be nil.
 	Check func(subnet.Network) error
 
 	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds
-	AnswerTime time.Duration // how long the holders of leases like ours are given to answer; default 10 s
-	Grace      time.Duration // how long peers are kept that vanished because etcd lost data; default 5 min
-	CheckEvery time.Duration // how often etcd is asked whether it still is where we saw it; default 30 s
+	AnswerTime time.Duration // how long the holder of a lease has to answer a claim; default 10 s
+	Grace      time.Duration // how long peers are retained that etcd has lost; default 5 min
+	CheckEvery time.Duration // how often etcd is compared with what the node knows; default 30 s
 }
 
 func (o Options) withDefaults() Options {

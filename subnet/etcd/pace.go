@@ -3,47 +3,38 @@ package etcd
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/podlane/podlane/subnet/machine"
 )
 
-func due(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-// jitter spreads a duration by a tenth, so that a thousand nodes do not do the same at the same moment.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // no secret
-}
-
-// backOff is how long to wait after a number of failures in a row: 0.1 s at first, 5 s at the end, half more or less, so
-// that an etcd that is overwhelmed is not asked by all nodes again at once.
-func backOff(failures int) time.Duration {
-	d := min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
-	return time.Duration(float64(d) * (0.5 + rand.Float64())) //nolint:gosec // no secret
-}
-
-func jittered(d time.Duration) time.Time { return time.Now().Add(jitter(d)) }
-
-// rewriteGap is the least time between two writes of the own key, so that we never race whoever else writes it.
+// rewriteGap is the least time between two writes of the own key, so that we never race another program that writes it.
 const rewriteGap = 500 * time.Millisecond
 
-// freeTries is how often a node that joins may give a key back and take another at once. A hundred nodes that join at the
-// same moment need no more than two of them; who needs more would never come to an end, and must not keep etcd busy.
+// freeTries is how often a node that joins may give a key back and claim another one at once. A hundred nodes that join at
+// the same time need at most two of them. A node that needs more might never finish, and must not keep etcd busy.
 const freeTries = 5
 
-// mayWrite tells whether the time for the step at hand has come, and if so puts off the next one.
-func (r *runner) mayWrite() bool {
-	now, established := time.Now(), r.session.own.established
+// pace holds when the own key may be written again.
+type pace struct {
+	notBefore time.Time
+	returned  int // how many keys in a row were given back before the node held one
+}
+
+// allow reports whether a step may be executed now. If it may, the time of the next write is set.
+func (p *pace) allow(st machine.Step, established bool, now time.Time) bool {
 	if established {
-		r.returned = 0
+		p.returned = 0
 	}
 	gap := rewriteGap
 	switch {
-	case r.last.verb == putConfig, r.last.verb == ask, r.last.verb == announceMove: // another key than the own one
+	case !st.OwnKey():
 		return true
-	case !established && r.last.verb == giveBack:
-		r.returned++
+	case !established && st.Verb == machine.GiveBack:
+		p.returned++
 		gap += rand.N(rewriteGap) //nolint:gosec // no secret
-	case (established || r.returned > freeTries) && now.Before(r.writeAt):
+	case (established || p.returned > freeTries) && now.Before(p.notBefore):
 		return false
 	}
-	r.writeAt = now.Add(gap)
+	p.notBefore = now.Add(gap)
 	return true
 }

@@ -100,10 +100,10 @@ func TestProxyAnswersNoQuestions(t *testing.T) {
 	if took := peer(0); took > 2*time.Second {
 		t.Errorf("a peer is seen after %v", took)
 	}
-	calm := started.Add(3*deafAfter + 3*time.Second)
+	calm := started.Add(3*silentAfter + 3*time.Second)
 	n.wait(t, "the fourth watch", func(State) bool { return time.Now().After(calm) })
 	watching := n.wait(t, "watch", func(s State) bool { return s.Watching })
-	for s := watching; time.Now().Before(calm.Add(deafAtMost)); s = n.next(t) {
+	for s := watching; time.Now().Before(calm.Add(silentAtMost)); s = n.next(t) {
 		if !s.Watching || s.Lists != 1 || s.Err != nil {
 			t.Fatalf("taken for a deaf one: watching %v, %d lists, %v", s.Watching, s.Lists, s.Err)
 		}
@@ -117,95 +117,10 @@ func TestProxyAnswersNoQuestions(t *testing.T) {
 	p.deaf.Store(p.watches.Load())
 	took := peer(2)
 	t.Logf("a deaf watch is noticed after %v, %d responses were dropped", took.Round(time.Millisecond), p.dropped.Load())
-	if took > deafAtMost || p.dropped.Load() == 0 {
+	if took > silentAtMost || p.dropped.Load() == 0 {
 		t.Errorf("noticed after %v", took)
 	}
 	if took = peer(3); took > 2*time.Second {
 		t.Errorf("a peer is seen after %v", took)
-	}
-}
-
-// From a proxy back to an etcd that answers: the watch is asked and believed again.
-func TestWatchIsAnsweredAgain(t *testing.T) {
-	now := time.Now()
-	h := hearing{}
-	for range 3 {
-		h.expect(now)
-		h.heard(clientv3.WatchResponse{Created: true}, now)
-		h.giveUp(now)
-	}
-	if !h.mute() || h.askEvery() != deafAtMost || h.deafAt() != now.Add(deafAtMost) {
-		t.Errorf("%+v is not taken for mute", h)
-	}
-	h.heard(clientv3.WatchResponse{Events: []*clientv3.Event{{}}}, now)
-	if !h.mute() {
-		t.Error("an event is taken for an answer")
-	}
-	h.heard(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}}, now)
-	if h.mute() || h.askEvery() != askEvery || h.deafAt() != now.Add(deafAfter) {
-		t.Errorf("%+v is still taken for mute", h)
-	}
-}
-
-// A watch that was taken for mute, and asked seldom, answers after all: another one takes its place, which is asked as often
-// as ever before it is taken for deaf.
-func TestWatchThatWasTakenForMuteIsAskedAgain(t *testing.T) {
-	ended := make(chan clientv3.WatchResponse)
-	close(ended)
-	stopped := false
-	r := &runner{
-		session: session{mirror: newMirror(7)}, hearing: hearing{unanswered: 3},
-		feed: &feed{responses: ended, cancel: func() { stopped = true }},
-	}
-	r.receive(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}, Created: true}, true)
-	if stopped || r.feed == nil {
-		t.Error("it has only begun")
-	}
-	r.receive(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}}, true)
-	if !stopped || r.feed != nil || r.hearing.mute() || !r.listAt.IsZero() {
-		t.Errorf("stopped %v, %+v, listed again at %v", stopped, r.hearing, r.listAt)
-	}
-}
-
-// A server whose watches begin, and bring what changes, but answer nothing, or do not begin at all.
-func TestGivingUpIsRare(t *testing.T) {
-	for name, c := range map[string]struct {
-		begins, answers bool
-		events          time.Duration // between two; 0: there are none
-		least, most     int           // how often it is given up in ten minutes
-	}{
-		"etcd":               {begins: true, answers: true},
-		"mute":               {begins: true, least: 15, most: 3 + int(10*time.Minute/deafAtMost)},
-		"mute and busy":      {begins: true, events: 7 * time.Second, least: 1, most: 3},
-		"mute and very busy": {begins: true, events: 3 * time.Second},
-		"down":               {least: 15, most: 3 + int(10*time.Minute/deafAtMost)},
-	} {
-		h, ups := hearing{}, 0
-		start := time.Now()
-		event := start
-		h.expect(start)
-		for now := start; now.Before(start.Add(10 * time.Minute)); now = now.Add(time.Second) {
-			if now.Equal(start) && c.begins {
-				h.heard(clientv3.WatchResponse{Created: true}, now)
-			}
-			if c.answers {
-				h.heard(clientv3.WatchResponse{Header: &pb.ResponseHeader{Revision: 7}}, now)
-			}
-			if c.events > 0 && !now.Before(event.Add(c.events)) {
-				event = now
-				h.heard(clientv3.WatchResponse{Events: []*clientv3.Event{{}}}, now)
-			}
-			if !now.Before(h.deafAt()) {
-				ups++
-				h.giveUp(now)
-				h.expect(now)
-				if c.begins {
-					h.heard(clientv3.WatchResponse{Created: true}, now)
-				}
-			}
-		}
-		if ups < c.least || ups > c.most {
-			t.Errorf("%s: given up %d times in ten minutes, want %d to %d", name, ups, c.least, c.most)
-		}
 	}
 }

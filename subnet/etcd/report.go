@@ -7,28 +7,43 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// reportGap is the least time between two deliveries: each costs as much as the set is large, and in a burst of events
-// only the newest counts. Deliveries that cost more than a quarter of it are further apart, so that a set that somebody
-// has filled with junk does not take all the time there is.
+// reportGap is the least time between two deliveries. Each costs time in proportion to the set, and in a burst of events only
+// the newest counts. A delivery takes at most a fifth of the time: slow ones have longer gaps, so that a set full of junk does
+// not use all the time.
 const reportGap = 50 * time.Millisecond
 
-// report delivers the state where it is news.
+// delivery holds what was delivered last, and whether there is news.
+type delivery struct {
+	err       error
+	faults    []string // of the files
+	news      bool     // there is something to deliver
+	notBefore time.Time
+}
+
+// report delivers the state if there is news.
 func (r *runner) report(err error) {
-	if words(err) != words(r.err) {
-		r.dirty = true
+	if text(err) != text(r.err) {
+		r.news = true
 	}
 	r.err = err
 	if faults := r.store.files.faults(); !slices.Equal(faults, r.faults) {
-		r.faults, r.dirty = faults, true
+		r.faults, r.news = faults, true
 	}
-	if start := time.Now(); r.dirty && !start.Before(r.reportAt) {
-		r.dirty = false
-		r.deliver(r.state())
-		r.reportAt = time.Now().Add(max(reportGap, 4*time.Since(start)))
+	r.schedule.clear(deliverNews)
+	if !r.news {
+		return
 	}
+	start := time.Now()
+	if start.Before(r.notBefore) {
+		r.schedule.set(deliverNews, r.notBefore)
+		return
+	}
+	r.news = false
+	r.deliver(r.state())
+	r.notBefore = time.Now().Add(max(reportGap, 4*time.Since(start)))
 }
 
-func words(err error) string {
+func text(err error) string {
 	if err == nil {
 		return ""
 	}
@@ -36,20 +51,8 @@ func words(err error) string {
 }
 
 func (r *runner) state() store.State {
-	s := &r.session
-	st := store.State{
-		Config: s.config, Network: s.network, Warnings: s.problems(),
-		Retained: len(s.retained), Held: s.held(), Seen: r.seen, Conflict: r.last.conflict, Err: r.err,
-		Watching: r.hearing.good, Lists: r.lists, Losses: s.losses, Files: r.faults,
-	}
-	if s.mirror != nil {
-		st.Set, st.ConfigRevision = s.set(), s.mirror.config.revision
-	}
-	if s.own.established {
-		st.Own = s.own.lease
-	}
-	if s.own.established && !s.own.reserved {
-		st.Expiry = s.own.expiry
-	}
+	st := r.machine.State()
+	st.Seen, st.Conflict, st.Err = r.seen, r.last.Conflict, r.err
+	st.Watching, st.Lists, st.Files = r.health.healthy, r.listing.count, r.faults
 	return st
 }

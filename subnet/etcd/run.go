@@ -1,7 +1,6 @@
 package etcd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,28 +8,30 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/machine"
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// Run lists and watches the leases of all nodes, takes this node's own lease, and holds it. It calls deliver with the
-// newest state after every change; deliver must not block for long. It returns nil when ctx ends, and an error only
-// where waiting does not help: the node has never held a lease, there is no saved state, and there is no configuration,
-// or no valid one (ErrNoConfig, ErrConfig), the node is refused (ErrRefused, subnet.ErrFull), or etcd denies access
-// (ErrDenied); or Options.Check says that a lease would be of no use. Everything else stands in State.Err, and Run goes
-// on trying. The own lease stays in etcd.
+// Run lists and watches the leases of all nodes, claims this node's own lease, and holds it. It calls deliver with the newest
+// state after every change; deliver must not block for long. It returns nil when ctx ends. The own lease stays in etcd.
+//
+// It returns an error only if waiting does not help:
+//   - Options.Check returns an error: a lease would be of no use.
+//   - The node has never held a lease, has no saved state, and one of these holds: there is no configuration (ErrNoConfig), or
+//     no valid one (ErrConfig); the node is refused (ErrRefused, subnet.ErrFull); etcd denies access (ErrDenied).
+//
+// All other errors are in State.Err, and Run tries again.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)) error {
-	opts = opts.withDefaults()
-	r := &runner{store: s, opts: opts, session: newSession(opts), deliver: deliver}
-	r.session.prefix = s.prefix
+	r := newRunner(s, opts, deliver)
 	defer func() { r.feed.stop() }()
 	for ctx.Err() == nil {
-		err := r.pass(ctx)
+		err := r.reconcile(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if r.hopeless(err) {
+		if r.final(err) {
 			if r.client != nil {
-				r.takeBack(ctx)
+				r.endClaim(ctx)
 			}
 			return err
 		}
@@ -40,82 +41,94 @@ func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)
 	return nil
 }
 
-// hopeless tells whether an error ends Run. What is wrong with etcd ends only a node that has nothing to go on with.
-func (r *runner) hopeless(err error) bool {
-	if err == nil || r.session.own.established || errors.Is(err, ErrNoConfig) && !r.session.configBy(time.Now()).IsZero() {
-		return false
-	}
-	var u useless
-	return errors.As(err, &u) || fatal(err) && r.opts.Saved == nil
-}
-
-// runner is the effects around a session. It runs on one goroutine.
+// runner executes what a machine decides. It runs on one goroutine.
 type runner struct {
 	store   *Store
-	client  *clientv3.Client
+	client  *clientv3.Client // nil: no connection
 	opts    Options
-	session session
-	feed    *feed
-	hearing hearing
+	machine *machine.Machine
+	feed    *feed // the watch
+	health  watchHealth
 	deliver func(store.State)
 
-	ttl      int64     // the etcd lease for the own key; 0: none is granted yet
-	expiry   time.Time // of it
-	renewAt  time.Time // when it is due
-	checkAt  time.Time // when to ask etcd whether it still is where we saw it
-	doubts   int       // how often in a row it was elsewhere
-	listAt   time.Time // when to list; zero: the mirror is good
-	listed   time.Time // the last time
-	retryAt  time.Time // when to try again what etcd did not answer
-	tried    time.Time // the last time
-	writeAt  time.Time // when the own key may be written again
-	returned int       // how often in a row a key was given back before it was ours for sure
-	failures int       // in a row
-
-	unsure   subnet.Lease // it was written without an answer
-	owed     error        // why the due write failed; nil: none is due, or it was not tried yet
-	last     step         // the last decision
-	seen     time.Time
-	lists    int
-	err      error
-	faults   []string  // of the files, as last delivered
-	dirty    bool      // there is something new to deliver
-	reportAt time.Time // but not before
+	schedule schedule
+	pace     pace
+	ttl      timeToLive
+	calls    calls
+	writing  writing
+	listing  listing
+	last     machine.Step // the last decision
+	seen     time.Time    // when etcd last answered
+	delivery
 }
 
-// pass does all that is due. An error is what stands in the way; it does not have to be reported twice.
-func (r *runner) pass(ctx context.Context) error {
+// calls counts what etcd did not answer.
+type calls struct {
+	tried    time.Time // the last attempt
+	failures int       // in a row
+}
+
+// writing is what is known of the last write.
+type writing struct {
+	unsure string // the name of a key that was written without an answer; empty: none
+	owed   error  // why the due write failed; nil: none is due, or it was not tried yet
+}
+
+// listing is what is known of the lists.
+type listing struct {
+	count      int
+	last       time.Time
+	mismatches int // how many checks in a row have found a difference
+}
+
+func newRunner(s *Store, opts Options, deliver func(store.State)) *runner {
+	opts = opts.withDefaults()
+	return &runner{store: s, opts: opts, deliver: deliver, machine: machine.New(machine.Options{
+		Self: opts.Self, Saved: opts.Saved, Prefix: s.prefix, Check: opts.Check,
+		AnswerTime: opts.AnswerTime, AskEvery: opts.CheckEvery, Grace: opts.Grace,
+	})}
+}
+
+// final reports whether an error ends Run. An error of etcd ends only a node that can do nothing without etcd.
+func (r *runner) final(err error) bool {
+	if err == nil || r.machine.Established() || errors.Is(err, ErrNoConfig) && r.machine.AwaitsConfig(time.Now()) {
+		return false
+	}
+	var unusable machine.UnusableError
+	return errors.As(err, &unusable) || fatal(err) && r.opts.Saved == nil
+}
+
+// reconcile does all that is due. The error is why the node waits.
+func (r *runner) reconcile(ctx context.Context) error {
 	now := time.Now()
-	if now.Before(r.retryAt) {
+	if r.schedule.after(retryCall, now) {
 		return r.err
 	}
-	r.tried = now
+	r.calls.tried = now
 	changed, err := r.attempt(ctx)
 	if changed {
-		r.retryAt = time.Now()
+		r.schedule.set(retryCall, time.Now())
 		return r.err
 	}
-	if r.owed != nil && !errors.Is(r.owed, errInvalidLease) {
+	if r.writing.owed != nil && !errors.Is(r.writing.owed, machine.ErrInvalidLease) {
 		r.adopt(ctx)
 	}
 	if err != nil {
-		r.failures++
-		r.retryAt = time.Now().Add(backOff(r.failures))
+		r.calls.failures++
+		r.schedule.set(retryCall, time.Now().Add(backOff(r.calls.failures)))
 		return err
 	}
-	r.failures, r.retryAt = 0, time.Time{}
-	if r.session.own.established {
-		return cmp.Or(r.last.err, r.session.restoring.err)
-	}
-	return r.last.err
+	r.calls.failures = 0
+	r.schedule.clear(retryCall)
+	return r.last.Err
 }
 
-// attempt works, and tells whether the node is another meanwhile. Calls that are under way when it gets another address
-// end at once: over connections from the old one they would only time out.
+// attempt works, and reports whether the node's identity has changed meanwhile. If an address has changed, calls that are
+// under way end at once: over connections from the former address they would only time out.
 func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	was, done, selves := r.session.self, make(chan struct{}), make(chan subnet.Self, 1)
+	was, done, selves := r.opts.Self, make(chan struct{}), make(chan subnet.Self, 1)
 	go func() {
 		defer close(selves)
 		select {
@@ -124,7 +137,7 @@ func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
 			if more {
 				selves <- self
 			}
-			if more && !sameAddresses(self, was) {
+			if more && (self.PublicIP != was.PublicIP || self.PublicIPv6 != was.PublicIPv6) {
 				cancel()
 			}
 		}
@@ -132,14 +145,14 @@ func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
 	err = r.work(ctx)
 	close(done)
 	for self := range selves {
-		r.become(self)
+		r.setSelf(self)
 		changed = true
 	}
 	return changed, err
 }
 
 func (r *runner) work(ctx context.Context) error {
-	r.listen()
+	r.replaceSilentWatch()
 	if r.client == nil {
 		client, err := r.store.connect(ctx)
 		if err != nil {
@@ -147,76 +160,38 @@ func (r *runner) work(ctx context.Context) error {
 		}
 		r.client = client
 	}
-	if r.session.mirror == nil || due(r.listAt) {
+	if !r.machine.Listed() || r.schedule.due(listAll, time.Now()) {
 		if err := r.list(ctx); err != nil {
 			return err
 		}
 	}
-	r.resume(ctx)
-	defer r.follow(ctx) // whatever comes of it, there is a watch afterwards
-	if r.unsure != (subnet.Lease{}) {
-		if err := r.look(ctx, subnets+r.unsure.Pair().Key()); err != nil {
+	r.watchIfNeeded(ctx)
+	defer r.startWatch(ctx) // also after an error
+	if r.writing.unsure != "" {
+		if err := r.read(ctx, r.writing.unsure); err != nil {
 			return err
 		}
-		r.unsure = subnet.Lease{}
+		r.writing.unsure = ""
 	}
-	if due(r.checkAt) {
-		if err := r.check(ctx); err != nil {
+	if r.schedule.due(verifyStore, time.Now()) {
+		if err := r.verify(ctx); err != nil {
 			return err
 		}
 	}
-	err := r.act(ctx)
-	if due(r.renewAt) && !silent(err) { // an etcd that refuses a write may still renew our lease
-		err = cmp.Or(err, r.renew(ctx))
+	err := r.decide(ctx)
+	if r.schedule.due(renewTTL, time.Now()) && !silent(err) { // an etcd that refuses a write may still renew our lease
+		if renewErr := r.renew(ctx); err == nil {
+			err = renewErr
+		}
 	}
 	return err
 }
 
-// relist makes everything be listed again, at once but not more than once a second.
-func (r *runner) relist() {
-	if r.listAt.IsZero() {
-		r.listAt = r.listed.Add(time.Second)
-	}
-}
-
-func (r *runner) list(ctx context.Context) error {
-	r.listed = time.Now()
-	r.unfollow()
-	then, err := r.past(ctx)
-	var m *mirror
-	if err == nil {
-		first := r.lists == 0
-		m, err = r.store.list(ctx, func() {
-			if first { // the connection was made for this page, which has nothing before it to check
-				first = false
-				select {
-				case <-r.store.connected:
-				default:
-				}
-			}
-			r.answered()
-			r.report(r.err)
-		})
-	}
-	if err != nil {
-		r.listAt = time.Now()
-		return err
-	}
-	r.answered()
-	r.listAt = time.Time{}
-	r.lists++
-	r.doubts = 0
-	if r.session.replace(m, then == otherPast, time.Now(), r.opts.Grace) && r.session.own.established {
-		r.renewAt = time.Now() // the etcd lease may be lost too
-	}
-	r.checkAt = r.checkIn()
-	r.resume(ctx)
-	return nil
-}
-
 // wait returns when there may be something to do.
 func (r *runner) wait(ctx context.Context) {
-	timer := time.NewTimer(time.Until(r.wakeAt()))
+	r.schedule.setIf(decideAgain, r.last.At)
+	r.schedule.setIf(endWatch, r.health.silentAt())
+	timer := time.NewTimer(time.Until(r.schedule.next(time.Now())))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -226,7 +201,7 @@ func (r *runner) wait(ctx context.Context) {
 			r.opts.Changes = nil
 			break
 		}
-		r.become(self)
+		r.setSelf(self)
 	case <-r.store.connected:
 		r.reconnected()
 	case resp, more := <-r.feed.source():
@@ -235,60 +210,30 @@ func (r *runner) wait(ctx context.Context) {
 	}
 }
 
-// become takes over a changed identity. Connections from an address that the node has no more would only time out, so a
-// changed address begins with new ones, and what was asked about the old one means nothing for the new.
-func (r *runner) become(self subnet.Self) {
-	was := r.session.self
-	if self.Previous.IsZero() {
-		self.Previous = was.Previous
-	}
-	r.session.self = self
-	if sameAddresses(self, was) {
+// setSelf applies a changed identity. Connections from a former address would only time out, so a changed address begins with
+// new ones.
+func (r *runner) setSelf(self subnet.Self) {
+	r.opts.Self = self
+	if !r.machine.SetSelf(self) || r.client == nil {
 		return
 	}
-	r.session.asking = r.session.asking.on(podSubnet)
-	if r.client == nil {
-		return
-	}
-	r.retryAt = time.Time{}
-	r.hangUp()
+	r.schedule.clear(retryCall)
+	r.disconnect()
 }
 
-func sameAddresses(a, b subnet.Self) bool {
-	return a.PublicIP == b.PublicIP && a.PublicIPv6 == b.PublicIPv6
-}
-
-// reconnected brings the next call forward. Connections that break as soon as they are made bring it to twice a second.
-// Without a lasting client nothing is brought forward: each attempt to make one is a new connection.
+// reconnected brings the next call forward. If connections break as soon as they are made, it is brought forward to twice a
+// second. Without a lasting client nothing is brought forward: each attempt to make one is a new connection.
 func (r *runner) reconnected() {
 	if r.client == nil {
 		return
 	}
-	if r.session.mirror != nil {
-		r.checkAt = time.Now()
+	if r.machine.Listed() {
+		r.schedule.set(verifyStore, time.Now())
 	}
-	if soon := r.tried.Add(500 * time.Millisecond); r.retryAt.After(soon) {
-		r.retryAt = soon
+	if soon := r.calls.tried.Add(500 * time.Millisecond); r.schedule.after(retryCall, soon) {
+		r.schedule.set(retryCall, soon)
 	}
 }
 
-// answered notes that etcd answers.
-func (r *runner) answered() { r.seen, r.dirty = time.Now(), true }
-
-// wakeAt is when something is due.
-func (r *runner) wakeAt() time.Time {
-	at := time.Now().Add(time.Hour)
-	dues := []time.Time{r.listAt, r.checkAt, r.renewAt, r.last.at, r.session.pruneAt(), r.session.restoring.at, r.hearing.deafAt()}
-	if !r.retryAt.IsZero() {
-		dues = []time.Time{r.retryAt}
-	}
-	if r.dirty {
-		dues = append(dues, r.reportAt)
-	}
-	for _, t := range dues {
-		if !t.IsZero() && t.Before(at) {
-			at = t
-		}
-	}
-	return at
-}
+// answered records that etcd answers.
+func (r *runner) answered() { r.seen, r.news = time.Now(), true }

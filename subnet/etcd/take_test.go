@@ -152,13 +152,12 @@ func TestDualStackAndIPv4NodesRace(t *testing.T) {
 func TestOverlapOfAForeignKeyIsGivenBack(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", dualConfig)
-	s := newSession(Options{Self: self(1)})
 	network, _, err := subnet.ParseNetwork([]byte(dualConfig))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// What the node will choose, taken in its IPv4 half by a node whose key it has not seen when it chooses.
-	first, err := subnet.Decide(network, s.self, subnet.Set{}, subnet.Claim{})
+	first, err := subnet.Decide(network, self(1), subnet.Set{}, subnet.Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,7 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
 	store := etcd.open(t)
-	opts := quick(1).withDefaults()
-	r := &runner{store: store, opts: opts, session: newSession(opts), deliver: func(State) {}}
+	r := newRunner(store, quick(1), func(State) {})
 	var err error
 	if r.client, err = store.connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -19,15 +18,15 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 		if err := r.list(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.unfollow()
+		r.stopWatch()
 	}
 	check := func(doubts int, relist bool) {
 		t.Helper()
-		if err := r.check(t.Context()); err != nil {
+		if err := r.verify(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if r.doubts != doubts || r.listAt.IsZero() == relist {
-			t.Errorf("%d doubts, to be listed at %v", r.doubts, r.listAt)
+		if r.listing.mismatches != doubts || r.schedule.has(listAll) != relist {
+			t.Errorf("%d mismatches, to be listed: %v", r.listing.mismatches, r.schedule.has(listAll))
 		}
 	}
 	list()
@@ -45,11 +44,10 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	check(3, true)
 	list()
 	check(0, false)
-	seen := r.session.seen
-	r.session.seen += 100 // etcd went back
+	seen := etcd.revision()
+	r.machine.Reached(seen + 100) // etcd went back
 	check(0, true)
 	list()
-	r.session.seen = seen
 
 	// It went back and has come further than it was, by another way: that is no moment's difference.
 	etcd.stop()
@@ -57,6 +55,6 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	for etcd.revision() <= seen {
 		etcd.put("config", ipv4Config)
 	}
-	eventually(t, "an answer", func() bool { _, err := r.past(t.Context()); return err == nil })
+	eventually(t, "an answer", func() bool { _, err := r.compareHistory(t.Context()); return err == nil })
 	check(1, true)
 }

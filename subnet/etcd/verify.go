@@ -1,0 +1,125 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/podlane/podlane/subnet/machine"
+)
+
+// Is the mirror the same as etcd?
+
+// A difference can also mean that the watch is a little behind. If etcd's history is the mirror's, only this many checks in a
+// row with a difference count.
+const (
+	maxMismatches = 3
+	recheckAfter  = time.Second
+)
+
+// verify compares etcd with the mirror: its revision, our own key, the lease that was written last, and the number of keys.
+// It finds what a watch does not show: etcd has lost data, and the watch is on a revision that does not exist.
+func (r *runner) verify(ctx context.Context) error {
+	r.store.files.refresh()
+	r.drain()
+	if r.schedule.has(listAll) {
+		r.scheduleCheck()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
+	defer cancel()
+	want := r.machine.Expect()
+	ops := []clientv3.Op{
+		clientv3.OpGet(r.store.key(machine.Leases), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+		clientv3.OpGet(r.store.key(want.Newest), clientv3.WithKeysOnly()),
+	}
+	if want.Own != "" {
+		ops = append(ops, clientv3.OpGet(r.store.key(want.Own), clientv3.WithKeysOnly()))
+	}
+	resp, err := r.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return r.store.explain("check leases", err)
+	}
+	r.answered()
+	r.scheduleCheck()
+	if r.machine.WentBack(resp.Header.Revision) {
+		r.relist()
+		return nil
+	}
+	same := resp.Responses[0].GetResponseRange().GetCount() == want.Keys && modified(resp, 1) == want.Written &&
+		(want.Own == "" || modified(resp, 2) == want.OwnWrite)
+	if !same {
+		return r.mismatch(ctx)
+	}
+	r.listing.mismatches = 0
+	r.machine.Reached(resp.Header.Revision)
+	r.health.verified(time.Now())
+	return nil
+}
+
+// modified returns the revision of the key that one operation of a transaction has read. 0: it does not exist.
+func modified(resp *clientv3.TxnResponse, operation int) int64 {
+	if kvs := resp.Responses[operation].GetResponseRange().GetKvs(); len(kvs) > 0 {
+		return kvs[0].ModRevision
+	}
+	return 0
+}
+
+// mismatch lists again, unless the watch may only be behind.
+func (r *runner) mismatch(ctx context.Context) error {
+	history, err := r.compareHistory(ctx)
+	if err != nil {
+		r.stopWatch() // else the watch advances the mirror until the list, and the difference is no longer visible
+		r.relist()
+		return err
+	}
+	r.listing.mismatches++
+	if history != sameHistory || r.listing.mismatches == maxMismatches {
+		r.relist()
+	}
+	r.schedule.set(verifyStore, time.Now().Add(recheckAfter))
+	return nil
+}
+
+// pastMatch is whether the history of etcd is that of the mirror. If it is not, etcd was restored from a backup and has passed the
+// revision that we saw in another way. Revisions alone do not show that.
+type pastMatch int
+
+const (
+	unknownHistory pastMatch = iota // it is compacted, or the mirror is not of one revision currently
+	sameHistory
+	otherHistory
+)
+
+// compareHistory reads etcd as it was at the mirror's revision.
+func (r *runner) compareHistory(ctx context.Context) (pastMatch, error) {
+	if !r.machine.Listed() {
+		return unknownHistory, nil
+	}
+	want := r.machine.Expect()
+	if !want.Comparable {
+		return unknownHistory, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
+	defer cancel()
+	at := clientv3.WithRev(want.Revision)
+	resp, err := r.client.Txn(ctx).Then(
+		clientv3.OpGet(r.store.key(machine.Leases), clientv3.WithPrefix(), clientv3.WithCountOnly(), at),
+		clientv3.OpGet(r.store.key(want.Newest), clientv3.WithKeysOnly(), at),
+	).Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return otherHistory, nil
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return unknownHistory, nil
+	case err != nil:
+		return unknownHistory, r.store.explain("read history", err)
+	}
+	if resp.Responses[0].GetResponseRange().GetCount() == want.Keys && (want.Written == 0 || modified(resp, 1) == want.Written) {
+		return sameHistory, nil
+	}
+	return otherHistory, nil
+}

@@ -1,0 +1,31 @@
+package machine
+
+import (
+	"testing"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+func TestNodeIDIsEscapedInTheKey(t *testing.T) {
+	if got, want := claimKey(subnet.Node{ID: "a/../b c"}), "claims/a%2F..%2Fb%20c"; got != want {
+		t.Errorf("key %s, want %s", got, want)
+	}
+}
+
+func FuzzParseClaim(f *testing.F) {
+	f.Add(claimValue(self(1)))
+	f.Add([]byte(`{"NodeID":1}`))
+	f.Add(moveValue(self(1), "10.5.1.0-24"))
+	f.Add([]byte(``))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		c, err := parseClaim(value)
+		if err != nil {
+			return
+		}
+		l := c.from
+		again, err := parseClaim(moveValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
+		if err != nil || again != c {
+			t.Errorf("%+v is parsed back as %+v, %v", c, again, err)
+		}
+	})
+}
