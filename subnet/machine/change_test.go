@@ -392,7 +392,7 @@ func TestConfigurationChanges(t *testing.T) {
 				w.expect(len(n.verbs) == 1, "it did %v", n.verbs)
 			},
 			want: "10.5.4.0-24: n1 \n 10.5.64.0-20: flannel, reserved \n 10.9.77.0-24: flannel, reserved \n n1 holds 10.5.4.0-24",
-			says: "does not fit the network configuration: 10.5.4.0/24 is taken instead",
+			says: "does not fit the network configuration: 10.5.4.0/24 is used instead",
 		},
 		"and the node has another name: the former lease's holder is asked": {
 			config: ipv4Config,
