@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// runCleanup removes everything that podlane made on this node: its devices, routes, firewall rules and files. It leaves the
-// lease in etcd until it runs out, so that a reinstalled node gets its pod subnet back.
+// runCleanup removes all that podlane made on this node: devices, routes, firewall rules and files. It leaves the lease in
+// etcd. So a reinstalled node gets its pod subnet back, unless the lease has run out.
 func runCleanup(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin()); err != nil {
 		return err

@@ -17,8 +17,8 @@ const (
 	gatePlugin = "podlane-gate"
 )
 
-// conflist returns the CNI configuration list for this node. It is the shipped one, with the node file's path if that
-// differs from the default, and without podlane-gate if that is not installed.
+// conflist returns the CNI configuration list for this node. It is the shipped one with two changes. It has the node
+// file's path if that is not the default. It does not name podlane-gate if that is not installed.
 func conflist(runDir string, gate bool) ([]byte, error) {
 	file := filepath.Join(runDir, nodeFile)
 	usual := file == "/run/podlane/"+nodeFile
@@ -42,7 +42,7 @@ func conflist(runDir string, gate bool) ([]byte, error) {
 }
 
 // gateMissing returns why the CNI configuration list must not name podlane-gate, or nothing. podlaned does not know in
-// which of the folders the runtime looks for plugins. So podlane-gate must be in each that has podlane-cni: if the list
+// which of the folders the runtime looks for plugins. So podlane-gate must be in each that has podlane-cni. If the list
 // names a plugin that is not installed, every ADD fails.
 func gateMissing(folders []string) string {
 	const harm = "; without it a pod with the address of an earlier pod may be unreachable for up to 45 seconds"

@@ -25,7 +25,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// daemon holds what one configuration runs with. The loop adds what depends on the lease.
+// daemon holds what one configuration runs with.
 type daemon struct {
 	config   config
 	log      *logrus.Logger
@@ -40,13 +40,13 @@ type daemon struct {
 	next     config      // only after errReload
 }
 
-// gcPercent is the garbage collection target (runtime/debug.SetGCPercent) unless GOGC is set. In a start with 5,000 peers on
-// two cores, Go's default 100 used some 3 MiB more than 75, and a tenth less CPU time. On one core, values below 75 made no
-// measurable difference.
+// gcPercent is the garbage collection target (runtime/debug.SetGCPercent) unless GOGC is set. A start with 5,000 peers was
+// measured. On two cores, Go's default of 100 needed some 3 MiB more than 75. It needed a tenth less CPU time. On one
+// core, values below 75 made no measurable difference.
 const gcPercent = 65
 
-// cores is how many cores podlaned uses at once (runtime.GOMAXPROCS) unless GOMAXPROCS is set. Its work is sequential, so a
-// start with one core is not slower. With more, each of its few wake-ups also wakes a thread that finds nothing to do.
+// cores is how many cores podlaned uses at once (runtime.GOMAXPROCS) unless GOMAXPROCS is set. Its work is sequential, so
+// a start with one core is not slower. With more, each wake-up also wakes a thread that has nothing to do.
 const cores = 1
 
 // runDaemon runs until ctx ends, and starts again when its configuration is reloaded. What it programmed in the kernel stays,
@@ -197,8 +197,8 @@ func (d *daemon) self(iface underlay.Interface, saved savedState) subnet.Self {
 	return s
 }
 
-// newBackend returns the backend of the network configuration. It fails if this node, with its public addresses on this
-// interface, cannot be in the network.
+// newBackend returns the backend of the network configuration. It fails if this node cannot be in the network with these
+// public addresses and this interface.
 func newBackend(network subnet.Network, iface underlay.Interface, self subnet.Self) (*vxlan.Backend, error) {
 	if err := underlay.Overlap(iface, network); err != nil {
 		return nil, err

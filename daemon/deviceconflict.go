@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isDeviceConflict reports whether the VXLAN device cannot exist because another device or program has its name, its VNI
-// and port, or its UDP port. At the start this ends podlaned, so that systemd shows who has it and starts podlaned again.
-// Later it is a problem like others: pods are attached, and only podlaned restores their overlay.
+// isDeviceConflict reports whether another device or program has what the VXLAN device needs. That is its name, its VNI
+// and port, or its UDP port. At the start this error ends podlaned. Then systemd shows who has it, and starts podlaned
+// again. Later it is a problem like others. Pods are attached then, and only podlaned can restore their overlay.
 func isDeviceConflict(err error) bool {
 	return errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EADDRINUSE)
 }

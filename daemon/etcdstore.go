@@ -35,7 +35,7 @@ func (s etcdStore) Run(ctx context.Context, n storeNode, deliver func(store.Stat
 	return explain(s.config, err)
 }
 
-// explain adds to an error of etcd the key or settings that it is about, and how to correct it.
+// explain adds to an error of etcd the key or setting, and how to correct it.
 func explain(c config, err error) error {
 	key := c.etcd.Prefix + "/config"
 	switch {

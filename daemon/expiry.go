@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// expiry is when the own lease runs out. Within one boot the boot clock decides: it runs on while the machine sleeps, and no
-// program can set it. After a reboot the wall clock decides.
+// expiry is when the own lease runs out. Within one boot the boot clock decides. It also runs while the machine sleeps,
+// and no program can set it. After a reboot the wall clock decides.
 type expiry struct {
 	Never bool // it is a reservation
 	Wall  time.Time

@@ -16,8 +16,8 @@ const (
 	beatEvery = 10 * time.Second
 )
 
-// answerChecks answers /readyz and /readyz/attach: 200 if every check holds, 503 with the list of checks if one does not.
-// With ?verbose it always sends the list.
+// answerChecks answers /readyz and /readyz/attach: 200 if every check holds, else 503 with the list of checks. With
+// ?verbose it always sends the list.
 func answerChecks(checks []status.Check, w http.ResponseWriter, r *http.Request) {
 	ready := status.AllHold(checks)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

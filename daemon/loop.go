@@ -144,8 +144,8 @@ func (l *loop) apply(e event) (work bool) {
 	return false
 }
 
-// reconcile makes the kernel equal to the state, and then writes the files and the status. It returns the longest time until
-// the next reconciliation.
+// reconcile makes the kernel equal to the state. Then it writes the files and the status. It returns the longest time
+// until the next reconciliation.
 func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	changed, again := l.updateUnderlay()
 	if changed {

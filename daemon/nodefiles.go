@@ -12,15 +12,14 @@ import (
 // otherCNI is the kind of problem for another CNI configuration that comes before ours.
 const otherCNI = "other CNI"
 
-// nodeFiles holds the state of the files for other programs: the node file and the CNI configuration list.
+// nodeFiles holds the state of the node file and of the CNI configuration list.
 type nodeFiles struct {
 	written     bool      // all of them
 	retryAt     time.Time // when to try again to write them
-	gateMissing string    // why the CNI configuration list does not name podlane-gate; empty: it does, or there is no list
+	gateMissing string    // why the CNI configuration list does not name podlane-gate; empty: it does
 }
 
-// writeNodeFiles writes the files for the CNI plugin and the container runtime after the first verified round. It reports
-// whether it could.
+// writeNodeFiles writes the files for the CNI plugin and the container runtime. It reports whether it could.
 func (l *loop) writeNodeFiles() bool {
 	l.files.written = l.writeNodeFile() && l.writeConflist()
 	return l.files.written
@@ -90,8 +89,10 @@ func (l *loop) saveState(last bool) {
 	l.stateFile.written(began, time.Now(), ok)
 }
 
-// retryFiles writes the files that are due, without a reconciliation. These are the changed state, and files that could not
-// be written before or that come after another CNI configuration.
+// retryFiles writes the files that are due, without a reconciliation:
+//   - the changed state,
+//   - files that could not be written before,
+//   - the CNI configuration list while another one comes first.
 func (l *loop) retryFiles() {
 	if l.nodeFilesDue() {
 		l.writeNodeFiles()
@@ -105,7 +106,7 @@ func (l *loop) nodeFilesDue() bool {
 	return l.kernel.everVerified() && (!l.files.written || l.troubles.Get(otherCNI) != "")
 }
 
-// fileTimer returns a channel that delivers when retryFiles has a file to write; nil: it has none.
+// fileTimer returns a channel that delivers when retryFiles has work. It is nil if no file is due.
 func (l *loop) fileTimer() <-chan time.Time {
 	now := time.Now()
 	in := l.stateFile.dueIn(now)

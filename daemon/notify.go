@@ -74,8 +74,8 @@ func (d *daemon) notify(ctx context.Context) error {
 	}
 }
 
-// statusLine returns the status in one line: the first problem, because it explains a failed check, or else the first failed
-// check.
+// statusLine returns the status in one line. It has the first problem, because that explains a failed check. Without a
+// problem it has the first failed check.
 func statusLine(s status.Status) string {
 	failed := slices.IndexFunc(s.Checks, func(c status.Check) bool { return !c.OK })
 	switch {
@@ -94,7 +94,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// reloading returns the message to systemd at the beginning of a reload (sd_notify(3), Type=notify-reload since systemd 253).
+// reloading returns the message to systemd at the beginning of a reload: sd_notify(3), Type=notify-reload of systemd 253.
 func reloading() string {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it cannot fail: Linux has had this clock since 2.5.63

@@ -30,7 +30,8 @@ func (l *loop) kernelTrouble() string {
 	return cmp.Or(l.troubles.Get("overlay"), l.troubles.Get("forwarding"), l.troubles.Get("firewall"))
 }
 
-// expiresIn returns the time until a lease runs out, because the node file must then be written; 0: never, or it already has.
+// expiresIn returns the time until a lease runs out, because the node file changes then. It is 0 if the lease never does,
+// or already has.
 func expiresIn(expiry, now time.Time) time.Duration {
 	if expiry.IsZero() || !now.Before(expiry) {
 		return 0
@@ -38,7 +39,7 @@ func expiresIn(expiry, now time.Time) time.Duration {
 	return max(expiry.Sub(now), minInterval)
 }
 
-// refusePods makes the node file of an earlier run refuse pods: this run has no lease, and another node may have claimed
+// refusePods makes the node file of an earlier run refuse pods. This run has no lease, and another node may have claimed
 // the pod subnet. Attached pods are not affected.
 func (l *loop) refusePods() {
 	path := filepath.Join(l.config.runDir, nodeFile)

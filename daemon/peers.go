@@ -24,7 +24,7 @@ func newPeers(log logrus.FieldLogger) peers {
 	return peers{screened: skips{log: log}, unsupported: skips{log: log}}
 }
 
-// screen finds which leases of a set are peers of a node with a lease of its own on an underlay with these addresses.
+// screen finds the peers in a lease set for a node with this lease and these addresses.
 func (p *peers) screen(network subnet.Network, addrs []netip.Prefix, own subnet.Lease, set subnet.Set) {
 	leases, clashing := subnet.Screen(network, addrs, own, set.Records)
 	p.leases, p.listed = leases, nil

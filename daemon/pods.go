@@ -19,8 +19,8 @@ type podInterfaces struct {
 	restoreDue bool           // the interfaces were read since the bridges were last checked
 }
 
-// update records the interfaces that lead to the pods. A known bridge counts even while it has lost its address, because
-// the firewall checks the packets from it.
+// update records the interfaces that lead to the pods. A known bridge counts even while it has lost its address. The
+// firewall checks the packets from it.
 func (p *podInterfaces) update(ifaces []underlay.Interface, own subnet.Pair) {
 	p.restoreDue = true
 	names := append(withPodAddress(ifaces, own), p.bridges.Names()...)
@@ -46,7 +46,7 @@ func withPodAddress(ifaces []underlay.Interface, own subnet.Pair) (names []strin
 // it announces that of every pod, so podlaned ignores it.
 const checkEvery = 5 * time.Second
 
-// nextCheck returns the time until the next check of the pods that lost their bridge; 0: no pod did.
+// nextCheck returns the time until the next check of the pods that lost their bridge. It is 0 if there are none.
 func (p *podInterfaces) nextCheck() time.Duration {
 	if p.bridges.Cut() {
 		return checkEvery

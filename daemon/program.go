@@ -15,14 +15,13 @@ import (
 	"github.com/podlane/podlane/sysctl"
 )
 
-// programKernel writes what differs, and reports whether the kernel is now verified. It ignores single peers that the kernel
-// refuses.
+// programKernel writes what differs, and reports whether the kernel is now verified. It ignores single peers that the
+// kernel refuses.
 //
-// The firewall comes first, for two reasons. The packets of a new peer may arrive before its overlay is programmed, and must
-// be accepted. And a new overlay must accept packets from peers only.
+// The firewall comes first. The packets of a new peer may arrive before its overlay is programmed, and must be accepted.
+// And a new overlay must accept packets from peers only.
 //
-// The error is that another device or program is in the place of the first overlay. Then a firewall table that was made for
-// it is deleted again.
+// The error is a device conflict at the start. Then a firewall table that was just created is deleted again.
 func (l *loop) programKernel(ctx context.Context) (verified bool, err error) {
 	l.restoreBridges()
 	created, firewallOK, err := l.programFirewall(ctx)
@@ -63,7 +62,7 @@ func (l *loop) programSettings() (ok bool) {
 	return ok
 }
 
-// bridgeNetfilter is the name of a check and of the kind of problem that fails it.
+// bridgeNetfilter is the name of a check and of its kind of problem.
 const bridgeNetfilter = "bridge-netfilter"
 
 // programOverlay makes the overlay equal to the lease set. The error is isDeviceConflict, or that ctx has ended.
@@ -104,12 +103,12 @@ func (l *loop) programFirewall(ctx context.Context) (created, ok bool, err error
 	return created, ok, nil
 }
 
-// rules returns what the firewall must be. Nodes are restarted one after the other, so peers may already, or still, use
-// direct routing although this node does not. The firewall accepts the plain packets of their pods in two cases:
+// rules returns the firewall's rules. Nodes are restarted one after the other. So peers may use direct routing although
+// this node does not yet, or no longer. The firewall accepts the plain packets of their pods in two cases:
 //   - The newest configuration has direct routing. It is not in use here until the next start.
 //   - Direct routing was in use here before this start. They are accepted until the next start.
 //
-// A node that joins while direct routing is being switched off does not know, and drops plain packets.
+// A node that joins while direct routing is being switched off does not know that. It drops plain packets.
 func (l *loop) rules() firewall.Rules {
 	network := l.network
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
@@ -134,7 +133,7 @@ func (l *loop) rules() firewall.Rules {
 	return r
 }
 
-// recordOps logs and counts what was written to the kernel, and records repairs for the status.
+// recordOps logs and counts the writes to the kernel, and records repairs for the status.
 func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
 	drift, change := split(ops)

@@ -46,8 +46,8 @@ func needsWork(before, now store.State) bool {
 		!slices.Equal(now.Set.Records, before.Set.Records) || !bytes.Equal(now.Config, before.Config)
 }
 
-// keepOwnSubnet returns a new state with the pod subnet that the pods use. The store may have no lease for this node, or one
-// of another pod subnet.
+// keepOwnSubnet returns a new state with the pod subnet that the pods use. The store may have no lease for this node, or
+// another one.
 func keepOwnSubnet(before, s store.State) store.State {
 	own := before.Own
 	switch {

@@ -14,9 +14,9 @@ import (
 // a restart.
 var errReload = errors.New("reloading the configuration")
 
-// awaitReload reads the configuration again at each signal, and returns errReload if the new one is usable. Otherwise the
-// one in use stays, and a problem names the error until it is corrected. systemd is notified only after it knows that podlaned
-// has started. A reload ends with READY=1 too, and the units that wait for the start must not begin early.
+// awaitReload reads the configuration again at each signal. It returns errReload if the new one is usable. Otherwise the
+// one in use stays, and the error is a problem until it is corrected. A reload ends with READY=1, like a start. So systemd
+// is notified only after the start: units that wait for the start must not begin early.
 func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
@@ -42,7 +42,7 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 	}
 }
 
-// usable returns why podlaned cannot start with a configuration, as far as that can be known before.
+// usable returns why podlaned cannot start with a configuration, as far as that is known before.
 func (c *config) usable() error {
 	if err := c.identity(); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 // maxRepairs bounds how many repairs the status names.
 const maxRepairs = 10
 
-// repairs holds the repairs since the start: the writes that restored what another program had changed.
+// repairs holds the repairs since the start: the writes that restored what another program changed.
 type repairs struct {
 	last  []status.Repair // the last maxRepairs rounds, newest last
 	count int             // of all writes

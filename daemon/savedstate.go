@@ -19,7 +19,7 @@ import (
 
 const stateName = "state.json"
 
-// savedState is what podlaned needs for a start while the store is unreachable, or after the store lost its data.
+// savedState is saved for a start while the store is unreachable, or after it lost its data.
 type savedState struct {
 	store.Saved
 	Prefix string // of the keys in etcd
@@ -43,8 +43,8 @@ func (s savedState) store(now time.Time) *store.Saved {
 	return &s.Saved
 }
 
-// fallback returns a state of the store, or the saved one with the store's error if the store was never read in this run.
-// So a node boots while etcd is unreachable. The error is why the saved lease must not be used:
+// fallback returns the saved state with the store's error if this run never read the store. So a node boots while etcd is
+// unreachable. Otherwise it returns the state of the store. The error is why the saved lease must not be used:
 //   - It has run out.
 //   - The network configuration has changed since. The pods keep their addresses, and the node waits for the store.
 func (s savedState) fallback(st store.State, now time.Time) (store.State, error) {
@@ -75,7 +75,7 @@ func (s savedState) fallback(st store.State, now time.Time) (store.State, error)
 }
 
 // loadState reads the saved state. A missing file yields the zero state. A file for another etcd prefix is ignored with an
-// error: its leases are not those of this prefix.
+// error: its leases are not ours.
 func loadState(dir, prefix string) (s savedState, err error) {
 	path := filepath.Join(dir, stateName)
 	data, err := os.ReadFile(path)
@@ -102,8 +102,8 @@ func (s savedState) save(dir string) error {
 	return subnet.WriteFile(filepath.Join(dir, stateName), data, 0o600)
 }
 
-// marshal returns the state as JSON, with a line for each lease. It encodes them one by one into a buffer of the right size.
-// encoding/json would need several times that memory for the whole state, when a start needs most memory anyway.
+// marshal returns the state as JSON, with a line for each lease. It encodes them one by one into a buffer of the right
+// size. encoding/json would need several times that memory for the whole. A start needs most memory anyway.
 func (s savedState) marshal() ([]byte, error) {
 	leases := s.Leases
 	s.Leases = nil // empty, it is omitted
@@ -131,9 +131,9 @@ func (s savedState) marshal() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// previous returns the pod subnets that this node held last: those of the node file, else those of the saved state. A reboot
-// deletes the node file and the pods. So inUse reports whether a node file exists: pods may still run. A file that cannot be
-// read counts as missing, and the node then gets any free subnet.
+// previous returns the pod subnets that this node held last. The node file has them, or else the saved state. A reboot
+// deletes the node file and the pods. So inUse reports whether a node file exists: pods may still run. A file that cannot
+// be read counts as missing. The node then gets any free subnet.
 func previous(c config, s savedState) (p subnet.Pair, inUse bool) {
 	if n, err := subnet.ReadNodeFile(filepath.Join(c.runDir, nodeFile)); err == nil {
 		return n.Subnet, true

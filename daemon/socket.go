@@ -71,8 +71,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// serveTCP answers on TCP. While another program uses the address, or the node does not have it, that is a problem, and
-// podlaned tries again. It goes on without metrics, because pods need their network more.
+// serveTCP answers on TCP. Another program may use the address, or the node may not have it. That is a problem, and
+// podlaned tries again. It does not end, because pods need their network more than the operator needs metrics.
 func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	for {
 		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)

@@ -5,8 +5,8 @@ import "time"
 // minSave is the shortest time between two writes of the saved state. It is longer if they take long.
 const minSave = time.Second
 
-// stateFile holds the saved state as read at the start. It decides when the state of this run is written: after a change,
-// but not too often.
+// stateFile holds the saved state as read at the start. It decides when a changed state is written: soon, but not too
+// often.
 type stateFile struct {
 	loaded   savedState
 	changed  bool      // the state has changed since the last write
@@ -24,7 +24,8 @@ func (f *stateFile) due(now time.Time, last bool) bool {
 	return f.changed && (last || !now.Before(f.earliest))
 }
 
-// dueIn returns the time until the state is to be written, so that a crash does not lose it; 0: it is written.
+// dueIn returns the time until a changed state is to be written. A crash must not lose it for long. It is 0 if nothing has
+// changed.
 func (f *stateFile) dueIn(now time.Time) time.Duration {
 	if !f.changed {
 		return 0

@@ -11,8 +11,8 @@ import (
 // maxNamed bounds how many objects one log line names.
 const maxNamed = 5
 
-// summary returns the writes to the kernel in one line. It names all objects if they are few, else the first of each kind and
-// how many there are.
+// summary returns the writes to the kernel in one line. It names a few objects. Of many, it names the first of each kind
+// and their number.
 func summary(ops []kernel.Op) string {
 	if len(ops) <= maxNamed {
 		parts := make([]string, len(ops))
@@ -39,7 +39,7 @@ func summary(ops []kernel.Op) string {
 	return strings.Join(parts, "; ")
 }
 
-// split separates the repairs of a disturbed state from the changes that follow the lease set.
+// split separates repairs from changes that follow the lease set.
 func split(ops []kernel.Op) (drift, change []kernel.Op) {
 	if !slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Drift }) {
 		return nil, ops

@@ -11,7 +11,7 @@ import (
 // known holds the addresses by which the other nodes know this one.
 type known struct {
 	public []netip.Addr // the addresses in its lease
-	local  []netip.Addr // the addresses of its interface, in the families of the overlay: behind NAT they differ from public
+	local  []netip.Addr // its interface's addresses in the overlay's families; behind NAT they are not the public ones
 }
 
 // knownOf returns the addresses by which the other nodes know a node on an underlay.

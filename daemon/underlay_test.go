@@ -27,7 +27,7 @@ func upInterface(index int, name string, addrs ...string) underlay.Interface {
 	return i
 }
 
-// A restart keeps the interface's own addresses, also behind NAT, in the families of the overlay.
+// A restart keeps the interface's own addresses in the overlay's families, also behind NAT.
 func TestSavedUnderlayAddresses(t *testing.T) {
 	l, _ := newTestLoop(t)
 	l.config.publicIP.Addr = netip.MustParseAddr("203.0.113.9")

@@ -12,9 +12,9 @@ import (
 // errUnderlayChanged ends a run on one underlay, because its watchers watch that one.
 var errUnderlayChanged = errors.New("the underlay has changed")
 
-// updateUnderlay reads the node's interfaces when that is due, and changes to another underlay if the node must. While no
-// underlay is usable, or another is usable only for a moment, the node keeps its own. again is the longest time until the
-// next reconciliation must read the interfaces; 0: no such limit.
+// updateUnderlay reads the node's interfaces when that is due. It changes to another underlay if the node must. The node
+// keeps its underlay while none is usable, or another is usable only for a moment. again is the longest time until the
+// interfaces must be read; 0: no such limit.
 func (l *loop) updateUnderlay() (changed bool, again time.Duration) {
 	if !l.underlay.due(time.Now()) {
 		return false, 0
@@ -80,7 +80,7 @@ func (l *loop) changeUnderlay(next underlay.Interface) error {
 	return nil
 }
 
-// describeUnderlay records the problem and the notes about the underlay in use, as it was just read.
+// describeUnderlay records the problem and the notes about the underlay in use.
 func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interface) {
 	l.troubles.Set("underlay link", carrierProblem(now))
 	l.underlay.notes = underlay.Notes(ifaces, l.config.want(l.underlay.known(l.network)), now, underlay.RouteTo)

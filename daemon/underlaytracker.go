@@ -16,10 +16,10 @@ type underlayTracker struct {
 	self     subnet.Self        // this node with its public addresses on iface
 	follower underlay.Follower
 	paths    underlay.Paths
-	// previousAddrs holds the addresses of an underlay that the node had to leave, in this run or before it. The node
-	// returns if an interface has them again. Its peers know it by them, and the other interface may lead to no peer.
+	// previousAddrs holds the addresses of an underlay that this run or an earlier one had to leave. The node returns if an
+	// interface has them again. Its peers know it by them, and the other interface may lead to no peer.
 	previousAddrs []netip.Addr
-	readAt        time.Time // when to read the interfaces again, because a change of leases does not require it; zero: at once
+	readAt        time.Time // when to read the interfaces again; zero: at once
 	notes         []string  // about the underlay in use
 }
 
@@ -42,8 +42,8 @@ func (t *underlayTracker) known(network subnet.Network) known {
 	return knownOf(t.self, network, t.iface)
 }
 
-// want adds the addresses to keep to the operator's choice. They are those of the underlay that the node had to leave, if an
-// interface has them again.
+// want returns the operator's choice with the addresses to keep. These become the previous addresses if an interface has
+// them again.
 func (t *underlayTracker) want(chosen underlay.Want, ifaces []underlay.Interface) underlay.Want {
 	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(t.previousAddrs) }) {
 		chosen.Kept = t.previousAddrs
@@ -52,7 +52,7 @@ func (t *underlayTracker) want(chosen underlay.Want, ifaces []underlay.Interface
 }
 
 // follow reports whether the node must change to another underlay now. If it is too early, again is the time until the
-// interfaces must be read once more.
+// next try.
 func (t *underlayTracker) follow(next underlay.Interface, now time.Time) (change bool, again time.Duration) {
 	return t.follower.Follow(t.iface, next, now)
 }

@@ -65,7 +65,7 @@ func TestNodeReturnsToAnAddressThatWasLost(t *testing.T) {
 	}
 }
 
-// A node that has to start on another underlay returns to the one of its earlier run.
+// A node returns to the underlay of its earlier run.
 func TestNodeReturnsToTheUnderlayOfAnEarlierRun(t *testing.T) {
 	eth0, eth1 := upInterface(1002, "eth0", "198.18.1.1/16"), upInterface(1003, "eth1", "203.0.113.1/24")
 	tracker := newUnderlayTracker(eth1, subnet.Self{}, addresses("198.18.1.1"))
