@@ -25,6 +25,9 @@ func openStore(c config, observe func(call string, took time.Duration, err error
 	return etcdStore{s, c}, nil
 }
 
+// Close implements leaseStore.
+func (s etcdStore) Close() { s.Store.Close() }
+
 // Run implements leaseStore.
 func (s etcdStore) Run(ctx context.Context, n storeNode, deliver func(store.State)) error {
 	opts := etcd.Options{Self: n.self, Changes: n.changes, Saved: n.saved, TTL: s.config.leaseTTL, Check: n.check}

@@ -11,7 +11,7 @@ import (
 type leaseStore interface {
 	// Run claims and keeps a lease for this node, and delivers each new state until ctx ends. Its error ends podlaned.
 	Run(ctx context.Context, n storeNode, deliver func(store.State)) error
-	Close() error
+	Close()
 }
 
 // storeNode is what a store must know about this node.

@@ -12,9 +12,8 @@ import (
 
 func TestWhenTheStateIsWritten(t *testing.T) {
 	start := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	at := func(d time.Duration) time.Time { return start.Add(d) }
 	write := func(took time.Duration, ok bool) func(*stateFile) {
-		return func(f *stateFile) { f.update(true, true); f.written(start, at(took), ok) }
+		return func(f *stateFile) { f.update(true, true); f.written(start, start.Add(took), ok) }
 	}
 	type answer struct {
 		Due, DueAtTheEnd bool
@@ -44,7 +43,7 @@ func TestWhenTheStateIsWritten(t *testing.T) {
 			c.before(&f)
 		}
 		f.update(c.held, c.change)
-		now := at(c.after)
+		now := start.Add(c.after)
 		got := answer{f.due(now, false), f.due(now, true), f.dueIn(now)}
 		if diff := gocmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
