@@ -170,11 +170,15 @@ func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	l.kernel.scheduleRetry(complete)
 	l.saveState(false)
 	l.publish()
-	next = l.config.resync
-	for _, sooner := range []time.Duration{l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck()} {
-		if sooner > 0 {
-			next = min(next, sooner)
+	return earliest(l.config.resync, l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck()), nil
+}
+
+// earliest returns the shortest of some times. All but the first are ignored if they are 0.
+func earliest(most time.Duration, others ...time.Duration) time.Duration {
+	for _, d := range others {
+		if d > 0 {
+			most = min(most, d)
 		}
 	}
-	return next, nil
+	return most
 }

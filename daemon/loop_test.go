@@ -104,3 +104,19 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		t.Error("the end of the context causes a reconciliation")
 	}
 }
+
+func TestEarliest(t *testing.T) {
+	for name, c := range map[string]struct {
+		others []time.Duration
+		want   time.Duration
+	}{
+		"nothing else": {nil, 30 * time.Second},
+		"not due":      {[]time.Duration{0, 0}, 30 * time.Second},
+		"sooner":       {[]time.Duration{0, 2 * time.Second, time.Second}, time.Second},
+		"later":        {[]time.Duration{time.Minute}, 30 * time.Second},
+	} {
+		if got := earliest(30*time.Second, c.others...); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/podlane/podlane/subnet"
+)
+
+// Nodes are restarted one after the other: some use direct routing before or after this one.
+func TestPlainPacketsAreAcceptedFromPeersWithDirectRouting(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, inUse, configured bool // of direct routing
+		want                      bool
+	}{
+		"never used":        {false, false, false, false},
+		"in use":            {false, true, true, true},
+		"just enabled":      {false, false, true, true},
+		"disabled":          {false, true, false, true},
+		"used before start": {true, false, false, true},
+	} {
+		l, _ := newReadyLoop(t, 2)
+		l.stateFile.loaded.Direct, l.network.VXLAN.DirectRouting, l.state.Network.VXLAN.DirectRouting = c.before, c.inUse, c.configured
+		if got := l.rules().Network.VXLAN.DirectRouting; got != c.want {
+			t.Errorf("%s: accepted is %v, want %v", name, got, c.want)
+		}
+		if l.network.VXLAN.DirectRouting != c.inUse {
+			t.Errorf("%s: the backend uses direct routing: %v, want %v", name, !c.inUse, c.inUse)
+		}
+	}
+}
+
+func TestFirewallRulesOfTheState(t *testing.T) {
+	l, _ := newReadyLoop(t, 2, 3)
+	l.peers.leases[1].BackendType = "host-gw"
+	l.pods.names = []string{"cni0"}
+	r := l.rules()
+	for name, c := range map[string]struct{ got, want any }{
+		"peers with VXLAN": {r.Peers, addresses("198.18.1.2")},
+		"own addresses":    {r.Addrs, addresses("198.18.1.1")},
+		"pod subnet":       {r.Subnet, subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24")}},
+		"pod interfaces":   {r.PodInterfaces, []string{"cni0"}},
+		"overlay devices":  {r.Overlay[:], []string{"podlane.1", "podlane-v6.1"}},
+		"masquerade":       {r.Masquerade, true},
+		"underlay":         {r.Underlay, "eth0"},
+	} {
+		if diff := gocmp.Diff(c.want, c.got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
