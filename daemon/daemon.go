@@ -29,7 +29,7 @@ import (
 type daemon struct {
 	config   config
 	log      *logrus.Logger
-	troubles *problems.Log
+	problems *problems.Log
 	board    *board
 	metrics  *metrics
 	store    leaseStore
@@ -74,7 +74,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 	for started := false; ; {
 		d := newDaemon(c, newLogger(c, io.err))
 		d.reloaded = started
-		d.troubles.Check("reload", unusableErr)
+		d.problems.Check("reload", unusableErr)
 		err := d.run(ctx, reloads)
 		started = started || d.started.Load()
 		switch {
@@ -118,7 +118,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 func newDaemon(c config, log *logrus.Logger) *daemon {
 	b := &board{news: newKicks()}
 	b.beat()
-	return &daemon{config: c, log: log, troubles: problems.New(log), board: b, metrics: newMetrics(b)}
+	return &daemon{config: c, log: log, problems: problems.New(log), board: b, metrics: newMetrics(b)}
 }
 
 // serve answers on the local socket and, if configured, on TCP.
@@ -139,7 +139,7 @@ func (d *daemon) serve(ctx context.Context, g *errgroup.Group) error {
 // fails if the first underlay is not usable.
 func (d *daemon) runNode(ctx context.Context) error {
 	saved, err := loadState(d.config.stateDir, d.config.etcd.Prefix)
-	d.troubles.Check("saved state", err)
+	d.problems.Check("saved state", err)
 	var paths underlay.Paths
 	iface, err := firstUnderlay(d.config, saved, &paths)
 	if err != nil {

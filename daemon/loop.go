@@ -89,7 +89,7 @@ func (l *loop) running() bool { return l.backend != nil }
 
 // run reconciles until ctx ends.
 func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan struct{}) error {
-	defer l.troubles.Close()
+	defer l.problems.Close()
 	defer l.saveState(true)
 	for {
 		began := time.Now()
@@ -113,7 +113,7 @@ func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-cha
 	defer beat.Stop()
 	for {
 		l.board.beat()
-		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.fileTimer(), l.troubles.LogRecovered()})
+		e := idle(ctx, sources{states, kernel, timer.C, beat.C, l.fileTimer(), l.problems.LogRecovered()})
 		if e.kind == contextEnded {
 			return false
 		}

@@ -34,7 +34,7 @@ func (l *loop) writeNodeFile() bool {
 		NotReady: l.notReady(time.Now()),
 	}
 	err := l.write(filepath.Join(l.config.runDir, nodeFile), file.Marshal())
-	return l.troubles.Check("node file", confined(err))
+	return l.problems.Check("node file", confined(err))
 }
 
 // writeConflist writes the CNI configuration list, if podlaned has to.
@@ -47,10 +47,10 @@ func (l *loop) writeConflist() bool {
 	if err == nil {
 		err = l.write(l.config.cniConf, list)
 	}
-	if !l.troubles.Check("cni-conf", confined(err)) {
+	if !l.problems.Check("cni-conf", confined(err)) {
 		return false
 	}
-	l.troubles.Check(otherCNI, firstConf(l.config.cniConf))
+	l.problems.Check(otherCNI, firstConf(l.config.cniConf))
 	return true
 }
 
@@ -85,7 +85,7 @@ func (l *loop) saveState(last bool) {
 	if l.kernel.everVerified() { // before that, a reload with an unusable underlay can still be rolled back
 		s.Local = l.underlay.known(l.network).local
 	}
-	ok := l.troubles.Check("saved state", s.save(l.config.stateDir))
+	ok := l.problems.Check("saved state", s.save(l.config.stateDir))
 	l.stateFile.written(began, time.Now(), ok)
 }
 
@@ -103,7 +103,7 @@ func (l *loop) retryFiles() {
 
 // nodeFilesDue reports whether a file for other programs is due and not yet in use.
 func (l *loop) nodeFilesDue() bool {
-	return l.kernel.everVerified() && (!l.files.written || l.troubles.Get(otherCNI) != "")
+	return l.kernel.everVerified() && (!l.files.written || l.problems.Get(otherCNI) != "")
 }
 
 // fileTimer returns a channel that delivers when retryFiles has work. It is nil if no file is due.

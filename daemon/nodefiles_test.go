@@ -55,7 +55,7 @@ func TestNodeFilesAreWritten(t *testing.T) {
 	expect("in a conflict")
 	l.config.cniConf = filepath.Join(path, "x")
 	l.writeNodeFiles()
-	if got := l.troubles.Get("cni-conf"); !strings.HasPrefix(got, "write ") {
+	if got := l.problems.Get("cni-conf"); !strings.HasPrefix(got, "write ") {
 		t.Errorf("problem with the CNI configuration list: %q", got)
 	}
 }
@@ -110,7 +110,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 	l.backend, l.kernel.verified = fakeBackend{}, time.Now()
 	l.writeNodeFiles()
 	l.saveState(false)
-	if got := l.troubles.List(); len(got) != 2 || l.files.written {
+	if got := l.problems.List(); len(got) != 2 || l.files.written {
 		t.Fatalf("with files in place of the folders: problems %q, written %v", got, l.files.written)
 	}
 	// published waits for a status while the loop waits for work.

@@ -59,7 +59,7 @@ func (d *daemon) notify(ctx context.Context) error {
 			if !received && err == nil {
 				return nil // systemd did not start podlaned
 			}
-			d.troubles.Check("systemd", err)
+			d.problems.Check("systemd", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -69,7 +69,7 @@ func TestMessagesToSystemd(t *testing.T) {
 	l.board.beatAt = time.Now().Add(-stuck - time.Second)
 	l.board.mu.Unlock()
 	for i := range 3 { // this takes longer than the time between two keep-alives
-		l.troubles.Set("http", fmt.Sprintf("address in use, %d\nand more", i))
+		l.problems.Set("http", fmt.Sprintf("address in use, %d\nand more", i))
 		l.publish()
 		expect("with a problem, while the loop is stuck", fmt.Sprintf("STATUS=ready, with problems: http: address in use, %d", i))
 	}

@@ -12,22 +12,22 @@ import (
 // notReady returns why no pod may be attached now, for the node file, or nothing. It matches /readyz/attach, as far as
 // podlaned can write the file. The text does not change while the reason lasts.
 func (l *loop) notReady(now time.Time) string {
-	trouble := l.kernelTrouble()
+	problem := l.kernelProblem()
 	switch {
 	case l.state.Conflict != "":
 		return l.state.Conflict
 	case !l.state.Expiry.IsZero() && !now.Before(l.state.Expiry):
 		return fmt.Sprintf("the lease of %s ran out at %s: another node may claim the pod subnet; `podlaned status` prints why podlaned cannot renew it",
 			l.state.Own.Pair(), l.state.Expiry.UTC().Format(time.DateTime+" UTC"))
-	case trouble != "":
-		return "this node's part of the overlay is incomplete: " + trouble
+	case problem != "":
+		return "this node's part of the overlay is incomplete: " + problem
 	}
 	return ""
 }
 
-// kernelTrouble returns why the last reconciliation of the kernel failed, or nothing.
-func (l *loop) kernelTrouble() string {
-	return cmp.Or(l.troubles.Get("overlay"), l.troubles.Get("forwarding"), l.troubles.Get("firewall"))
+// kernelProblem returns why the last reconciliation of the kernel failed, or nothing.
+func (l *loop) kernelProblem() string {
+	return cmp.Or(l.problems.Get("overlay"), l.problems.Get("forwarding"), l.problems.Get("firewall"))
 }
 
 // expiresIn returns the time until a lease runs out, because the node file changes then. It is 0 if the lease never does,
@@ -48,5 +48,5 @@ func (l *loop) refusePods() {
 		return // without a valid file no pod is attached
 	}
 	file.NotReady = "podlaned has started and has no valid lease of this node; `podlaned status` prints why"
-	l.troubles.Check("node file", confined(l.write(path, file.Marshal())))
+	l.problems.Check("node file", confined(l.write(path, file.Marshal())))
 }

@@ -61,9 +61,9 @@ func (l *loop) restoreBridges() {
 	}
 	before := l.pods.bridges.Known()
 	report, err := l.pods.bridges.Restore(l.state.Own.Pair(), sysctl.HasBridgeNetfilter())
-	l.pods.restoreDue = !l.troubles.Check("bridge", confined(err))
+	l.pods.restoreDue = !l.problems.Check("bridge", confined(err))
 	if err == nil {
-		l.troubles.Set("pods", strings.Join(report.Problems, "; "))
+		l.problems.Set("pods", strings.Join(report.Problems, "; "))
 	}
 	l.recordOps(report.Ops, nil)
 	if !slices.EqualFunc(before, l.pods.bridges.Known(), bridge.Bridge.Equal) {

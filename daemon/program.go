@@ -43,13 +43,13 @@ func (l *loop) programKernel(ctx context.Context) (verified bool, err error) {
 func (l *loop) programSettings() (ok bool) {
 	v4, v6 := l.network.IPv4.On(), l.network.IPv6.On()
 	set, err := sysctl.EnableForwarding(v4, v6, l.underlay.iface.Name, l.pods.names)
-	ok = l.troubles.Check("forwarding", confined(err))
+	ok = l.problems.Check("forwarding", confined(err))
 	if l.config.bridgeNetfilter {
 		more, err := sysctl.EnableBridgeNetfilter(v4, v6)
 		if sysctl.Forbidden(err) && !l.pods.bridges.Hidden() {
 			err = nil // the pods' bridges have their own setting, which netlink writes
 		}
-		l.troubles.Check(bridgeNetfilter, err)
+		l.problems.Check(bridgeNetfilter, err)
 		set = append(set, more...)
 	}
 	if v6 {
@@ -75,17 +75,17 @@ func (l *loop) programOverlay(ctx context.Context) (ok bool, err error) {
 	if !l.kernel.everVerified() && isDeviceConflict(err) {
 		return false, err
 	}
-	ok = l.troubles.Check("overlay", err)
+	ok = l.problems.Check("overlay", err)
 	if ok {
 		l.peers.record(report)
 		l.kernel.notes = report.Notes
-		l.troubles.SetAll("kernel", report.Problems)
+		l.problems.SetAll("kernel", report.Problems)
 	}
 	var refused error
 	if l.kernel.refused = len(report.Failed) > 0; l.kernel.refused {
 		refused = report.Failed[0]
 	}
-	l.troubles.Check("refused by the kernel", refused)
+	l.problems.Check("refused by the kernel", refused)
 	l.recordOps(report.Ops, report.Failed)
 	return ok, nil
 }
@@ -97,8 +97,8 @@ func (l *loop) programFirewall(ctx context.Context) (created, ok bool, err error
 		return false, false, ctx.Err()
 	}
 	created = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
-	ok = l.troubles.Check("firewall", confined(err))
-	l.troubles.SetAll("other firewall", l.firewall.Problems())
+	ok = l.problems.Check("firewall", confined(err))
+	l.problems.SetAll("other firewall", l.firewall.Problems())
 	l.recordOps(ops, nil)
 	return created, ok, nil
 }

@@ -11,22 +11,22 @@ import (
 // publish makes the status.
 func (l *loop) publish() {
 	s := status.Status{
-		Problems: l.troubles.List(),
+		Problems: l.problems.List(),
 		Notes:    slices.Concat(l.firewall.Advice(), l.underlay.notes, l.kernel.notes, l.state.Warnings),
 		Version:  version,
 		Node:     l.underlay.self.Node,
-		Underlay: status.Underlay{Interface: l.underlay.iface.Name, MTU: l.underlay.iface.MTU, Trouble: l.troubles.Get("underlay")},
+		Underlay: status.Underlay{Interface: l.underlay.iface.Name, MTU: l.underlay.iface.MTU, Trouble: l.problems.Get("underlay")},
 		Network:  l.network.Prefixes(),
 		Lease: status.Lease{
 			Subnet: status.Prefixes(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
 		},
 		Etcd: status.Etcd{
 			Endpoints: l.config.etcd.Endpoints, Prefix: l.config.etcd.Prefix,
-			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.troubles.Get("etcd"),
+			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.problems.Get("etcd"),
 			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
 		},
 		Verified: l.kernel.verified, Resync: l.config.resync, NodeFile: l.files.written,
-		Trouble: l.kernelTrouble(),
+		Trouble: l.kernelProblem(),
 		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
@@ -40,9 +40,9 @@ func (l *loop) publish() {
 		s.MTU = l.backend.MTU()
 	}
 	if l.config.bridgeNetfilter {
-		s.BridgeNetfilter = new(l.troubles.Get(bridgeNetfilter))
+		s.BridgeNetfilter = new(l.problems.Get(bridgeNetfilter))
 	}
-	s.Peers = l.peers.statuses(l.kernel.everVerified() && l.troubles.Get("overlay") == "")
+	s.Peers = l.peers.statuses(l.kernel.everVerified() && l.problems.Get("overlay") == "")
 	if l.files.gateMissing != "" {
 		s.Notes = append(s.Notes, l.files.gateMissing)
 	}

@@ -91,7 +91,7 @@ func TestPeersArePendingWhileTheOverlayFails(t *testing.T) {
 	expect("before the first reconciliation", status.PeerPending)
 	l.kernel.verified = time.Now()
 	expect("verified", status.PeerProgrammed)
-	l.troubles.Check("overlay", errors.New("operation not permitted"))
+	l.problems.Check("overlay", errors.New("operation not permitted"))
 	expect("the overlay cannot be programmed", status.PeerPending)
 }
 
@@ -108,7 +108,7 @@ func TestBridgeNetfilterIsACheckIfItIsConfigured(t *testing.T) {
 	} {
 		l, _ := newTestLoop(t)
 		l.config.bridgeNetfilter = c.configured
-		l.troubles.Set(bridgeNetfilter, c.problem)
+		l.problems.Set(bridgeNetfilter, c.problem)
 		l.publish()
 		got := slices.DeleteFunc(l.board.get().Checks, func(x status.Check) bool { return x.Name != bridgeNetfilter })
 		if len(got) == 0 {

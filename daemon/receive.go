@@ -13,16 +13,16 @@ import (
 // receive makes a state the newest. It reports whether there may be something to do for it.
 func (l *loop) receive(s store.State) (work bool) {
 	s, expired := l.stateFile.loaded.fallback(s, time.Now())
-	l.troubles.Check("saved lease", expired)
+	l.problems.Check("saved lease", expired)
 	if l.running() {
 		s = keepOwnSubnet(l.state, s)
 	}
 	work = needsWork(l.state, s)
 	l.stateFile.update(s.Held, work)
 	l.state = s
-	l.troubles.Check("etcd", s.Err)
-	l.troubles.SetAll("etcd files", s.Files)
-	l.troubles.Set("lease", s.Conflict)
+	l.problems.Check("etcd", s.Err)
+	l.problems.SetAll("etcd files", s.Files)
+	l.problems.Set("lease", s.Conflict)
 	for _, w := range s.Warnings {
 		l.warnings.logOnce(w)
 	}

@@ -32,7 +32,7 @@ func (d *daemon) awaitReload(ctx context.Context, signals <-chan os.Signal) erro
 		if err == nil {
 			err = next.usable()
 		}
-		if d.troubles.Check("reload", err) {
+		if d.problems.Check("reload", err) {
 			d.next = next
 			return errReload
 		}

@@ -76,7 +76,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
 	for {
 		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)
-		if d.troubles.Check("http", err) {
+		if d.problems.Check("http", err) {
 			return serve(ctx, l, h)
 		}
 		if !pause.For(ctx, listenEvery) {

@@ -121,11 +121,11 @@ func TestUnderlayWithoutCarrier(t *testing.T) {
 		l.describeUnderlay([]underlay.Interface{i}, i)
 	}
 	const problem = "underlay link: interface eth0 has no carrier: check its cable, or the link below it; --iface moves the underlay to another interface"
-	if got := l.troubles.List(); !slices.Equal(got, []string{problem}) || strings.Count(out.String(), problem) != 1 {
+	if got := l.problems.List(); !slices.Equal(got, []string{problem}) || strings.Count(out.String(), problem) != 1 {
 		t.Errorf("%q\n%s", got, out)
 	}
 	l.describeUnderlay([]underlay.Interface{l.underlay.iface}, l.underlay.iface)
-	if got := l.troubles.List(); len(got) > 0 {
+	if got := l.problems.List(); len(got) > 0 {
 		t.Errorf("with a carrier: %q", got)
 	}
 }

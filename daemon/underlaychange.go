@@ -35,9 +35,9 @@ func (l *loop) updateUnderlay() (changed bool, again time.Duration) {
 		}
 		err = l.changeUnderlay(next)
 	}
-	if !l.troubles.Check("underlay", err) {
+	if !l.problems.Check("underlay", err) {
 		l.underlay.notes = nil
-		l.troubles.Set("underlay link", "")
+		l.problems.Set("underlay link", "")
 		return false, again
 	}
 	return true, 0
@@ -55,7 +55,7 @@ func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, er
 
 // keepUnderlay records that the underlay in use stays. again is 0 if it is also the one to use.
 func (l *loop) keepUnderlay(ifaces []underlay.Interface, now underlay.Interface, again time.Duration) {
-	l.troubles.Set("underlay", "")
+	l.problems.Set("underlay", "")
 	if again > 0 {
 		return
 	}
@@ -82,7 +82,7 @@ func (l *loop) changeUnderlay(next underlay.Interface) error {
 
 // describeUnderlay records the problem and the notes about the underlay in use.
 func (l *loop) describeUnderlay(ifaces []underlay.Interface, now underlay.Interface) {
-	l.troubles.Set("underlay link", carrierProblem(now))
+	l.problems.Set("underlay link", carrierProblem(now))
 	l.underlay.notes = underlay.Notes(ifaces, l.config.want(l.underlay.known(l.network)), now, underlay.RouteTo)
 	for _, note := range l.underlay.notes {
 		l.warnings.logOnce(note)
