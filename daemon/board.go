@@ -9,17 +9,17 @@ import (
 
 // board holds the newest status, and the time of the loop's last heartbeat. The loop writes it, the servers read it.
 type board struct {
-	mu     sync.Mutex
-	status status.Status
-	beatAt time.Time
-	news   kicks // one for each new status
+	mu      sync.Mutex
+	status  status.Status
+	beatAt  time.Time
+	changed kicks // one for each new status
 }
 
 func (b *board) set(s status.Status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status = s
-	b.news.kick()
+	b.changed.kick()
 }
 
 // beat records that the loop is alive.

@@ -116,7 +116,7 @@ func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) 
 }
 
 func newDaemon(c config, log *logrus.Logger) *daemon {
-	b := &board{news: newKicks()}
+	b := &board{changed: newKicks()}
 	b.beat()
 	return &daemon{config: c, log: log, problems: problems.New(log), board: b, metrics: newMetrics(b)}
 }

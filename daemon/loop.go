@@ -162,7 +162,7 @@ func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 		}
 		l.kernel.verified = time.Now()
 	}
-	l.metrics.observeRound(time.Since(began), verified)
+	l.metrics.observeReconciliation(time.Since(began), verified)
 	complete := verified
 	if l.kernel.everVerified() {
 		complete = l.writeNodeFiles() && verified

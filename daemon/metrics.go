@@ -64,8 +64,8 @@ func (m *metrics) observeCall(call string, took time.Duration, err error) {
 	m.requests.WithLabelValues(call, result).Observe(took.Seconds())
 }
 
-// observeRound counts a reconciliation of the kernel.
-func (m *metrics) observeRound(took time.Duration, verified bool) {
+// observeReconciliation counts a reconciliation of the kernel.
+func (m *metrics) observeReconciliation(took time.Duration, verified bool) {
 	result := "verified"
 	if !verified {
 		result = "failed"

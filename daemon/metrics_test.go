@@ -42,7 +42,7 @@ func TestDocumentedMetricsMatch(t *testing.T) {
 	b.set(s)
 	m := newMetrics(b)
 	op := kernel.Op{Kind: "route", Drift: true}
-	m.observeRound(time.Millisecond, true)
+	m.observeReconciliation(time.Millisecond, true)
 	m.observeOps([]kernel.Op{op}, []kernel.Failure{{Op: op, Err: errors.New("no")}})
 	m.observeCall("Txn", time.Millisecond, nil)
 	text, err := os.ReadFile("../docs/metrics.md")
@@ -60,8 +60,8 @@ func TestMetricValues(t *testing.T) {
 	b := &board{}
 	b.set(wellStatus())
 	m := newMetrics(b)
-	m.observeRound(time.Millisecond, true)
-	m.observeRound(time.Millisecond, false)
+	m.observeReconciliation(time.Millisecond, true)
+	m.observeReconciliation(time.Millisecond, false)
 	m.observeOps([]kernel.Op{{Kind: "route", Drift: true}, {Kind: "route"}}, []kernel.Failure{{Op: kernel.Op{Kind: "fdb"}}})
 	m.observeCall("Range", 3*time.Millisecond, nil)
 	m.observeCall("Range", 3*time.Millisecond, errors.New("no"))

@@ -123,7 +123,7 @@ func TestFailedFilesAreWrittenWithinASecond(t *testing.T) {
 		deadline := time.After(2 * time.Second)
 		for !want(l.board.get()) {
 			select {
-			case <-l.board.news:
+			case <-l.board.changed:
 			case <-deadline:
 				t.Fatalf("not within 2 s: %s; problems %q", what, l.board.get().Problems)
 			}

@@ -39,7 +39,7 @@ func (d *daemon) notify(ctx context.Context) error {
 	beat := true
 	for {
 		select {
-		case <-d.board.news: // get returns it
+		case <-d.board.changed: // get returns it
 		default:
 		}
 		s, now := d.board.get(), time.Now()
@@ -66,7 +66,7 @@ func (d *daemon) notify(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 			beat = true
-		case <-d.board.news:
+		case <-d.board.changed:
 			if d.started.Load() && !pause.For(ctx, min(notifyEvery, every)-time.Since(now)) { // the start itself is not delayed
 				return ctx.Err()
 			}
