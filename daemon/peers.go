@@ -14,21 +14,21 @@ import (
 // peers holds the other nodes of the newest state, and how each of them is programmed.
 type peers struct {
 	leases      []subnet.Lease         // of all peers
-	screened    skips                  // leases of the state that are not peers, and why
+	rejected    skips                  // leases of the state that are not peers, and why
 	unsupported skips                  // peers that the backend does not program, and why
 	degraded    map[string]status.Peer // the peers that are not programmed, or not completely, by their key
 	listed      []status.Peer          // all peers as programmed, shared by statuses; nil: the peers have changed since
 }
 
 func newPeers(log logrus.FieldLogger) peers {
-	return peers{screened: skips{log: log}, unsupported: skips{log: log}}
+	return peers{rejected: skips{log: log}, unsupported: skips{log: log}}
 }
 
 // screen finds the peers in a lease set for a node with this lease and these addresses.
 func (p *peers) screen(network subnet.Network, addrs []netip.Prefix, own subnet.Lease, set subnet.Set) {
 	leases, clashing := subnet.Screen(network, addrs, own, set.Records)
 	p.leases, p.listed = leases, nil
-	p.screened.take(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
+	p.rejected.take(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
 }
 
 // record records how the backend has programmed the peers.
@@ -46,10 +46,10 @@ func (p *peers) record(r backend.Report) {
 // count returns how many peers the backend programs.
 func (p *peers) count() int { return len(p.leases) - p.unsupported.count }
 
-// skips returns the leases that are not programmed. It names at most subnet.MaxSkips of them.
-func (p *peers) skips() (named []subnet.Skip, count int) {
-	named = slices.Concat(p.screened.named, p.unsupported.named)
-	return named[:min(len(named), subnet.MaxSkips)], p.screened.count + p.unsupported.count
+// skipped returns the leases that are not programmed. It names at most subnet.MaxSkips of them.
+func (p *peers) skipped() (named []subnet.Skip, count int) {
+	named = slices.Concat(p.rejected.named, p.unsupported.named)
+	return named[:min(len(named), subnet.MaxSkips)], p.rejected.count + p.unsupported.count
 }
 
 // statuses returns the status of each peer. While the overlay is not verified, it is unknown which of them are programmed.

@@ -78,7 +78,7 @@ func TestSkippedLeasesAreCounted(t *testing.T) {
 	s.Set.Skipped, s.Set.Junk = skipList(0, 100), 250
 	p.screen(s.Network, nil, s.Own, s.Set)
 	p.record(backend.Report{Skipped: skipList(100, 150)})
-	named, count := p.skips()
+	named, count := p.skipped()
 	if len(named) != subnet.MaxSkips {
 		t.Errorf("%d leases are named, want %d", len(named), subnet.MaxSkips)
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/podlane/podlane/status"
 )
 
-// publish makes the status.
+// publish publishes the current status.
 func (l *loop) publish() {
 	s := status.Status{
 		Problems: l.problems.List(),
-		Notes:    slices.Concat(l.firewall.Advice(), l.underlay.notes, l.kernel.notes, l.state.Warnings),
+		Notes:    l.notes(),
 		Version:  version,
 		Node:     l.underlay.self.Node,
 		Underlay: status.Underlay{Interface: l.underlay.iface.Name, MTU: l.underlay.iface.MTU, Trouble: l.problems.Get("underlay")},
@@ -30,7 +30,7 @@ func (l *loop) publish() {
 		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
-	s.Skipped, s.SkipCount = l.peers.skips()
+	s.Skipped, s.SkipCount = l.peers.skipped()
 	for _, a := range []netip.Addr{l.underlay.self.PublicIP, l.underlay.self.PublicIPv6} {
 		if a.IsValid() {
 			s.Underlay.PublicIP = append(s.Underlay.PublicIP, a)
@@ -43,14 +43,20 @@ func (l *loop) publish() {
 		s.BridgeNetfilter = new(l.problems.Get(bridgeNetfilter))
 	}
 	s.Peers = l.peers.statuses(l.kernel.everVerified() && l.problems.Get("overlay") == "")
+	l.board.set(s)
+}
+
+// notes returns what is unusual, but harmless.
+func (l *loop) notes() []string {
+	notes := slices.Concat(l.firewall.Advice(), l.underlay.notes, l.kernel.notes, l.state.Warnings)
 	if l.files.gateMissing != "" {
-		s.Notes = append(s.Notes, l.files.gateMissing)
+		notes = append(notes, l.files.gateMissing)
 	}
 	if n := l.state.Retained; n > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("etcd lost data: podlaned keeps %d peers that are missing from it", n))
+		notes = append(notes, fmt.Sprintf("etcd lost data: podlaned keeps %d peers that are missing from it", n))
 	}
 	if l.running() && l.state.Network != l.network {
-		s.Notes = append(s.Notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
+		notes = append(notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
 	}
-	l.board.set(s)
+	return notes
 }

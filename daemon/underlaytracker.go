@@ -23,7 +23,7 @@ type underlayTracker struct {
 	notes         []string  // about the underlay in use
 }
 
-// newUnderlayTracker returns a tracker of the first underlay. previous are the addresses of an earlier run's underlay.
+// newUnderlayTracker returns a tracker of the first underlay. previous holds the addresses of an earlier run's underlay.
 func newUnderlayTracker(iface underlay.Interface, self subnet.Self, previous []netip.Addr) underlayTracker {
 	if iface.HasAll(previous) {
 		previous = nil
@@ -42,8 +42,8 @@ func (t *underlayTracker) known(network subnet.Network) known {
 	return knownOf(t.self, network, t.iface)
 }
 
-// want returns the operator's choice with the addresses to keep. These become the previous addresses if an interface has
-// them again.
+// want returns the operator's choice with the addresses to keep. These are the previous addresses if an interface has them
+// again.
 func (t *underlayTracker) want(chosen underlay.Want, ifaces []underlay.Interface) underlay.Want {
 	if slices.ContainsFunc(ifaces, func(i underlay.Interface) bool { return i.Up && i.HasAll(t.previousAddrs) }) {
 		chosen.Kept = t.previousAddrs
