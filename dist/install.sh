@@ -1,13 +1,13 @@
 #!/bin/sh
-# install.sh [uninstall]: installs podlane from the folder that the archive was unpacked to, or takes it away again, on a
-# machine for which there is no package. The configuration, /etc/podlane, is never overwritten and stays.
+# install.sh [uninstall]: installs podlane from the folder of the unpacked archive, or removes it, on a machine without a
+# package for it. It never overwrites or removes the configuration /etc/podlane.
 #
-#   CNI_BIN=/opt/cni/bin   where the container runtime looks for CNI plugins
+#   CNI_BIN=/opt/cni/bin   the folder in which the container runtime looks for CNI plugins
 set -eu
 cd "$(dirname "$0")"
 cni=${CNI_BIN:-/opt/cni/bin}
 
-# Where everything goes: SOURCE TARGET MODE.
+# The files: SOURCE TARGET MODE.
 files="
 podlaned /usr/local/sbin/podlaned 755
 podlane-cni $cni/podlane-cni 755
@@ -20,12 +20,12 @@ systemd/60-podlane.network /etc/systemd/network/60-podlane.network 644
 systemd/networkmanager.conf /etc/NetworkManager/conf.d/podlane.conf 644
 "
 
-# with_systemd COMMAND...: runs it where systemd runs.
+# with_systemd COMMAND...: runs the command if systemd runs.
 with_systemd() { [ ! -d /run/systemd/system ] || "$@"; }
 
 install_all() {
 	if [ -e /usr/sbin/podlaned ]; then
-		echo "podlane is installed as a package already: upgrade that, or remove it first" >&2
+		echo "podlane is already installed as a package: upgrade that package, or remove it first" >&2
 		exit 1
 	fi
 	echo "$files" | while read -r source target mode; do
@@ -35,7 +35,7 @@ install_all() {
 		*.service) sed 's#/usr/sbin/#/usr/local/sbin/#' "$source" >"$target.new" ;;
 		*) cp "$source" "$target.new" ;;
 		esac
-		chmod "$mode" "$target.new" # and then by rename, for the old program may be running
+		chmod "$mode" "$target.new" # then a rename, because the old program may be running
 		mv "$target.new" "$target"
 	done
 	mkdir -p /etc/podlane /etc/cni/net.d
@@ -45,21 +45,21 @@ install_all() {
 	modprobe -qa vxlan br_netfilter 2>/dev/null || true
 	with_systemd systemctl --quiet enable podlaned.service
 	with_systemd systemctl --no-block restart podlaned.service
-	echo "installed; say in /etc/podlane/podlaned.yaml where etcd is, then: systemctl restart podlaned"
+	echo "installed; set etcd-endpoints in /etc/podlane/podlaned.yaml, then run: systemctl restart podlaned"
 }
 
 remove_files() {
 	echo "$files" | while read -r source target _; do
-		[ -z "$source" ] || [ -L "$target" ] || rm -f "$target" # a link is the package's
+		[ -z "$source" ] || [ -L "$target" ] || rm -f "$target" # a link belongs to the package
 	done
 }
 
 uninstall_all() {
-	if [ -e /usr/sbin/podlaned ]; then # the package goes on with what stands; only our files were before its own
+	if [ -e /usr/sbin/podlaned ]; then # keep the overlay for the package; our files hide those of the package
 		remove_files
 		with_systemd systemctl --quiet reenable podlaned.service
 		with_systemd systemctl --no-block restart podlaned.service
-		echo "uninstalled; podlane runs from its package now"
+		echo "uninstalled; podlane now runs from its package"
 		return
 	fi
 	with_systemd systemctl --quiet disable --now podlaned.service || true
@@ -67,7 +67,7 @@ uninstall_all() {
 	remove_files
 	rm -rf /var/lib/podlane /run/podlane
 	with_systemd systemctl daemon-reload
-	echo "uninstalled; /etc/podlane is left"
+	echo "uninstalled; /etc/podlane is kept"
 }
 
 case ${1:-} in

@@ -1,7 +1,7 @@
 #!/bin/sh
-# pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned, podlane-cni and podlane-gate for each architecture (amd64 and
-# arm64) and packs them, with what goes along, into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian and an RPM package,
-# beside their checksums. It needs bin/nfpm.
+# pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned, podlane-cni and podlane-gate for each architecture (amd64 and arm64).
+# It packs them into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian package, an RPM package, and checksums.
+# It needs bin/nfpm.
 set -eu
 cd "$(dirname "$0")/.."
 version=$1
@@ -9,8 +9,7 @@ out=${2:-dist/out}
 if [ $# -gt 2 ]; then shift 2; else set -- amd64 arm64; fi
 nfpm=$PWD/bin/nfpm
 
-# The packages' version: 1.2.0-rc.1 comes before 1.2.0, which comes before 1.2.0-3-g1234567, and a commit without a tag
-# before all.
+# The packages' versions sort like this: a commit without a tag, 1.2.0-rc.1, 1.2.0, 1.2.0-3-g1234567.
 number=${version#v}
 case $number in
 [0-9]*.*) ;;
@@ -20,7 +19,7 @@ number=$(echo "$number" | sed 's/-\(alpha\|beta\|rc\)/~\1/; s/-/+/g')
 SOURCE_DATE_EPOCH=$(git show -s --format=%ct HEAD 2>/dev/null || date +%s)
 export VERSION="$number" SOURCE_DATE_EPOCH ARCH
 
-# What an earlier run left goes, and nothing else: the folder may be anybody's.
+# Remove only the files of an earlier run: the folder may have others.
 rm -rf "$out"/podlane-*-linux-* "$out"/podlane_*.deb "$out"/podlane-*.rpm
 mkdir -p "$out"
 for ARCH; do

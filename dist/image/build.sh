@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh VERSION OUT [ARCH...]: builds what is in the image for each architecture (amd64 and arm64) and packs it as an
-# OCI archive. IMAGE is the image's name.
+# build.sh VERSION OUT [ARCH...]: builds the image for each architecture (amd64 and arm64), and packs it as an OCI archive.
+# IMAGE is the image's name.
 set -eu
 cd "$(dirname "$0")/../.."
 version=$1

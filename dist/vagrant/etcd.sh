@@ -1,5 +1,5 @@
 #!/bin/sh
-# etcd.sh ADDRESS: installs Debian's etcd on this machine and has it serve clients on ADDRESS, without TLS: this is a lab.
+# etcd.sh ADDRESS: installs Debian's etcd on this machine. It serves clients on ADDRESS without TLS: it is only for a lab.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 

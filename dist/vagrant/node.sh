@@ -1,7 +1,8 @@
 #!/bin/sh
-# node.sh PACKAGE ETCD UNDERLAY: makes this Debian machine a node. It installs podlane's PACKAGE and the standard CNI
-# plugins, tells podlaned to lease from the etcd at address ETCD and to use the interface that has an address in UNDERLAY,
-# a CIDR, and waits until the node is ready. Run again it upgrades.
+# node.sh PACKAGE ETCD UNDERLAY: makes this Debian machine a node. Run again, it upgrades the node.
+#   - It installs podlane's PACKAGE and the standard CNI plugins.
+#   - podlaned uses the etcd at address ETCD, and the interface with an address in the CIDR UNDERLAY.
+#   - It waits until the node is ready.
 set -eu
 package=$1 etcd=$2 underlay=$3
 export DEBIAN_FRONTEND=noninteractive
@@ -9,15 +10,15 @@ export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install -y -qq --no-install-recommends containernetworking-plugins iproute2 iputils-ping >/dev/null; }
 install 2>/dev/null || { apt-get update -qq && install; }
 
-# Before the package, which starts podlaned. The interface of the default route is the wrong one: in VirtualBox it has the
-# address 10.0.2.15 in every guest, and leads to no other.
+# The package starts podlaned, so write this first. The interface of the default route is the wrong one: in VirtualBox it has
+# the address 10.0.2.15 in every guest, and leads to no other guest.
 mkdir -p /etc/podlane
 cat >/etc/podlane/podlaned.yaml <<END
 etcd-endpoints: [http://$etcd:2379]
 iface: $underlay
 cni-conf: /etc/cni/net.d/10-podlane.conflist
 END
-said=$(dpkg --force-confold --install "$package" 2>&1) || { echo "$said" >&2 && exit 1; }
+output=$(dpkg --force-confold --install "$package" 2>&1) || { echo "$output" >&2 && exit 1; }
 echo '{"Network": "10.5.0.0/16"}' | podlaned config init -
 
 tries=40

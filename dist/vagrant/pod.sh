@@ -1,7 +1,7 @@
 #!/bin/sh
-# pod.sh NAME: makes a pod on this node: a network namespace that podlane-cni attaches, as a container runtime would have
-# it do. One of that name is made anew. In the pod and on the node a server is started for table.sh: on TCP port 9000 it
-# tells each client which address it sees it come from.
+# pod.sh NAME: makes a pod on this node, as a container runtime does: a network namespace that podlane-cni attaches. It
+# replaces a pod with this name. In the pod and on the node it starts a server for table.sh. The server sends each client,
+# on TCP port 9000, the client's source address.
 set -eu
 name=$1
 
@@ -12,13 +12,13 @@ cni() {
 			/usr/lib/cni/podlane-cni
 }
 
-# attach runs it until it has attached the pod. Code 11 is "try again later": podlaned is not ready yet, as after a boot.
+# attach: runs the plugin until the pod is attached. Code 11 is "try again later": podlaned is not ready yet, as after a boot.
 attach() {
 	tries=120
-	until said=$(cni ADD); do
+	until output=$(cni ADD); do
 		tries=$((tries - 1))
-		if [ "$tries" -eq 0 ] || [ "${said#*'"code": 11'}" = "$said" ]; then
-			echo "$said" >&2
+		if [ "$tries" -eq 0 ] || [ "${output#*'"code": 11'}" = "$output" ]; then
+			echo "$output" >&2
 			exit 1
 		fi
 		sleep 1
@@ -36,7 +36,7 @@ mirror() {
 		while ($client = $server->accept) { print $client $client->peerhost, "\n"; close $client }'
 }
 
-systemctl stop "mirror-$name.service" 2>/dev/null || true # it holds the namespace
+systemctl stop "mirror-$name.service" 2>/dev/null || true # it uses the namespace
 cni DEL
 ip netns delete "$name" 2>/dev/null || true
 ip netns add "$name"

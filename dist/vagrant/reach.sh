@@ -1,7 +1,7 @@
 #!/bin/sh
 # reach.sh: lists the pods of this node, each as POD,NODE,ADDRESS,ADDRESS_OF_NODE.
-# reach.sh POD...: finds out which of all the pods, named like that, those of this node and the node itself reach: a line
-# for each question, which is KIND FROM TO and then what was found: a round trip in ms, or an address; or FAIL and why.
+# reach.sh POD...: checks which of these pods, from such lists, this node and its pods reach. It prints a line for each
+# check: KIND FROM TO, and then a round trip in ms, an address, or FAIL with the reason.
 set -eu
 node=$(hostname)
 own=$(ip -d link show type vxlan | sed -n 's/.* local \([0-9.]*\) .*/\1/p')
@@ -13,17 +13,17 @@ pods() {
 	done
 }
 
-# ping_it PLACE KIND FROM TO ADDRESS: the best of three, all of which must be answered; one by one, for after the last of
-# several ping waits no longer than twice what the others took. PLACE is a command that runs one.
+# ping_it PLACE KIND FROM TO ADDRESS: prints the best of three pings, which must all be answered. Each is a ping of its own:
+# after the last of several, ping waits only twice as long as the others took. PLACE is a command that runs another.
 ping_it() {
-	if said=$(for _ in 1 2 3; do $1 ping -n -q -W 3 -c 1 "$5" 2>&1 || exit; done); then
-		echo "$2 $3 $4 $(echo "$said" | sed -n 's#^rtt [^=]*= \([0-9.]*\)/.*#\1#p' | LC_ALL=C sort -n | head -n 1)"
+	if output=$(for _ in 1 2 3; do $1 ping -n -q -W 3 -c 1 "$5" 2>&1 || exit; done); then
+		echo "$2 $3 $4 $(echo "$output" | sed -n 's#^rtt [^=]*= \([0-9.]*\)/.*#\1#p' | LC_ALL=C sort -n | head -n 1)"
 	else
-		echo "$2 $3 $4 FAIL ping $5: $(echo "$said" | grep ' 0 received' || echo "$said" | tail -n 1)"
+		echo "$2 $3 $4 FAIL ping $5: $(echo "$output" | grep ' 0 received' || echo "$output" | tail -n 1)"
 	fi
 }
 
-# ask PLACE KIND FROM TO ADDRESS WANT: which source address the server of pod.sh at ADDRESS sees, which must be WANT.
+# ask PLACE KIND FROM TO ADDRESS WANT: prints the source address that the server of pod.sh at ADDRESS sees. It must be WANT.
 ask() {
 	# shellcheck disable=SC2016 # for the shell inside
 	saw=$($1 timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/9000" && cat <&3' "$5" 2>&1) || saw="nothing: no answer from $5"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# table.sh NODE...: finds out who reaches whom, of all pods and nodes, and prints it as `make lab` does. It ends with 1 if
-# anything does not hold.
+# table.sh NODE...: checks which pods and nodes reach each other, and prints that as `make lab` does. The exit code is 1 if a
+# check fails.
 #
-#   ON=...   the command that runs another on a node as root: `$ON NODE COMMAND...`; default: Vagrant's ssh and sudo
+#   ON=...   a command that runs another as root on a node: `$ON NODE COMMAND...`; default: Vagrant's ssh and sudo
 set -eu
 here=$(dirname "$0")
 folder=$(mktemp -d)
@@ -33,9 +33,9 @@ BEGIN {
 	name["node-to-pod"] = "node to a pod of another node"
 	name["pod-to-own-node"] = "pod to its own node"
 	name["pod-to-outside"] = "pod to outside, masqueraded"
-	says["pod-to-outside"] = "  another node sees the node"
+	note["pod-to-outside"] = "  another node sees the node"
 	name["source-kept"] = "source address kept"
-	says["source-kept"] = "  a pod sees the other pod itself"
+	note["source-kept"] = "  a pod sees the other pod itself"
 }
 FNR == NR {
 	split($0, pod, ",")
@@ -70,7 +70,7 @@ END {
 		kind = kinds[i]
 		if (!asked[kind]) continue
 		range = kind ~ /pod-to-outside|source-kept/ || !held[kind] ? "" : sprintf("  %.3f to %.3f ms", least[kind], most[kind])
-		printf "  %s  %-30s%4d of %-4d%s%s\n", held[kind] == asked[kind] ? "ok    " : "FAILED", name[kind], held[kind], asked[kind], range, says[kind]
+		printf "  %s  %-30s%4d of %-4d%s%s\n", held[kind] == asked[kind] ? "ok    " : "FAILED", name[kind], held[kind], asked[kind], range, note[kind]
 	}
 	if (failures) print "\nWhat did not hold\n"
 	for (i = 1; i <= failures; i++) print failed[i]
