@@ -96,7 +96,7 @@ func (d *daemon) everVerified() bool { return !d.board.get().Verified.IsZero() }
 
 // run runs with one configuration.
 func (d *daemon) run(ctx context.Context, reloads <-chan os.Signal) (err error) {
-	if d.store, err = openStore(d.config, d.metrics.observeCall); err != nil {
+	if d.store, err = openStore(d.config, d.observeCall); err != nil {
 		return err
 	}
 	defer d.store.Close()

@@ -16,11 +16,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-<<<<<<< HEAD
 // Any file and environment is either refused, or gives settings in range.
-=======
-// Any file and environment yield settings that are in range, or an error of one line.
->>>>>>> 6560806 (daemon: shorten the sentences of comments)
 func FuzzConfiguration(f *testing.F) {
 	for _, file := range []string{
 		"", "---\n", "# nothing\n", "iface: eth0\n", "iface: [eth1, 198.18.0.0/16]\nlease-ttl: 2h\n", "a: &a [*a]\n", "? [x]\n: y\n",

@@ -59,6 +59,7 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 	silent := time.Now().Add(maxStoreSilence)
 	for l.state.Own == (subnet.Lease{}) {
 		l.publish()
+		l.debugWait()
 		longest := beatEvery
 		if left := time.Until(silent); left > 0 {
 			longest = left
@@ -117,6 +118,7 @@ func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-cha
 		if e.kind == contextEnded {
 			return false
 		}
+		l.debugEvent(e)
 		if l.apply(e) {
 			return true
 		}
@@ -170,7 +172,9 @@ func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	l.kernel.scheduleRetry(complete)
 	l.saveState(false)
 	l.publish()
-	return earliest(l.config.resync, l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck()), nil
+	next = earliest(l.config.resync, l.kernel.retry, again, expiresIn(l.state.Expiry, time.Now()), l.pods.nextCheck())
+	l.debugReconciliation(time.Since(began), verified, next)
+	return next, nil
 }
 
 // earliest returns the shortest of some times. All but the first are ignored if they are 0.

@@ -136,6 +136,7 @@ func (l *loop) rules() firewall.Rules {
 // recordOps logs and counts the writes to the kernel, and records repairs for the status.
 func (l *loop) recordOps(ops []kernel.Op, failed []kernel.Failure) {
 	l.metrics.observeOps(ops, failed)
+	l.debugOps(ops)
 	drift, change := split(ops)
 	if len(change) > 0 {
 		l.log.Infof("%s; peers: %d", summary(change), l.peers.count())
