@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// check returns an error if a setting is out of range, or if settings contradict each other.
+// check returns an error if a setting is out of range, or contradicts another.
 func (c config) check() error {
 	switch {
 	case c.leaseTTL < time.Minute:

@@ -85,9 +85,9 @@ func (c *config) flags(name string) *flag.FlagSet {
 	return f
 }
 
-// loadConfig reads the settings from the arguments, the environment and the file, and checks them. It returns the other
-// arguments. If the arguments ask for help, it prints it, and the error is flag.ErrHelp. If the environment or the file is
-// wrong, the correct settings in them are set anyway.
+// loadConfig reads the settings from the arguments, the environment and the file, and checks them. It also returns the other
+// arguments. It answers a request for help: the error is flag.ErrHelp. If the environment or the file is wrong, their correct
+// settings are set anyway.
 func loadConfig(command string, args, environ []string, help io.Writer) (config, []string, error) {
 	var c config
 	f := c.flags(command)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// confined adds the security module that confines podlaned to an error "not permitted". podlaned has every capability that
-// it needs, or it would not have started, so that module is the likely reason.
+// confined adds the security module that confines podlaned to an error "not permitted". That module is the likely reason:
+// without its capabilities, podlaned would not have started.
 func confined(err error) error {
 	if err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -23,8 +23,8 @@ func confined(err error) error {
 	return err
 }
 
-// confinement returns the security module that may deny something to a process with this label (proc_pid_attr(5)), or
-// nothing. SELinux denies if it enforces. The labels of AppArmor end with the mode.
+// confinement returns the security module that may deny something to a process, or nothing. label is the process's
+// (proc_pid_attr(5)). SELinux denies if it enforces. The labels of AppArmor end with the mode.
 func confinement(label []byte, selinux bool) string {
 	text := strings.TrimSpace(string(bytes.TrimRight(label, "\x00")))
 	switch {

@@ -13,7 +13,7 @@ import (
 // machineID is the file with the machine's id (machine-id(5)).
 const machineID = "/etc/machine-id"
 
-// identity sets the node's id and name if the operator did not, and checks that other nodes accept them.
+// identity sets the node's id and name if the operator did not. It checks that other nodes accept them.
 func (c *config) identity() error {
 	if c.nodeID == "" {
 		data, err := os.ReadFile(machineID)
@@ -34,8 +34,8 @@ func (c *config) identity() error {
 	return subnet.Node{ID: c.nodeID, Name: c.nodeName}.Check()
 }
 
-// parseMachineID returns the id in the content of machineID. It accepts only an id: in the first boot of an image the file
-// may contain "uninitialized", and that on every node with this image.
+// parseMachineID returns the id in the content of machineID. In the first boot of an image the file may contain
+// "uninitialized", and so on every node with this image. That is not an id.
 func parseMachineID(data []byte) (string, error) {
 	id := strings.TrimSpace(string(data))
 	switch {

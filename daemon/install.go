@@ -78,8 +78,8 @@ func install(from, to string) (done string, err error) {
 	return to + " is written", unowned(filepath.Dir(to), subnet.WriteFile(to, data, 0o755))
 }
 
-// unowned adds the owner of a folder to an error "not permitted", if that is another user. Root without CAP_DAC_OVERRIDE, as
-// in our pods, may not write there. In root's own folder a security module denies it: see confined.
+// unowned adds the owner of a folder to an error "not permitted", unless root owns it. Root without CAP_DAC_OVERRIDE, as in our
+// pods, may not write there. In root's own folder a security module denies it: see confined.
 func unowned(dir string, err error) error {
 	var info unix.Stat_t
 	if !errors.Is(err, os.ErrPermission) || unix.Stat(dir, &info) != nil || info.Uid == 0 {

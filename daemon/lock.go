@@ -10,7 +10,7 @@ import (
 )
 
 // nodeLock is an abstract socket (unix(7)). The kernel allows one of each name in a network namespace. Two podlaned in one
-// namespace would write the same routes, even if their folders and containers differ. The kernel removes the socket when
+// namespace would write the same routes, whatever their folders and containers are. The kernel removes the socket when
 // the process ends.
 const nodeLock = "@podlaned"
 

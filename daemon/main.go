@@ -1,5 +1,5 @@
-// podlaned connects the pods of this node to the pod network. It leases a pod subnet from etcd, programs a VXLAN device and
-// its peers, and writes the node file for the CNI plugin.
+// podlaned connects the pods of this node to the pod network. It leases a pod subnet from etcd. It programs a VXLAN device and
+// its peers. For the CNI plugin, it writes the node file.
 package main
 
 import (

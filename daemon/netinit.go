@@ -14,8 +14,8 @@ import (
 const initEvery = 2 * time.Second
 
 // initConfig writes the network configuration if etcd has none. It waits until etcd answers. It keeps an existing
-// configuration and warns of a difference, because a rollout must not change the network of a running cluster: `config set`
-// does that. A node with saved state does not wait, because podlaned starts from that without etcd.
+// configuration and warns of a difference. A rollout must not change the network of a running cluster: `config set` does
+// that. A node with saved state does not wait, because podlaned starts from that without etcd.
 func initConfig(ctx context.Context, c config, store *etcd.Store, file string, io streams) error {
 	raw, err := readAll(file, io.in)
 	if err != nil {

@@ -23,9 +23,9 @@ const (
 // maxMessage bounds the message of a condition, in bytes. The API server accepts 32 KiB.
 const maxMessage = 1024
 
-// condition returns the correct condition NetworkUnavailable. While it is True, the node lifecycle controller keeps the taint
-// node.kubernetes.io/network-unavailable:NoSchedule on the Node: the Node gets no new pods, and running pods stay. So it is
-// True only while no pod can be attached. An upgrade of podlaned or an outage of etcd is not a reason.
+// condition returns the correct condition NetworkUnavailable. It is True only while no pod can be attached. The node lifecycle
+// controller then keeps the taint node.kubernetes.io/network-unavailable:NoSchedule on the Node. The Node gets no new pods,
+// and running pods stay. An upgrade of podlaned or an outage of etcd is not a reason.
 func condition(o overlay, podCIDRs []string) corev1.NodeCondition {
 	c := corev1.NodeCondition{
 		Type:    corev1.NodeNetworkUnavailable,
@@ -57,8 +57,8 @@ func unusedPodCIDR(leased subnet.Pair, podCIDRs []string) string {
 	return fmt.Sprintf("podCIDR %s from kube-controller-manager is not used; give it the flag --allocate-node-cidrs=false", strings.Join(other, ","))
 }
 
-// withTimes returns a condition with its times, and reports whether it must be written. The transition is the last change of
-// the condition's status.
+// withTimes returns a condition with its times. It reports whether the condition must be written. The transition is the last
+// change of its status.
 func withTimes(have []corev1.NodeCondition, want corev1.NodeCondition, now time.Time) (corev1.NodeCondition, bool) {
 	want.LastHeartbeatTime, want.LastTransitionTime = metav1.NewTime(now), metav1.NewTime(now)
 	i := slices.IndexFunc(have, func(c corev1.NodeCondition) bool { return c.Type == want.Type })

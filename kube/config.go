@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/settings"
 )
 
-// config holds the settings of a command. Those that podlaned has too have its names, so that one set of environment
-// variables serves both.
+// config holds the settings of a command. Those that podlaned has too have the same names. One set of environment variables
+// serves both.
 type config struct {
 	kubeconfig string
 

@@ -8,9 +8,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// orphans returns the leases whose Node does not exist. The DaemonSet sets a node's id to its name, so only a lease with both
-// equal is of a Kubernetes node. A Node must also be able to have this name. Machines outside the cluster have their
-// machine-id. A reservation, without an etcd lease, is the operator's.
+// orphans returns the leases whose Node does not exist. These are never orphans:
+//   - The lease of a machine outside the cluster. Only in the DaemonSet, a node's id equals its name.
+//   - A lease with a name that no Node can have.
+//   - A reservation: it has no etcd lease, and is the operator's.
 func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	for _, r := range set.Records {
 		name := r.Node.Name
@@ -21,7 +22,7 @@ func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 	return list
 }
 
-// retryRelease is the time between two attempts to release a lease whose holder is still alive.
+// retryRelease is the time to the next attempt if the holder of a lease is still alive.
 const retryRelease = time.Minute
 
 // deadlines holds when each orphan is released. Each comparison makes the next one.

@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// leaseOf returns a lease as podlaned of the DaemonSet writes it on a node.
+// leaseOf returns the lease that podlaned writes on a node of the DaemonSet.
 func leaseOf(i int, name string) subnet.Record {
 	p := netip.MustParsePrefix(fmt.Sprintf("10.5.%d.0/24", i))
 	return subnet.Record{TTLID: 7, Modified: int64(i), Lease: subnet.Lease{IPv4: subnet.Endpoint{Subnet: p}, Node: subnet.Node{ID: name, Name: name}}}

@@ -18,13 +18,13 @@ import (
 const (
 	// readEvery is the time between two reads of the overlay's state.
 	readEvery = 2 * time.Second
-	// startTime is how long podlaned may take to start before the condition reports no network.
+	// startTime is the time for podlaned to start. Until then, the condition does not change.
 	startTime = 15 * time.Second
-	// maxRetry bounds the time between two attempts to write a condition that the API server refuses.
+	// maxRetry bounds the time to the next attempt if the API server refuses a condition.
 	maxRetry = time.Minute
 )
 
-// conditionWriter keeps the condition of one Node equal to the state of its overlay.
+// conditionWriter keeps the condition of one Node correct.
 type conditionWriter struct {
 	config   config
 	nodes    v1.NodeInterface
@@ -88,7 +88,7 @@ func (n *conditionWriter) find(store cache.Store) (*corev1.Node, bool) {
 	return node, ok
 }
 
-// reconcile writes the Node's condition if it is wrong. It does not change the condition while podlaned may still start.
+// reconcile writes the Node's condition if it is wrong. It waits while podlaned may still start.
 func (n *conditionWriter) reconcile(ctx context.Context, node *corev1.Node, now time.Time) {
 	o := readOverlay(ctx, n.config.runDir)
 	if o.subnet.IsZero() && now.Sub(n.started) < startTime {
@@ -122,5 +122,5 @@ func (n *conditionWriter) warnPodCIDR(o overlay, podCIDRs []string) {
 	n.podCIDR = why
 }
 
-// retryDelay returns the time to the next attempt after a number of failures in a row.
+// retryDelay returns the time to the next attempt after several failures in a row.
 func retryDelay(failures int) time.Duration { return min(maxRetry, time.Second<<min(failures, 10)) }

@@ -54,12 +54,12 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// plainNodes lists and watches like servers before Kubernetes 1.32, because the fake server cannot stream a list.
+// plainNodes lists and watches like before Kubernetes 1.32. The fake server cannot stream a list.
 type plainNodes struct{ v1.NodeInterface }
 
 func (plainNodes) IsWatchListSemanticsUnSupported() bool { return true }
 
-// startWriter runs a conditionWriter of the Node n1 until the test ends, and returns its log.
+// startWriter runs a conditionWriter of the Node n1. It returns the log.
 func startWriter(t *testing.T, api *fake.Clientset, dir string, started time.Time) *logBuffer {
 	t.Helper()
 	text := &logBuffer{}

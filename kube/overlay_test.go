@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// startPodlaned returns a run folder with a server that answers /readyz with a text.
+// startPodlaned starts a server that answers /readyz. It returns the run folder.
 func startPodlaned(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -120,7 +120,7 @@ func (r *releaser) compare(ctx context.Context, nodes map[string]bool, now time.
 }
 
 // confirm returns the leases whose Node does not exist. It asks the API server for each, because the watch may be late. Only
-// the API server's own answer counts: to the client, the 404 of a proxy is also "not found".
+// the API server's own answer counts. To the client, the 404 of a proxy is also "not found".
 func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []subnet.Record) {
 	for _, lease := range due {
 		call, cancel := context.WithTimeout(ctx, callTimeout)

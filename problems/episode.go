@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// recoveryTime is how long a problem must be away until it is over. If it returns sooner, it is the same problem, and
-// nothing is logged.
+// recoveryTime is how long a problem must be away until it is over. If it returns sooner, it is the same problem: nothing is
+// logged.
 const recoveryTime = 3 * time.Second
 
-// episode is the time from the first appearance of a kind of problem until it has been away for recoveryTime. It decides
-// which texts are logged.
+// episode is one occurrence of a kind of problem. It begins with the first text. It ends when there has been no text for
+// recoveryTime. It decides which texts are logged.
 type episode struct {
 	current []string             // the current texts of the problem; none: it is away
 	last    []string             // what current was before it went away
@@ -19,7 +19,7 @@ type episode struct {
 	seen    map[string]time.Time // the texts within the last recoveryTime, and when each ended
 }
 
-// see records the current texts of a kind of problem, and returns the new ones.
+// see records the current texts, and returns the new ones.
 func (s *episode) see(texts []string, now time.Time) (news []string) {
 	if s.seen == nil {
 		s.seen = map[string]time.Time{}

@@ -1,4 +1,4 @@
-// Package problems holds the current problems of a command, and logs each one once.
+// Package problems holds the current problems of a command. It logs each one once.
 package problems
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Log holds the current problems by kind. It logs one line when a kind of problem first appears, and one when it has
-// recovered: see episode. Several goroutines may use it.
+// Log holds the current problems by kind. It logs one line at the first problem of a kind, and one at its recovery: see
+// episode. Several goroutines may use it.
 type Log struct {
 	log      logrus.FieldLogger
 	now      func() time.Time
@@ -26,7 +26,7 @@ func New(log logrus.FieldLogger) *Log {
 	return &Log{log: log, now: time.Now, episodes: map[string]*episode{}}
 }
 
-// Set sets a kind of problem to one text, or to none if text is empty. While a kind lasts, a changed text is not logged.
+// Set sets a kind of problem to one text. The empty text is none. While the kind lasts, another text is not logged.
 func (l *Log) Set(kind, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,7 +65,7 @@ func (l *Log) see(kind string, texts []string) (first bool, news []string) {
 	return first, news
 }
 
-// end logs the kinds that are over at a time, and removes them. The caller holds mu.
+// end logs the recovery of the kinds that are over at a time, and removes them. The caller holds mu.
 func (l *Log) end(now time.Time) {
 	for _, kind := range slices.Sorted(maps.Keys(l.episodes)) {
 		s := l.episodes[kind]
@@ -76,8 +76,7 @@ func (l *Log) end(now time.Time) {
 	}
 }
 
-// LogRecovered logs the ends that are due, and returns a channel that delivers when the next one is due; nil: there is
-// none.
+// LogRecovered logs the recoveries that are due. It returns a channel that delivers when the next one is due, or nil.
 func (l *Log) LogRecovered() <-chan time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,8 +94,8 @@ func (l *Log) LogRecovered() <-chan time.Time {
 	return time.After(next.Sub(now))
 }
 
-// Run logs the ends of problems until ctx ends, and then those that remain. It is for a command without a loop that waits
-// for LogRecovered.
+// Run logs recoveries until ctx ends. Then it closes the log. It is for a command without a loop that waits for
+// LogRecovered.
 func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(recoveryTime)
 	defer tick.Stop()
@@ -111,15 +110,15 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// Close logs the end of every problem that is away. A command calls it when it ends, because it does not wait for
-// recoveryTime then.
+// Close logs the recovery of every problem that is away. A command calls it when it ends: then it does not wait for
+// recoveryTime.
 func (l *Log) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end(l.now().Add(recoveryTime))
 }
 
-// Check sets a kind of problem to an error, and reports whether there is none.
+// Check sets a kind of problem to an error. It reports whether there is none.
 func (l *Log) Check(kind string, err error) bool {
 	if err != nil {
 		l.Set(kind, err.Error())

@@ -3,106 +3,122 @@ package problems
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 )
 
-// clocked returns a Log whose clock only pass moves, and what it logged.
-func clocked() (tr *Log, out *strings.Builder, pass func(time.Duration)) {
-	out = &strings.Builder{}
-	log := logrus.New()
-	log.SetOutput(out)
-	tr, now := New(log), noon
-	tr.now = func() time.Time { return now }
-	return tr, out, func(d time.Duration) { now = now.Add(d) }
-}
-
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func TestProblemAndItsEndAreLoggedOnce(t *testing.T) {
-	tr, out, pass := clocked()
+// fixture is a Log with a clock that only the test moves.
+type fixture struct {
+	*Log
+	now time.Time
+	out strings.Builder
+}
+
+func newFixture() *fixture {
+	f := &fixture{now: noon}
+	log := logrus.New()
+	log.SetOutput(&f.out)
+	log.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableQuote: true})
+	f.Log = New(log)
+	f.Log.now = func() time.Time { return f.now }
+	return f
+}
+
+// expectLogged expects exactly these lines, each "level text", since the last call.
+func (f *fixture) expectLogged(t *testing.T, when string, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(f.out.String()) {
+		level, text, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "level="), " msg=")
+		got = append(got, level+" "+text)
+	}
+	f.out.Reset()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: log (-want +got):\n%s", when, diff)
+	}
+}
+
+func (f *fixture) expectList(t *testing.T, when string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, f.List()); diff != "" {
+		t.Errorf("%s: list (-want +got):\n%s", when, diff)
+	}
+}
+
+func TestProblemAndRecoveryAreLoggedOnce(t *testing.T) {
+	f := newFixture()
 	for range 3 {
-		if tr.Check("etcd", errors.New("no answer")) {
-			t.Error("an error is no trouble")
+		if f.Check("etcd", errors.New("no answer")) {
+			t.Error("Check reports no problem, with an error")
 		}
 	}
-	tr.Check("etcd", errors.New("still no answer"))
-	tr.Set("lease", "conflict")
-	if got := tr.List(); !slices.Equal(got, []string{"etcd: still no answer", "lease: conflict"}) {
-		t.Errorf("list: %q", got)
-	}
-	tr.Set("lease", "")
+	f.Check("etcd", errors.New("still no answer"))
+	f.Set("lease", "conflict")
+	f.expectLogged(t, "while they last", "warning etcd: no answer", "warning lease: conflict")
+	f.expectList(t, "while they last", "etcd: still no answer", "lease: conflict")
+	f.Set("lease", "")
 	for range 2 {
-		if !tr.Check("etcd", nil) {
-			t.Error("no error is trouble")
+		if !f.Check("etcd", nil) {
+			t.Error("Check reports a problem, without an error")
 		}
 	}
-	pass(recoveryTime)
-	tr.LogRecovered()
-	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.List()) != 0 {
-		t.Errorf("want each trouble and each end once, have %d lines and %q left:\n%s", got, tr.List(), out.String())
-	}
+	f.expectLogged(t, "before recoveryTime")
+	f.now = f.now.Add(recoveryTime)
+	f.LogRecovered()
+	f.expectLogged(t, "after recoveryTime", "info etcd: recovered; it was: still no answer", "info lease: recovered; it was: conflict")
+	f.expectList(t, "after recoveryTime")
 }
 
 func TestSeveralProblemsOfOneKind(t *testing.T) {
-	tr, out, pass := clocked()
-	tr.SetAll("other firewalls", []string{"a drops", "b drops"})
-	tr.SetAll("other firewalls", []string{"b drops", "c drops"})
-	if got := tr.List(); !slices.Equal(got, []string{"other firewalls: b drops", "other firewalls: c drops"}) {
-		t.Errorf("list: %q", got)
-	}
-	tr.SetAll("other firewalls", nil)
-	pass(recoveryTime)
-	tr.LogRecovered()
-	if got := strings.Count(out.String(), "\n"); got != 4 || len(tr.List()) != 0 {
-		t.Errorf("want each text and the end once, have %d lines and %q left:\n%s", got, tr.List(), out.String())
-	}
+	f := newFixture()
+	f.SetAll("other firewalls", []string{"a drops", "b drops"})
+	f.SetAll("other firewalls", []string{"b drops", "c drops"})
+	f.expectLogged(t, "with three texts", "warning other firewalls: a drops", "warning other firewalls: b drops", "warning other firewalls: c drops")
+	f.expectList(t, "with two texts", "other firewalls: b drops", "other firewalls: c drops")
+	f.SetAll("other firewalls", nil)
+	f.now = f.now.Add(recoveryTime)
+	f.LogRecovered()
+	f.expectLogged(t, "after recoveryTime", "info other firewalls: recovered; it was: b drops; c drops")
+	f.expectList(t, "after recoveryTime")
 }
 
-// States that alternate are one problem in the log. The list always shows the current state.
-func TestProblemThatComesAndGoesIsLoggedOnce(t *testing.T) {
-	tr, out, pass := clocked()
+// States that alternate are one problem in the log. The list always has the current state.
+func TestAlternatingProblemIsLoggedOnce(t *testing.T) {
+	f := newFixture()
 	for range 100 {
-		tr.Set("etcd", "write refused")
-		tr.SetAll("kernel", []string{"a", "b"})
-		pass(recoveryTime / 6)
-		tr.Set("etcd", "")
-		tr.SetAll("kernel", []string{"b"})
-		if got := tr.List(); !slices.Equal(got, []string{"kernel: b"}) || tr.Get("etcd") != "" {
-			t.Fatalf("list: %q", got)
+		f.Set("etcd", "write refused")
+		f.SetAll("kernel", []string{"a", "b"})
+		f.now = f.now.Add(recoveryTime / 6)
+		f.Set("etcd", "")
+		f.SetAll("kernel", []string{"b"})
+		f.expectList(t, "without the problem of etcd", "kernel: b")
+		if got := f.Get("etcd"); got != "" {
+			t.Fatalf("etcd: got %q, want no problem", got)
 		}
-		pass(recoveryTime / 6)
+		f.now = f.now.Add(recoveryTime / 6)
 	}
-	tr.SetAll("kernel", nil)
-	if got := strings.Count(out.String(), "\n"); got != 3 {
-		t.Errorf("%d lines while it comes and goes, want three:\n%s", got, out)
+	f.SetAll("kernel", nil)
+	f.expectLogged(t, "while they alternate", "warning etcd: write refused", "warning kernel: a", "warning kernel: b")
+	f.now = f.now.Add(recoveryTime)
+	if f.LogRecovered() != nil {
+		t.Error("a recovery is still due")
 	}
-	pass(recoveryTime)
-	if tr.LogRecovered() != nil {
-		t.Error("an end is due and is not logged")
+	f.expectLogged(t, "after recoveryTime", "info etcd: recovered; it was: write refused", "info kernel: recovered; it was: b")
+	f.Set("etcd", "write refused")
+	f.expectLogged(t, "after the recovery", "warning etcd: write refused")
+	f.Set("etcd", "")
+	if f.LogRecovered() == nil {
+		t.Error("no recovery is due")
 	}
-	for _, want := range []string{"etcd: recovered; it was: write refused", "kernel: recovered; it was: b"} {
-		if got := strings.Count(out.String(), want); got != 1 {
-			t.Errorf("%d times %q, want once:\n%s", got, want, out)
-		}
-	}
-	tr.Set("etcd", "write refused")
-	if got := strings.Count(out.String(), "\n"); got != 6 {
-		t.Errorf("it comes again after its end: %d lines, want six:\n%s", got, out)
-	}
-	tr.Set("etcd", "")
-	if tr.LogRecovered() == nil {
-		t.Error("nobody waits for the end")
-	}
-	tr.Close()
-	if got := strings.Count(out.String(), "\n"); got != 7 {
-		t.Errorf("the daemon ends: %d lines, want seven:\n%s", got, out)
-	}
+	f.Close()
+	f.expectLogged(t, "at the end", "info etcd: recovered; it was: write refused")
 }
 
 // A command without a loop uses Run.
@@ -136,13 +152,13 @@ func TestRunLogsRecoveries(t *testing.T) {
 }
 
 func TestEpisode(t *testing.T) {
-	type look struct {
+	type step struct {
 		after time.Duration
 		texts string // one letter each
 		news  string
 		over  time.Duration // after this step; 0: the problem exists
 	}
-	for name, looks := range map[string][]look{
+	for name, steps := range map[string][]step{
 		"it stays":                              {{0, "a", "a", 0}, {recoveryTime, "a", "", 0}, {2 * recoveryTime, "a", "", 0}},
 		"it ends":                               {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}},
 		"it is away for less than recoveryTime": {{0, "a", "a", 0}, {recoveryTime, "", "", recoveryTime}, {recoveryTime - 1, "a", "", 0}, {1, "", "", recoveryTime}},
@@ -152,12 +168,15 @@ func TestEpisode(t *testing.T) {
 	} {
 		var s episode
 		now := noon
-		for i, l := range looks {
+		for i, l := range steps {
 			now = now.Add(l.after)
 			news := strings.Join(s.see(strings.Split(l.texts, "")[:len(l.texts)], now), "")
 			over := s.overAt()
-			if news != l.news || over.IsZero() != (l.over == 0) || l.over != 0 && over.Sub(now) != l.over {
-				t.Errorf("%s: look %d: news %q, over in %v; want %q, %v", name, i, news, over.Sub(now), l.news, l.over)
+			if news != l.news {
+				t.Errorf("%s: step %d: new texts %q, want %q", name, i, news, l.news)
+			}
+			if want := now.Add(l.over); l.over == 0 && !over.IsZero() || l.over != 0 && !over.Equal(want) {
+				t.Errorf("%s: step %d: over at %v, want %v (zero: not yet)", name, i, over, want)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func (e Etcd) Open(observe func(call string, took time.Duration, err error)) (*e
 	})
 }
 
-// endpoints is a list that white space separates too, because no URL contains it.
+// endpoints is a list. White space separates it too: no URL contains any.
 type endpoints List
 
 func (e *endpoints) String() string { return (*List)(e).String() }

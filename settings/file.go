@@ -15,8 +15,8 @@ import (
 // FileFlag is the flag that names the YAML file with settings. A command without this flag reads no file.
 const FileFlag = "config"
 
-// fromFile sets the flags that are not given yet. The default file may be absent; a file that the operator named may not.
-// The error is about the first wrong line; the correct lines are set anyway.
+// fromFile sets the flags that are not given yet. The default file may be absent. A file that the operator named may not. The
+// error is about the first wrong line. The correct lines are set anyway.
 func fromFile(f *flag.FlagSet, given map[string]bool) error {
 	named := f.Lookup(FileFlag)
 	if named == nil {
@@ -48,7 +48,7 @@ type line struct {
 	number     int
 }
 
-// set sets the flag that has the key as its name, unless it is given already.
+// set sets the flag with this key, unless it is given already.
 func (l line) set(f *flag.FlagSet, given map[string]bool) error {
 	switch {
 	case f.Lookup(l.key) == nil || l.key == FileFlag:
@@ -62,8 +62,8 @@ func (l line) set(f *flag.FlagSet, given map[string]bool) error {
 	return nil
 }
 
-// parseFile reads a YAML mapping of settings to scalars or lists of scalars. The error is about the first wrong setting;
-// the correct ones are returned anyway.
+// parseFile reads a YAML mapping of settings to scalars or lists of scalars. The error is about the first wrong setting. The
+// correct ones are returned anyway.
 func parseFile(data []byte) ([]line, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {

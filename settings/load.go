@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Parse parses the flags, and returns the other arguments. Flags may come before, between and after them. If the arguments
-// ask for help, Parse prints it, and the error is flag.ErrHelp. Any other error is for the caller to print.
+// Parse parses the flags, and returns the other arguments. Flags may come before, between and after them. A request for help
+// is answered: the error is flag.ErrHelp. Parse does not print any other error.
 func Parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 	help, show := f.Output(), f.Usage
 	f.SetOutput(io.Discard)
@@ -30,8 +30,8 @@ func Parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
-// Fill sets the flags that the arguments have not set. It reads the environment, and then the file that FileFlag names, if
-// f has that flag. The error is the first one; the correct settings are set anyway.
+// Fill sets the flags that the arguments have not set. It reads the environment, and then the file that FileFlag names. A
+// command without that flag has no file. The error is the first one. The correct settings are set anyway.
 func Fill(f *flag.FlagSet, environ []string) error {
 	given := map[string]bool{}
 	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
@@ -47,8 +47,8 @@ func Variable(name string) string {
 	return "PODLANE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// fromEnvironment sets the flags that are not given yet, and records them as given. Of two values of one variable, the last
-// one counts.
+// fromEnvironment sets the flags that are not given yet. From then on they are given. If a variable is set twice, the last
+// value counts.
 func fromEnvironment(f *flag.FlagSet, environ []string, given map[string]bool) error {
 	values := map[string]string{}
 	for _, e := range environ {

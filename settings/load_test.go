@@ -24,7 +24,7 @@ type sample struct {
 	On     bool
 }
 
-// newSample returns the settings that a file with this text and the environment give, on top of the arguments.
+// newSample returns the settings from a file with this text, the environment and the arguments.
 func newSample(t *testing.T, file string, environ []string, args ...string) (sample, []string, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sample.yaml")

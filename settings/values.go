@@ -1,6 +1,6 @@
-// Package settings reads the settings of a command from its flags, the environment and a YAML file. Flags win over the
-// environment, and the environment wins over the file. Each command has a set of flags of its own. One name serves all
-// three: the flag is --etcd-prefix, the key in the file etcd-prefix, and the variable PODLANE_ETCD_PREFIX.
+// Package settings reads the settings of a command. They come from its flags, the environment and a YAML file. Flags win over
+// the environment, and that wins over the file. Each command has flags of its own. One name serves all three: for the flag
+// --etcd-prefix, the file has the key etcd-prefix, and the environment the variable PODLANE_ETCD_PREFIX.
 package settings
 
 import (
@@ -27,7 +27,7 @@ func (l *List) Set(s string) error {
 	return nil
 }
 
-// Addr is an address, or none.
+// Addr is an IP address, or none.
 type Addr struct{ netip.Addr }
 
 func (a Addr) String() string {

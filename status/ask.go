@@ -42,7 +42,7 @@ func Ask(ctx context.Context, socket string) (s Status, err error) {
 	return s, nil
 }
 
-// AskFailedChecks returns "name: reason" of each check of /readyz that does not hold, from podlaned's local socket. It
+// AskFailedChecks returns the checks of /readyz that do not hold, from podlaned's local socket. Each is "name: reason". It
 // reads at most 64 KiB.
 func AskFailedChecks(ctx context.Context, socket string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

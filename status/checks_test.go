@@ -1,68 +1,71 @@
 package status
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-func TestEachCheckGoesFalseAndTrueAgain(t *testing.T) {
+func TestEachCheckCanFail(t *testing.T) {
 	for _, c := range []struct {
 		name, check, words string
 		spoil              func(*Status)
 	}{
 		{"the underlay cannot carry the overlay", "underlay", "no address", func(s *Status) { s.Underlay.Trouble = "no address" }},
 		{"no lease yet", "lease", "none yet", func(s *Status) { s.Lease.Subnet = nil }},
-		{"the own key is gone", "lease", "is missing from etcd; restoring it", func(s *Status) { s.Lease.Held = false }},
+		{"the own lease is missing from etcd", "lease", "is missing from etcd; restoring it", func(s *Status) { s.Lease.Held = false }},
 		{"the lease ran out", "lease", "ran out 1s ago", func(s *Status) { s.Lease.Expiry = noon.Add(-time.Second) }},
-		{"etcd is away", "etcd", "no answer", func(s *Status) { s.Etcd.Trouble = "no answer" }},
+		{"etcd does not answer", "etcd", "no answer", func(s *Status) { s.Etcd.Trouble = "no answer" }},
 		{"etcd never answered", "etcd", "not answered yet", func(s *Status) { s.Etcd.Seen = time.Time{} }},
 		{"etcd is silent", "etcd", "its last answer was 1m31s ago", func(s *Status) { s.Etcd.Seen = noon.Add(-maxSilence - time.Second) }},
-		{"before the first pass", "kernel", "the kernel is not verified yet", func(s *Status) { s.Verified = time.Time{} }},
-		{"a pass fails", "kernel", "no such device", func(s *Status) { s.Trouble = "overlay: no such device" }},
-		{"passes hang", "kernel", "the kernel was last verified 1m31s ago", func(s *Status) { s.Verified = noon.Add(-91 * time.Second) }},
+		{"before the first reconcile", "kernel", "the kernel is not verified yet", func(s *Status) { s.Verified = time.Time{} }},
+		{"a reconcile fails", "kernel", "no such device", func(s *Status) { s.Trouble = "overlay: no such device" }},
+		{"the loop hangs", "kernel", "the kernel was last verified 1m31s ago", func(s *Status) { s.Verified = noon.Add(-91 * time.Second) }},
 		{"no node file", "node-file", "not written", func(s *Status) { s.NodeFile = false }},
 		{"conflict", "conflict", "n7 has it", func(s *Status) { s.Lease.Conflict = "n7 has it" }},
-		{"the own key is another node's", "conflict", "n7 has it", func(s *Status) { s.Lease.Held, s.Lease.Conflict = false, "n7 has it" }},
+		{"another node has the own lease", "conflict", "n7 has it", func(s *Status) { s.Lease.Held, s.Lease.Conflict = false, "n7 has it" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := wellStatus()
-			s.Checks = s.ReadyChecks(noon)
-			if f := failing(s); len(f) > 0 {
-				t.Errorf("all is well, and these fail: %q", f)
+			if failed := failures(s.ReadyChecks(noon)); len(failed) > 0 {
+				t.Errorf("without a problem these fail: %q", failed)
 			}
 			c.spoil(&s)
-			s.Checks = s.ReadyChecks(noon)
-			i := slices.IndexFunc(s.Checks, func(x Check) bool { return x.Name == c.check })
-			if !slices.Equal(failing(s), []string{c.check}) || !strings.Contains(s.Checks[i].Detail, c.words) {
-				t.Errorf("%+v, want %s alone to fail with %q", s.Checks, c.check, c.words)
+			failed := failures(s.ReadyChecks(noon))
+			if diff := cmp.Diff([]string{c.check}, slices.Sorted(maps.Keys(failed))); diff != "" {
+				t.Errorf("failed checks (-want +got):\n%s", diff)
+			}
+			if detail := failed[c.check]; !strings.Contains(detail, c.words) {
+				t.Errorf("%s: got %q, want %q in it", c.check, detail, c.words)
 			}
 		})
 	}
 }
 
-// Pods are attached while the store is away or refuses writes: only the node's own faults stop them.
-func TestAttachNeedsNeitherStoreNorPeers(t *testing.T) {
+// Only the node's own faults stop the attachment of pods.
+func TestAttachChecksDoNotDependOnEtcd(t *testing.T) {
 	for name, c := range map[string]struct {
 		failing []string
 		spoil   func(*Status)
 	}{
-		"everything works":          {nil, func(*Status) {}},
-		"the underlay has no route": {nil, func(s *Status) { s.Underlay.Trouble = "no address" }},
-		"etcd is away":              {nil, func(s *Status) { s.Etcd.Trouble, s.Etcd.Seen = "no answer", time.Time{} }},
-		"the lease is a saved one":  {nil, func(s *Status) { s.Lease.Held = false }},
-		"the lease has run out":     {[]string{"lease"}, func(s *Status) { s.Lease.Expiry = noon.Add(-time.Second) }},
-		"no lease yet":              {[]string{"lease"}, func(s *Status) { s.Lease.Subnet = nil }},
-		"a pass fails":              {[]string{"kernel"}, func(s *Status) { s.Trouble = "overlay: no such device" }},
-		"no node file":              {[]string{"node-file"}, func(s *Status) { s.NodeFile = false }},
-		"conflict":                  {[]string{"conflict"}, func(s *Status) { s.Lease.Conflict = "n7 has it" }},
+		"no problem":                        {nil, func(*Status) {}},
+		"the underlay has no route":         {nil, func(s *Status) { s.Underlay.Trouble = "no address" }},
+		"etcd does not answer":              {nil, func(s *Status) { s.Etcd.Trouble, s.Etcd.Seen = "no answer", time.Time{} }},
+		"the lease is from the saved state": {nil, func(s *Status) { s.Lease.Held = false }},
+		"the lease has run out":             {[]string{"lease"}, func(s *Status) { s.Lease.Expiry = noon.Add(-time.Second) }},
+		"no lease yet":                      {[]string{"lease"}, func(s *Status) { s.Lease.Subnet = nil }},
+		"a reconcile fails":                 {[]string{"kernel"}, func(s *Status) { s.Trouble = "overlay: no such device" }},
+		"no node file":                      {[]string{"node-file"}, func(s *Status) { s.NodeFile = false }},
+		"conflict":                          {[]string{"conflict"}, func(s *Status) { s.Lease.Conflict = "n7 has it" }},
 	} {
 		s := wellStatus()
 		c.spoil(&s)
-		s.Checks = s.AttachChecks(noon)
-		if !slices.Equal(failing(s), c.failing) {
-			t.Errorf("%s: %q fail, want %q", name, failing(s), c.failing)
+		if diff := cmp.Diff(c.failing, slices.Sorted(maps.Keys(failures(s.AttachChecks(noon))))); diff != "" {
+			t.Errorf("%s: failed checks (-want +got):\n%s", name, diff)
 		}
 	}
 }
@@ -72,24 +75,25 @@ func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Held, s.Etcd.Seen = false, time.Time{}
 	if got := s.leaseFault(noon); !strings.Contains(got, "comes from the saved state; etcd has not confirmed it yet") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want that the lease comes from the saved state", got)
 	}
 }
 
-func TestReservationNeverRunsOut(t *testing.T) {
+func TestReservationNeverExpires(t *testing.T) {
 	s := wellStatus()
 	s.Lease.Expiry = time.Time{}
-	if s.Checks = s.ReadyChecks(noon); len(failing(s)) > 0 {
-		t.Errorf("%q", failing(s))
+	if failed := failures(s.ReadyChecks(noon)); len(failed) > 0 {
+		t.Errorf("these checks fail: %q", failed)
 	}
 }
 
-// failing names the checks that do not hold.
-func failing(s Status) (names []string) {
-	for _, c := range s.Checks {
+// failures returns the details of the checks that do not hold, by their names.
+func failures(checks []Check) map[string]string {
+	failed := map[string]string{}
+	for _, c := range checks {
 		if !c.OK {
-			names = append(names, c.Name)
+			failed[c.Name] = c.Detail
 		}
 	}
-	return names
+	return failed
 }

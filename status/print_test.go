@@ -7,12 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/subnet"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// wellStatus is the status of a node on which all is well.
+// wellStatus returns the status of a node without a problem.
 func wellStatus() Status {
 	return Status{
 		Ready:    true,
@@ -31,13 +33,13 @@ func wellStatus() Status {
 	}
 }
 
-func TestStatusForAPerson(t *testing.T) {
+func TestStatusAsText(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status Status
 		want   string
 	}{
-		{"all is well", wellStatus(), `
+		{"no problem", wellStatus(), `
 node         n1 (id abc): ready
 underlay     eth0, MTU 1500, address 198.18.1.1
 pod network  10.5.0.0/16, MTU 1450
@@ -49,7 +51,7 @@ PEER  POD SUBNET                    PUBLIC ADDRESS  VERSION  STATE
 n2    10.5.35.0/24                  198.18.1.2      v1       programmed
 -     10.5.36.0/24, fd00:5:24::/64  198.18.1.3      -        skipped
 `},
-		{"before anything is known", Status{
+		{"before the first lease", Status{
 			Node:     subnet.Node{ID: "abc", Name: "n1"},
 			Problems: []string{"etcd: no answer"},
 			Underlay: Underlay{Interface: "eth0", MTU: 1500},
@@ -65,19 +67,19 @@ kernel       verified never; repairs: 0
 
 PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 `},
-		{"much is wrong", func() Status {
+		{"many problems", func() Status {
 			s := wellStatus()
 			s.Ready, s.Peers = false, nil
 			s.Problems, s.Notes = []string{"lease: a conflict", "peers: add route: no"}, []string{"ufw is on"}
 			s.Lease.Held = false
-			s.Checks = []Check{{"lease", false, "it is not there"}, {"etcd", true, ""}}
+			s.Checks = []Check{{"lease", false, "it is missing"}, {"etcd", true, ""}}
 			s.Dropped = map[string]uint64{"vxlan_not_from_a_peer": 7, "http_from_a_pod": 0}
 			s.Repaired, s.Repairs = 12, []Repair{{noon.Add(-time.Minute), "add route 10.5.35.0/24"}}
 			s.Skipped, s.SkipCount = []subnet.Skip{{Key: "10.5.37.0-24", Reason: "MAC is zero"}}, 4
 			return s
 		}(), `
 node         n1 (id abc): NOT READY
-not ready    lease: it is not there
+not ready    lease: it is missing
 problem      lease: a conflict
 problem      peers: add route: no
 note         ufw is on
@@ -99,14 +101,14 @@ PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 			if err := c.status.Print(&b, noon); err != nil {
 				t.Fatal(err)
 			}
-			if got := "\n" + b.String(); got != c.want {
-				t.Errorf("got:%swant:%s", got, c.want)
+			if diff := cmp.Diff(c.want, "\n"+b.String()); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestLeaseInWords(t *testing.T) {
+func TestLeaseAsText(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}
 	for want, l := range map[string]Lease{
 		"none yet":                                     {},

@@ -33,11 +33,11 @@ type Status struct {
 	Verified time.Time     `json:"verified,omitzero"` // when the kernel last matched the leases
 	Trouble  string        `json:"trouble,omitempty"` // why the last reconcile failed
 	Resync   time.Duration `json:"resync"`            // the longest time between two reconciles; in nanoseconds
-	// BridgeNetfilter is why the firewall does not see the packets between pods of this node. It is empty if the firewall
-	// sees them, and nil if it does not have to.
+	// BridgeNetfilter is why the firewall does not see packets between pods of this node. Empty: it sees them. Nil: it does
+	// not have to.
 	BridgeNetfilter *string `json:"bridgeNetfilter,omitempty"`
 
-	NodeFile bool     `json:"nodeFile"`          // the node file is written, and so are the files that depend on it
+	NodeFile bool     `json:"nodeFile"`          // the node file and the files that depend on it are written
 	Repairs  []Repair `json:"repairs,omitempty"` // the last ones, newest last
 	Repaired int      `json:"repaired"`          // how many since the start
 
