@@ -28,12 +28,12 @@ func newPeers(log logrus.FieldLogger) peers {
 func (p *peers) screen(network subnet.Network, addrs []netip.Prefix, own subnet.Lease, set subnet.Set) {
 	leases, clashing := subnet.Screen(network, addrs, own, set.Records)
 	p.leases, p.listed = leases, nil
-	p.rejected.take(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
+	p.rejected.set(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
 }
 
 // record records how the backend has programmed the peers.
 func (p *peers) record(r backend.Report) {
-	p.unsupported.take(r.Skipped, len(r.Skipped))
+	p.unsupported.set(r.Skipped, len(r.Skipped))
 	p.degraded = make(map[string]status.Peer, len(r.Skipped)+len(r.Degraded))
 	for _, skip := range r.Skipped {
 		p.degraded[skip.Key] = status.Peer{State: status.PeerSkipped}

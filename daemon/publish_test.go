@@ -59,7 +59,7 @@ func TestStatusFollowsTheState(t *testing.T) {
 	state.Network.VXLAN.Port = 4789
 	state.Set.Skipped, state.Set.Junk = skipList(0, 100), 250
 	l.receive(state)
-	l.peers.unsupported.take(skipList(100, 150), 50)
+	l.peers.unsupported.set(skipList(100, 150), 50)
 	const changed = "the network configuration in etcd has changed: restart podlaned on every node to use it"
 	want["notes"], want["skipped"], want["named"] = []string{state.Warnings[0], changed}, 300, subnet.MaxSkips
 	expect("with a changed configuration and unusable leases", want)

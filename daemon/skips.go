@@ -13,8 +13,8 @@ type skips struct {
 	count int           // all of them
 }
 
-// take replaces the skips. count is the number of all, also of those that are not named.
-func (s *skips) take(named []subnet.Skip, count int) {
+// set replaces the skips. count is the number of all, also of those that are not named.
+func (s *skips) set(named []subnet.Skip, count int) {
 	named = named[:min(len(named), subnet.MaxSkips)]
 	for i, skip := range without(named, s.named) {
 		if i == maxNamed {

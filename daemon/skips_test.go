@@ -29,19 +29,19 @@ func TestNewSkipsAreLogged(t *testing.T) {
 		}
 		out.Reset()
 	}
-	s.take(skipList(0, 2), 2)
+	s.set(skipList(0, 2), 2)
 	lines(2, "two new ones")
-	s.take(skipList(0, 2), 2)
+	s.set(skipList(0, 2), 2)
 	lines(0, "the same two")
-	s.take([]subnet.Skip{{Key: "k0", Reason: "bad"}, {Key: "k1", Reason: "worse"}}, 2)
+	s.set([]subnet.Skip{{Key: "k0", Reason: "bad"}, {Key: "k1", Reason: "worse"}}, 2)
 	lines(1, "one has another reason")
-	s.take(skipList(1, 2), 1)
+	s.set(skipList(1, 2), 1)
 	lines(1, "it has the first reason again")
-	s.take(nil, 0)
+	s.set(nil, 0)
 	lines(0, "none")
-	s.take(skipList(0, 1), 1)
+	s.set(skipList(0, 1), 1)
 	lines(1, "one returns")
-	s.take(skipList(0, 3000), 5000)
+	s.set(skipList(0, 3000), 5000)
 	if want := "5000 leases are skipped;"; !strings.Contains(out.String(), want) {
 		t.Errorf("no %q in the log:\n%s", want, &out)
 	}
