@@ -72,7 +72,7 @@ func (c *config) flags(name string) *flag.FlagSet {
 	f.Var(settings.Bool{To: &c.bridgeNetfilter}, "bridge-netfilter", "let the firewall see packets between pods of this node, which kube-proxy needs; /readyz reports if that is not possible")
 	c.resync = 30 * time.Second
 	f.Var(settings.Duration{To: &c.resync}, "resync", "the longest time between two verifications of the kernel's state: a `duration` of at least 1s")
-	f.StringVar(&c.logLevel, "log-level", "info", "`level` of the log: debug (also what each reconciliation and each call to etcd did), info, warning, or error (only the error that ends podlaned)")
+	f.StringVar(&c.logLevel, "log-level", "info", "`level` of the log: debug (adds each reconciliation and each call to etcd), info, warning, or error: only the error that ends podlaned")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log: text or json")
 	f.StringVar(&c.http, "http", "127.0.0.1:9472", "serve /metrics, /healthz, /readyz and /status also on this TCP `address`; empty: only on the local socket")
 	switch name {

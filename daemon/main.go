@@ -108,7 +108,7 @@ func usage(f *flag.FlagSet, name string) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-9s%s\n", c.name, c.help)
 	}
-	fmt.Fprintf(w, "\nFlags (each is also a key in the configuration file, and PODLANE_<NAME IN CAPITALS>\nin the environment; --etcd-prefix is PODLANE_ETCD_PREFIX), here for %q:\n", name)
+	fmt.Fprintf(w, "\nFlags of podlaned %s. Each is also a key in the configuration file and an environment variable:\nfor --etcd-prefix, the key is etcd-prefix and the variable is PODLANE_ETCD_PREFIX.\n\n", name)
 	f.PrintDefaults()
 }
 
