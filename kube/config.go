@@ -46,7 +46,7 @@ func loadConfig(command string, args, environ []string, help io.Writer) (c confi
 	f := c.flags(command)
 	f.SetOutput(help)
 	f.Usage = func() {
-		fmt.Fprintf(help, "Flags of podlane-kube %s. Each is also an environment variable: for --run-dir, PODLANE_RUN_DIR.\n\n", command)
+		fmt.Fprintf(help, "Flags of podlane-kube %s. Each is also an environment variable: for --kubeconfig, PODLANE_KUBECONFIG.\n\n", command)
 		f.PrintDefaults()
 	}
 	rest, err := settings.Parse(f, args)
