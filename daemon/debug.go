@@ -33,7 +33,7 @@ func (l *loop) debugEvent(e event) {
 	switch e.kind {
 	case stateReceived:
 		s := e.state
-		l.log.Debugf("the store delivered revision %d with %d leases; own lease: %s, held: %v", s.Set.Revision, len(s.Set.Records), s.Own.Pair(), s.Held)
+		l.log.Debugf("the store delivered revision %d, leases: %d, own lease: %s, held: %v", s.Set.Revision, len(s.Set.Records), s.Own.Pair(), s.Held)
 	case kernelChanged:
 		l.log.Debug("reconciling: the kernel's state may have changed")
 	case timeout:

@@ -72,7 +72,7 @@ func TestDebugLog(t *testing.T) {
 		"etcd: Txn failed after 1s: no leader",
 		"waiting for a lease: no answer",
 		"waiting for a lease: the store has not delivered one yet",
-		"the store delivered revision 9 with 2 leases; own lease: 10.5.34.0/24, held: true",
+		"the store delivered revision 9, leases: 2, own lease: 10.5.34.0/24, held: true",
 		"reconciling: the kernel's state may have changed",
 		"reconciling: a retry or the resync is due",
 		"wrote to the kernel: add route 10.5.35.0/24",
