@@ -16,34 +16,34 @@ type episode struct {
 	current []string             // the current texts of the problem; none: it is away
 	last    []string             // what current was before it went away
 	away    time.Time            // since when it is away
-	seen    map[string]time.Time // the texts within the last recoveryTime, and when each ended
+	recent  map[string]time.Time // the texts within the last recoveryTime, and when each ended
 }
 
-// see records the current texts, and returns the new ones.
-func (s *episode) see(texts []string, now time.Time) (news []string) {
-	if s.seen == nil {
-		s.seen = map[string]time.Time{}
+// record stores the current texts, and returns the new ones.
+func (e *episode) record(texts []string, now time.Time) (added []string) {
+	if e.recent == nil {
+		e.recent = map[string]time.Time{}
 	}
-	for _, text := range s.current {
-		s.seen[text] = now
+	for _, text := range e.current {
+		e.recent[text] = now
 	}
-	maps.DeleteFunc(s.seen, func(_ string, until time.Time) bool { return !now.Before(until.Add(recoveryTime)) })
+	maps.DeleteFunc(e.recent, func(_ string, until time.Time) bool { return !now.Before(until.Add(recoveryTime)) })
 	for _, text := range texts {
-		if _, known := s.seen[text]; !known {
-			news = append(news, text)
+		if _, known := e.recent[text]; !known {
+			added = append(added, text)
 		}
 	}
-	if len(texts) == 0 && len(s.current) > 0 {
-		s.last, s.away = s.current, now
+	if len(texts) == 0 && len(e.current) > 0 {
+		e.last, e.away = e.current, now
 	}
-	s.current = slices.Clone(texts)
-	return news
+	e.current = slices.Clone(texts)
+	return added
 }
 
 // overAt returns when the episode ends if the problem stays away; zero: the problem exists.
-func (s *episode) overAt() time.Time {
-	if len(s.current) > 0 {
+func (e *episode) overAt() time.Time {
+	if len(e.current) > 0 {
 		return time.Time{}
 	}
-	return s.away.Add(recoveryTime)
+	return e.away.Add(recoveryTime)
 }

@@ -34,7 +34,7 @@ func (l *Log) Set(kind, text string) {
 	if text != "" {
 		texts = []string{text}
 	}
-	if first, _ := l.see(kind, texts); first {
+	if first, _ := l.record(kind, texts); first {
 		l.log.Warnf("%s: %s", kind, text)
 	}
 }
@@ -43,35 +43,35 @@ func (l *Log) Set(kind, text string) {
 func (l *Log) SetAll(kind string, texts []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, news := l.see(kind, texts)
-	for _, text := range news {
+	_, added := l.record(kind, texts)
+	for _, text := range added {
 		l.log.Warnf("%s: %s", kind, text)
 	}
 }
 
-// see records the current texts of a kind of problem. It reports whether the kind is new, and returns its new texts. The
+// record stores the current texts of a kind of problem. It reports whether the kind is new, and returns its new texts. The
 // caller holds mu.
-func (l *Log) see(kind string, texts []string) (first bool, news []string) {
+func (l *Log) record(kind string, texts []string) (first bool, added []string) {
 	now := l.now()
 	l.end(now)
-	s := l.episodes[kind]
-	if first = s == nil && len(texts) > 0; first {
-		s = &episode{}
-		l.episodes[kind] = s
+	e := l.episodes[kind]
+	if first = e == nil && len(texts) > 0; first {
+		e = &episode{}
+		l.episodes[kind] = e
 	}
-	if s != nil {
-		news = s.see(texts, now)
+	if e != nil {
+		added = e.record(texts, now)
 	}
-	return first, news
+	return first, added
 }
 
 // end logs the recovery of the kinds that are over at a time, and removes them. The caller holds mu.
 func (l *Log) end(now time.Time) {
 	for _, kind := range slices.Sorted(maps.Keys(l.episodes)) {
-		s := l.episodes[kind]
-		if at := s.overAt(); !at.IsZero() && !now.Before(at) {
+		e := l.episodes[kind]
+		if at := e.overAt(); !at.IsZero() && !now.Before(at) {
 			delete(l.episodes, kind)
-			l.log.Infof("%s: recovered; it was: %s", kind, strings.Join(s.last, "; "))
+			l.log.Infof("%s: recovered; it was: %s", kind, strings.Join(e.last, "; "))
 		}
 	}
 }
@@ -83,8 +83,8 @@ func (l *Log) LogRecovered() <-chan time.Time {
 	now := l.now()
 	l.end(now)
 	var next time.Time
-	for _, s := range l.episodes {
-		if at := s.overAt(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+	for _, e := range l.episodes {
+		if at := e.overAt(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
@@ -132,8 +132,8 @@ func (l *Log) Check(kind string, err error) bool {
 func (l *Log) Get(kind string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := l.episodes[kind]; s != nil {
-		return strings.Join(s.current, "; ")
+	if e := l.episodes[kind]; e != nil {
+		return strings.Join(e.current, "; ")
 	}
 	return ""
 }

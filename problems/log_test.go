@@ -155,7 +155,7 @@ func TestEpisode(t *testing.T) {
 	type step struct {
 		after time.Duration
 		texts string // one letter each
-		news  string
+		added string
 		over  time.Duration // after this step; 0: the problem exists
 	}
 	for name, steps := range map[string][]step{
@@ -170,10 +170,10 @@ func TestEpisode(t *testing.T) {
 		now := noon
 		for i, l := range steps {
 			now = now.Add(l.after)
-			news := strings.Join(s.see(strings.Split(l.texts, "")[:len(l.texts)], now), "")
+			added := strings.Join(s.record(strings.Split(l.texts, "")[:len(l.texts)], now), "")
 			over := s.overAt()
-			if news != l.news {
-				t.Errorf("%s: step %d: new texts %q, want %q", name, i, news, l.news)
+			if added != l.added {
+				t.Errorf("%s: step %d: new texts %q, want %q", name, i, added, l.added)
 			}
 			if want := now.Add(l.over); l.over == 0 && !over.IsZero() || l.over != 0 && !over.Equal(want) {
 				t.Errorf("%s: step %d: over at %v, want %v (zero: not yet)", name, i, over, want)
