@@ -50,7 +50,7 @@ func (l *loop) writeConflist() bool {
 	if !l.problems.Check("cni-conf", confined(err)) {
 		return false
 	}
-	l.problems.Check(otherCNI, firstConf(l.config.cniConf))
+	l.problems.Check(otherCNI, checkCNIOrder(l.config.cniConf))
 	return true
 }
 

@@ -24,7 +24,7 @@ func TestAnotherCNIConfigurationComesFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := firstConf(filepath.Join(dir, "10-podlane.conflist"))
+		err := checkCNIOrder(filepath.Join(dir, "10-podlane.conflist"))
 		if c.first == "" && err != nil {
 			t.Errorf("%q: %v, want ours to be the first", c.others, err)
 		}

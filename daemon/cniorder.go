@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// firstConf returns an error if the container runtime does not use our CNI configuration. Runtimes use the first one in the
+// checkCNIOrder returns an error if the container runtime does not use our CNI configuration. Runtimes use the first one in the
 // folder, by name.
-func firstConf(path string) error {
+func checkCNIOrder(path string) error {
 	dir, own := filepath.Split(path)
 	entries, err := os.ReadDir(dir) // by name
 	if err != nil {
