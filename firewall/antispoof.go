@@ -10,14 +10,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// bound matches packets from pods whose source must be an address that the kernel would answer through the pod's link. A pod
-// needs these sources whatever routes exist:
+// bound matches packets from pods whose source must have a route through the pod's link. A pod needs these sources whatever
+// routes exist:
 //
-//   - IPv6's unspecified address: duplicate address detection and MLD. The kernel's own lookup accepts it from Linux 5.13 on.
+//   - IPv6's unspecified address: duplicate address detection and MLD. The kernel's lookup accepts it since Linux 5.13.
 //   - IPv6's link-local addresses: neighbour discovery. No node forwards them.
 //
-// IPv4's unspecified address (DHCP, IGMP) needs no exception. The lookup has always accepted it to a link's broadcast and
-// multicast addresses, and it may go to no others.
+// IPv4's unspecified address (DHCP, IGMP) needs no exception. The lookup has always accepted it to the broadcast and multicast
+// addresses of a link. It may go to no others.
 func bound(f subnet.Family) part {
 	if f == subnet.IPv4 {
 		return join(anyOf(f), fromPod())
@@ -37,29 +37,28 @@ func bound(f subnet.Family) part {
 //
 // These packets must not be dropped, and are not:
 //
-//   - from the node to itself, and its own multicast that is looped back: the kernel answers them through loopback
-//   - from a pod to itself through a Service: it sends from its own address, and the node makes what comes back
+//   - from the node to itself, and its own looped multicast: the kernel answers them through loopback
+//   - from a pod to itself through a Service: its source is its own. What comes back is from the node.
 //   - what br_netfilter shows of the bridge's own traffic: its interface is the bridge
-//   - from another node's pods to this node's underlay address: they come directly on the underlay, and the answer goes
-//     through the overlay. If their node does not masquerade, that is everything they send. Otherwise it is their answers to
-//     packets that this node sent from that address.
+//   - from another node's pods to this node's underlay address: they come directly on the underlay. The answer goes through
+//     the overlay. If their node does not masquerade, that is everything they send. Otherwise it is their answers to packets
+//     that this node sent from that address.
 //
-// The last one has a price. A host of the underlay can forge such a source. Then a service of the node on the underlay takes
-// it for a pod of another node. So do pods behind a port of the node, because the destination is rewritten only later. The
-// host never gets an answer, because that goes to the pod through the overlay. So it can send single datagrams, but open no
-// connection. A service that trusts pods by their address should listen on the node's address in its pod subnet.
+// The last one has a price: a host of the underlay can forge it. Then a service of the node on the underlay takes it for a pod
+// of another node. So do pods behind a port of the node, because the destination is rewritten only later. The host gets no
+// answer, because that goes to the pod through the overlay. It can send single datagrams, but open no connection. A service
+// that trusts pods by their address should listen on the node's address in its pod subnet.
 //
-// With direct routing, packets of other nodes' pods come directly on the underlay. Each end decides whether both share a
-// link, at its own time, and not always with the same result. So only this node's own pod subnets are checked then.
+// With direct routing, packets of other nodes' pods come directly on the underlay. Each end decides for itself whether both
+// share a link: at its own time, and not always alike. So only this node's own pod subnets are checked then.
 //
-// Without direct routing, packets from another node's pod to pods need a route to it through the overlay. They are dropped
-// before its lease is known, after its lease is gone, and while the route is missing by mistake. The pod could not be
-// answered then either.
+// Without it, packets from another node's pod to pods need a route to it through the overlay. They are dropped before its
+// lease is known, after that is gone, and while the route is missing by mistake. The pod could not be answered then either.
 //
 // The lookup is the most expensive part, so each packet has at most one. All that is checked goes to the chain of the lookup
 // and does not return.
 func antispoof(r Rules) nft.Table {
-	checked := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noWayBack())}}
+	checked := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noReversePath())}}
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
 	var toPods []nft.Chain
 	for _, f := range subnet.Families {
@@ -75,8 +74,8 @@ func antispoof(r Rules) nft.Table {
 	return nft.Table{Chains: append([]nft.Chain{c, checked}, toPods...)}
 }
 
-// betweenPods returns the rules that send packets between addresses of the intervals to the chain verdict. With more than one
-// interval, a chain of its own checks the destination: a rule for each pair would be too many.
+// betweenPods returns the rules that send packets between addresses of the intervals to the chain verdict. A rule for each
+// pair of intervals would be too many: if there are several, another chain checks the destination.
 func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []nft.Rule, more []nft.Chain) {
 	if len(pods) == 1 {
 		return []nft.Rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The addresses of a pod that the node reaches through the tunnel, and of another of its own pods.
+// Addresses of a pod behind the tunnel, and of another pod of the node.
 var (
 	tunnelledAt = [...]string{"10.5.99.9", "fd00:5:0:63::9"}
 	siblingAt   = [...]string{"10.5.34.7", "fd00:5:0:22::7"}
@@ -135,7 +135,7 @@ ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`)
 	}, dhcp)
 }
 
-// discover returns an IPv4 packet from the unspecified address to broadcast, like DHCP's first one (RFC 2131 section 4.1).
+// discover returns an IPv4 packet like the first one of DHCP (RFC 2131 section 4.1).
 func discover() []byte {
 	b := []byte{0x45, 0, 0, 33, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}
 	binary.BigEndian.PutUint16(b[10:], checksum(b))

@@ -4,8 +4,8 @@
 //   - what pods may not send,
 //   - which packets get the node's address (masquerade).
 //
-// In other programs' rules it writes one thing: accepts in iptables' FORWARD chain, if that would drop the pods' packets, as
-// Docker's does. It reads everything from the kernel, and writes only what differs.
+// In other programs' rules it writes one thing: accepts in iptables' FORWARD chain. They are needed if that drops the pods'
+// packets, as Docker's does. The package reads everything from the kernel, and writes only what differs.
 package firewall
 
 import (
@@ -29,14 +29,14 @@ type Firewall struct {
 	inPlace []string          // and in foreign chains, by the objects of ops
 	dropped map[string]uint64 // packets, by reason, as of then
 
-	findings      findings   // about other programs' rules, from the last Apply that could read them
+	findings      findings   // about other programs' rules, from the last time they could be read
 	evaluated     evaluation // with its input
 	wrongArrivals wrongArrivals
 }
 
-// Apply makes podlane's table equal to r, and the accepts in iptables' FORWARD if it would drop pods' packets. If everything
-// matches, it writes nothing; otherwise it reads everything again. It works in the network namespace of the calling thread.
-// The ops are what it wrote; with an error, what it wrote before the error.
+// Apply makes podlane's table equal to r. It adds accepts to iptables' FORWARD if that would drop pods' packets. If everything
+// matches, it writes nothing. After a write it reads again. It works in the calling thread's network namespace. The ops are
+// what it wrote. With an error, they are what it wrote before.
 func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	return did.ops, nil
 }
 
-// Dropped returns how many packets podlane's table has dropped, by reason, as of the last Apply without an error:
+// Dropped returns the packets that podlane's table had dropped at the last Apply without an error, by reason:
 //
 //   - vxlan_not_from_a_peer
 //   - vxlan_from_a_wrong_interface
@@ -69,11 +69,10 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 //   - pod_source_forged
 //   - http_from_a_pod
 //
-// A reason is absent if its Rules need no rule for it. A count starts at zero again if another program deleted its rule.
+// A reason is absent if the Rules need no rule for it. If another program deletes a rule, its count restarts at zero.
 func (w *Firewall) Dropped() map[string]uint64 { return maps.Clone(w.dropped) }
 
-// markDrift marks the ops that repair: they restore an object that was verified, or change anything while the Rules are the
-// same.
+// markDrift marks the ops that repair. They restore a verified object, or change something although the Rules are the same.
 func (w *Firewall) markDrift(ops []kernel.Op, r Rules) {
 	if len(ops) == 0 {
 		return
@@ -110,11 +109,11 @@ func targetOf(r Rules) target {
 // plan is one transaction.
 type plan struct {
 	nft.Plan
-	inPlace []string // in another program's chain: the accepts that exist already, by the objects of ops
+	inPlace []string // accepts that a foreign chain has already, by the objects of ops
 }
 
-// plans compares the kernel with the target. podlane's table has one transaction. Each foreign chain has another, so that it
-// does not delay the table while its owner rebuilds it.
+// plans compares the kernel with the target. podlane's table has one transaction, and each foreign chain another. So a chain
+// that its owner is rebuilding does not delay the table.
 func (t target) plans(have snapshot) []plan {
 	plans := []plan{{Plan: t.table.Plan(have.own)}}
 	for _, f := range subnet.Families {

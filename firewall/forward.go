@@ -14,13 +14,13 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The one foreign chain in which podlane writes, in nftables as iptables-nft has it, and in iptables-legacy. An accept in
-// podlane's own table cannot override a drop of another table.
+// podlane writes in one foreign chain: FORWARD, of iptables-nft and of iptables-legacy. An accept in its own table cannot
+// override a drop of another table.
 const (
 	filter       = "filter"
 	forwardChain = "FORWARD"
-	// mark is the comment that identifies podlane's rules in it, whoever wrote them: iptables-restore, or an earlier podlaned
-	// for another pod network.
+	// mark is the comment of podlane's rules in it. iptables-restore may have written them, or an earlier podlaned for another
+	// pod network.
 	mark = "podlane"
 )
 
@@ -34,7 +34,7 @@ var iptables = [...]struct {
 	subnet.IPv6: {nftables.TableFamilyIPv6, "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names"},
 }
 
-// forwardRules returns rules that accept packets from pods and to pods, in the form of iptables-nft.
+// forwardRules returns accepts for packets from and to pods, in iptables-nft's form.
 func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 	for _, p := range pods {
 		for _, s := range []side{source, destination} {
@@ -46,9 +46,9 @@ func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 	return rules
 }
 
-// planForward compares iptables-nft's FORWARD chain of one family with the wanted rules. It adds them if the chain would drop
-// the pods' packets and they are absent or come too late. Otherwise their position is left to other programs. It deletes
-// podlane's duplicate and unwanted rules. The function is pure.
+// planForward compares iptables-nft's FORWARD chain with the wanted rules. If the chain would drop the pods' packets, it adds
+// rules that are absent or come too late. Otherwise their position is left to other programs. It deletes podlane's duplicate
+// and unwanted rules. The function is pure.
 func planForward(have snapshot, want []nft.Rule, pods []eval.Packet, f subnet.Family) plan {
 	var p plan
 	table := nft.ID{Family: iptables[f].family, Name: filter}
@@ -89,7 +89,7 @@ func planForward(have snapshot, want []nft.Rule, pods []eval.Packet, f subnet.Fa
 	return p
 }
 
-// insertAt inserts a rule before the one at an index of the chain's rules, or at the end.
+// insertAt inserts a rule before the one at an index, or at the end.
 func insertAt(op kernel.Op, at int, rules []nft.KernelRule, r *nftables.Rule) nft.Step {
 	return nft.Step{Op: op, Add: func(conn *nftables.Conn) error {
 		switch {

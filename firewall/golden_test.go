@@ -1,6 +1,6 @@
 package firewall
 
-// golden is the table of dual, as nft prints it.
+// golden is dual's table, as nft prints it.
 const golden = `table inet podlane {
 	set pod_interfaces {
 		type ifname

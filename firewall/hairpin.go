@@ -13,14 +13,14 @@ import (
 // statusDNAT is IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h: the destination was translated.
 const statusDNAT = 1 << 5
 
-// bridgedAnswers returns the rules for a pod that a port of its own node, or a Service, leads to another pod of this node.
-// The other pod would answer over the bridge, past connection tracking, and the first would not know the answer's source:
+// bridgedAnswers returns the rules for a pod that reaches another pod of its node through a port of the node, or a Service.
+// The other pod would answer over the bridge, past connection tracking. The first would not know the answer's source:
 //
 //	pod A -> node:8080 -> (translated) pod B
 //	pod B -> pod A, over the bridge: A waits for an answer from node:8080
 //
-// With the node's address as the source, the answer comes back to the node, which translates it. This is only for a kernel
-// without the module br_netfilter: pod B does not see the client's address.
+// With the node's address as the source, the answer returns to the node, which translates it. The price is that pod B does
+// not see the client's address. So this is only for a kernel without the module br_netfilter.
 func bridgedAnswers(r Rules) (rules []nft.Rule) {
 	for _, f := range subnet.Families {
 		if own := r.Subnet.Half(f); r.BridgeHidden && own.IsValid() {

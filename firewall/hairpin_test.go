@@ -40,8 +40,7 @@ ip route add default via 10.5.34.1; ip route add default via fd00:5:0:22::1`)
 	return a, b, n
 }
 
-// answered reports whether a pod gets an answer from the address that it asked, and returns the source that the other pod
-// saw.
+// answered reports whether a pod gets an answer from the address that it asked. source is what the other pod saw.
 func answered(a *node, at *net.UDPConn, to string, wait time.Duration) (source string, ok bool) {
 	a.Helper()
 	from, err := here(a.ns, func() (net.Conn, error) { return net.Dial("udp", to) })

@@ -31,7 +31,7 @@ func legacyLoaded(f subnet.Family) bool {
 	return err == nil && slices.Contains(strings.Fields(string(b)), filter)
 }
 
-// legacyProgram returns the path of the program; empty if it is not installed, or this process may not run it.
+// legacyProgram returns the path of the program; empty if it is absent, or this process may not run it.
 func legacyProgram(f subnet.Family) string {
 	path, err := exec.LookPath(iptables[f].legacy)
 	if err != nil || !mayOpenRaw() {
@@ -47,7 +47,7 @@ func mayOpenRaw() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_RAW) != 0
 }
 
-// legacyRules returns the wanted rules as the program prints them.
+// legacyRules returns the wanted rules in the program's form.
 func legacyRules(pods []netip.Prefix) (rules []string) {
 	for _, p := range pods {
 		for _, option := range []string{"-s", "-d"} {
@@ -142,8 +142,8 @@ func legacyWords(args []string) string {
 }
 
 // listLegacy returns the rules of the filter table. The kernel returns one consistent copy, so the program needs no lock.
-// XTABLES_LOCKFILE (iptables 1.8.6) makes it use none: WatchLegacy would take the lock for a change, and read again. With an
-// older program WatchLegacy reads twice a second.
+// XTABLES_LOCKFILE (iptables 1.8.6) makes it use none, because a released lock means a change to WatchLegacy. With an older
+// program WatchLegacy reads twice a second.
 func listLegacy(ctx context.Context, program string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S")
 	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+os.DevNull)

@@ -14,17 +14,17 @@ import (
 const (
 	// legacyEvery is the shortest time between two reads of iptables-legacy's FORWARD.
 	legacyEvery = 500 * time.Millisecond
-	// legacyAnyway is the longest time between two reads: it finds a change by a program that does not use the lock.
+	// legacyAnyway is the longest time between two reads. Not every program uses the lock.
 	legacyAnyway = 10 * time.Second
 )
 
-// WatchLegacy calls kick when it begins, and then after every change of iptables-legacy's FORWARD. It returns nil when ctx
-// ends. It works in the network namespace of the calling thread. kick must not block.
+// WatchLegacy calls kick when it begins, and after every change of iptables-legacy's FORWARD. It returns nil when ctx ends. It
+// works in the calling thread's network namespace. kick must not block.
 //
-// The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy: WatchLegacy
-// reads FORWARD when that is released. If the lock cannot be watched, it reads twice a second. It also reads from time to
-// time, because a container may have a lock of its own, and the program may be installed later. An error of the program is a
-// change too: Apply returns it.
+// The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy. WatchLegacy
+// reads FORWARD when the lock is released. If the lock cannot be watched, it reads twice a second. It also reads from time to
+// time: a container may have a lock of its own, or the program is installed later. An error of the program is a change too.
+// Apply returns it.
 func WatchLegacy(ctx context.Context, kick func()) error {
 	lock := watchLock(legacyLock)
 	defer func() { lock.close() }()
@@ -51,12 +51,12 @@ func WatchLegacy(ctx context.Context, kick func()) error {
 	return nil
 }
 
-// mayRunLegacy reports whether this process can run the program of a family.
+// mayRunLegacy reports whether this process can run a program.
 func mayRunLegacy() bool {
 	return slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool { return legacyProgram(f) != "" })
 }
 
-// legacyForward returns the families that have a filter table, each with what the program prints: its rules or its error.
+// legacyForward returns the families with a filter table, each with the program's rules or its error.
 func legacyForward(ctx context.Context) string {
 	var b strings.Builder
 	for _, f := range subnet.Families {

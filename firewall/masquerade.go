@@ -15,10 +15,15 @@ var multicast = map[subnet.Family]netip.Prefix{
 	subnet.IPv6: netip.MustParsePrefix("ff00::/8"),    // RFC 4291 section 2.7
 }
 
-// masqueraded returns the part of the table that gives the node's address to packets from this node's pods to addresses outside the
-// pods. Packets to a pod of any node keep their source. So do the node's packets to itself from its address in the pod
-// subnet, and packets to more than one receiver. Ports are fully random. Otherwise two pods that send from the same port at
-// the same moment could get the same new one. One of them would lose its packet.
+// masqueraded gives the node's address to packets from this node's pods to addresses outside the pods. These packets keep
+// their source:
+//
+//   - packets to a pod of any node
+//   - the node's packets to itself from its address in the pod subnet
+//   - packets to more than one receiver
+//
+// Ports are fully random. Otherwise two pods that send from the same port at one moment could get the same new one. One of
+// them would lose its packet.
 func masqueraded(r Rules) nft.Table {
 	c := nft.Chain{Name: "postrouting", Base: nft.Base{
 		Type: nftables.ChainTypeNAT, Hook: *nftables.ChainHookPostrouting, Priority: *nftables.ChainPriorityNATSource, Policy: nftables.ChainPolicyAccept,
@@ -33,8 +38,8 @@ func masqueraded(r Rules) nft.Table {
 			address(source, expr.CmpOpEq, from),
 			outside(destination, r.pods(f)),
 			address(destination, expr.CmpOpNeq, multicast[f]),
-			to(expr.CmpOpNeq, local),
-			to(expr.CmpOpNeq, broadcast),
+			destinationType(expr.CmpOpNeq, local),
+			destinationType(expr.CmpOpNeq, broadcast),
 			masquerade(),
 		))
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// part is a part of a rule: what nft prints for it, and what the kernel gets.
+// part is a part of a rule, with the text that nft prints for it.
 type part struct {
 	text  string
 	exprs []expr.Any
@@ -38,7 +38,7 @@ func join(parts ...part) part {
 	return all
 }
 
-// register is the one in which each match loads what it compares: the first of 128 bits.
+// register is the one that each match uses: the first of 128 bits.
 const register = unix.NFT_REG_1
 
 // ofFamily matches one family in an inet table. nft does not print it, because the address after it shows the family.
@@ -66,7 +66,7 @@ const (
 	destination
 )
 
-// offset returns the offset of the address in the IP header, in bytes (RFC 791 section 3.1, RFC 8200 section 3).
+// offset returns the address's offset in the IP header, in bytes (RFC 791 section 3.1, RFC 8200 section 3).
 func (s side) offset(f subnet.Family) uint32 {
 	if f == subnet.IPv4 {
 		return [...]uint32{12, 16}[s]
@@ -74,7 +74,7 @@ func (s side) offset(f subnet.Family) uint32 {
 	return [...]uint32{8, 24}[s]
 }
 
-// address compares an address of the packet with a prefix. If the prefix has whole bytes, it loads only these, like nft and
+// address compares a packet's address with a prefix. If the prefix has whole bytes, it loads only these, like nft and
 // iptables. So they print the rule as a prefix, and save and restore it unchanged.
 func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	f := subnet.FamilyOf(p.Addr())
@@ -101,10 +101,10 @@ func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	return part{text + p.Masked().String(), exprs}
 }
 
-// inside matches if an address of the packet is in an interval.
+// inside matches a packet's address in an interval.
 func inside(s side, i subnet.Interval) part { return compare(s, expr.CmpOpEq, i) }
 
-// outside matches if an address of the packet is in none of the intervals.
+// outside matches a packet's address in none of the intervals.
 func outside(s side, intervals []subnet.Interval) part {
 	var parts []part
 	for _, i := range intervals {
@@ -113,7 +113,7 @@ func outside(s side, intervals []subnet.Interval) part {
 	return join(parts...)
 }
 
-// compare compares an address of the packet with an interval: as a prefix if it is one.
+// compare compares a packet's address with an interval, or a prefix if it is one.
 func compare(s side, op expr.CmpOp, i subnet.Interval) part {
 	if prefixes := i.Prefixes(); len(prefixes) == 1 {
 		return address(s, op, prefixes[0])
@@ -148,8 +148,8 @@ func (t addrType) String() string {
 	return "broadcast"
 }
 
-// to compares the type of the destination in the node's routes.
-func to(op expr.CmpOp, t addrType) part {
+// destinationType compares the type of the destination in the node's routes.
+func destinationType(op expr.CmpOp, t addrType) part {
 	text := "fib daddr type "
 	if op == expr.CmpOpNeq {
 		text += "!= "
@@ -160,23 +160,23 @@ func to(op expr.CmpOp, t addrType) part {
 	}}
 }
 
-// noWayBack matches a source that the kernel would not answer through the interface of the packet.
-func noWayBack() part {
+// noReversePath matches a source that the kernel would not answer through the interface of the packet.
+func noReversePath() part {
 	return part{"fib saddr . iif oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
 	}}
 }
 
-// noRoute matches a source to which the kernel has no route.
-func noRoute() part {
+// noRouteBack matches a source without a route.
+func noRouteBack() part {
 	return part{"fib saddr oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagPRESENT: true, ResultOIF: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
 	}}
 }
 
-// addressIn matches if an address of the packet is in a set of the table.
+// addressIn matches a packet's address in a set.
 func addressIn(s side, f subnet.Family, in nft.Set) part {
 	return part{addressWords(s, f) + "@" + in.Name, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
@@ -184,7 +184,7 @@ func addressIn(s side, f subnet.Family, in nft.Set) part {
 	}}
 }
 
-// fromPod matches a packet from an interface that leads to pods.
+// fromPod matches a packet from a pod's interface.
 func fromPod() part {
 	name := podInterfaces(Rules{}).Name
 	return part{"iifname @" + name, []expr.Any{
@@ -221,8 +221,8 @@ func portTo(p protocol, port uint16) part {
 	}}
 }
 
-// vni matches the VXLAN network identifier: 24 bits, 4 bytes after the UDP header of 8 (RFC 7348 section 5). A packet without
-// one does not match: it is too short, and the kernel's VXLAN drops it.
+// vni matches the VXLAN network identifier: 24 bits, 4 bytes after the UDP header (RFC 7348 section 5). A packet that is too
+// short does not match. The kernel's VXLAN drops it.
 func vni(n uint32) part {
 	return part{fmt.Sprintf("@th,96,24 %#x", n), []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 12, Len: 3},

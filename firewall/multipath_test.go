@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The addresses of two machines that share two links, on loopback, as routing daemons use them.
+// Two machines that share two links have these addresses on loopback, as with routing daemons.
 var (
 	nodeLoopback = [...]string{"198.18.10.1", "2001:db8:10::1"}
 	peerLoopback = [...]string{"198.18.10.2", "2001:db8:10::2"}
@@ -21,7 +21,7 @@ var multipath = without(func(r *Rules) {
 	}
 })
 
-// newMultipathWires returns wires with a second link between the node and the outside, and those addresses.
+// newMultipathWires returns wires with a second link to the outside, and those addresses.
 func newMultipathWires(t *testing.T) (w wires, ours [len(subnet.Families)]arrivals) {
 	w = newWires(t)
 	w.node.sh("ip link add eth1 type veth peer name eth1 netns outside")

@@ -20,11 +20,10 @@ type Rules struct {
 	// Peers are the peers' public addresses, of both families, in any order. The node accepts VXLAN only from these: if it is
 	// empty, from no host. Nil means that they are not known yet: then the sender is not checked.
 	Peers []netip.Addr
-	// PodInterfaces are the names of the node's interfaces that lead to its pods: cni0, or a veth for each pod. The overlay's
-	// own device is not among them.
+	// PodInterfaces are the node's interfaces that lead to its pods: cni0, or a veth for each pod. The overlay's own device is
+	// not among them.
 	PodInterfaces []string
-	// BridgeHidden reports whether connection tracking does not see the packets that the pods' bridge forwards between
-	// pods.
+	// BridgeHidden means that connection tracking does not see packets that the bridge forwards between pods.
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP on every node, which pods must not reach; 0: none
 
@@ -84,7 +83,7 @@ func (r Rules) pods(f subnet.Family) (pods []subnet.Interval) {
 	return pods
 }
 
-// podPrefixes returns the addresses of pods of some families as prefixes, for programs that do not support intervals.
+// podPrefixes returns the addresses of pods as prefixes, for programs without intervals.
 func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) {
 	for _, f := range families {
 		for _, i := range r.pods(f) {

@@ -20,8 +20,8 @@ func buildTable(r Rules) nft.Table {
 	return t
 }
 
-// The priorities of the chains that drop: before other programs' filters, and before everything at priority raw. The kernel
-// reassembles fragments before both.
+// The chains that drop come before other programs' filters, or before priority raw. The kernel reassembles fragments before
+// both.
 var (
 	beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
 	beforeRaw     = nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 10)

@@ -8,15 +8,14 @@ import (
 )
 
 // untracked exempts podlane's VXLAN, in and out, from connection tracking. Its source port is a hash of the inner flow, and
-// its destination port is always the same. So the two directions never form one connection: each flow would be an entry that
-// waits for an answer. The table can become full, and then packets are lost. VXLAN that the node only forwards is still
-// tracked, because it may need NAT.
+// its destination port is always the same. So the two directions never form one connection. Each flow would be an entry that
+// waits for an answer. A full table loses packets. VXLAN that the node only forwards is still tracked: it may need NAT.
 //
 // Other programs' rules treat untracked packets like this:
 //
 //   - "ct state invalid" does not match them.
 //   - "ct state established,related" does not match them. It never matched VXLAN, for the reason above.
-//   - An accept of the UDP port matches them, unless it requires "ct state new": then it has to list "untracked" too.
+//   - An accept of the UDP port matches them. If it requires "ct state new", it has to list "untracked" too.
 //   - NAT rules do not apply. That is correct: a peer knows this node by its address.
 //
 // The match "ct state != untracked" has a second effect: the kernel reassembles fragments before prerouting. Otherwise IPv6
@@ -24,7 +23,7 @@ import (
 // it as VXLAN.
 func untracked(r Rules) nft.Table {
 	in := filterChain("untracked_in", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
-		newRule(notYetUntracked(), overlay(r), to(expr.CmpOpEq, local), notrack()))
+		newRule(notYetUntracked(), overlay(r), destinationType(expr.CmpOpEq, local), notrack()))
 	out := filterChain("untracked_out", nftables.ChainHookOutput, nftables.ChainPriorityRaw,
 		newRule(notYetUntracked(), overlay(r), notrack()))
 	return nft.Table{Chains: []nft.Chain{in, out}}

@@ -10,8 +10,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove who sent it:
-// any host that can send it to a node can send as any pod. So it is dropped
+// vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove its sender. Any
+// host that can send it to a node can send as any pod. So it is dropped
 //
 //	in prerouting  if the kernel would not answer its source through the interface that it came from: so a pod cannot use
 //	               a peer's address
@@ -20,17 +20,17 @@ import (
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
 // IPv4's check of the reverse path is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So
-// the route to a peer must lead over the link of its packets. In a multipath route, any of the links will do.
+// the route to a peer must lead over the link of its packets. In a multipath route, any link will do.
 //
 // IPv6's check is loose: some route must exist. A strict one checks only one next hop of a multipath route (seen in Linux
 // 6.18). It would drop what a peer sends over the others. VXLAN from pods is still dropped, by its interface. But a container
 // that is not a pod, or a virtual machine, can send to its host with a peer's IPv6 address. Its operator must restrict it to
 // its own addresses.
 //
-// The reverse path is checked in prerouting, because input supports that only from Linux 5.19 on. The source is checked in
-// input, because there no destination NAT can follow that would turn another packet into this node's VXLAN.
+// The reverse path is checked in prerouting: input supports that only from Linux 5.19 on. The source is checked in input,
+// after destination NAT. NAT can turn another packet into this node's VXLAN.
 //
-// If a peer's packet arrives on a wrong interface, the chain vxlan_wrong_iface records both before it drops, for a note.
+// The chain vxlan_wrong_iface drops a peer's packet on a wrong interface. Before that it records both, for a note.
 //
 // A drop is final, whatever other programs' chains decide. An accept only skips podlane's drops. The chains come before other
 // programs' filters, so these do not count or log what is dropped here.
@@ -51,8 +51,8 @@ func vxlanGuard(r Rules) nft.Table {
 	wrongInterface := nft.Chain{Name: "vxlan_wrong_iface"}
 	var sets []nft.Set
 	for _, f := range subnet.Families {
-		reverse := [...]part{subnet.IPv4: noWayBack(), subnet.IPv6: noRoute()}[f]
-		arriving.Rules = append(arriving.Rules, newRule(anyOf(f), overlay(r), to(expr.CmpOpEq, local), reverse, goTo(wrongInterface.Name)))
+		reverse := [...]part{subnet.IPv4: noReversePath(), subnet.IPv6: noRouteBack()}[f]
+		arriving.Rules = append(arriving.Rules, newRule(anyOf(f), overlay(r), destinationType(expr.CmpOpEq, local), reverse, goTo(wrongInterface.Name)))
 		s := peers(r, f)
 		sets = append(sets, s)
 		wrongInterface.Rules = append(wrongInterface.Rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
@@ -80,7 +80,7 @@ func peers(r Rules, f subnet.Family) nft.Set {
 	return s
 }
 
-// podInterfaces returns the set of the interfaces that lead to pods.
+// podInterfaces returns the set of the pods' interfaces.
 func podInterfaces(r Rules) nft.Set {
 	s := nft.Set{Name: "pod_interfaces", KeyType: nftables.TypeIFName}
 	for _, name := range r.PodInterfaces {

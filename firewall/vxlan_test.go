@@ -24,7 +24,7 @@ var (
 	nowhereAt  = [...]string{"203.0.113.7", "2001:db8:7::7"} // the node has no route to it
 )
 
-// overlayWires is wires with tunnels: of the node with podlane's VNI and another, and of the outside, its only peer.
+// overlayWires is wires with tunnels. The node has podlane's VNI and another. The outside is its only peer.
 type overlayWires struct {
 	wires
 	ours, others, peers [len(subnet.Families)]arrivals

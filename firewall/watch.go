@@ -11,13 +11,16 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// othersDelay is how long Watch waits after a change of another program's rules, so that a series of changes is one kick.
+// othersDelay is how long Watch waits after a change of other rules. So a series of changes is one kick.
 const othersDelay = 500 * time.Millisecond
 
-// Watch calls kick when it begins to listen. After that it calls kick when any process, this one included, changes podlane's
-// table or the filter tables of iptables-nft. A rule or a base chain elsewhere may drop what podlane needs: after such a
-// change it waits for othersDelay first. Watch returns nil when ctx ends. It works in the network namespace of the calling
-// thread. kick must not block. The kernel does not announce changes of iptables-legacy: see WatchLegacy.
+// Watch calls kick when it begins to listen, and after every change of
+//
+//   - podlane's table and the filter tables of iptables-nft, also by this process
+//   - rules and base chains elsewhere, after othersDelay, because they may drop what podlane needs
+//
+// Watch returns nil when ctx ends. It works in the calling thread's network namespace. kick must not block. The kernel does
+// not announce changes of iptables-legacy: see WatchLegacy.
 func Watch(ctx context.Context, kick func()) error {
 	late := newLateKick(kick)
 	defer late.stop()
@@ -65,8 +68,8 @@ const (
 	atOnce
 )
 
-// mostUrgent returns the highest urgency of events: at once for a table that Apply changes, later for one that it evaluates.
-// Without events anything may have changed.
+// mostUrgent returns the highest urgency of events. Apply follows at once for a table that it changes, and later for one that
+// it evaluates. Without events anything may have changed.
 func mostUrgent(events []nft.Event) (most urgency) {
 	if len(events) == 0 {
 		return atOnce

@@ -13,7 +13,7 @@ type Attrs []byte
 // attribute is one attribute of a list.
 type attribute struct {
 	kind   uint16
-	nested bool // by the flag of its sender; the kernel's answers lack the flag
+	nested bool // by a flag that the kernel's answers lack
 	data   Attrs
 }
 
@@ -35,7 +35,7 @@ func (a Attrs) next() (first attribute, rest Attrs, ok bool) {
 	return first, a[min((n+3)&^3, len(a)):], true
 }
 
-// Find returns the data of the first attribute of a kind.
+// Find returns the first attribute of a kind.
 func (a Attrs) Find(kind uint16) (data Attrs, found bool) {
 	for len(a) > 0 {
 		first, rest, ok := a.next()
@@ -50,7 +50,7 @@ func (a Attrs) Find(kind uint16) (data Attrs, found bool) {
 	return nil, false
 }
 
-// Data returns the data of the first attribute of a kind, or nil. It may be a list itself.
+// Data returns the first attribute of a kind, or nil. It may be a list itself.
 func (a Attrs) Data(kind uint16) Attrs {
 	data, _ := a.Find(kind)
 	return data
@@ -67,7 +67,7 @@ func (a Attrs) Number(kind uint16) uint32 {
 	return 0
 }
 
-// number64 returns an attribute of eight bytes, in network byte order.
+// number64 is Number for eight bytes.
 func (a Attrs) number64(kind uint16) (n uint64, ok bool) {
 	b := a.Data(kind)
 	if len(b) != 8 {

@@ -12,10 +12,10 @@ import (
 	"github.com/podlane/podlane/kernel"
 )
 
-// Conn is a netlink socket that reads nftables. It is bound to the network namespace of the thread that opened it.
+// Conn is a netlink socket that reads nftables, of one network namespace.
 type Conn struct{ conn *netlink.Conn }
 
-// Dial opens a socket in the network namespace of the calling thread.
+// Dial opens a socket for the calling thread's network namespace.
 func Dial() (*Conn, error) {
 	return dial(&netlink.Config{MessageBufferSize: 32 << 10}) // the kernel's largest part of an answer
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Installed is the content of one table in the kernel. The zero value is that of a table that does not exist.
+// Installed is the content of one table in the kernel. The zero value means that there is none.
 type Installed struct {
 	Table  KernelTable
 	Chains []KernelChain
@@ -24,7 +24,7 @@ type KernelTable struct {
 	Use   uint32 // how many chains, sets, flow tables and named objects it has
 }
 
-// KernelChain is a chain as the kernel returned it, of any program.
+// KernelChain is any program's chain, as the kernel returned it.
 type KernelChain struct {
 	Table   ID
 	Name    string
@@ -32,7 +32,7 @@ type KernelChain struct {
 	Devices []string // of family netdev, and of inet's ingress hook
 }
 
-// KernelRule is a rule as the kernel returned it, of any program.
+// KernelRule is any program's rule, as the kernel returned it.
 type KernelRule struct {
 	Table    ID
 	Chain    string
@@ -99,7 +99,7 @@ func (r KernelRule) Comment() string {
 	return ""
 }
 
-// matchComment reads xtables' comment match, in which iptables stores a comment.
+// matchComment reads xtables' comment match. iptables stores comments in it.
 func matchComment(e Attrs) (string, bool) {
 	kind, match := e.Expr()
 	if kind != "match" || match.Text(unix.NFTA_MATCH_NAME) != "comment" {

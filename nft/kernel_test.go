@@ -204,7 +204,6 @@ func TestLostRaceIsRepaired(t *testing.T) {
 	}
 }
 
-// A read in which another program changes the rule set is repeated.
 func TestInterruptedReadIsRepeated(t *testing.T) {
 	n := newNode(t)
 	n.apply(table(siteID, "198.18.0.2"))

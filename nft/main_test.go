@@ -38,7 +38,7 @@ var (
 	toKnown = verdict(&expr.Verdict{Kind: expr.VerdictJump, Chain: "known"})
 )
 
-// table returns a table with a set of each family. Its base chain looks up in one and jumps to another chain.
+// table returns a table with two sets. Its base chain looks up in one and jumps to another chain.
 func table(id ID, addrs ...string) Table {
 	hosts4, hosts6 := Set{Name: "hosts4", KeyType: nftables.TypeIPAddr}, Set{Name: "hosts6", KeyType: nftables.TypeIP6Addr}
 	for _, text := range addrs {
@@ -67,7 +67,7 @@ func newNode(t *testing.T) *node {
 	return &node{sandbox.Test(t, "node"), t}
 }
 
-// sh runs a shell script in the namespace and returns what it printed.
+// sh runs a script in the namespace and returns its output.
 func (n *node) sh(script string) string {
 	n.Helper()
 	out, err := n.ns.Run("sh", "-e", "-c", script)
@@ -121,7 +121,7 @@ func (n *node) plan(want Table) Plan {
 	return want.Plan(have[0])
 }
 
-// apply makes the kernel equal to a wanted table, verifies that, and returns the ops.
+// apply writes a wanted table, verifies it, and returns the ops.
 func (n *node) apply(want Table) string {
 	n.Helper()
 	p := n.plan(want)

@@ -33,8 +33,8 @@ func (p *Plan) add(verb, kind, object string) {
 	p.Ops = append(p.Ops, kernel.Op{Verb: verb, Kind: kind, Object: object})
 }
 
-// Plan compares the kernel's table with the wanted one. Rules and elements are changed in place. If the frame differs, its
-// chains and sets, the whole table is replaced. The function is pure.
+// Plan compares the kernel's table with the wanted one. Rules and elements are changed in place. If chains or sets differ, the
+// whole table is replaced. The function is pure.
 func (t Table) Plan(have Installed) Plan {
 	p := Plan{Ops: t.frameOps(have)}
 	rebuilt := len(p.Ops) > 0

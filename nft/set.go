@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is a set of addresses of one family, or of interface names. Elements are added and deleted singly, without a rewrite
-// of the others.
+// Set is a set of addresses of one family, or of interface names. Elements are added and deleted singly.
 type Set struct {
 	Name     string
 	KeyType  nftables.SetDatatype
@@ -28,7 +27,7 @@ type Dynamic struct {
 
 // Element is an element of a set.
 type Element struct {
-	Key string // as the kernel stores it: the bytes of an address, or a name padded with zeros
+	Key string // the bytes of an address, or a name padded with zeros
 }
 
 // AddrElement returns the element of an address.

@@ -22,7 +22,7 @@ type ID struct {
 	Name   string
 }
 
-// String returns the ID as nft prints it: inet podlane.
+// String returns nft's form: inet podlane.
 func (id ID) String() string { return FamilyName(id.Family) + " " + id.Name }
 
 func (id ID) nft() *nftables.Table { return &nftables.Table{Name: id.Name, Family: id.Family} }
@@ -41,7 +41,7 @@ type Chain struct {
 	Rules []Rule
 }
 
-// Base is the hook of a base chain. A chain with the zero value is reached only from other chains.
+// Base is the hook of a base chain. With the zero value, only other chains lead to a chain.
 type Base struct {
 	Type     nftables.ChainType
 	Hook     nftables.ChainHook
@@ -64,7 +64,7 @@ func (r Rule) String() string {
 	return r.Text
 }
 
-// UserData returns the comment in the form of nft and iptables-nft. The kernel stores it and does not read it.
+// UserData returns the comment in nft's form. The kernel stores it and does not read it.
 func (r Rule) UserData() []byte {
 	if r.Comment == "" {
 		return nil
@@ -72,7 +72,7 @@ func (r Rule) UserData() []byte {
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
 }
 
-// Objects returns everything in the table, each as the object of the op that adds it.
+// Objects returns the object of every op that adds a part of the table.
 func (t Table) Objects() (all []string) {
 	all = append(all, t.word())
 	for _, s := range t.Sets {

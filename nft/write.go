@@ -17,9 +17,9 @@ import (
 // patience is how long the kernel may take for a transaction. 20,000 elements take some 0.2 s.
 const patience = 10 * time.Second
 
-// Commit executes a plan in one transaction: all of it or nothing. It works in the network namespace of the calling thread.
-// The error is a kernel.Failure with the step that the kernel refused. If it refused the transaction as such, the failure has
-// the plan's first op.
+// Commit executes a plan in one transaction. The kernel applies all of it, or nothing. Commit works in the calling thread's
+// network namespace. The error is a kernel.Failure with the step that the kernel refused. If it refused the transaction as
+// such, the failure has the plan's first op.
 func Commit(p Plan) error {
 	if len(p.Steps) == 0 {
 		return nil
