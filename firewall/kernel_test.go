@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Random rules are made from these conditions and verdicts. Some match the peer's VXLAN, and some do not. Some depend on
-// values that the evaluation does not know.
+// The conditions and verdicts from which random rules are made. Some match the peer's VXLAN, some do not, and some depend
+// on values that the evaluation does not know.
 var (
 	nftConditions = strings.Split(`udp dport 8472|udp dport 8000-9000|udp dport != 8472|udp dport { 53, 8472 }|udp dport { 1-100, 9000-9999 }|ip saddr 198.18.0.0/24|`+
 		`ip saddr != 198.18.0.2|ip saddr { 198.18.0.0/16, 10.0.0.0/8 }|ip saddr != { 198.18.0.0/30, 10.0.0.0/8 }|ip daddr 198.18.0.1|ip daddr 198.18.0.4/30|iifname "eth0"|`+

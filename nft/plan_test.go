@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -150,6 +151,7 @@ func FuzzAnswers(f *testing.F) {
 		_ = KernelRule{UserData: b, Exprs: []Attrs{b}}.Comment()
 		KernelRule{Exprs: []Attrs{b}}.Counter()
 		(&KernelSet{}).addElements(b)
+		parseEvents([]netlink.Message{{Data: b}})
 		if Attrs(b).every(func(a attribute) bool { return !a.nested }) && !equalAttributes(b, b) {
 			t.Error("attributes are not equal to themselves")
 		}
