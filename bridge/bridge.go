@@ -1,6 +1,6 @@
-// Package bridge keeps the bridge of the node's pods usable. The CNI plugin makes the bridge for the first pod and checks
-// it only when it attaches the next one. While pods are attached, this package restores the bridge's addresses and its up
-// state. It also makes connection tracking see the packets that the bridge forwards between its ports.
+// Package bridge repairs the bridge of the node's pods. The CNI plugin creates the bridge for the first pod, and checks it only
+// when it attaches the next one. While pods are attached, this package restores the bridge's addresses and its up state. It
+// also makes connection tracking see the packets that the bridge forwards between its ports.
 package bridge
 
 import (
@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/podlane/podlane/kernel"
-
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )
@@ -20,7 +19,7 @@ type Bridge struct {
 	Name  string
 	Index int            // of the interface; 0: it was deleted
 	Addrs []netip.Prefix `json:",omitempty"` // its addresses of the pod subnets, and link-local ones
-	Used  bool           // pods were attached at the last look
+	Used  bool           // pods were attached in the last round
 	// Cut holds the host's interfaces of the pods that lost the bridge, as long as these interfaces exist.
 	Cut []string `json:",omitempty"`
 	// Pods holds the names of these pods: their addresses and containers.
@@ -34,11 +33,11 @@ func (b Bridge) Equal(o Bridge) bool {
 
 // Keeper records the bridges of the node's pods. The zero value is ready. It is for one goroutine at a time.
 type Keeper struct {
-	known    []Bridge
-	loose    []string        // veth interfaces that had no bridge before one was deleted: another program's
-	shown    map[string]bool // bridges whose traffic connection tracking saw in the last round, by name
-	hidden   bool            // it does not see the traffic of some bridge
-	reserved string          // host-local's folder; empty: the default
+	known     []Bridge
+	unbridged []string        // veth interfaces that had no bridge before one was deleted: another program's
+	visible   map[string]bool // bridges whose traffic connection tracking saw in the last round, by name
+	hidden    bool            // connection tracking does not see the traffic of some bridge
+	reserved  string          // host-local's folder; empty: the default
 }
 
 // New returns a Keeper that knows saved bridges.
@@ -68,9 +67,9 @@ type Report struct {
 	Problems []string // what only the operator can repair
 }
 
-// Restore reads the kernel, records the bridges that have an address of the node's pod subnets, and restores each that has
-// lost something while pods are attached. netfilter reports whether the kernel module br_netfilter is loaded. It works in
-// the network namespace of the thread that calls it.
+// Restore reads the kernel and records the bridges that have an address of the node's pod subnets. It restores what such a
+// bridge lost while pods were attached. netfilter reports whether the kernel module br_netfilter is loaded. Restore works in
+// the network namespace of the calling thread.
 func (k *Keeper) Restore(own subnet.Pair, netfilter bool) (r Report, err error) {
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -83,10 +82,10 @@ func (k *Keeper) Restore(own subnet.Pair, netfilter bool) (r Report, err error) 
 	}
 	before := k.known
 	var fixes []fix
-	k.known, fixes = next(k.known, k.loose, have, own)
-	k.name(before, own)
+	k.known, fixes = next(k.known, k.unbridged, have, own)
+	k.nameCutPods(before, own)
 	if len(k.cut()) == 0 {
-		k.loose = have.loose()
+		k.unbridged = have.unbridged()
 	}
 	for _, f := range fixes {
 		ops, err := f.write(conn)
@@ -95,7 +94,7 @@ func (k *Keeper) Restore(own subnet.Pair, netfilter bool) (r Report, err error) 
 			return r, fmt.Errorf("restore bridge %s: %w", f.device.name, err)
 		}
 	}
-	r.Ops = append(r.Ops, k.show(conn, have, own, netfilter)...)
+	r.Ops = append(r.Ops, k.makeVisible(conn, have, own, netfilter)...)
 	r.Problems = k.problems(own)
 	return r, nil
 }
@@ -108,11 +107,11 @@ func (k *Keeper) cut() (all []string) {
 	return all
 }
 
-// name records the names of the pods of bridges that were deleted since the last round.
-func (k *Keeper) name(before []Bridge, own subnet.Pair) {
+// nameCutPods records the names of the pods of bridges that were deleted since the last round.
+func (k *Keeper) nameCutPods(before []Bridge, own subnet.Pair) {
 	for i, b := range k.known {
-		was := slices.IndexFunc(before, func(o Bridge) bool { return o.Name == b.Name })
-		if len(b.Cut) > 0 && (was < 0 || len(before[was].Cut) == 0) {
+		at := slices.IndexFunc(before, func(o Bridge) bool { return o.Name == b.Name })
+		if len(b.Cut) > 0 && (at < 0 || len(before[at].Cut) == 0) {
 			k.known[i].Pods = reservations(k.reserved, own)
 		}
 	}

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// node is a namespace with a bridge as the CNI plugin makes it, and a Keeper.
+// node is a namespace with a bridge like the CNI plugin's, and a Keeper.
 type node struct {
 	testing.TB
 	sandbox.Namespace
@@ -66,8 +68,8 @@ func (n *node) restore(netfilter bool, want string) Report {
 		}
 		got = append(got, text)
 	}
-	if strings.Join(got, "\n") != want {
-		n.Errorf("it wrote\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	if diff := gocmp.Diff(want, strings.Join(got, "\n")); diff != "" {
+		n.Errorf("ops (-want +got):\n%s", diff)
 	}
 	return r
 }
@@ -99,7 +101,7 @@ func TestBridgeIsRestored(t *testing.T) {
 		n.run("ip address del 192.0.2.1/24 dev cni0 2>/dev/null || true")
 		for _, line := range strings.Split(strings.TrimSpace(want), "\n") {
 			if got := n.addresses(); !strings.Contains(got, strings.TrimSpace(line)) {
-				t.Errorf("after %q: addresses\n%s\nwithout\n%s", c.command, got, line)
+				t.Errorf("after %q: got addresses\n%s\nwant also\n%s", c.command, got, line)
 			}
 		}
 		n.restore(false, "")
@@ -111,7 +113,7 @@ func TestBridgeIsRestored(t *testing.T) {
 	}
 }
 
-// The bridge lost everything before a restart of podlaned.
+// The bridge loses everything while podlaned is down.
 func TestBridgeIsRestoredAfterARestart(t *testing.T) {
 	n := newNode(t)
 	n.pod(2)
@@ -120,7 +122,7 @@ func TestBridgeIsRestoredAfterARestart(t *testing.T) {
 	n.keeper = New(n.keeper.Known())
 	r := n.restore(false, linkLocal(n.keeper)+"add address 10.5.1.1/24 dev cni0 (drift)\nadd address fd00:5:0:1::1/64 dev cni0 (drift)\nset link cni0 up (drift)")
 	if len(r.Problems) > 0 {
-		t.Error(r.Problems)
+		t.Errorf("got problems %q, want none", r.Problems)
 	}
 }
 
@@ -143,20 +145,23 @@ func TestBridgeWithoutPodsIsLeftAlone(t *testing.T) {
 			n.restore(false, "")
 			n.run("ip link delete veth2; " + command)
 			if r := n.restore(false, ""); len(r.Problems) > 0 {
-				t.Error(r.Problems)
+				t.Errorf("got problems %q, want none", r.Problems)
 			}
 		})
 	}
 }
 
-// Pods of a plugin that makes a link for each pod, without a bridge.
+// A plugin may create a link for each pod, without a bridge.
 func TestPodsWithoutABridge(t *testing.T) {
 	n := newNode(t)
 	n.run("ip link delete cni0; ip link add veth9 type veth peer name veth8; ip address add 10.5.1.1/32 dev veth9; ip link set veth9 up")
 	n.restore(false, "")
 	n.run("ip address flush dev veth9; ip link set veth9 down")
-	if r := n.restore(false, ""); len(r.Problems) > 0 || len(n.keeper.Names()) > 0 {
-		t.Error(r.Problems, n.keeper.Names())
+	if r := n.restore(false, ""); len(r.Problems) > 0 {
+		t.Errorf("got problems %q, want none", r.Problems)
+	}
+	if names := n.keeper.Names(); len(names) > 0 {
+		t.Errorf("got bridges %q, want none", names)
 	}
 }
 
@@ -174,9 +179,9 @@ func TestDeletedBridge(t *testing.T) {
 	n.restore(false, "")
 	n.run("ip link delete cni0")
 	const cut = "the bridge cni0 was deleted, which cut off these pods: "
-	n.expect(cut + "10.5.1.2 and fd00:5:0:1::2 (container aaaa), 10.5.1.3 (container bbbb); restart them to attach them again")
+	n.wantProblems(cut + "10.5.1.2 and fd00:5:0:1::2 (container aaaa), 10.5.1.3 (container bbbb); restart them to attach them again")
 	if names := n.keeper.Names(); len(names) != 1 || names[0] != "cni0" {
-		t.Errorf("the firewall does not guard the bridge: %v", names)
+		t.Errorf("got bridges %q, want cni0: the firewall still needs its name", names)
 	}
 	n.keeper = &Keeper{known: n.keeper.Known(), reserved: n.keeper.reserved} // a restart
 	// A new pod creates the bridge again, and the first pod is restarted.
@@ -189,13 +194,13 @@ func TestDeletedBridge(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(n.keeper.reserved, "podlane", "fd00:5:0:1::2")); err != nil {
 		t.Fatal(err)
 	}
-	n.expect(cut + "10.5.1.3 (container bbbb); restart them to attach them again")
+	n.wantProblems(cut + "10.5.1.3 (container bbbb); restart them to attach them again")
 	if err := os.RemoveAll(n.keeper.reserved); err != nil {
 		t.Fatal(err)
 	}
-	n.expect(cut + "the pod at interface veth3; restart them to attach them again")
+	n.wantProblems(cut + "the pod at interface veth3; restart them to attach them again")
 	n.run("ip link delete veth3")
-	n.expect()
+	n.wantProblems()
 	n.run("ip address flush dev cni0")
 	n.restore(false, linkLocal(n.keeper)+"add address 10.5.1.1/24 dev cni0 (drift)")
 }
@@ -212,10 +217,11 @@ func (n *node) reserve(name, text string) {
 	}
 }
 
-func (n *node) expect(want ...string) {
+// wantProblems runs Restore, which must write nothing, and compares its problems.
+func (n *node) wantProblems(want ...string) {
 	n.Helper()
-	if got := n.restore(false, "").Problems; strings.Join(got, "\n") != strings.Join(want, "\n") {
-		n.Errorf("problems\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if diff := gocmp.Diff(want, n.restore(false, "").Problems); diff != "" {
+		n.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 
@@ -237,13 +243,19 @@ add chain inet seen forward { type filter hook forward priority 0; }; add rule i
 		return !strings.Contains(n.run("nft list table inet seen"), "packets 0")
 	}
 	n.restore(false, "")
-	if seen() || !n.keeper.Hidden() {
-		t.Errorf("without the module: seen, or not hidden")
+	if seen() {
+		t.Error("without the module: the firewall sees the packets")
+	}
+	if !n.keeper.Hidden() {
+		t.Error("without the module: Hidden() is false")
 	}
 	const set = "set link cni0 type bridge nf_call_iptables 1\nset link cni0 type bridge nf_call_ip6tables 1"
 	n.restore(true, set)
-	if !seen() || n.keeper.Hidden() {
-		t.Errorf("with the module: not seen, or hidden")
+	if !seen() {
+		t.Error("with the module: the firewall does not see the packets")
+	}
+	if n.keeper.Hidden() {
+		t.Error("with the module: Hidden() is true")
 	}
 	n.restore(true, "")
 	n.run("ip link set cni0 type bridge nf_call_ip6tables 0")

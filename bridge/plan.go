@@ -9,12 +9,12 @@ import (
 
 // device is a bridge in the kernel.
 type device struct {
-	name   string
-	index  int
-	up     bool
-	noIPv6 bool           // net.ipv6.conf.NAME.disable_ipv6
-	addrs  []netip.Prefix // of both families
-	shows  [len(subnet.Families)]bool
+	name    string
+	index   int
+	up      bool
+	noIPv6  bool                       // net.ipv6.conf.NAME.disable_ipv6
+	addrs   []netip.Prefix             // of both families
+	visible [len(subnet.Families)]bool // connection tracking sees the packets that the bridge forwards
 }
 
 // port is an interface that may be the host's end of a pod's link.
@@ -47,8 +47,8 @@ func (s snapshot) attached(index int) bool {
 	return slices.ContainsFunc(s.ports, func(p port) bool { return p.master == index })
 }
 
-// loose returns the veth interfaces that lead to another namespace and are not ports of a bridge.
-func (s snapshot) loose() (names []string) {
+// unbridged returns the veth interfaces that lead to another namespace and are not ports of a bridge.
+func (s snapshot) unbridged() (names []string) {
 	for _, p := range s.ports {
 		if p.veth && p.master == 0 {
 			names = append(names, p.name)
@@ -65,10 +65,10 @@ type fix struct {
 	up     bool
 }
 
-// next returns the known bridges after a round, and what to restore. others are the loose interfaces before a bridge was
-// deleted. It is pure.
+// next returns the known bridges after a round, and what to restore. others are the interfaces that had no bridge before one
+// was deleted. It is pure.
 func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now []Bridge, fixes []fix) {
-	loose := slices.DeleteFunc(have.loose(), func(name string) bool { return slices.Contains(others, name) })
+	cut := slices.DeleteFunc(have.unbridged(), func(name string) bool { return slices.Contains(others, name) })
 	for _, b := range known {
 		d, exists := have.find(func(d device) bool { return d.index == b.Index })
 		if exists {
@@ -78,11 +78,11 @@ func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now 
 		}
 		if b.Index != 0 && (!exists || d.index != b.Index) { // deleted, and perhaps created again for the next pod
 			if b.Used {
-				b.Cut = append(slices.Clone(b.Cut), loose...)
+				b.Cut = append(slices.Clone(b.Cut), cut...)
 			}
 			b.Index, b.Addrs, b.Used = 0, nil, false
 		}
-		b.Cut = slices.DeleteFunc(slices.Clone(b.Cut), func(name string) bool { return !slices.Contains(have.loose(), name) })
+		b.Cut = slices.DeleteFunc(slices.Clone(b.Cut), func(name string) bool { return !slices.Contains(have.unbridged(), name) })
 		slices.Sort(b.Cut)
 		b.Cut = slices.Compact(b.Cut)
 		if len(b.Cut) == 0 {

@@ -20,8 +20,8 @@ const (
 	devconfNoIPv6   = 27 // DEVCONF_DISABLE_IPV6 of linux/ipv6.h, counted from 1
 )
 
-// showAttr is the attribute that makes iptables and nftables see the packets that one bridge forwards (linux/if_link.h).
-var showAttr = [...]uint16{subnet.IPv4: unix.IFLA_BR_NF_CALL_IPTABLES, subnet.IPv6: unix.IFLA_BR_NF_CALL_IP6TABLES}
+// visibleAttr is the attribute that makes iptables and nftables see the packets that one bridge forwards (linux/if_link.h).
+var visibleAttr = [...]uint16{subnet.IPv4: unix.IFLA_BR_NF_CALL_IPTABLES, subnet.IPv6: unix.IFLA_BR_NF_CALL_IP6TABLES}
 
 // read reads the bridges with their addresses, and the interfaces that may lead to pods.
 func read(c *rtnl.Conn) (s snapshot, err error) {
@@ -101,9 +101,9 @@ func (d *device) parseInfo(attrs rtnl.Attrs) (kindOf string) {
 			kindOf = attrs.Text()
 		case attrs.Type == unix.IFLA_INFO_DATA && kindOf == kind:
 			for data := attrs.Nested(); data.Next(); {
-				for f, attr := range showAttr {
+				for f, attr := range visibleAttr {
 					if data.Type == attr {
-						d.shows[f] = data.Uint8() != 0
+						d.visible[f] = data.Uint8() != 0
 					}
 				}
 			}

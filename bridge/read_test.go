@@ -3,12 +3,13 @@ package bridge
 import (
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/rtnl"
 )
 
-// FuzzRead reads messages that no kernel sends.
+// FuzzRead parses messages that no kernel sends.
 func FuzzRead(f *testing.F) {
 	ifinfo := func(kind, flags byte) []byte {
 		return []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, flags, 0, 0, 0, 0, 0, 0, 0,
@@ -23,22 +24,23 @@ func FuzzRead(f *testing.F) {
 		s.addLink(rtnl.Message{Type: kind, Body: body})
 		for _, d := range s.bridges {
 			next(nil, nil, s, both)
-			_ = d.shows
+			_ = d.visible
 		}
 		if p, _, ok := parseAddress(rtnl.Message{Type: kind, Body: body}); ok && !p.IsValid() {
-			t.Errorf("address %v", p)
+			t.Errorf("got the invalid address %v", p)
 		}
 	})
 }
 
-func TestReadOfKernelMessages(t *testing.T) {
+func TestParseLinkMessage(t *testing.T) {
 	var s snapshot
 	body := []byte{unix.AF_UNSPEC, 0, 1, 0, 7, 0, 0, 0, unix.IFF_UP, 0, 0, 0, 0, 0, 0, 0,
 		9, 0, unix.IFLA_IFNAME, 0, 'c', 'n', 'i', '0', 0, 0, 0, 0,
 		28, 0, unix.IFLA_LINKINFO, 0, 11, 0, unix.IFLA_INFO_KIND, 0, 'b', 'r', 'i', 'd', 'g', 'e', 0, 0,
 		12, 0, unix.IFLA_INFO_DATA, 0, 5, 0, unix.IFLA_BR_NF_CALL_IPTABLES, 0, 1, 0, 0, 0}
 	s.addLink(rtnl.Message{Type: unix.RTM_NEWLINK, Body: body})
-	if len(s.bridges) != 1 || s.bridges[0].name != "cni0" || s.bridges[0].index != 7 || !s.bridges[0].up || s.bridges[0].shows != [2]bool{true, false} {
-		t.Errorf("%+v", s)
+	want := snapshot{bridges: []device{{name: "cni0", index: 7, up: true, visible: [2]bool{true, false}}}}
+	if diff := gocmp.Diff(want, s, gocmp.AllowUnexported(snapshot{}, device{}, port{})); diff != "" {
+		t.Errorf("snapshot (-want +got):\n%s", diff)
 	}
 }

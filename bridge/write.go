@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/podlane/podlane/kernel"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
@@ -28,7 +27,7 @@ func (f fix) write(c *rtnl.Conn) (ops []kernel.Op, err error) {
 	for _, a := range f.addrs {
 		op := kernel.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
 		if f.ipv6 && isLinkLocal(a) {
-			// The kernel has just created it again, and does not use it for a second (duplicate address detection).
+			// The kernel created it again when IPv6 was enabled, and does not use it for a second (duplicate address detection).
 			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it does not exist
 		}
 		if err := send(c, func(b *rtnl.Batch) { address(b, unix.RTM_NEWADDR, putFlags, f.device.index, a) }); err != nil {
@@ -46,12 +45,14 @@ func (f fix) write(c *rtnl.Conn) (ops []kernel.Op, err error) {
 	return ops, nil
 }
 
-// show makes iptables and nftables, and with them connection tracking, see the packets that the bridges forward. Otherwise
-// the answer of a pod to another pod of its node, if a port of the node led to it, is not translated back. It is the
-// bridge's own setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. It needs the kernel module
-// br_netfilter; netfilter reports whether that is loaded. Without it, or if the kernel refuses, show sets hidden.
-func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []kernel.Op) {
-	shown := map[string]bool{}
+// makeVisible makes iptables and nftables, and with them connection tracking, see the packets that the bridges forward. A pod
+// may reach another pod of its node through a port of the node. Unless connection tracking sees the answer, nothing translates
+// its address back.
+//
+// It writes the bridge's own setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. This needs the kernel
+// module br_netfilter; netfilter reports whether that is loaded. Without it, or if the kernel refuses, makeVisible sets hidden.
+func (k *Keeper) makeVisible(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bool) (ops []kernel.Op) {
+	visible := map[string]bool{}
 	k.hidden = false
 	for _, b := range k.known {
 		d, exists := have.bridge(b.Name)
@@ -63,20 +64,20 @@ func (k *Keeper) show(c *rtnl.Conn, have snapshot, own subnet.Pair, netfilter bo
 			continue
 		}
 		for _, f := range subnet.Families {
-			if !own.Half(f).IsValid() || d.shows[f] {
+			if !own.Half(f).IsValid() || d.visible[f] {
 				continue
 			}
 			what := [...]string{subnet.IPv4: "nf_call_iptables", subnet.IPv6: "nf_call_ip6tables"}[f]
-			op := kernel.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.shown[d.name]}
-			if err := send(c, func(b *rtnl.Batch) { link(b, d.index, 0); showBridge(b, f) }); err != nil {
+			op := kernel.Op{Verb: "set", Kind: "device", Object: "link " + d.name + " type bridge " + what + " 1", Drift: k.visible[d.name]}
+			if err := send(c, func(b *rtnl.Batch) { link(b, d.index, 0); setVisible(b, f) }); err != nil {
 				k.hidden = true // the firewall then masquerades instead
 				continue
 			}
 			ops = append(ops, op)
 		}
-		shown[d.name] = !k.hidden
+		visible[d.name] = !k.hidden
 	}
-	k.shown = shown
+	k.visible = visible
 	return ops
 }
 
@@ -98,10 +99,10 @@ func link(b *rtnl.Batch, index int, flags uint32) {
 	b.Start(unix.RTM_NEWLINK, 0, h...)
 }
 
-func showBridge(b *rtnl.Batch, f subnet.Family) {
+func setVisible(b *rtnl.Batch, f subnet.Family) {
 	b.Nest(unix.IFLA_LINKINFO, func() {
 		b.String(unix.IFLA_INFO_KIND, kind)
-		b.Nest(unix.IFLA_INFO_DATA, func() { b.Uint8(showAttr[f], 1) })
+		b.Nest(unix.IFLA_INFO_DATA, func() { b.Uint8(visibleAttr[f], 1) })
 	})
 }
 
