@@ -4,10 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podlane/podlane/kernel"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
@@ -29,11 +28,11 @@ func TestBridgeNetfilter(t *testing.T) {
 		t.Errorf("IPv6 too: %s, %v", words(ops), err)
 	}
 	if ops, err := enableBridgeIn(n, true); err != nil || len(ops) != 0 {
-		t.Errorf("again: %s, %v", words(ops), err)
+		t.Errorf("second time: %s, %v; want nothing written", words(ops), err)
 	}
 	readOnly(t)
 	if ops, err := enableBridgeIn(n, true); err != nil || len(ops) != 0 {
-		t.Errorf("it can only be read: %s, %v", words(ops), err)
+		t.Errorf("with a read-only /proc/sys: %s, %v; want nothing written", words(ops), err)
 	}
 }
 
@@ -43,7 +42,7 @@ func TestBridgeNetfilterThatCannotBeSet(t *testing.T) {
 	readOnly(t)
 	_, err := enableBridgeIn(n, false)
 	if err == nil || !strings.Contains(err.Error(), "run this on the node: sysctl -w net.bridge.bridge-nf-call-iptables=1") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want the command to run", err)
 	}
 }
 
@@ -58,6 +57,6 @@ func TestNoBridgeNetfilter(t *testing.T) {
 		}
 	})
 	if _, err := enableBridgeIn(n, false); err == nil || !strings.Contains(err.Error(), "modprobe br_netfilter") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want the command to run", err)
 	}
 }

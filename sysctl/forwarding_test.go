@@ -8,10 +8,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/podlane/podlane/kernel"
-
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
@@ -64,8 +64,8 @@ sysctl -w net.ipv6.conf.eth0.accept_ra=1 net.ipv6.conf.eth1.accept_ra=0 net.ipv6
 	want := `set net.ipv4.ip_forward = 1
 set net.ipv6.conf.eth0/100.accept_ra = 2
 set net.ipv6.conf.all.forwarding = 1`
-	if got := words(ops); got != want {
-		t.Errorf("ops:\n%s\nwant:\n%s", got, want)
+	if diff := gocmp.Diff(want, words(ops)); diff != "" {
+		t.Errorf("ops (-want +got):\n%s", diff)
 	}
 	for key, want := range map[string]string{
 		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.eth0.forwarding": "1",
@@ -122,7 +122,7 @@ sysctl -w net.ipv6.conf.eth0/100.accept_ra=1`)
 	}
 }
 
-func TestOnlyTheFamiliesAskedFor(t *testing.T) {
+func TestForwardingOfOneFamily(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
 	if ops, err := enableIn(n, false, false); len(ops) != 0 || err != nil {
@@ -136,9 +136,8 @@ func TestOnlyTheFamiliesAskedFor(t *testing.T) {
 	}
 }
 
-// A pod's packets are forwarded where nothing but netlink can be used, as in a container: each interface by which they
-// come forwards by itself.
-func TestForwardingByNetlink(t *testing.T) {
+// In a container only netlink can be used. It turns on forwarding for each interface on which pods' packets arrive.
+func TestForwardingWithReadOnlyProcSys(t *testing.T) {
 	n, pod, far := sandbox.Test(t, "node"), sandbox.Test(t, "pod"), sandbox.Test(t, "far")
 	run(t, n, "sysctl -w net.ipv4.ip_forward=0")
 	for _, l := range []struct {
@@ -152,7 +151,7 @@ ip link set %[1]s up`, l.own, l.prefix, l.other.Name))
 	}
 	readOnly(t)
 	if out, err := pod.Run("ping", "-c1", "-W1", "10.5.2.2"); err == nil {
-		t.Fatalf("it is forwarded before: %s", out)
+		t.Fatalf("the node forwards before EnableForwarding: %s", out)
 	}
 	ops, err := enableIn(n, true, false)
 	if want := "set net.ipv4.conf.eth0/100.forwarding = 1\nset net.ipv4.conf.cni0.forwarding = 1"; err != nil || words(ops) != want {
@@ -165,8 +164,8 @@ ip link set %[1]s up`, l.own, l.prefix, l.other.Name))
 	}
 }
 
-// An interface whose own setting somebody turned off does not forward, whatever the common one says.
-func TestForwardingOfOneInterface(t *testing.T) {
+// An interface does not forward if its own setting is off, whatever the common setting is.
+func TestForwardingIsOffOnOneInterface(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, `ip link add cni0 type bridge
 sysctl -w net.ipv4.ip_forward=1 net.ipv4.conf.cni0.forwarding=0`)
@@ -174,12 +173,12 @@ sysctl -w net.ipv4.ip_forward=1 net.ipv4.conf.cni0.forwarding=0`)
 		t.Errorf("%s, %v", words(ops), err)
 	}
 	if got := get(t, n, "net.ipv4.conf.cni0.forwarding"); got != "1" {
-		t.Errorf("it is %s", got)
+		t.Errorf("the setting is %s, want 1", got)
 	}
 }
 
 // The node stays a router on the pods' bridge, and accepts no router advertisements from pods.
-func TestIPv6ForwardingOfOneInterface(t *testing.T) {
+func TestIPv6ForwardingIsOffOnOneInterface(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	run(t, n, `ip link add cni0 type bridge
 sysctl -w net.ipv6.conf.all.forwarding=1 net.ipv6.conf.cni0.forwarding=0`)
@@ -187,7 +186,7 @@ sysctl -w net.ipv6.conf.all.forwarding=1 net.ipv6.conf.cni0.forwarding=0`)
 		t.Errorf("%s, %v", words(ops), err)
 	}
 	if got := get(t, n, "net.ipv6.conf.cni0.forwarding"); got != "1" {
-		t.Errorf("it is %s", got)
+		t.Errorf("the setting is %s, want 1", got)
 	}
 	run(t, n, "sysctl -w net.ipv6.conf.cni0.forwarding=0")
 	readOnly(t)
@@ -224,7 +223,7 @@ func TestReadOnlyProcSys(t *testing.T) {
 	}
 	for _, want := range []string{"net.ipv6.conf.all.forwarding", "sysctl -w net.ipv6.conf.all.forwarding=1"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not say %q", err, want)
+			t.Errorf("got error %q, want %q in it", err, want)
 		}
 	}
 }
