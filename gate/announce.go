@@ -9,9 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify holds the settings that make the kernel announce an interface's addresses when the interface goes up or its MAC
-// address is set: IPv4 by a gratuitous ARP request, IPv6 by an unsolicited neighbour advertisement that overrides (RFC
-// 4861, section 7.2.6). They stay on: a tentative IPv6 address is announced when its duplicate address detection ends.
+// notify holds the settings that make the kernel announce an interface's addresses. It does so when the interface goes up or
+// its MAC address is set:
+//   - IPv4: by a gratuitous ARP request
+//   - IPv6: by an unsolicited neighbour advertisement that overrides (RFC 4861, section 7.2.6)
+//
+// They remain on. A tentative IPv6 address is announced later, when its duplicate address detection ends.
 var notify = []string{"ipv4/conf/%s/arp_notify", "ipv6/conf/%s/ndisc_notify"}
 
 // announceAll announces the addresses of interfaces, and warns about those that it cannot announce.
@@ -26,12 +29,11 @@ func announceAll(ifNames []string, containerID string) {
 
 // announce announces every address of an interface in the calling thread's network namespace.
 //
-// The node and the pods on its bridge may have a neighbour entry of an earlier pod with the same address. Linux uses such
-// an entry for up to 45 seconds and then first asks the old MAC address. It corrects the entry at once, whatever its age,
-// if the new owner announces itself.
+// The node and the pods on its bridge may have a neighbour entry of an earlier pod with the same address. Linux uses it for up
+// to 45 seconds. Then it first asks the old MAC address. An announcement corrects the entry at once, whatever its age.
 //
-// Setting the MAC address that the interface already has makes the kernel send. A packet socket would do the same, but its
-// close waits for an RCU grace period of 8 to 24 ms. That is longer than the rest of an ADD.
+// To make the kernel send, announce sets the MAC address that the interface already has. A packet socket could send too. But
+// its close waits for an RCU grace period of 8 to 24 ms, which is longer than the rest of an ADD.
 func announce(ifName string) error {
 	request, err := unix.NewIfreq(ifName)
 	if err != nil {
@@ -62,7 +64,7 @@ func announce(ifName string) error {
 	return errors.Join(errs...)
 }
 
-// turnOn turns on a setting of the kernel, if the kernel has it. Without IPv6 it has none of IPv6's.
+// turnOn turns on a setting of the kernel, if it exists. A kernel without IPv6 has no settings of IPv6.
 func turnOn(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {

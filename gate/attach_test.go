@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// node is a network namespace with a bridge of pods, and acts as their runtime. There are as many addresses as pods, so
-// that a new pod gets the address of the deleted one.
+// node is a network namespace with a bridge of pods, and acts as their runtime. There are only two addresses: a new pod gets
+// the address of the deleted one.
 type node struct {
 	t    *testing.T
 	ns   sandbox.Namespace
@@ -28,17 +28,17 @@ type node struct {
 
 func newNode(t *testing.T, version string, plugins ...string) *node {
 	t.Helper()
-	if err := built(); err != nil {
+	if err := buildPlugin(); err != nil {
 		t.Fatal(err)
 	}
-	folder, err := filepath.Abs(standard)
+	folder, err := filepath.Abs(standardFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(`{"cniVersion":%q,"name":"pods","plugins":[{"type":"bridge","isDefaultGateway":true,"hairpinMode":true,"ipam":{"type":"host-local","dataDir":%q,"ranges":[
 		[{"subnet":"10.9.0.0/24","rangeStart":"10.9.0.2","rangeEnd":"10.9.0.3"}],[{"subnet":"fd00:9::/64","rangeStart":"fd00:9::2","rangeEnd":"fd00:9::3"}]]}}%s]}`,
 		version, t.TempDir(), strings.Join(append([]string{""}, plugins...), ","))
-	n := &node{t: t, ns: sandbox.Test(t, "node"), cni: libcni.NewCNIConfigWithCacheDir([]string{ours, folder}, t.TempDir(), nil)}
+	n := &node{t: t, ns: sandbox.Test(t, "node"), cni: libcni.NewCNIConfigWithCacheDir([]string{builtFolder, folder}, t.TempDir(), nil)}
 	if n.list, err = libcni.ConfListFromBytes([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +75,8 @@ func (n *node) args(pod sandbox.Namespace) *libcni.RuntimeConf {
 
 const gate = `{"type":"podlane-gate"}`
 
-// A pod that gets the address of an earlier pod answers the first packet, even if the earlier pod's neighbour entries were
-// just confirmed.
-func TestAddressIsUsedAgain(t *testing.T) {
+// The new pod answers the first packet. The neighbour entries of the deleted pod were confirmed a moment before.
+func TestNewPodGetsTheAddressOfADeletedOne(t *testing.T) {
 	n := newNode(t, "1.1.0", gate)
 	neighbour := sandbox.Test(t, "neighbour")
 	n.add(neighbour)
@@ -95,12 +94,12 @@ func TestAddressIsUsedAgain(t *testing.T) {
 	}
 }
 
-// The announcement corrects an entry in any state.
-func TestNeighbourEntryInAnyState(t *testing.T) {
+// The announcement corrects a neighbour entry in any state.
+func TestAnnouncementCorrectsNeighbourEntries(t *testing.T) {
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "failed"} {
 		t.Run(state, func(t *testing.T) {
 			n := newNode(t, "1.1.0", gate)
-			n.add(sandbox.Test(t, "neighbour")) // without a pod the bridge has no carrier, and Linux deletes its neighbours
+			n.add(sandbox.Test(t, "neighbour")) // without a pod the bridge has no carrier, and Linux deletes its neighbour entries
 			for _, to := range []string{"10.9.0.3", "fd00:9::3"} {
 				mustRun(t, n.ns, fmt.Sprintf("ip neighbour replace %s dev cni0 lladdr 02:00:00:00:00:01 nud %s", to, state))
 			}
@@ -117,13 +116,13 @@ func TestResultIsReturnedUnchanged(t *testing.T) {
 		var without, with map[string]any
 		t.Run(version+" without", func(t *testing.T) { without = newNode(t, version).result() })
 		t.Run(version+" with", func(t *testing.T) { with = newNode(t, version, gate).result() })
-		if !reflect.DeepEqual(without, with) {
-			t.Errorf("%s: without podlane-gate %v, with it %v", version, without, with)
+		if diff := gocmp.Diff(without, with); diff != "" {
+			t.Errorf("%s: result (-without podlane-gate +with it):\n%s", version, diff)
 		}
 	}
 }
 
-// result attaches a pod and returns the result for the runtime, without the values that differ from pod to pod.
+// result attaches a pod and returns the result for the runtime.
 func (n *node) result() (result map[string]any) {
 	n.t.Helper()
 	data, err := json.Marshal(n.add(sandbox.Test(n.t, "pod")))
@@ -133,11 +132,11 @@ func (n *node) result() (result map[string]any) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return anonymous(result)
+	return withoutPodValues(result)
 }
 
-// anonymous removes from a result the values that differ from pod to pod.
-func anonymous(result map[string]any) map[string]any {
+// withoutPodValues removes the values that differ from pod to pod.
+func withoutPodValues(result map[string]any) map[string]any {
 	interfaces, _ := result["interfaces"].([]any)
 	for _, i := range interfaces {
 		i := i.(map[string]any)
@@ -151,9 +150,9 @@ func anonymous(result map[string]any) map[string]any {
 	return result
 }
 
-// BenchmarkShare measures the time that podlane-gate adds to an ADD.
-func BenchmarkShare(b *testing.B) {
-	if err := built(); err != nil {
+// BenchmarkAdd measures the time that podlane-gate adds to an ADD.
+func BenchmarkAdd(b *testing.B) {
+	if err := buildPlugin(); err != nil {
 		b.Fatal(err)
 	}
 	pod := sandbox.Test(b, "pod")

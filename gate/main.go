@@ -1,6 +1,6 @@
-// Program podlane-gate is podlane's chained CNI plugin (spec 1.1.0 and back to 0.3.0), the last of the configuration list.
-// It runs after the pod's interface is complete: at ADD it announces the pod's addresses from inside the pod. The other
-// commands do nothing, so they need no podlaned, no result and no network namespace.
+// Program podlane-gate is podlane's chained CNI plugin (spec 1.1.0 and back to 0.3.0). It is the last of the configuration
+// list, so it runs when the pod's interface is complete. At ADD it announces the pod's addresses from inside the pod. The other
+// commands do nothing. They need no podlaned, no result and no network namespace.
 //
 //	runtime --> podlane-cni (becomes bridge) --result--> portmap --result--> podlane-gate --the same result--> runtime
 //
@@ -25,7 +25,7 @@ func main() { os.Exit(run()) }
 
 // run answers one call of the runtime and returns the exit code.
 func run() int {
-	commands := skel.CNIFuncs{Add: add, Check: nothing, Del: nothing, GC: nothing, Status: nothing}
+	commands := skel.CNIFuncs{Add: add, Check: noOp, Del: noOp, GC: noOp, Status: noOp}
 	err := skel.PluginMainFuncsWithError(commands, cni.VersionsStartingFrom("0.3.0"), "podlane-gate "+version)
 	if err == nil {
 		return 0
@@ -36,16 +36,16 @@ func run() int {
 	return 1
 }
 
-// nothing is a command for which this plugin does nothing.
-func nothing(*skel.CmdArgs) error { return nil }
+// noOp does nothing.
+func noOp(*skel.CmdArgs) error { return nil }
 
 // add announces the pod's addresses and returns the result of the plugins before it.
 //
-// A failed announcement is a warning on standard error, which the runtime logs: the pod works, and a node or pod that has
-// the neighbour entry of an earlier pod corrects it by itself within a minute. A call without a pod's result or network
-// namespace is an error.
+// A failed announcement is only a warning on standard error, which the runtime logs. The pod works. A node or pod that has the
+// neighbour entry of an earlier pod corrects it by itself within a minute. A call without a pod's result is an error. So is one
+// without a network namespace.
 func add(args *skel.CmdArgs) error {
-	result, version, err := previous(args.StdinData)
+	result, version, err := previousResult(args.StdinData)
 	if err != nil {
 		return err
 	}

@@ -18,17 +18,17 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// ours is the folder of the built plugin. /run is the sandbox's own and ends with it.
-const ours = "/run/podlane-gate"
+// builtFolder is the folder of the built plugin. /run is the sandbox's own and ends with it.
+const builtFolder = "/run/podlane-gate"
 
-// standard is the folder of the standard plugins.
-const standard = "../bin/cni"
+// standardFolder is the folder of the standard plugins.
+const standardFolder = "../bin/cni"
 
-var built = sync.OnceValue(func() error {
-	if _, err := os.Stat(filepath.Join(standard, "bridge")); err != nil {
+var buildPlugin = sync.OnceValue(func() error {
+	if _, err := os.Stat(filepath.Join(standardFolder, "bridge")); err != nil {
 		return fmt.Errorf("%w: run `make build`", err)
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(ours, "podlane-gate"), ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(builtFolder, "podlane-gate"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build podlane-gate: %w: %s", err, out)
@@ -39,15 +39,16 @@ var built = sync.OnceValue(func() error {
 // call runs podlane-gate once as a runtime does.
 func call(t testing.TB, env []string, conf string) (stdout, stderr string, code int) {
 	t.Helper()
-	if err := built(); err != nil {
+	if err := buildPlugin(); err != nil {
 		t.Fatal(err)
 	}
-	return answer(t, exec.Command(filepath.Join(ours, "podlane-gate")), env, conf)
+	return runPlugin(t, exec.Command(filepath.Join(builtFolder, "podlane-gate")), env, conf)
 }
 
-func answer(t testing.TB, cmd *exec.Cmd, env []string, conf string) (stdout, stderr string, code int) {
+// runPlugin runs a command with the input of a CNI plugin.
+func runPlugin(t testing.TB, cmd *exec.Cmd, env []string, conf string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd.Env, cmd.Stdin = append([]string{"CNI_PATH=" + ours}, env...), strings.NewReader(conf)
+	cmd.Env, cmd.Stdin = append([]string{"CNI_PATH=" + builtFolder}, env...), strings.NewReader(conf)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); cmd.ProcessState == nil {
@@ -60,7 +61,7 @@ func addEnvironment(netns string) []string {
 	return []string{"CNI_COMMAND=ADD", "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_NETNS=" + netns}
 }
 
-func TestErrorsOfAdd(t *testing.T) {
+func TestAddFails(t *testing.T) {
 	pod := sandbox.Test(t, "pod")
 	const result = `{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/x"}],"ips":[{"address":"10.9.0.2/24","interface":0}]}`
 	for name, c := range map[string]struct {
@@ -90,14 +91,14 @@ func TestErrorsOfAdd(t *testing.T) {
 				t.Fatalf("exit code %d, stdout %q, stderr %q; want 1, an error and nothing", code, stdout, stderr)
 			}
 			if e.Code != c.code || !strings.Contains(e.Msg, c.text) {
-				t.Errorf("got %+v; want code %d and %q", e, c.code, c.text)
+				t.Errorf("got code %d and %q, want code %d and %q", e.Code, e.Msg, c.code, c.text)
 			}
 		})
 	}
 }
 
 // If ADD cannot announce an address, the pod is attached anyway.
-func TestNothingToAnnounce(t *testing.T) {
+func TestPodIsAttachedWithoutAnAnnouncement(t *testing.T) {
 	pod := sandbox.Test(t, "pod")
 	if out, err := pod.Run("ip", "tuntap", "add", "tun0", "mode", "tun"); err != nil {
 		t.Fatal(err, out)
@@ -127,16 +128,16 @@ func TestAnnouncementIsNotPermitted(t *testing.T) {
 	if out, err := pod.Run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"); err != nil {
 		t.Fatal(err, out)
 	}
-	if err := built(); err != nil {
+	if err := buildPlugin(); err != nil {
 		t.Fatal(err)
 	}
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(setpriv, "--bounding-set=-net_admin", "--inh-caps=-all", filepath.Join(ours, "podlane-gate"))
+	cmd := exec.Command(setpriv, "--bounding-set=-net_admin", "--inh-caps=-all", filepath.Join(builtFolder, "podlane-gate"))
 	conf := `{"cniVersion":"1.0.0","name":"n","type":"podlane-gate","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.9.0.2/24"}]}}`
-	stdout, stderr, code := answer(t, cmd, addEnvironment(pod.Path()), conf)
+	stdout, stderr, code := runPlugin(t, cmd, addEnvironment(pod.Path()), conf)
 	want := "podlane-gate: warning: announce the addresses of container c1, interface eth0: set the MAC address it has: operation not permitted"
 	if code != 0 || !strings.Contains(stderr, want) || !strings.Contains(stdout, "10.9.0.2/24") {
 		t.Errorf("exit code %d, stdout %s, stderr %q; want 0, the result and %q", code, stdout, stderr, want)

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside runs do in the network namespace at a path. Its thread never leaves the namespace: it ends with the goroutine, so
-// that nothing else runs in the pod.
+// inside runs do in the network namespace at a path. The thread never leaves the namespace. It ends with the goroutine, so nothing
+// else runs in the pod.
 func inside(path string, do func()) error {
 	namespace, err := os.Open(path)
 	if err != nil {
-		return unreachable(err)
+		return namespaceError(err)
 	}
 	defer namespace.Close()
 	done := make(chan error)
@@ -27,13 +27,13 @@ func inside(path string, do func()) error {
 		done <- err
 	}()
 	if err := <-done; err != nil {
-		return unreachable(fmt.Errorf("enter %s: %w", path, err))
+		return namespaceError(fmt.Errorf("enter %s: %w", path, err))
 	}
 	return nil
 }
 
-// unreachable returns an error that is not code 3 (unknown container). After code 3 a runtime may omit the DEL, and the
+// namespaceError returns an error that is not code 3 (unknown container). After code 3 a runtime may omit the DEL. But the
 // delegate has already reserved an address.
-func unreachable(err error) error {
+func namespaceError(err error) error {
 	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("network namespace of CNI_NETNS: %v", err), "")
 }

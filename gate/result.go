@@ -10,14 +10,14 @@ import (
 	cni "github.com/containernetworking/cni/pkg/version"
 )
 
-// previous returns the result of the plugins before this one, and the version in which the runtime wants it.
-func previous(data []byte) (result *current.Result, version string, err error) {
+// previousResult returns the result of the plugins before this one. version is the one that the runtime wants.
+func previousResult(data []byte) (result *current.Result, version string, err error) {
 	var conf types.NetConf
 	if err := json.Unmarshal(data, &conf); err != nil {
 		return nil, "", types.NewError(types.ErrDecodingFailure, fmt.Sprintf("network configuration: %v", err), "")
 	}
 	if conf.RawPrevResult == nil {
-		return nil, "", invalid("no prevResult: podlane-gate makes no interface; name it last in a list whose first plugin is podlane-cni")
+		return nil, "", invalidConfig("no prevResult: podlane-gate makes no interface; name it last in a list whose first plugin is podlane-cni")
 	}
 	if err := cni.ParsePrevResult(&conf); err != nil {
 		return nil, "", types.NewError(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
@@ -36,7 +36,7 @@ func podInterfaces(result *current.Result, ifName string) (names []string, err e
 		if ip.Interface != nil {
 			i := *ip.Interface
 			if i < 0 || i >= len(result.Interfaces) {
-				return nil, invalid("prevResult: %s belongs to interface %d of %d", ip.Address.IP, i, len(result.Interfaces))
+				return nil, invalidConfig("prevResult: %s belongs to interface %d of %d", ip.Address.IP, i, len(result.Interfaces))
 			}
 			if result.Interfaces[i].Sandbox == "" {
 				continue
@@ -50,6 +50,6 @@ func podInterfaces(result *current.Result, ifName string) (names []string, err e
 	return names, nil
 }
 
-func invalid(format string, args ...any) error {
+func invalidConfig(format string, args ...any) error {
 	return types.NewError(types.ErrInvalidNetworkConfig, fmt.Sprintf(format, args...), "")
 }

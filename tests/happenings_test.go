@@ -159,7 +159,7 @@ var happenings = []happening{
 	{
 		"a pod gets the address of an earlier pod",
 		"the first packet reaches it, from its node, from the pods of its node and from every other node",
-		[]string{"gate.TestAddressIsUsedAgain", "tests/promises.TestDualStack"},
+		[]string{"gate.TestNewPodGetsTheAddressOfADeletedOne", "tests/promises.TestDualStack"},
 	},
 	{
 		"a node crashes while a pod is attached, and host-local's reservation files are empty afterwards",
