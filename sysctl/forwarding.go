@@ -30,9 +30,9 @@ var keys = [...]string{
 // IPv4: it also turns on forwarding for each interface on which pods' packets arrive. These are the underlay and the interfaces
 // that lead to pods. If /proc/sys is read-only, their settings suffice.
 //
-// IPv6: a node that forwards ignores router advertisements if accept_ra is 1, the kernel's default. So that the node keeps its
-// addresses and routes, EnableForwarding first sets accept_ra to 2 on the underlay interface. It does so at every call: an
-// interface that is created again has the default. It does not change 0: the operator wants no advertisements.
+// IPv6: a node that forwards ignores router advertisements if accept_ra is 1. That is the kernel's default. The node would lose
+// addresses and routes that come from advertisements. So EnableForwarding first sets accept_ra to 2 on the underlay interface. It
+// does so at every call: an interface that is created again has the default. It does not change 0, which the operator chose.
 func EnableForwarding(v4, v6 bool, underlay string, pods []string) (ops []kernel.Op, err error) {
 	if v4 {
 		done, failure := enable(subnet.IPv4)
@@ -79,8 +79,8 @@ func announceRouter(pods []string) (ops []kernel.Op, err error) {
 	return ops, nil
 }
 
-// Advice returns a note if the kernel ignores router advertisements on the underlay interface; otherwise it is empty. The reason
-// is that the node forwards IPv6 and EnableForwarding may not write to /proc/sys. There is no note if accept_ra is 0.
+// Advice returns a note if the kernel ignores router advertisements on the underlay interface. The reason is that the node
+// forwards IPv6, and EnableForwarding may not write to /proc/sys. Advice is empty otherwise, and if accept_ra is 0.
 func Advice(underlay string) string {
 	forwards, err := has("net/ipv6/conf/"+underlay+"/forwarding", "1")
 	if err != nil || !forwards {
@@ -125,8 +125,8 @@ func enable(f subnet.Family) (ops []kernel.Op, err error) {
 	return []kernel.Op{op}, nil
 }
 
-// acceptAdvertisements sets accept_ra of the underlay interface from 1 to 2. It does not change other interfaces: containers
-// behind a bridge or a veth must not advertise routes to the node.
+// acceptAdvertisements sets accept_ra of the underlay interface from 1 to 2. It does not change other interfaces. Containers behind
+// a bridge or a veth must not advertise routes to the node.
 func acceptAdvertisements(underlay string) ([]kernel.Op, error) {
 	ignored, err := has(acceptRA(underlay), "1")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !ignored { // the interface was deleted, or has no IPv6

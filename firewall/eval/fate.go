@@ -26,7 +26,7 @@ type effect struct {
 type Fate struct {
 	accept, drop, returns, continues bool
 
-	rest          action // what happens to the packets whose matching rules are all decided
+	rest          action // what happens to the packets that no rule for only some of them catches
 	droppedBy     string // the rule that drops the rest; else the first that drops some
 	uncertainRule string // the first rule that drops or returns under an unsupported condition
 }

@@ -34,7 +34,7 @@ func (l Listing) InsertPoint(pods []Packet, own func(index int) bool) InsertPoin
 //   - if the policy drops, after the last rule that drops some of the packets
 //   - the top
 //
-// Our own rules do not count.
+// podlane's own rules do not count.
 func findInsertPoint(pods []Packet, chain string, policyDrops bool, own func(index int) bool, walk func(Packet) *walker) InsertPoint {
 	point := InsertPoint{Needed: policyDrops && len(pods) > 0}
 	afterDrops := 0
