@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// CheckTools says what is missing: binaries of podlane in the folder bin, or programs that the lab runs.
+// CheckTools returns an error that names missing tools: podlane's binaries in the folder bin, or programs that the
+// lab runs.
 func CheckTools(bin string) error {
 	var missing []string
 	for _, name := range []string{"podlaned", "podlane-cni", "podlane-gate", "lab", "cni/bridge", "cni/host-local", "cni/portmap"} {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// CutOff drops all packets between the node, its pods included, and some addresses, both ways, by a packet filter of its
-// own in the node. heal takes the filter away; one that is gone already is fine.
+// CutOff drops all packets between the node, including its pods, and some addresses. It uses a packet filter of its
+// own in the node. heal removes the filter; calling it twice is fine.
 func (n *Node) CutOff(addrs ...netip.Addr) (heal func() error, err error) {
 	n.cuts++
 	table := fmt.Sprintf("inet lab_cutoff_%d", n.cuts)
@@ -15,7 +15,7 @@ func (n *Node) CutOff(addrs ...netip.Addr) (heal func() error, err error) {
 		return nil, fmt.Errorf("cut %s off: %w", n.Name, err)
 	}
 	return func() error {
-		// Adding what is there changes nothing, and what is there can be deleted.
+		// "add table" makes the deletion work even if the table does not exist.
 		if _, err := n.ns.Run("nft", fmt.Sprintf("add table %s; delete table %s", table, table)); err != nil {
 			return fmt.Errorf("heal %s: %w", n.Name, err)
 		}
@@ -23,8 +23,8 @@ func (n *Node) CutOff(addrs ...netip.Addr) (heal func() error, err error) {
 	}, nil
 }
 
-// cutOffRules is the commands of nft that make the filter. It is before every other table's, and also sees what the node
-// forwards.
+// cutOffRules returns the nft commands that make the filter. It runs before every other table, and also for packets
+// that the node forwards.
 func cutOffRules(table string, addrs []netip.Addr) string {
 	lines := []string{"add table " + table}
 	for _, c := range []struct{ hook, end string }{{"prerouting", "saddr"}, {"postrouting", "daddr"}} {

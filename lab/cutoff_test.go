@@ -41,7 +41,7 @@ func TestNodeCutOff(t *testing.T) {
 	}
 }
 
-// arrives tells whether one packet from a node arrives at an address of another.
+// arrives reports whether one packet from a node arrives at an address of another.
 func arrives(t *testing.T, from, to *Node, addr netip.Addr) bool {
 	t.Helper()
 	var in net.PacketConn
@@ -53,7 +53,7 @@ func arrives(t *testing.T, from, to *Node, addr netip.Addr) bool {
 	check(t, from.Do(func() error {
 		out, err := net.Dial("udp", in.LocalAddr().String())
 		if err == nil {
-			_, _ = out.Write([]byte("x")) // a filter on this side is an error
+			_, _ = out.Write([]byte("x")) // an error if this side filters it
 			err = out.Close()
 		}
 		return err

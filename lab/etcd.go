@@ -13,21 +13,21 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Etcd is the lab's etcd, on the underlay: each member is a process of its own. Members are counted from 1. Its methods
-// that start, stop and change members are for one goroutine at a time.
+// Etcd is the lab's etcd on the underlay. Each member is a process. Members are counted from 1. Only one goroutine at
+// a time may start, stop and change members.
 type Etcd struct {
-	Client *clientv3.Client // of the members that are not paused or stopped
+	Client *clientv3.Client // connected to the members that are not paused or stopped
 
 	members []*member
 }
 
-// redial is how the client comes back to a member that was away: soon, for a test waits for it.
+// redial makes the client return to a member quickly, because a test waits for it.
 var redial = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
 	MinConnectTimeout: time.Second,
 }
 
-// startEtcd starts the members, with the lab command of the folder bin, and waits until all of them serve.
+// startEtcd starts the members with the lab command in the folder bin. It waits until all of them serve.
 func startEtcd(ctx context.Context, members int, bin string) (_ *Etcd, err error) {
 	e := &Etcd{}
 	for i := 1; i <= members; i++ {
@@ -50,10 +50,10 @@ func startEtcd(ctx context.Context, members int, bin string) (_ *Etcd, err error
 	return e, e.Start(ctx)
 }
 
-// Addr is where member i listens: port 2379 for clients.
+// Addr returns the address of member i, which listens on port 2379 for clients.
 func (e *Etcd) Addr(i int) netip.Addr { return e.members[i-1].addr() }
 
-// Endpoints is the members' client URLs.
+// Endpoints returns the members' client URLs.
 func (e *Etcd) Endpoints() []string {
 	var urls []string
 	for _, m := range e.members {
@@ -62,7 +62,7 @@ func (e *Etcd) Endpoints() []string {
 	return urls
 }
 
-// Get returns a key's value, or false where there is no such key.
+// Get returns a key's value, or false if the key does not exist.
 func (e *Etcd) Get(ctx context.Context, key string) (string, bool, error) {
 	r, err := e.Client.Get(ctx, key)
 	if err != nil || len(r.Kvs) == 0 {
@@ -71,7 +71,7 @@ func (e *Etcd) Get(ctx context.Context, key string) (string, bool, error) {
 	return string(r.Kvs[0].Value), true, nil
 }
 
-// List returns the keys with a prefix, and their values.
+// List returns the keys with a prefix, with their values.
 func (e *Etcd) List(ctx context.Context, prefix string) (map[string]string, error) {
 	r, err := e.Client.Get(ctx, prefix, clientv3.WithPrefix())
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *Etcd) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// Leader is the member that leads. It asks those that are not paused or stopped, until one of them leads.
+// Leader returns the member that leads. It asks the members that are not paused or stopped, until one of them leads.
 func (e *Etcd) Leader(ctx context.Context) (leader int, err error) {
 	err = poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		leader = e.leading(ctx)
@@ -108,8 +108,8 @@ func (e *Etcd) Leader(ctx context.Context) (leader int, err error) {
 	return leader, nil
 }
 
-// leading is the member that says that it leads; 0 where none does. Of two, one was the leader of an earlier term and
-// does not know yet.
+// leading returns the member that claims to lead; 0 if there is none. If there are two, one was the leader of an
+// earlier term and does not know yet.
 func (e *Etcd) leading(ctx context.Context) int {
 	leader, term := 0, uint64(0)
 	for _, m := range e.members {

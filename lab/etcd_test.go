@@ -33,27 +33,27 @@ func TestEtcdWithoutAQuorum(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
 	if err := l.Etcd.Put(short, "/a", "2"); err == nil {
-		t.Error("one of three members takes a write")
+		t.Error("one of three members accepts a write")
 	}
 	check(t, l.Etcd.Start(ctx, 1))
 	put(t, l.Etcd, "3")
 	check(t, l.Etcd.Start(ctx))
 }
 
-// A watcher does not hold up a member that stops.
-func TestEtcdStopsUnderAWatcher(t *testing.T) {
+// A watcher does not delay a member that stops.
+func TestEtcdStopsWithAWatcher(t *testing.T) {
 	l := build(t, Options{Nodes: 1})
 	events := l.Etcd.Client.Watch(within(t), "/a")
 	put(t, l.Etcd, "1")
 	<-events
-	begun := time.Now()
+	started := time.Now()
 	check(t, l.Etcd.Stop(1))
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(started); took > 2*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 }
 
-func TestEtcdOutlivesItsLeaders(t *testing.T) {
+func TestEtcdLosesItsLeaders(t *testing.T) {
 	l := build(t, Options{Nodes: 1, EtcdMembers: 3})
 	e, ctx := l.Etcd, within(t)
 	first := leader(t, e)
@@ -66,7 +66,7 @@ func TestEtcdOutlivesItsLeaders(t *testing.T) {
 	put(t, e, "without the second")
 	check(t, e.Resume(second))
 	if first == second || second == third {
-		t.Errorf("leaders %d, %d, %d: one that is away leads", first, second, third)
+		t.Errorf("leaders %d, %d, %d: one that is stopped or paused leads", first, second, third)
 	}
 	last := leader(t, e)
 	check(t, e.Stop(last))
@@ -76,7 +76,7 @@ func TestEtcdOutlivesItsLeaders(t *testing.T) {
 	holds(t, e, "without the second")
 }
 
-// A whole cluster is paused, and then stopped as it is.
+// A whole cluster is paused and then stopped.
 func TestEtcdStopsWhilePaused(t *testing.T) {
 	l := build(t, Options{Nodes: 1, EtcdMembers: 3})
 	put(t, l.Etcd, "1")
@@ -95,7 +95,7 @@ func TestEtcdStopsWhilePaused(t *testing.T) {
 	holds(t, l.Etcd, "1")
 }
 
-// A wiped etcd starts its revisions anew; one restored from a backup goes back to the backup's.
+// A wiped etcd starts its revisions again. One restored from a backup goes back to the backup's.
 func TestEtcdLosesItsData(t *testing.T) {
 	l := build(t, Options{Nodes: 1, EtcdMembers: 3})
 	e, ctx := l.Etcd, within(t)
@@ -106,7 +106,7 @@ func TestEtcdLosesItsData(t *testing.T) {
 		}
 	}
 	if err := e.Wipe(1); err == nil {
-		t.Error("a member that runs was wiped")
+		t.Error("a running member was wiped")
 	}
 	put(t, e, "old")
 	each(e.Stop)
@@ -131,11 +131,11 @@ func TestEtcdLosesItsData(t *testing.T) {
 		t.Errorf("revision %d after a restore, %d at the backup", r, old)
 	}
 	if err := e.Load(1, "nosuch"); err == nil {
-		t.Error("a member that runs was restored from a backup that is not there")
+		t.Error("a running member was restored from a missing backup")
 	}
 }
 
-// Every podlaned knows all members, so any two of them will do.
+// Every podlaned knows all members, so any two of them are enough.
 func TestPodlanedUsesEveryMember(t *testing.T) {
 	l := build(t, Options{Nodes: 1, Bin: built(t), EtcdMembers: 3})
 	check(t, l.StartAll(within(t)))
@@ -147,7 +147,7 @@ func TestPodlanedUsesEveryMember(t *testing.T) {
 	}
 }
 
-func TestEtcdMemberThatEndsAtOnce(t *testing.T) {
+func TestEtcdMemberEndsAtOnce(t *testing.T) {
 	bin := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(bin, "lab"), []byte("#!/bin/sh\necho no luck today; exit 3\n"), 0o755))
 	_, err := New(within(t), Options{Nodes: 1, Bin: bin})

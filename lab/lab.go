@@ -1,7 +1,7 @@
-// Package lab builds a cluster of nodes in network namespaces: an underlay bridge, etcd, one real podlaned process per
-// node, pods attached through the real CNI plugins, and a namespace that stands for the rest of the world. It measures
-// who reaches whom, and makes faults: members of etcd and podlaneds that die or hang, nodes that reboot or are cut off.
-// The lab command and the black-box tests use it; it runs in a sandbox only, one lab at a time.
+// Package lab builds a cluster of nodes in network namespaces. It has an underlay bridge, etcd, and one real podlaned
+// process for each node. Pods are attached through the real CNI plugins. One more namespace is the rest of the world.
+// It measures reachability. It makes faults: members of etcd and podlaneds that die or hang, nodes that reboot or are
+// cut off. The lab command and the black-box tests use it. It runs only in a sandbox, one lab at a time.
 //
 //	       outside 203.0.113.1
 //	          |
@@ -28,18 +28,18 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// dir holds everything the lab writes. /run is the sandbox's own tmpfs.
+// dir holds all files of the lab. /run is the sandbox's own tmpfs.
 const dir = "/run/lab"
 
-// DefaultConfig is the network configuration of a lab that is given none.
+// DefaultConfig is the network configuration of a lab without Options.Config.
 const DefaultConfig = `{"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan"}}`
 
 // DefaultPrefix is the prefix of podlane's keys in etcd.
 const DefaultPrefix = "/podlane/network"
 
-// Options is what a lab is made of. The zero value, with Bin set, is a lab of three nodes.
+// Options describes a lab. The zero value, with Bin set, is a lab of three nodes.
 type Options struct {
-	Nodes       int    // how many, at most 1,000; 0: 3
+	Nodes       int    // number of nodes, at most 1,000; 0: 3
 	Bin         string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
 	Config      string // the network configuration as JSON; empty: DefaultConfig
 	EtcdMembers int    // 1 to 9; 0: 1
@@ -47,14 +47,15 @@ type Options struct {
 	IPv6        bool   // the underlay has IPv6 addresses beside IPv4
 	// NodeEnv adds to, or replaces in, the environment of node i (from 1): PODLANE_IFACE=eth0. Nil: nothing.
 	NodeEnv func(i int) []string
-	// NodeCaps is what podlaned of node i (from 1) may have beside CAP_NET_ADMIN, in setpriv's names: net_raw. Nil:
-	// nothing.
+	// NodeCaps returns the capabilities of podlaned on node i (from 1) beside CAP_NET_ADMIN, in setpriv's names:
+	// net_raw. Nil: none.
 	NodeCaps func(i int) []string
 	// Portmap is the backend of the portmap plugin: iptables or nftables. Empty: the plugin chooses.
 	Portmap string
-	// Step is told what begins, and the function it returns is told when it ended and how. Nil: nobody is told.
+	// Step is called when a step begins. The function that it returns is called when the step ends, with its error.
+	// Nil: not called.
 	Step func(name string) func(error)
-	// Log gets what CNI plugins write to standard error. Nil: nobody does.
+	// Log receives the standard error of CNI plugins. Nil: it is discarded.
 	Log io.Writer
 }
 
@@ -104,8 +105,8 @@ type Lab struct {
 	pods     pods
 }
 
-// New makes the bridge, etcd and the node namespaces, and stores the network configuration of none: Start does. After
-// an error nothing is left.
+// New makes the bridge, etcd and the node namespaces. It stores no network configuration; StartAll does. After an
+// error nothing is left.
 func New(ctx context.Context, o Options) (_ *Lab, err error) {
 	if !sandbox.Inside() {
 		return nil, sandbox.ErrOutside
@@ -139,7 +140,7 @@ func New(ctx context.Context, o Options) (_ *Lab, err error) {
 	return l, nil
 }
 
-// step runs one step, and tells of its beginning and end.
+// step runs one step and reports its beginning and end.
 func (l *Lab) step(ctx context.Context, name string, run func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -176,7 +177,7 @@ func (l *Lab) makeNodes(ctx context.Context) error {
 	return l.underlay.await(ctx)
 }
 
-// SetConfig writes the network configuration to etcd as a user does: by podlaned, on the first node.
+// SetConfig writes the network configuration to etcd like a user: with podlaned, on the first node.
 func (l *Lab) SetConfig(ctx context.Context, config string) error {
 	cmd := l.Nodes[0].Command(ctx, "podlaned", "config", "set", "-")
 	cmd.Stdin = strings.NewReader(config)
@@ -187,8 +188,8 @@ func (l *Lab) SetConfig(ctx context.Context, config string) error {
 	return nil
 }
 
-// StartAll writes the network configuration to etcd, starts podlaned on every node at the same moment, and waits until
-// all are ready and each has all others as peers: of those that came after it a node that is ready has yet to hear.
+// StartAll writes the network configuration to etcd and starts podlaned on every node at the same moment. It waits
+// until all are ready and each has all others as peers. A ready node may not know later ones yet.
 func (l *Lab) StartAll(ctx context.Context) error {
 	err := l.step(ctx, "network configuration, by podlaned config set", func(ctx context.Context) error {
 		return l.SetConfig(ctx, l.options.Config)
@@ -217,7 +218,7 @@ func (l *Lab) nodeNames() string {
 	return fmt.Sprintf("%s to %s", l.Nodes[0].Name, l.Nodes[len(l.Nodes)-1].Name)
 }
 
-// Logs is the last lines of the daemons' logs, each under its node's name, of the first nodes.
+// Logs returns the last lines of the daemons' logs of the first nodes, each under its node's name.
 func (l *Lab) Logs(lines, nodes int) string {
 	var b strings.Builder
 	for _, n := range l.Nodes[:min(nodes, len(l.Nodes))] {
@@ -226,7 +227,7 @@ func (l *Lab) Logs(lines, nodes int) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// Close kills the daemons and takes everything away, whatever state it is in. Pods' CNI DEL is not run.
+// Close kills the daemons and removes everything, in any state. It does not run CNI DEL for the pods.
 func (l *Lab) Close() error {
 	var errs []error
 	for _, n := range l.Nodes {

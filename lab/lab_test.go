@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// build makes a lab whose daemons are not started, without podlaned unless the options say otherwise.
+// build makes a lab without starting its daemons. It has no podlaned unless the options set Bin.
 func build(t *testing.T, o Options) *Lab {
 	t.Helper()
 	if o.Bin == "" {
@@ -35,7 +35,7 @@ func build(t *testing.T, o Options) *Lab {
 	return l
 }
 
-// built is the folder of the binaries that `make build` makes.
+// built returns the folder of the binaries from `make build`.
 func built(t *testing.T) string {
 	t.Helper()
 	bin, err := filepath.Abs("../bin")
@@ -45,7 +45,7 @@ func built(t *testing.T) string {
 	return bin
 }
 
-// etcdOnly is a folder of binaries that holds the lab command alone.
+// etcdOnly returns a folder of binaries with only the lab command.
 func etcdOnly(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -62,7 +62,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestNodesReachEachOtherEtcdAndTheOutside(t *testing.T) {
+func TestNodesReachNodesEtcdAndTheOutside(t *testing.T) {
 	l := build(t, Options{IPv6: true})
 	ctx := within(t)
 	for _, n := range l.Nodes {
@@ -91,7 +91,7 @@ func TestNodesReachEachOtherEtcdAndTheOutside(t *testing.T) {
 	}
 }
 
-func TestOutsideDoesNotKnowThePodNetwork(t *testing.T) {
+func TestOutsideHasNoRouteToPods(t *testing.T) {
 	l := build(t, Options{Nodes: 1})
 	out, err := l.Outside.Run(within(t), "ip", "route", "get", "10.5.1.2")
 	if err == nil || !strings.Contains(out, "unreachable") {
@@ -99,7 +99,7 @@ func TestOutsideDoesNotKnowThePodNetwork(t *testing.T) {
 	}
 }
 
-func TestMirrorTellsTheSource(t *testing.T) {
+func TestMirrorReturnsTheSource(t *testing.T) {
 	l := build(t, Options{Nodes: 1})
 	m, err := l.Outside.NewMirror(within(t), plans[0].world().Addr())
 	if err != nil {
@@ -179,7 +179,7 @@ func TestCancelledHalfWay(t *testing.T) {
 	}
 }
 
-func TestPodlanedThatEndsAtOnce(t *testing.T) {
+func TestPodlanedEndsAtOnce(t *testing.T) {
 	l := build(t, Options{Nodes: 2, Bin: fakeBin(t, "echo no luck today; exit 3")})
 	err := l.StartAll(within(t))
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no luck today") {
@@ -187,7 +187,7 @@ func TestPodlanedThatEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestPodlanedThatIgnoresSIGTERM(t *testing.T) {
+func TestPodlanedIgnoresSIGTERM(t *testing.T) {
 	l := build(t, Options{Nodes: 1, Bin: fakeBin(t, "trap '' TERM; mkdir -p $PODLANE_RUN_DIR; >$PODLANE_RUN_DIR/subnet.env; while :; do read -t 1 x; done")})
 	if err := l.StartAll(within(t)); err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestPodlanedThatIgnoresSIGTERM(t *testing.T) {
 	}
 }
 
-// fakeBin is a folder with a podlaned that runs a script and is always ready. Every other command succeeds.
+// fakeBin returns a folder with a podlaned that runs a script and is always ready. Every other command succeeds.
 func fakeBin(t *testing.T, script string) string {
 	t.Helper()
 	bin := etcdOnly(t)

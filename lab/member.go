@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// member is a member of etcd: a process of the lab command, in the sandbox's own namespace.
+// member is a member of etcd: a process of the lab command in the sandbox's own namespace.
 type member struct {
 	*process // nil: never started
 	index    int
-	of       int // how many members there are
+	of       int // number of members
 	bin      string
 	paused   bool
 }
 
-// Start starts members with the data they have, and waits until they serve: each knows a leader, so a quorum has to run.
+// Start starts members with their data and waits until they serve. Each must know a leader, so a quorum has to run.
 // Without a number it starts all that are stopped.
 func (e *Etcd) Start(ctx context.Context, members ...int) error {
 	if len(members) == 0 {
@@ -39,13 +39,13 @@ func (e *Etcd) Start(ctx context.Context, members ...int) error {
 	for _, i := range members {
 		m := e.members[i-1]
 		if err := m.ready(ctx); err != nil {
-			return fmt.Errorf("etcd member %d: %w; the end of its output:\n%s", i, err, indent(lastLines(m.said(), 10)))
+			return fmt.Errorf("etcd member %d: %w; the last lines of its output:\n%s", i, err, indent(lastLines(m.output(), 10)))
 		}
 	}
 	return nil
 }
 
-// Launch starts member i with the data it has and does not wait for it. One that runs is left in peace.
+// Launch starts member i with its data and does not wait for it. It does nothing if the member runs.
 func (e *Etcd) Launch(i int) error {
 	m := e.members[i-1]
 	if m.running() {
@@ -58,7 +58,8 @@ func (e *Etcd) Launch(i int) error {
 	return nil
 }
 
-// Stop ends member i by SIGTERM, paused or not, and waits for it. It hands leadership on and keeps its data.
+// Stop ends member i with SIGTERM, paused or not, and waits for it. The member hands leadership on and keeps its
+// data.
 func (e *Etcd) Stop(i int) error {
 	m := e.members[i-1]
 	if !m.running() {
@@ -76,27 +77,27 @@ func (e *Etcd) Stop(i int) error {
 	}
 }
 
-// Kill ends member i by SIGKILL and waits for it. It keeps its data.
+// Kill ends member i with SIGKILL and waits for it. The member keeps its data.
 func (e *Etcd) Kill(i int) error {
 	e.point(i)
 	return e.members[i-1].end()
 }
 
-// Pause stops member i in its tracks, by SIGSTOP: its connections stay open and nothing answers on them.
+// Pause suspends member i with SIGSTOP: its connections stay open and nothing answers on them.
 func (e *Etcd) Pause(i int) error {
 	e.point(i)
 	return e.members[i-1].pause(true)
 }
 
-// Resume lets member i go on after Pause.
+// Resume continues member i after Pause.
 func (e *Etcd) Resume(i int) error {
 	err := e.members[i-1].pause(false)
 	e.point(0)
 	return err
 }
 
-// Wipe removes the data of member i, which must be stopped. It can start again only with all members wiped, as a new
-// cluster with the old one's id: etcd refuses a member without data where the others know it.
+// Wipe removes the data of member i, which must be stopped. It can start again only if all members are wiped, as a
+// new cluster with the old id. etcd refuses a member without data that the others know.
 func (e *Etcd) Wipe(i int) error {
 	m := e.members[i-1]
 	if m.running() {
@@ -105,20 +106,20 @@ func (e *Etcd) Wipe(i int) error {
 	return os.RemoveAll(m.data())
 }
 
-// Save keeps a copy of the data of member i, which must be stopped, under a name.
+// Save stores a copy of the data of member i under a name. The member must be stopped.
 func (e *Etcd) Save(i int, name string) error {
 	m := e.members[i-1]
 	return m.copy(m.saved(name), m.data())
 }
 
-// Load gives member i, which must be stopped, the data that it had at Save. Loaded into all members it is a restore
-// from a backup: the revision goes back.
+// Load restores the data of member i from Save. The member must be stopped. Done for all members it is a restore from
+// a backup: the revision goes back.
 func (e *Etcd) Load(i int, name string) error {
 	m := e.members[i-1]
 	return m.copy(m.data(), m.saved(name))
 }
 
-// point sends the client to the members that answer; not to one that is about to be stopped.
+// point points the client to the members that answer, except one that is about to be stopped.
 func (e *Etcd) point(stopping int) {
 	var urls []string
 	for _, m := range e.members {
@@ -148,7 +149,7 @@ func (m *member) launch() (err error) {
 	}
 	tick := 50 * time.Millisecond
 	if m.of == 1 {
-		tick = 10 * time.Millisecond // nobody to wait for
+		tick = 10 * time.Millisecond // no other member to wait for
 	}
 	cmd := exec.Command(filepath.Join(m.bin, "lab"), "etcd", "--name", m.name(), "--data", m.data(),
 		"--client", m.client(), "--peer", m.peer(), "--cluster", m.cluster(), "--tick", tick.String())
@@ -156,10 +157,10 @@ func (m *member) launch() (err error) {
 	return err
 }
 
-// ready waits until the member serves. Its health is whether it knows a leader and reads what the quorum agreed on.
+// ready waits until the member serves. A healthy member knows a leader and reads what the quorum agreed on.
 func (m *member) ready(ctx context.Context) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	last := errors.New("not asked yet")
+	last := errors.New("no request yet")
 	err := poll(ctx, 10*time.Millisecond, func() (bool, error) {
 		if !m.running() {
 			return false, fmt.Errorf("it ended: %s", m.ended())
@@ -178,7 +179,7 @@ func (m *member) ready(ctx context.Context) error {
 	return err
 }
 
-// answers tells whether the member runs and is not paused.
+// answers reports whether the member runs and is not paused.
 func (m *member) answers() bool { return m.running() && !m.paused }
 
 func (m *member) pause(yes bool) error {
@@ -210,8 +211,8 @@ func (m *member) copy(to, from string) error {
 	return os.CopyFS(to, os.DirFS(from))
 }
 
-// said is what the member wrote, over all its starts.
-func (m *member) said() string {
+// output returns the member's output of all its starts.
+func (m *member) output() string {
 	text, err := os.ReadFile(m.log())
 	if err != nil {
 		return err.Error()
@@ -229,7 +230,7 @@ func (m *member) addr() netip.Addr { return plans[0].member(m.index).Addr() }
 func (m *member) client() string   { return fmt.Sprintf("http://%s:2379", m.addr()) }
 func (m *member) peer() string     { return fmt.Sprintf("http://%s:2380", m.addr()) }
 
-// cluster is every member's name and URL for the others.
+// cluster returns every member's name and URL for the others.
 func (m *member) cluster() string {
 	var all []string
 	for i := 1; i <= m.of; i++ {

@@ -18,10 +18,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// startTimeout bounds how long a daemon may take until it is ready, and to end after a signal.
+// startTimeout bounds how long a daemon may take to become ready, and to end after a signal.
 const startTimeout = 30 * time.Second
 
-// Node is a node: a namespace on the underlay with a podlaned. Its methods are for one goroutine at a time.
+// Node is a node: a namespace on the underlay with a podlaned. Only one goroutine at a time may use it.
 type Node struct {
 	*Place
 	Index  int        // from 1
@@ -51,7 +51,7 @@ func (l *Lab) makeNode(i int) (*Node, error) {
 	return n, l.underlay.attach(i, place.ns)
 }
 
-// nodeEnv is podlaned's settings on node i, and so also those of `podlaned status` run there.
+// nodeEnv returns podlaned's settings on node i. Commands on the node, such as `podlaned status`, have them too.
 func (l *Lab) nodeEnv(i int, name string) []string {
 	own := filepath.Join(dir, name)
 	return append([]string{
@@ -65,19 +65,19 @@ func (l *Lab) nodeEnv(i int, name string) []string {
 	}, l.options.NodeEnv(i)...)
 }
 
-// NodeFile is the path of the node file that podlaned writes.
+// NodeFile returns the path of the node file that podlaned writes.
 func (n *Node) NodeFile() string { return filepath.Join(n.runDir(), "subnet.env") }
 
-// runDir is podlaned's part of /run.
+// runDir returns podlaned's folder of /run.
 func (n *Node) runDir() string { return filepath.Join(n.dir(), "run") }
 
-// StateDir is podlaned's.
+// StateDir returns podlaned's state folder.
 func (n *Node) StateDir() string { return filepath.Join(n.dir(), "state") }
 
-// LogFile is where podlaned's output goes, over all its starts.
+// LogFile returns the file with podlaned's output of all its starts.
 func (n *Node) LogFile() string { return filepath.Join(n.dir(), "podlaned.log") }
 
-// LogText is what podlaned wrote, over all its starts.
+// LogText returns podlaned's output of all its starts.
 func (n *Node) LogText() string {
 	text, err := os.ReadFile(n.LogFile())
 	if err != nil {
@@ -86,7 +86,7 @@ func (n *Node) LogText() string {
 	return string(text)
 }
 
-// Subnet is the node's pod subnets, as the node file says.
+// Subnet returns the node's pod subnets from its node file.
 func (n *Node) Subnet() (subnet.Pair, error) {
 	text, err := os.ReadFile(n.NodeFile())
 	if err != nil {
@@ -99,8 +99,8 @@ func (n *Node) Subnet() (subnet.Pair, error) {
 	return file.Subnet, nil
 }
 
-// Start starts podlaned and waits until it is ready: its node file is there and `podlaned status` ends with 0. The
-// error tells the last lines of its log. args follow `podlaned run`.
+// Start starts podlaned and waits until it is ready: its node file exists and `podlaned status` exits with 0. The
+// error has the last lines of its log. args follow `podlaned run`.
 func (n *Node) Start(ctx context.Context, args ...string) error {
 	if err := n.Launch(ctx, args...); err != nil {
 		return err
@@ -108,10 +108,10 @@ func (n *Node) Start(ctx context.Context, args ...string) error {
 	return n.Ready(ctx)
 }
 
-// Launch starts podlaned and does not wait for it; ctx bounds neither its life nor anything else but this call.
+// Launch starts podlaned and does not wait for it. ctx bounds only this call.
 func (n *Node) Launch(ctx context.Context, args ...string) error {
 	if n.daemon.running() {
-		return fmt.Errorf("podlaned on %s is running already", n.Name)
+		return fmt.Errorf("podlaned on %s already runs", n.Name)
 	}
 	program := cmp.Or(n.Daemon, filepath.Join(n.bin, "podlaned"))
 	cmd := n.Command(context.WithoutCancel(ctx), "setpriv", n.confined(append([]string{program, "run"}, args...))...)
@@ -123,8 +123,8 @@ func (n *Node) Launch(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// confined is the arguments of setpriv(1) that run a command with no capability but podlaned's. It becomes the command,
-// so that process id and signals are the command's own.
+// confined returns the arguments of setpriv(1) that run a command with podlaned's capabilities only. setpriv becomes
+// the command, so process id and signals are the command's own.
 func (n *Node) confined(command []string) []string {
 	capabilities := "-all,+net_admin"
 	for _, c := range n.lab.options.NodeCaps(n.Index) {
@@ -144,7 +144,7 @@ func (n *Node) Ready(ctx context.Context) error {
 	})
 }
 
-// nodeStatus is what the lab reads of podlaned's status.
+// nodeStatus holds what the lab reads of podlaned's status.
 type nodeStatus struct {
 	Ready bool
 	Peers []struct{ State string }
@@ -159,7 +159,7 @@ func (n *Node) status(ctx context.Context) (s nodeStatus, text string) {
 	return s, text
 }
 
-// hasPeers waits until podlaned has programmed so many peers, no more and no less.
+// hasPeers waits until podlaned has programmed exactly this number of peers.
 func (n *Node) hasPeers(ctx context.Context, want int) error {
 	if want == 0 {
 		return nil
@@ -176,8 +176,8 @@ func (n *Node) hasPeers(ctx context.Context, want int) error {
 	})
 }
 
-// await waits until podlaned is as it is to be, and says how it is instead where it does not become so.
-func (n *Node) await(ctx context.Context, what string, so func(context.Context) (bool, string)) error {
+// await waits until podlaned is in the wanted state. The error has its last status.
+func (n *Node) await(ctx context.Context, what string, check func(context.Context) (bool, string)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not %s after %v", what, startTimeout))
 	defer cancel()
 	status := ""
@@ -185,7 +185,7 @@ func (n *Node) await(ctx context.Context, what string, so func(context.Context) 
 		if !n.daemon.running() {
 			return false, fmt.Errorf("it ended: %s", n.daemon.ended())
 		}
-		done, status = so(ctx)
+		done, status = check(ctx)
 		return done, nil
 	})
 	switch {
@@ -196,13 +196,13 @@ func (n *Node) await(ctx context.Context, what string, so func(context.Context) 
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	return fmt.Errorf("podlaned on %s: %w; the end of its log:\n%s", n.Name, err, indent(lastLines(n.LogText(), 10)))
+	return fmt.Errorf("podlaned on %s: %w; the last lines of its log:\n%s", n.Name, err, indent(lastLines(n.LogText(), 10)))
 }
 
-// Running tells whether podlaned runs.
+// Running reports whether podlaned runs.
 func (n *Node) Running() bool { return n.daemon.running() }
 
-// PID is podlaned's process id; 0 where it does not run.
+// PID returns podlaned's process id; 0 if it does not run.
 func (n *Node) PID() int {
 	if !n.Running() {
 		return 0
@@ -210,16 +210,16 @@ func (n *Node) PID() int {
 	return n.daemon.cmd.Process.Pid
 }
 
-// Pause stops podlaned in its tracks, by SIGSTOP. Only Resume and Kill end that: Stop waits in vain.
+// Pause suspends podlaned with SIGSTOP. Only Resume and Kill end that; Stop times out.
 func (n *Node) Pause() error { return n.Signal(syscall.SIGSTOP) }
 
-// Resume lets podlaned go on after Pause.
+// Resume continues podlaned after Pause.
 func (n *Node) Resume() error { return n.Signal(syscall.SIGCONT) }
 
-// Signal sends podlaned a signal; one that has ended is left in peace.
+// Signal sends podlaned a signal. It does nothing if podlaned has ended.
 func (n *Node) Signal(s os.Signal) error { return n.daemon.signal(s) }
 
-// Stop ends podlaned by SIGTERM and waits for it; its exit code is returned.
+// Stop ends podlaned with SIGTERM, waits for it and returns its exit code.
 func (n *Node) Stop(ctx context.Context) (int, error) {
 	if n.daemon == nil {
 		return 0, fmt.Errorf("podlaned on %s was never started", n.Name)
@@ -230,7 +230,7 @@ func (n *Node) Stop(ctx context.Context) (int, error) {
 	return n.Wait(ctx)
 }
 
-// Wait waits until podlaned has ended by itself, and returns its exit code; -1 where a signal ended it.
+// Wait waits until podlaned ends by itself and returns its exit code; -1 if a signal ended it.
 func (n *Node) Wait(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -242,10 +242,10 @@ func (n *Node) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// Kill ends podlaned by SIGKILL and waits for it.
+// Kill ends podlaned with SIGKILL and waits for it.
 func (n *Node) Kill() error { return n.daemon.kill() }
 
-// Restart stops podlaned by SIGTERM, starts it again and waits until it is ready.
+// Restart stops podlaned with SIGTERM, starts it again and waits until it is ready.
 func (n *Node) Restart(ctx context.Context, args ...string) error {
 	if _, err := n.Stop(ctx); err != nil {
 		return err
@@ -253,10 +253,10 @@ func (n *Node) Restart(ctx context.Context, args ...string) error {
 	return n.Start(ctx, args...)
 }
 
-// Unplug takes the node off the underlay, as when its cable is pulled: eth0 stays and has no carrier.
+// Unplug disconnects the node from the underlay, like a pulled cable: eth0 stays and has no carrier.
 func (n *Node) Unplug() error { return n.plug(netlink.LinkSetDown) }
 
-// Plug puts the node back on the underlay.
+// Plug connects the node to the underlay again.
 func (n *Node) Plug() error { return n.plug(netlink.LinkSetUp) }
 
 func (n *Node) plug(set func(netlink.Link) error) error {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// procStatus is a field of a process's status (proc_pid_status(5)).
+// procStatus returns a field of a process's status (proc_pid_status(5)).
 func procStatus(t *testing.T, pid int, field string) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -38,7 +38,7 @@ func TestPausedPodlaned(t *testing.T) {
 	}
 }
 
-func TestAnotherPodlanedFromTheNextLaunchOn(t *testing.T) {
+func TestNextLaunchRunsAnotherPodlaned(t *testing.T) {
 	const says = "echo I am $0; exec sleep 1000"
 	l := build(t, Options{Nodes: 1, Bin: fakeBin(t, says)})
 	n, other := l.Nodes[0], filepath.Join(fakeBin(t, says), "podlaned")

@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// Place is where commands run: a node, a pod, or the outside.
+// Place is a network namespace for commands: a node, a pod, or the outside.
 type Place struct {
 	Name string
 	ns   sandbox.Namespace
@@ -22,7 +22,7 @@ type Place struct {
 	env  []string // added to this process's own
 }
 
-// makePlace makes the namespace and writes its environment where Attached commands find it.
+// makePlace makes the namespace and writes its environment to a file, for Attach.
 func makePlace(name, bin string, env []string) (*Place, error) {
 	p := &Place{Name: name, bin: bin}
 	p.env = append([]string{
@@ -51,26 +51,26 @@ func (p *Place) makeNamespace() (err error) {
 	return nil
 }
 
-// remove takes the place and its files away. The namespace lasts as long as something runs in it.
+// remove removes the place and its files. The namespace lasts as long as a process runs in it.
 func (p *Place) remove() error { return errors.Join(p.ns.Delete(), os.RemoveAll(p.dir())) }
 
-// dir is where the place's files are.
+// dir returns the folder of the place's files.
 func (p *Place) dir() string { return filepath.Join(dir, p.Name) }
 
 func envFile(place string) string { return filepath.Join(dir, place, "env") }
 
-// Env is the environment of commands in the place.
+// Env returns the environment of commands in the place.
 func (p *Place) Env() []string { return append(os.Environ(), p.env...) }
 
-// Do runs f on a thread inside the place's network namespace: sockets that f opens are in it, goroutines that f starts
-// are not.
+// Do runs f on a thread inside the place's network namespace. Sockets that f opens are in it; goroutines that f
+// starts are not.
 func (p *Place) Do(f func() error) error { return p.ns.Do(f) }
 
-// Path is the file that stands for the place's network namespace.
+// Path returns the file of the place's network namespace.
 func (p *Place) Path() string { return p.ns.Path() }
 
-// Command is a command with the place's environment, killed when ctx ends. A bare name is looked for in the lab's
-// folder of binaries first. It is in the place only if StartCommand starts it.
+// Command returns a command with the place's environment. It is killed when ctx ends. A bare name is searched first
+// in the lab's folder of binaries. The command is in the place only if StartCommand starts it.
 func (p *Place) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if built := filepath.Join(p.bin, name); !strings.Contains(name, "/") && executable(built) {
 		name = built
@@ -81,11 +81,11 @@ func (p *Place) Command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// StartCommand starts cmd in the place; the caller waits for it.
+// StartCommand starts cmd in the place. The caller waits for it.
 func (p *Place) StartCommand(cmd *exec.Cmd) error { return p.ns.Start(cmd) }
 
-// Run runs a command in the place until it ends, and returns what it printed, errors included. The error names the
-// place and the command.
+// Run runs a command in the place until it ends, and returns its output and its errors. The error names the place and
+// the command.
 func (p *Place) Run(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := p.output(p.Command(ctx, name, args...))
 	if err != nil {
@@ -112,12 +112,12 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// ErrNoPlace answers a search for a place that a lab does not have.
+// ErrNoPlace means that a lab has no such place.
 var ErrNoPlace = errors.New("no such node or pod")
 
-// Attach starts a command, from outside, in a place of the lab whose sandbox's first process has this id, with the
-// place's environment and this process's standard streams; the caller waits for it. args[0] is looked for in the
-// place's PATH.
+// Attach starts a command in a place of a running lab, from outside. pid is the first process of the lab's sandbox.
+// The command has the place's environment and this process's standard streams. args[0] is searched in the place's
+// PATH. The caller waits for the command.
 func Attach(pid int, place string, args []string) (*exec.Cmd, error) {
 	root := sandbox.Root(pid)
 	if place == "" || strings.Contains(place, "/") {
@@ -140,7 +140,7 @@ func Attach(pid int, place string, args []string) (*exec.Cmd, error) {
 	return cmd, sandbox.Start(pid, place, cmd)
 }
 
-// places lists the places of a lab by its file tree.
+// places returns the names of a lab's places from its file tree.
 func places(root string) []string {
 	files, err := filepath.Glob(filepath.Join(root, envFile("*")))
 	if err != nil {

@@ -21,28 +21,28 @@ import (
 type Pod struct {
 	*Place
 	Node  *Node
-	Addrs []netip.Addr // its own, as the plugins' result says
+	Addrs []netip.Addr // the pod's own, from the plugins' result
 
 	lab  *Lab
 	args libcni.RuntimeConf
 }
 
-// Port is a port of the node that leads to a port of a pod.
+// Port is a port of the node that is forwarded to a port of a pod.
 type Port struct {
 	HostPort      int    `json:"hostPort"`
 	ContainerPort int    `json:"containerPort"`
 	Protocol      string `json:"protocol"` // tcp or udp
 }
 
-// pods is the pods that are there, by name. Pods are added on several nodes at once.
+// pods holds the existing pods by name. Several nodes add pods at once.
 type pods struct {
 	mu     sync.Mutex
 	byName map[string]*Pod
-	added  int // over all times
+	added  int // in all
 }
 
-// AddPod makes a namespace and attaches it to a node: CNI ADD of podlane-cni (which becomes bridge with host-local),
-// portmap and podlane-gate. After an error it leaves nothing.
+// AddPod makes a namespace and attaches it to a node. It runs CNI ADD of podlane-cni (which becomes bridge with
+// host-local), portmap and podlane-gate. After an error nothing is left.
 func (l *Lab) AddPod(ctx context.Context, n *Node, name string, ports ...Port) (*Pod, error) {
 	place, err := makePlace(name, l.options.Bin, nil)
 	if err != nil {
@@ -64,8 +64,8 @@ func (l *Lab) AddPod(ctx context.Context, n *Node, name string, ports ...Port) (
 	return p, nil
 }
 
-// AddPods adds so many pods, 1 to 26, to every node: p1 on n1, or p1a, p1b, ... where there are several. The nodes work
-// side by side.
+// AddPods adds 1 to 26 pods to every node: p1 on n1, or p1a, p1b, ... if there are several. The nodes work in
+// parallel.
 func (l *Lab) AddPods(ctx context.Context, perNode int) error {
 	count := perNode * len(l.Nodes)
 	return l.step(ctx, fmt.Sprintf("%d pod%s, by CNI ADD", count, plural(count)), func(ctx context.Context) error {
@@ -91,7 +91,7 @@ func podName(node, i, perNode int) string {
 	return fmt.Sprintf("p%d%c", node, 'a'+i)
 }
 
-// Pods is the lab's pods in the order of their names, p2 before p10.
+// Pods returns the lab's pods in the order of their names, p2 before p10.
 func (l *Lab) Pods() []*Pod { return l.pods.all() }
 
 func (p *Pod) attach(ctx context.Context) error {
@@ -99,7 +99,7 @@ func (p *Pod) attach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.Node.Do(func() error { // the plugins run in the node, for that is where the bridge belongs
+	return p.Node.Do(func() error { // the plugins run in the node, because the bridge belongs there
 		result, err := p.Node.cni(p.lab).AddNetworkList(ctx, conf, &p.args)
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (p *Pod) Check(ctx context.Context) error {
 	return p.Node.Do(func() error { return p.Node.cni(p.lab).CheckNetworkList(ctx, conf, &p.args) })
 }
 
-// Detach runs CNI DEL for the pod and leaves its namespace.
+// Detach runs CNI DEL for the pod and keeps its namespace.
 func (p *Pod) Detach(ctx context.Context) error {
 	conf, err := p.Node.ConfList()
 	if err != nil {
@@ -137,7 +137,7 @@ func (p *Pod) Detach(ctx context.Context) error {
 	return p.Node.Do(func() error { return p.Node.cni(p.lab).DelNetworkList(ctx, conf, &p.args) })
 }
 
-// Delete runs CNI DEL for the pod and takes its namespace away.
+// Delete runs CNI DEL for the pod and removes its namespace.
 func (p *Pod) Delete(ctx context.Context) error {
 	if err := p.Detach(ctx); err != nil {
 		return fmt.Errorf("detach pod %s: %w", p.Name, err)
@@ -146,8 +146,7 @@ func (p *Pod) Delete(ctx context.Context) error {
 	return p.remove()
 }
 
-// ConfList is the node's CNI configuration list: as a user would install it, but for the folders, which are the node's
-// own.
+// ConfList returns the node's CNI configuration list. It is a user's, but with the folders of this node.
 func (n *Node) ConfList() (*libcni.NetworkConfigList, error) {
 	portmap := map[string]any{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}}
 	if backend := n.lab.options.Portmap; backend != "" {
@@ -172,7 +171,8 @@ func (n *Node) ConfList() (*libcni.NetworkConfigList, error) {
 	return libcni.ConfListFromBytes(text)
 }
 
-// IPAMDir is where host-local keeps the addresses it gave out, in a folder named after the network: podlane.
+// IPAMDir returns the folder with the addresses that host-local has given out, in a subfolder named after the
+// network: podlane.
 func (n *Node) IPAMDir() string { return filepath.Join(n.dir(), "ipam") }
 
 // cni runs plugins in the calling thread's namespace.
@@ -184,7 +184,7 @@ func (n *Node) cni(l *Lab) *libcni.CNIConfig {
 	)
 }
 
-// next is a number that no pod had: a runtime never gives a container's id to another.
+// next returns a number that no pod had before: a runtime never uses a container's id again.
 func (s *pods) next() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

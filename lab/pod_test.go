@@ -21,7 +21,7 @@ func real(t *testing.T, nodes int) *Lab {
 	return l
 }
 
-func TestPodComesAndGoes(t *testing.T) {
+func TestPodIsAddedAndDeleted(t *testing.T) {
 	l := real(t, 1)
 	ctx, n := within(t), l.Nodes[0]
 	subnets, err := n.Subnet()
@@ -55,7 +55,7 @@ func TestPodComesAndGoes(t *testing.T) {
 	}
 }
 
-func TestPodThatCannotBeAttached(t *testing.T) {
+func TestPodCannotBeAttached(t *testing.T) {
 	l := build(t, Options{Nodes: 1})
 	_, err := l.AddPod(within(t), l.Nodes[0], "p1")
 	if err == nil || !strings.Contains(err.Error(), "attach pod p1 to n1") {

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// probeTimeout bounds one question to another place.
+// probeTimeout bounds one request to another place.
 const probeTimeout = 3 * time.Second
 
 // pingResult is ping's last line: rtt min/avg/max/mdev = 0.031/0.045/0.070/0.011 ms.
 var pingResult = regexp.MustCompile(`(?m)^rtt min/avg/max/mdev = ([0-9.]+)/([0-9.]+)/`)
 
-// pinged is what some pings found.
+// pinged is the result of some pings.
 type pinged struct{ best, mean time.Duration }
 
-// Ping sends count packets from the place, all of which must be answered, and returns the shortest round trip.
+// Ping sends count packets from the place and returns the shortest round trip. A lost packet is an error.
 func (p *Place) Ping(ctx context.Context, to netip.Addr, count int) (time.Duration, error) {
 	r, err := p.ping(ctx, to, count, 2*time.Millisecond)
 	return r.best, err
@@ -48,7 +48,7 @@ func (p *Place) ping(ctx context.Context, to netip.Addr, count int, interval tim
 	return pinged{best, mean}, errors.Join(err1, err2)
 }
 
-// because adds what ping said where that is more than its statistics.
+// because returns ping's output if it is more than statistics.
 func because(err error, out string) string {
 	if err == nil || strings.Contains(out, "packets transmitted") {
 		return ""
@@ -65,7 +65,7 @@ func lossLine(out string) string {
 	return strings.TrimSpace(out)
 }
 
-// Mirror is a TCP server in a place that tells each client the address it saw it come from.
+// Mirror is a TCP server in a place. It sends each client the client's source address.
 type Mirror struct {
 	Addr     netip.AddrPort
 	listener net.Listener
@@ -95,7 +95,7 @@ func (m *Mirror) serve() {
 			return
 		}
 		_ = c.SetDeadline(time.Now().Add(probeTimeout))
-		_, _ = io.WriteString(c, c.RemoteAddr().String()) // the client notices
+		_, _ = io.WriteString(c, c.RemoteAddr().String()) // the client notices an error
 		_ = c.Close()
 	}
 }
@@ -106,7 +106,7 @@ func (m *Mirror) Close() {
 	<-m.done
 }
 
-// SourceSeenBy asks a Mirror, from this place, which source address it sees.
+// SourceSeenBy returns the source address that a Mirror sees of this place.
 func (p *Place) SourceSeenBy(ctx context.Context, m *Mirror) (netip.Addr, error) {
 	var c net.Conn
 	err := p.Do(func() (err error) {
@@ -128,8 +128,7 @@ func (p *Place) SourceSeenBy(ctx context.Context, m *Mirror) (netip.Addr, error)
 	return saw.Addr().Unmap(), err
 }
 
-// Throughput sends TCP from this place to an address of another for a time, by iperf3, and returns bits per second as
-// received.
+// Throughput sends TCP from this place to an address of another with iperf3. It returns the received bits per second.
 func (p *Place) Throughput(ctx context.Context, to *Place, a netip.Addr, lasting time.Duration) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, lasting+10*time.Second)
 	defer cancel()

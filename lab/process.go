@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// process is a daemon that writes to a log file. Its end is noticed when it comes.
+// process is a daemon that writes to a log file. done is closed as soon as it ends.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 }
 
-// startProcess starts cmd by start, adding to the log file.
+// startProcess starts cmd with start and appends its output to the log file.
 func startProcess(cmd *exec.Cmd, start func(*exec.Cmd) error, log string) (*process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -29,12 +29,12 @@ func startProcess(cmd *exec.Cmd, start func(*exec.Cmd) error, log string) (*proc
 	r := &process{cmd: cmd, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		_ = cmd.Wait() // its state tells
+		_ = cmd.Wait() // its state has the result
 	}()
 	return r, nil
 }
 
-// running tells whether the process has not ended; false for a nil process.
+// running reports whether the process runs. It is false for a nil process.
 func (r *process) running() bool {
 	if r == nil {
 		return false
@@ -47,7 +47,7 @@ func (r *process) running() bool {
 	}
 }
 
-// signal sends s; a process that has ended is left in peace.
+// signal sends s. It does nothing if the process has ended.
 func (r *process) signal(s os.Signal) error {
 	if !r.running() {
 		return nil
@@ -58,7 +58,7 @@ func (r *process) signal(s os.Signal) error {
 	return nil
 }
 
-// kill ends the process for sure and waits for it.
+// kill kills the process and waits for it.
 func (r *process) kill() error {
 	if r == nil {
 		return nil
@@ -70,10 +70,10 @@ func (r *process) kill() error {
 	return err
 }
 
-// ended says how an ended process did.
+// ended describes how the process ended.
 func (r *process) ended() string { return r.cmd.ProcessState.String() }
 
-// lastLines is the last n lines of a text.
+// lastLines returns the last n lines of a text.
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")

@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// Reboot crashes the node's machine and boots it. podlaned is killed; its pods and all that the kernel had are gone, and
-// so is what was in /run. What is on a disk stays: podlaned's saved state and log, and the addresses that host-local
-// gave out. The node is on the underlay again; podlaned is not started. Commands that still run in the old node keep
-// running, cut off from everything.
+// Reboot crashes the node's machine and boots it. podlaned is killed. The node's pods, its kernel state and its files
+// in /run are lost. Files on disk stay: podlaned's saved state and log, and the addresses that host-local gave out.
+// The node is on the underlay again; podlaned is not started. Commands that still run in the old node keep running,
+// cut off from everything.
 //
-// Several nodes may reboot at once. The lab forgets their pods: Detach frees the addresses, as a container runtime does
+// Several nodes may reboot at once. The lab drops their pods. Detach frees their addresses, like a container runtime
 // after a boot.
 func (n *Node) Reboot(ctx context.Context) error {
 	if err := n.crash(); err != nil {
@@ -29,7 +29,7 @@ func (n *Node) crash() error {
 	for _, p := range n.lab.Pods() {
 		if p.Node == n {
 			n.lab.pods.remove(p)
-			p.args.NetNS = "" // as the runtime says for a namespace that has gone; a new pod may have its name
+			p.args.NetNS = "" // like a runtime after the namespace was deleted; a new pod may have its name
 			errs = append(errs, p.remove())
 		}
 	}

@@ -40,7 +40,7 @@ func TestNodeReboots(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	answers(t, l.Nodes[1].Place, n.Addr.String()) // whose MAC address it remembers
+	answers(t, l.Nodes[1].Place, n.Addr.String()) // it remembers the MAC address
 	answers(t, n.Place, plans[0].world().Addr().String())
 
 	check(t, n.Start(ctx))
@@ -57,7 +57,7 @@ func TestNodeReboots(t *testing.T) {
 	check(t, p.Delete(ctx))
 }
 
-// One more is off the underlay meanwhile, and holds nobody up.
+// The fourth node is off the underlay meanwhile and does not delay the others.
 func TestNodesRebootAtOnce(t *testing.T) {
 	l := build(t, Options{Nodes: 4, IPv6: true})
 	ctx := within(t)
@@ -72,7 +72,7 @@ func TestNodesRebootAtOnce(t *testing.T) {
 	answers(t, l.Nodes[2].Place, l.Nodes[0].Addr.String(), l.Nodes[0].Addr6.String())
 }
 
-// reserved is host-local's file for a pod's address.
+// reserved returns host-local's file for a pod's address.
 func reserved(p *Pod) string { return filepath.Join(p.Node.IPAMDir(), "podlane", p.Addrs[0].String()) }
 
 func devices(t *testing.T, p *Place) (names []string) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Look is how a table is written.
-type Look struct {
+// Style is the format of a table.
+type Style struct {
 	Width  int // of the terminal, in columns; 0: 80
 	Colour bool
 }
@@ -19,20 +19,20 @@ const (
 	mostFailures = 15
 )
 
-// Write writes the table for people to read: what was reached, how fast, and each check that did not hold.
-func (t Table) Write(w io.Writer, look Look) {
-	if look.Width == 0 {
-		look.Width = 80
+// Write writes the table for people: what was reached, how fast, and each failed check.
+func (t Table) Write(w io.Writer, style Style) {
+	if style.Width == 0 {
+		style.Width = 80
 	}
 	if len(t.Pods) > 1 {
 		fmt.Fprintf(w, "Every pod pings every other: round trip in ms, best of %d\n\n", pings)
-		t.writePairs(w, look)
+		t.writePairs(w, style)
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "Checks\n\n")
 	for _, s := range []struct {
 		kind       Kind
-		name, says string
+		name, note string
 	}{
 		{PodToPod, "pod to pod", ""},
 		{NodeToPod, "node to a pod of another node", ""},
@@ -40,23 +40,23 @@ func (t Table) Write(w io.Writer, look Look) {
 		{PodToOutside, "pod to outside, masqueraded", "outside sees the node"},
 		{SourceKept, "source address kept", "a pod sees the other pod itself"},
 	} {
-		t.writeSummary(w, look, s.kind, s.name, s.says)
+		t.writeSummary(w, style, s.kind, s.name, s.note)
 	}
 	if t.From[0] != "" {
 		fmt.Fprintln(w)
 		t.writeSpeed(w)
 	}
-	t.writeFailures(w, look)
+	t.writeFailures(w, style)
 }
 
-// writePairs writes a matrix where it fits, and otherwise a line for each pod.
-func (t Table) writePairs(w io.Writer, look Look) {
+// writePairs writes a matrix if it fits, and otherwise one line for each pod.
+func (t Table) writePairs(w io.Writer, style Style) {
 	const head, column = 30, 7
 	at := map[[2]string]Check{}
 	for _, c := range t.Of(PodToPod) {
 		at[[2]string{c.From, c.To}] = c
 	}
-	matrix := head+column*len(t.Pods) <= look.Width
+	matrix := head+column*len(t.Pods) <= style.Width
 	if matrix {
 		fmt.Fprintf(w, "  %-*s", head-2, "from                      to")
 		for _, p := range t.Pods {
@@ -72,7 +72,7 @@ func (t Table) writePairs(w io.Writer, look Look) {
 		fmt.Fprintf(w, "  %-*s", head-2, fmt.Sprintf("%-5s %-5s %s", from.Name, from.Node, from.Addr))
 		if matrix {
 			for _, to := range t.Pods {
-				fmt.Fprint(w, cell(at[[2]string{from.Name, to.Name}], from == to, column, look))
+				fmt.Fprint(w, cell(at[[2]string{from.Name, to.Name}], from == to, column, style))
 			}
 			fmt.Fprintln(w)
 			continue
@@ -87,32 +87,32 @@ func (t Table) writePairs(w io.Writer, look Look) {
 	}
 }
 
-// cell is one round trip, or FAIL, at the right of so many columns.
-func cell(c Check, self bool, columns int, look Look) string {
+// cell returns one round trip, or FAIL, aligned to the right in so many columns.
+func cell(c Check, self bool, columns int, style Style) string {
 	switch {
 	case self:
 		return fmt.Sprintf("%*s", columns, "-")
 	case c.Err != nil:
-		return strings.Repeat(" ", columns-len("FAIL")) + look.bad("FAIL")
+		return strings.Repeat(" ", columns-len("FAIL")) + style.bad("FAIL")
 	}
 	return fmt.Sprintf("%*s", columns, milliseconds(c.RTT))
 }
 
-// reached counts the checks that held, and gives the range of their round trips.
+// reached returns the number of passed checks, with the range of their round trips.
 func reached(checks []Check) string {
-	held := 0
+	passed := 0
 	var shortest, longest time.Duration
 	for _, c := range checks {
 		if c.Err != nil {
 			continue
 		}
-		held++
+		passed++
 		if shortest == 0 || c.RTT < shortest {
 			shortest = c.RTT
 		}
 		longest = max(longest, c.RTT)
 	}
-	text := fmt.Sprintf("%4d of %-4d", held, len(checks))
+	text := fmt.Sprintf("%4d of %-4d", passed, len(checks))
 	if longest > 0 {
 		text += fmt.Sprintf("  %s to %s ms", milliseconds(shortest), milliseconds(longest))
 	}
@@ -121,21 +121,21 @@ func reached(checks []Check) string {
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
 
-func (t Table) writeSummary(w io.Writer, look Look, k Kind, name, says string) {
+func (t Table) writeSummary(w io.Writer, style Style, k Kind, name, note string) {
 	checks := t.Of(k)
 	if len(checks) == 0 {
 		return
 	}
-	mark := look.good("ok    ")
+	mark := style.good("ok    ")
 	for _, c := range checks {
 		if c.Err != nil {
-			mark = look.bad("FAILED")
+			mark = style.bad("FAILED")
 		}
 	}
-	if says != "" {
-		says = "  " + says
+	if note != "" {
+		note = "  " + note
 	}
-	fmt.Fprintf(w, "  %s  %-30s%s%s\n", mark, name, reached(checks), says)
+	fmt.Fprintf(w, "  %s  %-30s%s%s\n", mark, name, reached(checks), note)
 }
 
 func (t Table) writeSpeed(w io.Writer) {
@@ -160,11 +160,11 @@ func (t Table) writeSpeed(w io.Writer) {
 	}
 }
 
-func (t Table) writeFailures(w io.Writer, look Look) {
+func (t Table) writeFailures(w io.Writer, style Style) {
 	if t.OK() {
 		return
 	}
-	fmt.Fprintf(w, "\n%s\n\n", look.bad("What did not hold"))
+	fmt.Fprintf(w, "\n%s\n\n", style.bad("Failed checks"))
 	for i, c := range t.Failed() {
 		if i == mostFailures {
 			fmt.Fprintf(w, "  ... and %d more\n", len(t.Failed())-i)
@@ -177,10 +177,10 @@ func (t Table) writeFailures(w io.Writer, look Look) {
 	}
 }
 
-func (l Look) good(s string) string { return l.paint("32", s) }
-func (l Look) bad(s string) string  { return l.paint("31;1", s) }
+func (l Style) good(s string) string { return l.paint("32", s) }
+func (l Style) bad(s string) string  { return l.paint("31;1", s) }
 
-func (l Look) paint(colour, s string) string {
+func (l Style) paint(colour, s string) string {
 	if !l.Colour {
 		return s
 	}

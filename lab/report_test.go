@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// sample is the table of so many pods, each on a node of its own.
+// sample returns the table of so many pods, each on its own node.
 func sample(pods int) Table {
 	var t Table
 	for i := 1; i <= pods; i++ {
@@ -32,7 +34,7 @@ func TestTableOfTwoPods(t *testing.T) {
 	table := sample(2)
 	table.Checks[0].Err = errors.New("ping 10.5.2.2: no answer")
 	var out strings.Builder
-	table.Write(&out, Look{})
+	table.Write(&out, Style{})
 	const want = `Every pod pings every other: round trip in ms, best of 3
 
   from                      to     p1     p2
@@ -49,15 +51,15 @@ p1 (n1) to p2 (n2)                pod to pod  node to node   ratio
   TCP                            9.40 Gbit/s  18.80 Gbit/s    0.50
   round trip, mean                  0.040 ms      0.020 ms    2.00
 
-What did not hold
+Failed checks
 
   p1 to p2: ping 10.5.2.2: no answer
 `
-	if out.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
 	}
 	if table.OK() || len(table.Failed()) != 1 {
-		t.Error("a failed check does not show in OK or Failed")
+		t.Error("OK and Failed miss a failed check")
 	}
 }
 
@@ -66,7 +68,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 		for _, width := range []int{0, 80, 100} {
 			var out strings.Builder
 			table := sample(pods)
-			table.Write(&out, Look{Width: width})
+			table.Write(&out, Style{Width: width})
 			for line := range strings.Lines(out.String()) {
 				if len(line)-1 > max(width, 80) {
 					t.Errorf("%d pods, width %d: a line of %d columns: %s", pods, width, len(line)-1, line)
@@ -79,10 +81,10 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	}
 }
 
-func TestColourOnlyWhereAskedFor(t *testing.T) {
+func TestColourOnlyIfAskedFor(t *testing.T) {
 	var plain, coloured strings.Builder
-	sample(2).Write(&plain, Look{})
-	sample(2).Write(&coloured, Look{Colour: true})
+	sample(2).Write(&plain, Style{})
+	sample(2).Write(&coloured, Style{Colour: true})
 	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(coloured.String(), "\x1b[32mok") {
 		t.Errorf("plain %q\ncoloured %q", plain.String(), coloured.String())
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Kind is what a check is about.
+// Kind is the kind of a check.
 type Kind int
 
 // The kinds, in the order of the report.
@@ -18,23 +18,23 @@ const (
 	PodToPod     Kind = iota // every pod pings every other
 	NodeToPod                // a node pings a pod on another node
 	PodToOwnNode             // a pod pings the node it is on
-	PodToOutside             // a pod asks a server outside, which must see the pod's node as the source
-	SourceKept               // a pod asks a server in another pod, which must see the pod itself as the source
+	PodToOutside             // a pod asks a server outside, which must see the pod's node as source
+	SourceKept               // a pod asks a server in another pod, which must see the pod itself as source
 )
 
-// Check is one question, and its answer.
+// Check is one check and its result.
 type Check struct {
 	Kind     Kind
 	From, To string
-	RTT      time.Duration // of the ping that came back soonest
+	RTT      time.Duration // of the fastest ping
 	Saw      netip.Addr    // the source address that the server saw
-	Err      error         // nil: it held
+	Err      error         // nil: the check passed
 }
 
-// Compare is one figure measured between two pods on two nodes, and between those nodes.
+// Compare is one figure, measured between two pods on two nodes and between those nodes.
 type Compare struct{ Pod, Node float64 }
 
-// Ratio is the pods' figure by the nodes'.
+// Ratio returns the pods' figure divided by the nodes'.
 func (c Compare) Ratio() float64 { return c.Pod / c.Node }
 
 // Member is a pod of the table.
@@ -43,22 +43,22 @@ type Member struct {
 	Addr       netip.Addr
 }
 
-// Table is what a lab found out about itself.
+// Table holds the results of a lab's checks.
 type Table struct {
 	Pods   []Member
 	Checks []Check
 
-	// Between the first two pods on different nodes; zero in a lab of one node.
+	// Between the first two pods on different nodes. Zero in a lab of one node.
 	From, To  [2]string // pod and node
 	Rate      Compare   // bits per second, TCP
 	RoundTrip Compare   // seconds, mean
 	RateErr   error
 }
 
-// OK tells whether everything held.
+// OK reports whether everything passed.
 func (t Table) OK() bool { return len(t.Failed()) == 0 && t.RateErr == nil }
 
-// Failed is the checks that did not hold.
+// Failed returns the failed checks.
 func (t Table) Failed() []Check {
 	var failed []Check
 	for _, c := range t.Checks {
@@ -69,7 +69,7 @@ func (t Table) Failed() []Check {
 	return failed
 }
 
-// Of is the checks of a kind.
+// Of returns the checks of a kind.
 func (t Table) Of(k Kind) []Check {
 	var found []Check
 	for _, c := range t.Checks {
@@ -80,11 +80,11 @@ func (t Table) Of(k Kind) []Check {
 	return found
 }
 
-// pings is how many packets one check of reachability sends.
+// pings is the number of packets of one check.
 const pings = 3
 
-// Reach asks who reaches whom, for every pod and node. The error is only that ctx ended; what does not hold is in the
-// table.
+// Reach checks the reachability of every pod and node. It returns an error only if ctx ended; failed checks are in
+// the table.
 func (l *Lab) Reach(ctx context.Context) (Table, error) {
 	pods := l.Pods()
 	var t Table
@@ -103,18 +103,18 @@ func (l *Lab) Reach(ctx context.Context) (Table, error) {
 	asked := questions(l, pods, mirrors)
 	t.Checks = make([]Check, len(asked))
 	var wg errgroup.Group
-	wg.SetLimit(8) // more would measure each other
+	wg.SetLimit(8) // more would disturb each other's results
 	for i, ask := range asked {
 		wg.Go(func() error {
 			t.Checks[i] = ask(ctx)
 			return nil
 		})
 	}
-	_ = wg.Wait() // they return none
+	_ = wg.Wait() // they return no error
 	return t, ctx.Err()
 }
 
-// mirrors starts a Mirror in every pod and in the outside, by the name of its place.
+// mirrors starts a Mirror in every pod and in the outside. The keys are the names of their places.
 func (l *Lab) mirrors(ctx context.Context, pods []*Pod) (map[string]*Mirror, error) {
 	mirrors := map[string]*Mirror{}
 	var errs []error
@@ -139,7 +139,7 @@ func (l *Lab) mirrors(ctx context.Context, pods []*Pod) (map[string]*Mirror, err
 	return mirrors, nil
 }
 
-// questions is every check of the table, not yet made.
+// questions returns every check of the table as a function.
 func questions(l *Lab, pods []*Pod, mirrors map[string]*Mirror) []func(context.Context) Check {
 	var asked []func(context.Context) Check
 	ping := func(k Kind, from, to *Place, a netip.Addr) {
@@ -179,7 +179,7 @@ func questions(l *Lab, pods []*Pod, mirrors map[string]*Mirror) []func(context.C
 	return asked
 }
 
-// Speed measures two pods on two nodes beside those nodes, for about twice the time given and a second more. In a lab
+// Speed measures two pods on two nodes beside those nodes. It takes about twice the given time and a second. In a lab
 // without such pods it does nothing.
 func (l *Lab) Speed(ctx context.Context, t *Table, lasting time.Duration) error {
 	a, b := l.apart()
@@ -206,7 +206,7 @@ func (l *Lab) Speed(ctx context.Context, t *Table, lasting time.Duration) error 
 	return ctx.Err()
 }
 
-// apart is the first two pods on different nodes.
+// apart returns the first two pods on different nodes.
 func (l *Lab) apart() (a, b *Pod) {
 	for _, p := range l.Pods() {
 		switch {

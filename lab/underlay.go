@@ -17,10 +17,10 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// bridgeName is the underlay bridge's, in the sandbox's own namespace.
+// bridgeName is the name of the underlay bridge in the sandbox's own namespace.
 const bridgeName = "underlay0"
 
-// underlay is the bridge that the nodes are on.
+// underlay is the bridge that connects the nodes.
 type underlay struct {
 	bridge *netlink.Bridge
 	plans  []plan // one for each family in use
@@ -34,7 +34,8 @@ type cable struct {
 	ns     sandbox.Namespace
 }
 
-// makeUnderlay makes the bridge with the router's and etcd's addresses, and forwards between it and the outside.
+// makeUnderlay makes the bridge with the router's and etcd's addresses. It turns on forwarding between the bridge and
+// the outside.
 func makeUnderlay(o Options) (*underlay, error) {
 	u := &underlay{plans: plans[:1], mtu: o.MTU}
 	if o.IPv6 {
@@ -45,7 +46,7 @@ func makeUnderlay(o Options) (*underlay, error) {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = bridgeName, o.MTU
-	attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 1, 0, 0} // else it changes with the ports, and no node is told
+	attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 1, 0, 0} // otherwise it changes with the ports, and the nodes do not notice
 	u.bridge = &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(u.bridge); err != nil {
 		return nil, fmt.Errorf("make bridge %s: %w", bridgeName, err)
@@ -56,20 +57,20 @@ func makeUnderlay(o Options) (*underlay, error) {
 			addrs = append(addrs, p.member(i))
 		}
 	}
-	if err := raise(bridgeName, addrs); err != nil {
+	if err := setUp(bridgeName, addrs); err != nil {
 		return u, err
 	}
 	return u, nil
 }
 
-// router is set where the router is, quiet everywhere: IPv6 addresses are used at once, link-local ones included, not
-// after a second of duplicate address detection.
+// router is set in the router's namespace, quiet in all. With quiet, IPv6 addresses are usable at once, without a
+// second of duplicate address detection.
 var (
 	router = map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1"}
 	quiet  = map[string]string{"ipv6/conf/all/accept_dad": "0", "ipv6/conf/default/accept_dad": "0"}
 )
 
-// sysctl sets kernel parameters of this network namespace. A kernel without IPv6 does not have those.
+// sysctl sets kernel parameters of this network namespace. It ignores those that the kernel lacks, as without IPv6.
 func sysctl(parameters map[string]string) error {
 	for name, value := range parameters {
 		err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0)
@@ -80,7 +81,8 @@ func sysctl(parameters map[string]string) error {
 	return nil
 }
 
-// makeOutside makes the namespace that stands for the rest of the world. It knows the underlay, not the pod network.
+// makeOutside makes the namespace for the rest of the world. It has a route to the underlay, but none to the pod
+// network.
 func (u *underlay) makeOutside(o Options) (*Place, error) {
 	place, err := makePlace("outside", o.Bin, nil)
 	if err != nil {
@@ -95,14 +97,14 @@ func (u *underlay) makeOutside(o Options) (*Place, error) {
 		here, there = append(here, p.gateway()), append(there, p.world())
 		routes = append(routes, route(p.underlay, p.gateway().Addr()))
 	}
-	if err := raise("outside0", here); err != nil {
+	if err := setUp("outside0", here); err != nil {
 		return place, err
 	}
 	return place, place.Do(func() error { return configure(there, routes) })
 }
 
-// attach connects node i to the bridge. Its default route leads to the outside. Its MAC address is always the same, as a
-// machine's is: others remember it over a reboot.
+// attach connects node i to the bridge. Its default route leads to the outside. Its MAC address never changes, like a
+// machine's: other nodes remember it over a reboot.
 func (u *underlay) attach(i int, ns sandbox.Namespace) error {
 	name := fmt.Sprintf("n%d", i)
 	if err := u.veth(name, ns, net.HardwareAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}); err != nil {
@@ -128,7 +130,7 @@ func (u *underlay) attach(i int, ns sandbox.Namespace) error {
 	return ns.Do(func() error { return configure(addrs, routes) })
 }
 
-// await waits until the kernel has noted that everything is up, which may take a second: until then the bridge does not
+// await waits until the kernel sees that everything is up, which may take a second. Before that the bridge does not
 // forward to a node, and IPv6 addresses are not used.
 func (u *underlay) await(ctx context.Context) error {
 	for _, c := range u.cables {
@@ -163,7 +165,7 @@ func (c cable) up() (bool, error) {
 	return there, err
 }
 
-// deviceUp tells whether a device has a carrier and all its addresses can be used.
+// deviceUp reports whether a device has a carrier and all its addresses are usable.
 func deviceUp(name string) (bool, error) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -177,7 +179,8 @@ func deviceUp(name string) (bool, error) {
 	return link.Attrs().OperState == netlink.OperUp && !tentative, nil
 }
 
-// veth makes a pair of devices: name here, eth0 in the namespace. Without a MAC address for eth0 the kernel chooses one.
+// veth makes a pair of devices: name here, eth0 in the namespace. Without a MAC address for eth0 the kernel chooses
+// one.
 func (u *underlay) veth(name string, ns sandbox.Namespace, mac net.HardwareAddr) error {
 	f, err := os.Open(ns.Path())
 	if err != nil {
@@ -192,13 +195,13 @@ func (u *underlay) veth(name string, ns sandbox.Namespace, mac net.HardwareAddr)
 	if err := netlink.LinkAdd(v); err != nil {
 		return fmt.Errorf("connect %s: %w", ns.Name, err)
 	}
-	if c := (cable{name, ns}); !slices.Contains(u.cables, c) { // a node that boots has it already
+	if c := (cable{name, ns}); !slices.Contains(u.cables, c) { // a node that boots again has one
 		u.cables = append(u.cables, c)
 	}
 	return nil
 }
 
-// remove takes the bridge and the devices away.
+// remove removes the bridge and the devices.
 func (u *underlay) remove() error {
 	devices := []string{bridgeName}
 	for _, c := range u.cables {
@@ -211,7 +214,8 @@ func (u *underlay) remove() error {
 	return errors.Join(errs...)
 }
 
-// removeDevice removes a device of this namespace. One that has gone, with the namespace of its other end, is fine.
+// removeDevice removes a device of this namespace. It ignores one that was deleted with the namespace of its other
+// end.
 func removeDevice(name string) error {
 	link, err := netlink.LinkByName(name)
 	var gone netlink.LinkNotFoundError
@@ -227,9 +231,9 @@ func removeDevice(name string) error {
 	return nil
 }
 
-// configure gives eth0 of this namespace its addresses and routes.
+// configure adds addresses and routes to eth0 of this namespace.
 func configure(addrs []netip.Prefix, routes []netlink.Route) error {
-	if err := raise("eth0", addrs); err != nil {
+	if err := setUp("eth0", addrs); err != nil {
 		return err
 	}
 	for _, r := range routes {
@@ -240,8 +244,8 @@ func configure(addrs []netip.Prefix, routes []netlink.Route) error {
 	return nil
 }
 
-// raise gives a device of this namespace its addresses, without duplicate address detection, and sets it up.
-func raise(name string, addrs []netip.Prefix) error {
+// setUp adds addresses to a device of this namespace, without duplicate address detection, and sets it up.
+func setUp(name string, addrs []netip.Prefix) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)

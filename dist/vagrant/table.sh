@@ -72,7 +72,7 @@ END {
 		range = kind ~ /pod-to-outside|source-kept/ || !held[kind] ? "" : sprintf("  %.3f to %.3f ms", least[kind], most[kind])
 		printf "  %s  %-30s%4d of %-4d%s%s\n", held[kind] == asked[kind] ? "ok    " : "FAILED", name[kind], held[kind], asked[kind], range, note[kind]
 	}
-	if (failures) print "\nWhat did not hold\n"
+	if (failures) print "\nFailed checks\n"
 	for (i = 1; i <= failures; i++) print failed[i]
 	exit failures > 0 || count == 0
 }' "$folder/pods" "$folder/found"

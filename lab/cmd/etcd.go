@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// electionTicks is how many heartbeats a member waits for before it wants to be the leader: etcd's own ratio.
+// electionTicks is the number of heartbeats for which a member waits before it asks to lead: etcd's own ratio.
 const electionTicks = 10
 
 // etcd runs a member of etcd until SIGTERM. It is not for users: the lab starts it, see lab.Etcd.
@@ -30,7 +30,7 @@ func etcd(args []string) (int, error) {
 	}
 	select {
 	case <-ctx.Done():
-		e.Server.Stop() // hands leadership on; Close would wait for watchers, for seconds
+		e.Server.Stop() // this hands leadership on; Close would wait seconds for watchers
 		return 0, nil
 	case err := <-e.Err():
 		return 1, fmt.Errorf("etcd: %w", err)
@@ -39,9 +39,10 @@ func etcd(args []string) (int, error) {
 	}
 }
 
-// parseEtcd is a member's configuration. Its data need not outlive the machine, so nothing is synced to the disk.
+// parseEtcd returns a member's configuration. Its data need not survive a crash of the machine, so nothing is synced
+// to disk.
 func parseEtcd(args []string) (*embed.Config, error) {
-	wal.SegmentSizeBytes = 4 << 20 // a segment is allocated whole, and the data is in memory
+	wal.SegmentSizeBytes = 4 << 20 // a segment is allocated as a whole, and the data is in memory
 	c := embed.NewConfig()
 	c.UnsafeNoFsync = true
 	c.LogLevel, c.LogOutputs = "error", []string{"stderr"}

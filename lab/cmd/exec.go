@@ -16,12 +16,12 @@ import (
 // execute runs a command in a place of a running lab.
 func execute(args []string) (int, error) {
 	flags := newFlags("exec")
-	name := flags.String("name", "", "the lab's `NAME`; default lab, or the only one that runs")
+	name := flags.String("name", "", "the lab's `NAME`; default: lab, or the only running one")
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
 	if flags.NArg() == 0 {
-		return 0, usageError{errors.New("exec: say where: n1, p1 or outside")}
+		return 0, usageError{errors.New("exec: name a place: n1, p1 or outside")}
 	}
 	if err := root(); err != nil {
 		return 1, err
@@ -34,7 +34,8 @@ func execute(args []string) (int, error) {
 	if len(command) == 0 {
 		command = []string{shell()}
 	}
-	// The terminal sends Ctrl-C to the command too, which decides; what only this process gets is handed on.
+	// The terminal sends Ctrl-C to the command too, which handles it. Signals that only this process receives are
+	// forwarded.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
 	cmd, err := lab.Attach(first, flags.Arg(0), command)
@@ -47,7 +48,7 @@ func execute(args []string) (int, error) {
 		select {
 		case s := <-signals:
 			if s == unix.SIGTERM || s == unix.SIGHUP {
-				_ = cmd.Process.Signal(s) // it may have ended just now
+				_ = cmd.Process.Signal(s) // it may have just ended
 			}
 		case err := <-done:
 			return exitCode(cmd.ProcessState, err)
@@ -55,7 +56,7 @@ func execute(args []string) (int, error) {
 	}
 }
 
-// exitCode is a command's, as a shell gives it.
+// exitCode returns a command's exit code, like a shell.
 func exitCode(s *os.ProcessState, err error) (int, error) {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -67,7 +68,7 @@ func exitCode(s *os.ProcessState, err error) (int, error) {
 	return s.ExitCode(), nil
 }
 
-// find is the first process of a running lab's sandbox.
+// find returns the first process of a running lab's sandbox.
 func find(name string) (int, error) {
 	labs, err := names()
 	if err != nil {
@@ -81,7 +82,7 @@ func find(name string) (int, error) {
 		return 0, err
 	}
 	if r.First == 0 {
-		return 0, fmt.Errorf("lab %s is only just starting", name)
+		return 0, fmt.Errorf("lab %s is still starting; try again", name)
 	}
 	return r.First, nil
 }
@@ -93,7 +94,7 @@ func shell() string {
 	return "sh"
 }
 
-// list prints the labs that run.
+// list prints the running labs.
 func list(args []string) (int, error) {
 	if err := parse(newFlags("list"), args); err != nil {
 		return 0, err

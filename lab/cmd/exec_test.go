@@ -15,7 +15,7 @@ func TestTwoLabsSideBySide(t *testing.T) {
 		t.Errorf("list: %s", out)
 	}
 	for _, name := range []string{"lab", "lab2"} {
-		if out := runs(t, 1, "up", "--name", name); !strings.Contains(out, "a lab of that name runs: "+name+": process") {
+		if out := runs(t, 1, "up", "--name", name); !strings.Contains(out, "a lab with this name runs: "+name+": process") {
 			t.Errorf("up --name %s: %s", name, out)
 		}
 		runs(t, 0, "exec", "--name", name, "n1", "podlaned", "status")

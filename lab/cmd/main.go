@@ -1,5 +1,5 @@
-// Command lab builds a cluster of nodes on this machine, measures who reaches whom, and lets one look around in it.
-// Everything it makes is in a sandbox that the kernel removes when the lab ends, whatever way it ends.
+// Command lab builds a cluster of nodes on this machine, measures its reachability, and runs commands in it.
+// Everything is in a sandbox that the kernel removes when the lab ends, however it ends.
 package main
 
 import (
@@ -12,9 +12,9 @@ import (
 
 const usage = `lab builds a podlane cluster in network namespaces on this machine.
 
-  lab up [flags]                            build it, measure, stay up until Ctrl-C; lab up -h lists the flags
+  lab up [flags]                            build it, measure it, keep it until Ctrl-C; lab up -h lists the flags
   lab exec [--name NAME] PLACE [COMMAND...] run a command (without one: a shell) in a node (n1), a pod (p1) or outside
-  lab list                                  the labs that run
+  lab list                                  list the running labs
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -51,7 +51,7 @@ func run(args []string) int {
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
-// newFlags is a set of flags whose errors run prints.
+// newFlags returns a set of flags. run prints its errors.
 func newFlags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -73,7 +73,7 @@ func parse(f *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// root tells a user who is not root that the lab needs it.
+// root returns an error unless the user is root.
 func root() error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root: run it with sudo")

@@ -19,10 +19,10 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// The tests run the built command, in a sandbox where nobody else's processes, devices and files are seen.
+// The tests run the built command in a sandbox, without the machine's other processes, devices and files.
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// built is the folder of the binaries that `make build` makes, the lab command among them.
+// built is the folder of the binaries from `make build`, including the lab command.
 const built = "../../bin"
 
 // session is a run of the command.
@@ -32,7 +32,7 @@ type session struct {
 	done chan struct{}
 }
 
-// output is what a session printed so far, and a signal that there is more.
+// output holds what a session has printed so far. more signals new output.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -55,7 +55,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start starts the command; the test ends it.
+// start starts the command. The test's cleanup ends it.
 func start(t *testing.T, args ...string) *session {
 	t.Helper()
 	s := &session{Cmd: exec.Command(filepath.Join(built, "lab"), args...), done: make(chan struct{})}
@@ -68,7 +68,7 @@ func start(t *testing.T, args ...string) *session {
 	}
 	go func() {
 		defer close(s.done)
-		_ = s.Wait() // its state tells
+		_ = s.Wait() // its state has the result
 	}()
 	t.Cleanup(func() {
 		_ = s.Process.Kill()
@@ -77,7 +77,7 @@ func start(t *testing.T, args ...string) *session {
 	return s
 }
 
-// temp is a folder for the temporary files of sessions, in the sandbox's own /run.
+// temp returns a folder for the sessions' temporary files, in the sandbox's own /run.
 func temp(t *testing.T) string {
 	t.Helper()
 	const folder = "/run/tmp"
@@ -87,7 +87,7 @@ func temp(t *testing.T) string {
 	return folder
 }
 
-// until waits until the session printed a text.
+// until waits until the session has printed a text.
 func (s *session) until(t *testing.T, text string) {
 	t.Helper()
 	deadline := time.After(60 * time.Second)
@@ -118,7 +118,7 @@ func (s *session) ends(t *testing.T, code int) {
 	}
 }
 
-// runs runs the command to its end, and returns what it printed.
+// runs runs the command to its end and returns its output.
 func runs(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	s := start(t, args...)
@@ -126,7 +126,7 @@ func runs(t *testing.T, code int, args ...string) string {
 	return s.out.String()
 }
 
-// traces is what a lab could leave behind in this sandbox: processes, mounts, devices, files.
+// traces returns what a lab could leave behind in this sandbox: processes, mounts, devices, files.
 func traces(t *testing.T) []string {
 	t.Helper()
 	_ = temp(t)
@@ -140,7 +140,7 @@ func traces(t *testing.T) []string {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		// A killed lab's first process is now our child: as the sandbox's first process we collect it.
+		// A killed lab's first process is now our child: this is the sandbox's first process and must collect it.
 		if got, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid {
 			continue
 		}
@@ -170,7 +170,7 @@ func traces(t *testing.T) []string {
 	return found
 }
 
-// leavesNothing checks that there is nothing that was not there before.
+// leavesNothing checks that there is nothing new.
 func leavesNothing(t *testing.T, before []string) {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -189,7 +189,7 @@ func leavesNothing(t *testing.T, before []string) {
 	}
 }
 
-// bin is a folder like that of the binaries, with another podlaned: a shell script.
+// bin returns a folder of the binaries with another podlaned: a shell script.
 func bin(t *testing.T, podlaned string) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lab's name is an abstract socket, which the kernel removes with the process that holds it (unix(7)). Whoever
-// connects is told about the lab.
+// A lab's name is an abstract socket (unix(7)). The kernel removes it with the process that holds it. A client
+// receives the lab's description.
 const socketPrefix = "@podlane-lab-"
 
-// defaultName is the first lab's; the next are lab2, lab3, ...
+// defaultName is the first lab's name. The next ones are lab2, lab3, ...
 const defaultName = "lab"
 
-// running is what a lab says about itself.
+// running describes a running lab.
 type running struct {
 	Name   string    `json:"name"`
 	Parent int       `json:"parent"` // id of the process that holds the name
@@ -33,14 +33,14 @@ func (r running) String() string {
 	return fmt.Sprintf("%s: process %d, up for %v", r.Name, r.Parent, time.Since(r.Begun).Round(time.Second))
 }
 
-// claim is a name held by this process.
+// claim is a name that this process holds.
 type claim struct {
 	running
 	listener net.Listener
 	first    atomic.Int64
 }
 
-// claimName takes a name; the first free default one where none is given.
+// claimName claims a name or, without one, the first free default name.
 func claimName(name string) (*claim, error) {
 	if name != "" {
 		if len(name) > 64 || strings.ContainsAny(name, "/ \n") {
@@ -49,7 +49,7 @@ func claimName(name string) (*claim, error) {
 		c, err := tryName(name)
 		if errors.Is(err, unix.EADDRINUSE) {
 			if r, askErr := ask(name); askErr == nil {
-				return nil, fmt.Errorf("a lab of that name runs: %v", r)
+				return nil, fmt.Errorf("a lab with this name runs: %v", r)
 			}
 		}
 		return c, err
@@ -68,14 +68,14 @@ func claimName(name string) (*claim, error) {
 func tryName(name string) (*claim, error) {
 	l, err := net.Listen("unix", socketPrefix+name)
 	if err != nil {
-		return nil, fmt.Errorf("take the name %s: %w", name, err)
+		return nil, fmt.Errorf("claim the name %s: %w", name, err)
 	}
 	c := &claim{running: running{Name: name, Parent: os.Getpid(), Begun: time.Now()}, listener: l}
 	go c.answer()
 	return c, nil
 }
 
-// started tells where the lab is from now on.
+// started stores the sandbox's first process.
 func (c *claim) started(first int) { c.first.Store(int64(first)) }
 
 // answer serves until the process ends.
@@ -88,12 +88,12 @@ func (c *claim) answer() {
 		r := c.running
 		r.First = int(c.first.Load())
 		_ = conn.SetDeadline(time.Now().Add(time.Second))
-		_ = json.NewEncoder(conn).Encode(r) // whoever asks notices
+		_ = json.NewEncoder(conn).Encode(r) // the client notices an error
 		_ = conn.Close()
 	}
 }
 
-// ask asks the lab of that name. One that another user runs is not believed.
+// ask asks the lab of that name for its description. It rejects a lab of another user.
 func ask(name string) (running, error) {
 	conn, err := net.DialTimeout("unix", socketPrefix+name, time.Second)
 	if errors.Is(err, unix.ECONNREFUSED) {
@@ -131,7 +131,7 @@ func ownedByUs(conn *net.UnixConn) error {
 	return nil
 }
 
-// names lists the labs that run.
+// names returns the running labs.
 func names() ([]string, error) {
 	text, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
@@ -147,7 +147,7 @@ func names() ([]string, error) {
 	return slices.Compact(found), nil
 }
 
-// choose picks the lab that a command is about: the named one, else the default one, else the only one.
+// choose returns the lab that a command means: the named one, else the default one, else the only one.
 func choose(name string, labs []string) (string, error) {
 	switch {
 	case name != "":
@@ -159,5 +159,5 @@ func choose(name string, labs []string) (string, error) {
 	case len(labs) == 0:
 		return "", errors.New("no lab runs; start one with `lab up`")
 	}
-	return "", usageError{fmt.Errorf("several labs run: say --name with one of %s", strings.Join(labs, " "))}
+	return "", usageError{fmt.Errorf("several labs run: give --name one of %s", strings.Join(labs, " "))}
 }

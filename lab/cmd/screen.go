@@ -14,23 +14,23 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// screen is where the lab's progress and its table are shown.
+// screen shows the lab's progress and its table.
 type screen struct {
-	out  *os.File
-	look lab.Look
+	out   *os.File
+	style lab.Style
 }
 
 func newScreen(out *os.File) *screen {
 	s := &screen{out: out}
 	if size, err := unix.IoctlGetWinsize(int(out.Fd()), unix.TIOCGWINSZ); err == nil {
-		s.look = lab.Look{Width: min(int(size.Col), 120), Colour: os.Getenv("NO_COLOR") == ""}
+		s.style = lab.Style{Width: min(int(size.Col), 120), Colour: os.Getenv("NO_COLOR") == ""}
 	}
 	return s
 }
 
 func (s *screen) printf(format string, args ...any) { fmt.Fprintf(s.out, format, args...) }
 
-// step shows what begins, and at the same line's end how long it took.
+// step prints a step's name and, when it ends, how long it took.
 func (s *screen) step(name string) func(error) {
 	begun := time.Now()
 	s.printf("  %-56s", name)
@@ -46,8 +46,8 @@ func (s *screen) step(name string) func(error) {
 	}
 }
 
-// lookAround says how to look at a lab that is up.
-func (s *screen) lookAround(o upOptions, pods []*lab.Pod) {
+// printHints prints commands to explore a running lab.
+func (s *screen) printHints(o upOptions, pods []*lab.Pod) {
 	var config struct{ Backend struct{ VNI int } }
 	config.Backend.VNI = 1
 	_ = json.Unmarshal([]byte(o.config), &config) // podlaned accepted it
@@ -57,7 +57,7 @@ func (s *screen) lookAround(o upOptions, pods []*lab.Pod) {
 		program += " --name " + o.name
 	}
 	first, last := pods[0], pods[len(pods)-1]
-	s.printf("\nThe lab is up. Look around from another terminal, as root:\n\n")
+	s.printf("\nThe lab is up. Explore it from another terminal, as root:\n\n")
 	for _, c := range []string{
 		"n1 podlaned status",
 		"n1 ip -d link show " + device,

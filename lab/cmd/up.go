@@ -17,10 +17,10 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// nameVariable tells the program inside the sandbox which name it holds outside.
+// nameVariable passes the lab's name to the program inside the sandbox.
 const nameVariable = "PODLANE_LAB_NAME"
 
-// upOptions is what `lab up` is asked for.
+// upOptions holds the options of `lab up`.
 type upOptions struct {
 	nodes, podsPerNode int
 	once               bool
@@ -33,18 +33,18 @@ func parseUp(args []string) (o upOptions, err error) {
 	flags := newFlags("up")
 	flags.IntVar(&o.nodes, "nodes", 3, "`N`umber of nodes, 1 to 250")
 	flags.IntVar(&o.podsPerNode, "pods-per-node", 1, "`N`umber of pods on each node, 1 to 26")
-	flags.BoolVar(&o.once, "once", false, "end after the table: with 0 if all held, else with 1")
-	flags.StringVar(&o.name, "name", "", "`NAME` for lab exec; default the first free one of lab, lab2, ...")
-	flags.StringVar(&o.bin, "bin", "", "`FOLDER` with podlaned, podlane-cni, podlane-gate and cni/; default that of this program")
+	flags.BoolVar(&o.once, "once", false, "exit after the table: with 0 if every check passed, otherwise with 1")
+	flags.StringVar(&o.name, "name", "", "`NAME` for lab exec; default: the first free one of lab, lab2, ...")
+	flags.StringVar(&o.bin, "bin", "", "`FOLDER` with podlaned, podlane-cni, podlane-gate and cni/; default: this program's folder")
 	flags.StringVar(&o.config, "config", lab.DefaultConfig, "the network configuration as `JSON`")
-	flags.StringVar(&o.keepLogs, "keep-logs", "", "`FOLDER` to which the logs of the daemons are copied in the end")
-	flags.DurationVar(&o.speed, "speed", 2*time.Second, "how long each throughput is measured, in whole seconds; 0: not at all")
+	flags.StringVar(&o.keepLogs, "keep-logs", "", "`FOLDER` for a copy of the daemons' logs at the end")
+	flags.DurationVar(&o.speed, "speed", 2*time.Second, "how long to measure each throughput, in whole seconds; 0: not at all")
 	if err := parse(flags, args); err != nil {
 		return o, err
 	}
 	switch {
 	case flags.NArg() > 0:
-		return o, usageError{fmt.Errorf("up: what is %q?", flags.Arg(0))}
+		return o, usageError{fmt.Errorf("up: unknown argument %q", flags.Arg(0))}
 	case o.nodes < 1 || o.nodes > 250:
 		return o, usageError{fmt.Errorf("--nodes %d: give 1 to 250", o.nodes)}
 	case o.podsPerNode < 1 || o.podsPerNode > 26:
@@ -57,7 +57,7 @@ func parseUp(args []string) (o upOptions, err error) {
 	return o, o.resolve()
 }
 
-// resolve makes the folders absolute, and refuses those that are not seen inside the sandbox.
+// resolve makes the folders absolute. It rejects folders that are not visible inside the sandbox.
 func (o *upOptions) resolve() (err error) {
 	if o.bin == "" {
 		program, err := os.Executable()
@@ -80,7 +80,8 @@ func (o *upOptions) resolve() (err error) {
 	return nil
 }
 
-// up runs twice: outside it takes the lab's name and waits; the sandbox starts it again inside, where the lab is.
+// up runs twice. Outside it claims the lab's name and waits. The sandbox starts it again inside, and that run builds
+// the lab.
 func up(args []string) (int, error) {
 	o, err := parseUp(args)
 	if err != nil {
@@ -106,7 +107,7 @@ func up(args []string) (int, error) {
 	return sandbox.Run(nil, c.started), nil
 }
 
-// inside builds the lab, shows the table and stays up. Nothing needs taking down: the sandbox ends with this process.
+// inside builds the lab, shows the table and stays up. It removes nothing: the sandbox ends with this process.
 func inside(o upOptions) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
@@ -123,7 +124,7 @@ func inside(o upOptions) int {
 		return 1
 	}
 	if !o.once {
-		s.lookAround(o, l.Pods())
+		s.printHints(o, l.Pods())
 		<-ctx.Done()
 		s.printf("\nthe lab is gone\n")
 	}
@@ -133,7 +134,7 @@ func inside(o upOptions) int {
 	return 0
 }
 
-// build returns the lab even with an error, for its logs; ok tells whether everything in the table held.
+// build returns the lab even with an error, for its logs. ok reports whether every check passed.
 func build(ctx context.Context, s *screen, o upOptions) (l *lab.Lab, ok bool, err error) {
 	l, err = lab.New(ctx, lab.Options{Nodes: o.nodes, Bin: o.bin, Config: o.config, Step: s.step, Log: os.Stderr})
 	if err != nil {
@@ -143,9 +144,9 @@ func build(ctx context.Context, s *screen, o upOptions) (l *lab.Lab, ok bool, er
 		return l, false, err
 	}
 	if err := l.AddPods(ctx, o.podsPerNode); err != nil {
-		return l, false, errors.Join(err, errors.New("the ends of the daemons' logs:\n"+l.Logs(5, 3)))
+		return l, false, errors.Join(err, errors.New("last lines of the daemons' logs:\n"+l.Logs(5, 3)))
 	}
-	ended := s.step("who reaches whom")
+	ended := s.step("reachability")
 	t, err := l.Reach(ctx)
 	ended(err)
 	if err != nil {
@@ -160,9 +161,9 @@ func build(ctx context.Context, s *screen, o upOptions) (l *lab.Lab, ok bool, er
 		}
 	}
 	s.printf("\n")
-	t.Write(s.out, s.look)
+	t.Write(s.out, s.style)
 	if !t.OK() {
-		s.printf("\nThe ends of the daemons' logs\n\n%s\n", l.Logs(10, 3))
+		s.printf("\nLast lines of the daemons' logs\n\n%s\n", l.Logs(10, 3))
 	}
 	return l, t.OK(), nil
 }
@@ -177,6 +178,6 @@ func keepLogs(l *lab.Lab, folder string) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, n.Name+".log"), []byte(n.LogText()), 0o644))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "lab: keep the logs:", err)
+		fmt.Fprintln(os.Stderr, "lab: copy the logs:", err)
 	}
 }

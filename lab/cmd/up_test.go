@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestLabHoldsAndEnds(t *testing.T) {
+func TestLabPassesAndEnds(t *testing.T) {
 	before := traces(t)
 	logs := t.TempDir()
 	out := runs(t, 0, "up", "--once", "--nodes", "2", "--pods-per-node", "2", "--speed", "1s", "--keep-logs", logs)
@@ -54,7 +54,7 @@ exec $PODLANED "$@"`)
 		"ok      pod to its own node              2 of 2",
 		"p1 to p2: ping 10.5.",
 		"p2 to outside: connect",
-		"The ends of the daemons' logs",
+		"Last lines of the daemons' logs",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -63,7 +63,7 @@ exec $PODLANED "$@"`)
 	leavesNothing(t, before)
 }
 
-func TestPodlanedThatEndsAtOnce(t *testing.T) {
+func TestPodlanedEndsAtOnce(t *testing.T) {
 	before := traces(t)
 	out := runs(t, 1, "up", "--bin", bin(t, `if [ "$1" = run ]; then echo no luck today; exit 3; fi`))
 	if !strings.Contains(out, "podlaned on n") || !strings.Contains(out, "exit status 3") || !strings.Contains(out, "no luck today") {
@@ -72,7 +72,7 @@ func TestPodlanedThatEndsAtOnce(t *testing.T) {
 	leavesNothing(t, before)
 }
 
-func TestNetworkConfigurationThatIsWrong(t *testing.T) {
+func TestWrongNetworkConfiguration(t *testing.T) {
 	before := traces(t)
 	out := runs(t, 1, "up", "--config", `{"Network": "10.5.0.0/33"}`)
 	if !strings.Contains(out, "podlaned config set") || !strings.Contains(out, "10.5.0.0/33") {
@@ -88,10 +88,10 @@ func TestMissingBinary(t *testing.T) {
 	}
 }
 
-// moments are texts that the progress shows: each step's beginning, and the lab being up.
+// moments are texts of the progress: the beginning of each step, and the lab being up.
 var moments = []string{
 	"underlay bridge", "etcd, 1 member", "node namespaces", "podlaned config set", "podlaned ready", "CNI ADD",
-	"who reaches whom", "throughput", "The lab is up",
+	"reachability", "throughput", "The lab is up",
 }
 
 func TestInterruptedHalfWay(t *testing.T) {
@@ -121,7 +121,7 @@ func TestKilledHalfWay(t *testing.T) {
 	}
 }
 
-// The moments before there is any output: the lab's first process may just be born.
+// The moments before there is any output: the lab's first process may have just started.
 func TestKilledAtOnce(t *testing.T) {
 	before := traces(t)
 	for i := range 30 {
@@ -157,8 +157,8 @@ func TestWrongFlags(t *testing.T) {
 		{"up --config {", "not JSON"},
 		{"up --keep-logs /run/x", "/run of its own"},
 		{"up --name a/b", "without spaces and slashes"},
-		{"up now", `what is "now"`},
-		{"exec", "say where"},
+		{"up now", `unknown argument "now"`},
+		{"exec", "name a place"},
 		{"down", `no command "down"`},
 	} {
 		if out := runs(t, 2, strings.Fields(c.args)...); !strings.Contains(out, c.want) {

@@ -8,10 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start starts cmd, from outside, in the sandbox whose first process has this id; the caller waits for it. It runs in
-// the network namespace of that name; with no name, in the sandbox's own. Its directory is the root unless cmd.Dir says
-// otherwise. It ends with the sandbox, not with this process: cmd must not ask for a death signal, since Go takes a
-// parent in another PID namespace for a dead one.
+// Start starts cmd in a running sandbox, from outside. pid is the sandbox's first process. The command runs in the
+// network namespace of that name or, without a name, in the sandbox's own. Its directory is the root unless cmd.Dir
+// is set. The caller waits for it.
+//
+// It ends with the sandbox, not with this process. cmd must not ask for a death signal, because Go takes a parent in
+// another PID namespace for a dead one.
 func Start(pid int, name string, cmd *exec.Cmd) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -19,7 +21,8 @@ func Start(pid int, name string, cmd *exec.Cmd) error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	return onThread(func() error {
-		// A thread may only change its mount namespace when it shares its directory and root with no other.
+		// The kernel lets a thread change its mount namespace only if it shares its directory and root with no other
+		// thread.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
@@ -35,5 +38,5 @@ func Start(pid int, name string, cmd *exec.Cmd) error {
 	})
 }
 
-// Root is the sandbox's file tree as seen from outside, with the sandbox's /run, by the id of its first process.
+// Root returns the path of a sandbox's file tree, including its /run, as seen from outside. pid is its first process.
 func Root(pid int) string { return filepath.Join("/proc", fmt.Sprint(pid), "root") }

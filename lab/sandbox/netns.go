@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespaces is where iproute2 looks for named network namespaces, so that `ip -n NAME` works in the sandbox.
+// namespaces is the folder of iproute2's named network namespaces. So `ip -n NAME` works in the sandbox.
 const namespaces = "/run/netns"
 
-// ErrOutside answers every attempt to make a namespace outside a sandbox: it would outlive the program.
+// ErrOutside means that New was called outside a sandbox: the namespace would outlive the program.
 var ErrOutside = errors.New("not inside a sandbox")
 
-// Namespace is a network namespace with a name and its loopback device up.
+// Namespace is a network namespace with a name. Its loopback device is up.
 type Namespace struct{ Name string }
 
 // New makes a network namespace. It lasts until Delete, or until the sandbox ends.
@@ -47,10 +47,10 @@ func New(name string) (Namespace, error) {
 	return n, nil
 }
 
-// Path is the file that stands for the namespace.
+// Path returns the namespace's file.
 func (n Namespace) Path() string { return filepath.Join(namespaces, n.Name) }
 
-// Delete takes the name away; the namespace itself lasts as long as a process or a socket uses it.
+// Delete removes the name. The namespace itself lasts as long as a process or a socket uses it.
 func (n Namespace) Delete() error {
 	if err := unix.Unmount(n.Path(), unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount namespace %s: %w", n.Name, err)
@@ -84,7 +84,7 @@ func (n Namespace) enter() error {
 // Start starts cmd inside the namespace.
 func (n Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
-// Run runs cmd inside the namespace, and returns what it printed, errors included.
+// Run runs cmd inside the namespace, and returns its output and its errors.
 func (n Namespace) Run(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	var out []byte
@@ -98,15 +98,14 @@ func (n Namespace) Run(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// onThread runs f on a thread of its own that ends with it, so that no other goroutine ever runs in f's namespace.
-// The main thread is passed over: it never ends, would stay in the namespace, and its namespaces are what /proc shows
-// as those of the process.
+// onThread runs f on a new thread that ends with it. So no other goroutine ever runs in f's namespace. It never uses
+// the main thread. That one never ends, would stay in the namespace, and /proc shows its namespaces as the process's.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			done <- onThread(f) // on another thread, for this goroutine holds the main one meanwhile
+			done <- onThread(f) // on another thread, because this goroutine holds the main one
 			runtime.UnlockOSThread()
 			return
 		}

@@ -1,9 +1,9 @@
-// Package sandbox runs this program once more in mount, process and network namespaces of its own, and makes further
-// network namespaces inside. The kernel does the cleaning: whatever way the program ends, SIGKILL included, its first
-// process dies, with it every process under it, and with the last of them every mount, namespace and device.
+// Package sandbox runs this program again in new mount, process and network namespaces. It makes further network
+// namespaces inside. The kernel cleans up. However the program ends, even by SIGKILL, the sandbox's first process
+// dies. With it die all processes under it. The last of them takes every mount, namespace and device along.
 //
-// Inside, /proc shows only the sandbox's processes and /run is an empty tmpfs, so nothing that is made there can be
-// seen, or left behind, outside.
+// Inside, /proc shows only the sandbox's processes, and /run is an empty tmpfs. So nothing made there is visible, or
+// left behind, outside.
 package sandbox
 
 import (
@@ -18,21 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marker tells the second run of the program that it is inside. It is not handed on, so that a program started inside
-// can have a sandbox of its own.
+// marker marks the second run of the program, inside the sandbox. It is not inherited, so that a program started
+// inside can have a sandbox of its own.
 const marker = "PODLANE_SANDBOX"
 
 var inside bool
 
-// Run runs main in a new sandbox and returns its exit code. Called again inside a sandbox it just runs main.
-// started, where not nil, is told the process id of the sandbox's first process as the outside sees it.
-// It needs root (CAP_SYS_ADMIN); signals SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on.
+// Run runs main in a new sandbox and returns its exit code. Inside a sandbox it only runs main. It calls started,
+// unless that is nil, with the process id of the sandbox's first process as seen from outside. It needs root
+// (CAP_SYS_ADMIN). It forwards SIGINT, SIGTERM, SIGHUP and SIGQUIT.
 func Run(main func() int, started func(pid int)) int {
 	if inside {
 		return main()
 	}
 	if os.Getenv(marker) != "" {
-		if err := settle(); err != nil {
+		if err := prepare(); err != nil {
 			fmt.Fprintln(os.Stderr, "sandbox:", err)
 			return 1
 		}
@@ -47,22 +47,22 @@ func Run(main func() int, started func(pid int)) int {
 	return code
 }
 
-// Inside tells whether this process runs in a sandbox.
+// Inside reports whether this process runs in a sandbox.
 func Inside() bool { return inside || os.Getenv(marker) != "" }
 
-// lifeline is the descriptor of a pipe that nobody writes to: its end inside the sandbox reads the end of file when the
-// process outside has gone.
+// lifeline is the descriptor of a pipe to which no process writes. Inside the sandbox it reads the end of file when
+// the process outside has ended.
 const lifeline = 3
 
-// endWithParent ends the sandbox when the process outside ends. The death signal alone leaves a gap: a parent killed
-// between the child's birth and its asking for the signal is not noticed, because in a new PID namespace the parent's
-// id is 0 before and after.
+// endWithParent ends the sandbox when the process outside ends. The death signal alone leaves a gap. The parent may
+// be killed after the child's birth but before the child asks for the signal. The child cannot notice this, because
+// in a new PID namespace the parent's id is always 0.
 func endWithParent(pipe *os.File) {
-	_, _ = pipe.Read(make([]byte, 1)) // whatever it returns: the other end is gone
+	_, _ = pipe.Read(make([]byte, 1)) // any result means that the other end is gone
 	os.Exit(1)
 }
 
-// spawn starts the second run and waits for it. The thread is locked because the death signal follows the thread that
+// spawn starts the second run and waits for it. It locks the thread, because the death signal follows the thread that
 // forked, not the process.
 func spawn(started func(pid int)) (int, error) {
 	runtime.LockOSThread()
@@ -81,7 +81,7 @@ func spawn(started func(pid int)) (int, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true, // a Ctrl-C reaches only this process, which passes it on once
+		Setpgid:    true, // Ctrl-C reaches only this process, which forwards it once
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
@@ -97,7 +97,7 @@ func spawn(started func(pid int)) (int, error) {
 	for {
 		select {
 		case s := <-signals:
-			_ = cmd.Process.Signal(s) // it may have ended just now: Wait tells
+			_ = cmd.Process.Signal(s) // it may have just ended, which Wait reports
 		case err := <-done:
 			var exit *exec.ExitError
 			if err != nil && !errors.As(err, &exit) {
@@ -115,8 +115,8 @@ func exitCode(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// settle makes the new mount namespace private and gives it its own /proc and /run.
-func settle() error {
+// prepare makes the new mount namespace private and gives it its own /proc and /run.
+func prepare() error {
 	unix.CloseOnExec(lifeline)
 	for _, m := range []struct {
 		source, target, kind string

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// helper, in the environment, makes the test binary a program that runs in a sandbox: see program.
+// helper in the environment makes the test binary a program that runs in a sandbox: see program.
 const helper = "PODLANE_TEST_HELPER"
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,8 @@ func program(kind string) int {
 	select {}
 }
 
-// run starts the program in a sandbox inside this one, waits until it is up, and returns the id of its first process.
+// run starts the program in a sandbox inside this one and waits until it is up. It returns the id of its first
+// process.
 func run(t *testing.T, kind string) (*exec.Cmd, int) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -60,10 +61,10 @@ func run(t *testing.T, kind string) (*exec.Cmd, int) {
 	})
 	first := 0
 	lines := bufio.NewScanner(out)
-	for seen := 0; seen < 2 && lines.Scan(); seen++ { // the two processes' lines come in either order
+	for seen := 0; seen < 2 && lines.Scan(); seen++ { // the two processes may print their lines in any order
 		if lines.Text() != "up" {
 			if _, err := fmt.Sscanf(lines.Text(), "first %d", &first); err != nil {
-				t.Fatalf("the program says %q", lines.Text())
+				t.Fatalf("the program prints %q", lines.Text())
 			}
 		}
 	}
@@ -96,7 +97,7 @@ func TestSandboxEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	// Its parent gone, it is a child of this sandbox's first process, which is us.
+	// Its parent is gone, so it is a child of this sandbox's first process: this one.
 	if pid, err := syscall.Wait4(first, nil, 0, nil); pid != first {
 		t.Errorf("wait for the sandbox: %d, %v", pid, err)
 	}
@@ -130,14 +131,14 @@ func TestStartInARunningSandbox(t *testing.T) {
 		}
 	}
 	if err := Start(first, "nosuch", exec.Command("/bin/true")); err == nil {
-		t.Error("a namespace that is not there was entered")
+		t.Error("a missing namespace was entered")
 	}
 	if _, err := os.Stat(Root(first) + "/run/netns/x"); err != nil {
 		t.Error(err)
 	}
 }
 
-// The main thread never ends, so it would keep a namespace alive, and /proc shows its namespace as the process's.
+// The main thread never ends, so it would keep a namespace alive. /proc shows its namespace as the process's.
 func TestMainThreadStaysOutside(t *testing.T) {
 	before, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Main is the body of a TestMain whose tests need the kernel: it runs the package's tests in a sandbox. Not as root
-// the package is skipped with a reason; not as root under CI (the variable CI is set) it fails. A fuzzing session runs
-// outside: its workers talk over descriptors that a sandbox does not hand on, and what is fuzzed is pure.
+// Main is the body of a TestMain whose tests need the kernel. It runs the package's tests in a sandbox. Without root
+// it skips the package with a reason. Without root under CI (the variable CI is set) it fails. A fuzzing session runs
+// outside. Its workers use descriptors that a sandbox does not pass on, and the fuzzed code is pure.
 func Main(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
