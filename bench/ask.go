@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cores is where the ends of a way run: commands before theirs, and the same in words.
+// cores are the cores of client and server: a command prefix for each, and a description.
 type cores struct {
 	client, server []string
 	text           string
 }
 
-// choose takes the first two cores that this process may use, if there are as many and try is not refused them.
+// choose returns the first two cores that this process may use, if there are two and try can use them.
 func choose(try func(pin []string) error) (c cores, err error) {
 	var may unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &may); err != nil {
@@ -38,34 +38,34 @@ func choose(try func(pin []string) error) (c cores, err error) {
 
 func pinned(found []int, try func(pin []string) error) (c cores) {
 	if len(found) < 2 {
-		return cores{text: "client and server share the only core there is, so that no figure is of an end alone"}
+		return cores{text: "client and server share the only core, so every figure is of both together"}
 	}
 	pin := func(core int) []string { return []string{"taskset", "-c", strconv.Itoa(core)} }
 	c = cores{client: pin(found[0]), server: pin(found[1]), text: "the client on one core, the server on another"}
 	if err := errors.Join(try(c.client), try(c.server)); err != nil {
-		return cores{text: fmt.Sprintf("client and server on cores of the kernel's choice, for taskset was refused (%v)", err)}
+		return cores{text: fmt.Sprintf("client and server on cores of the kernel's choice, because taskset was refused (%v)", err)}
 	}
 	return c
 }
 
-// server is a program that was started to answer.
+// server is a running server program.
 type server struct {
-	cmd   *exec.Cmd
-	said  bytes.Buffer  // complete when it has ended
-	ended chan struct{} // closed then
+	cmd    *exec.Cmd
+	output bytes.Buffer  // complete when it has ended
+	ended  chan struct{} // closed when it ends
 }
 
-// serve starts a server, and returns when something listens on its port.
+// serve starts a server and returns when a socket listens on its port.
 func (w *way) serve(ctx context.Context, port string, args []string) (*server, error) {
 	args = slices.Concat(w.cores.server, args)
 	s := &server{cmd: w.to.Command(ctx, args[0], args[1:]...), ended: make(chan struct{})}
-	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
+	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := w.to.StartCommand(s.cmd); err != nil {
 		return nil, err
 	}
 	go func() {
 		defer close(s.ended)
-		_ = s.cmd.Wait() // its state tells
+		_ = s.cmd.Wait() // its state has the result
 	}()
 	for {
 		out, err := w.to.Run(ctx, "ss", "-Hltun", "sport", "= :"+port)
@@ -78,19 +78,20 @@ func (w *way) serve(ctx context.Context, port string, args []string) (*server, e
 		}
 		select {
 		case <-s.ended:
-			return nil, fmt.Errorf("%s: %s: %s", strings.Join(args, " "), s.cmd.ProcessState, strings.TrimSpace(s.said.String()))
+			return nil, fmt.Errorf("%s: %s: %s", strings.Join(args, " "), s.cmd.ProcessState, strings.TrimSpace(s.output.String()))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// stop ends the server, which may have ended by itself.
+// stop kills the server if it still runs.
 func (s *server) stop() {
-	_ = s.cmd.Process.Kill() // it fails where there is none any more
+	_ = s.cmd.Process.Kill() // it fails if the server has ended
 	<-s.ended
 }
 
-// ask runs a client beside a server, and tells what it printed and how long the machine's cores were at work meanwhile.
+// ask runs a client beside a server. It returns the client's output and how long the machine's cores worked
+// meanwhile.
 func (w *way) ask(ctx context.Context, args []string, port string, client []string) (out string, cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -106,13 +107,13 @@ func (w *way) ask(ctx context.Context, args []string, port string, client []stri
 	client = slices.Concat(w.cores.client, client)
 	if out, err = w.from.Run(ctx, client[0], client[1:]...); err != nil {
 		s.stop()
-		return "", 0, fmt.Errorf("%w; the server said: %s", err, strings.TrimSpace(s.said.String()))
+		return "", 0, fmt.Errorf("%w; output of the server: %s", err, strings.TrimSpace(s.output.String()))
 	}
 	after, err := busy()
 	return out, after - before, err
 }
 
-// busy is how long the machine's cores have been at work, by /proc/stat.
+// busy returns how long the machine's cores have worked, from /proc/stat.
 func busy() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

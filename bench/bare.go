@@ -21,7 +21,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// bare is a namespace like a node's in which others than podlaned write.
+// bare is a namespace like a node's, without podlaned. The raw requests and the tools write in it.
 type bare struct{ sandbox.Namespace }
 
 // underlayAddr is the address of the namespace's underlay interface.
@@ -51,7 +51,7 @@ func (b bare) run(commands ...string) error {
 	return nil
 }
 
-// makeDevice makes a tunnel without entries, as podlaned makes it.
+// makeDevice makes a tunnel without entries, like podlaned.
 func (b bare) makeDevice() error {
 	return b.run(
 		"ip link add "+device+" type vxlan id 1 dstport 8472 local "+underlayAddr.Addr().String()+" nolearning",
@@ -62,11 +62,11 @@ func (b bare) makeDevice() error {
 
 func (b bare) removeDevice() error { return b.run("ip link del " + device) }
 
-// cost is what something took.
+// cost is the time that something took.
 type cost struct{ took, cpu time.Duration }
 
-// raw makes edits as the kernel itself takes them, as many requests a sendmsg as fit. All is done in the system calls of one
-// thread, whose CPU time this is.
+// raw applies edits as raw netlink requests, as many in one sendmsg as fit. All work is in the system calls of one
+// thread. Its CPU time is the cost.
 func (b bare) raw(edits ...edit) ([]cost, error) {
 	return b.each(edits, func(index int, e edit) (c cost, err error) {
 		batch, err := e.batch(index)
@@ -77,7 +77,8 @@ func (b bare) raw(edits ...edit) ([]cost, error) {
 	})
 }
 
-// each makes edits by do, one after the other on one tunnel that has no entries before, whose index do is given.
+// each applies edits with do, one after the other, on one tunnel that has no entries before. do receives the tunnel's
+// index.
 func (b bare) each(edits []edit, do func(index int, e edit) (cost, error)) (costs []cost, err error) {
 	err = b.withTunnel(func(index int) error {
 		for _, e := range edits {
@@ -92,7 +93,8 @@ func (b bare) each(edits []edit, do func(index int, e edit) (cost, error)) (cost
 	return costs, err
 }
 
-// withTunnel calls do on a thread in the namespace with the index of a tunnel without entries, which is removed afterwards.
+// withTunnel calls do on a thread in the namespace, with the index of a tunnel without entries. It removes the tunnel
+// afterwards.
 func (b bare) withTunnel(do func(index int) error) error {
 	err := b.Do(func() error {
 		if err := b.makeDevice(); err != nil {
@@ -107,7 +109,7 @@ func (b bare) withTunnel(do func(index int) error) error {
 	return errors.Join(err, b.removeDevice())
 }
 
-// send sends requests on a socket of its own; one that is refused is an error.
+// send sends requests on a new socket. A refused request is an error.
 func send(batch *rtnl.Batch) error {
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -119,8 +121,8 @@ func send(batch *rtnl.Batch) error {
 	return errors.Join(append(refused, err)...)
 }
 
-// onThread is what something costs that runs on the calling thread alone; the caller keeps to that. The thread's clock is
-// exact, where getrusage(2) gives a running thread what it had at the last tick.
+// onThread returns the cost of a function that runs only on the calling thread. The thread's clock is exact.
+// getrusage(2) of a running thread would return the value of the last tick.
 func onThread(what func() error) (c cost, err error) {
 	var before, after unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &before); err != nil {
@@ -134,7 +136,7 @@ func onThread(what func() error) (c cost, err error) {
 	return c, err
 }
 
-// byTools makes edits by ip -batch and bridge -batch.
+// byTools applies edits with ip -batch and bridge -batch.
 func (b bare) byTools(edits ...edit) ([]cost, error) {
 	dir, err := os.MkdirTemp("/run", "bench") // the sandbox's own
 	if err != nil {
@@ -155,7 +157,7 @@ func (b bare) byTools(edits ...edit) ([]cost, error) {
 	})
 }
 
-// eachScript hands over the scripts of ip -batch and of bridge -batch, one after the other, that have something to do.
+// eachScript calls do with the scripts of ip -batch and bridge -batch, if they are not empty.
 func (e edit) eachScript(do func(tool, script string) error) (err error) {
 	ip, bridge := e.scripts()
 	if ip != "" {
@@ -167,7 +169,7 @@ func (e edit) eachScript(do func(tool, script string) error) (err error) {
 	return err
 }
 
-// process is what a program costs, from before its start until after its end.
+// process returns the cost of a program, from before its start until after its end.
 func (b bare) process(name string, args ...string) (c cost, err error) {
 	cmd, out := exec.Command(name, args...), &output{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -183,7 +185,8 @@ func (b bare) process(name string, args ...string) (c cost, err error) {
 	return c, err
 }
 
-// apply is podlane's own backend, in this process: it makes the device, writes, and reads all again.
+// apply runs podlane's own backend in this process. It makes the device, writes the entries, and reads everything
+// again.
 func (b bare) apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (took time.Duration, err error) {
 	network, _, err := subnet.ParseNetwork([]byte(config))
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// plugin is a CNI plugin with its configuration, and what its calls took.
+// plugin is a CNI plugin with its configuration and the times of its calls.
 type plugin struct {
 	name, path string
 	search     string // CNI_PATH
 	conf       map[string]any
 	took       map[string]*series // by command
-	results    []json.RawMessage  // of ADD, a pod each
+	results    []json.RawMessage  // of ADD, one for each pod
 }
 
 // cni measures attaching, checking and detaching 200 pods.
@@ -74,7 +74,7 @@ func cni(ctx context.Context, b bench) (s Section, err error) {
 
 var commands = []string{"ADD", "CHECK", "DEL"}
 
-// makeSpaces makes so many namespaces; with an error it returns those that it made.
+// makeSpaces makes n namespaces. After an error it returns those that exist.
 func makeSpaces(n int) (all []sandbox.Namespace, err error) {
 	for i := range n {
 		s, err := sandbox.New(fmt.Sprintf("pod%d", i))
@@ -93,8 +93,9 @@ func deleteSpaces(all []sandbox.Namespace) (err error) {
 	return err
 }
 
-// makePlugins is podlane-cni, what it becomes, what that calls, and the same with a program that does nothing: in dir it
-// has bridge's name, so that podlane-cni does all that it does for bridge.
+// makePlugins returns the plugins to compare: podlane-cni with bridge, bridge, host-local, podlane-cni with an empty
+// program, and that program. In dir the empty program has bridge's name, so podlane-cni does all that it does for
+// bridge.
 func makePlugins(ctx context.Context, b bench, n *lab.Node, dir string) ([]*plugin, error) {
 	if err := os.Symlink(filepath.Join(b.bin, "_empty"), filepath.Join(dir, "bridge")); err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func makePlugins(ctx context.Context, b bench, n *lab.Node, dir string) ([]*plug
 	return plugins, nil
 }
 
-// translated is the configuration that podlane-cni gives to bridge: a delegate that keeps what it reads tells.
+// translated returns the configuration that podlane-cni gives to bridge. A delegate stores what it reads.
 func translated(ctx context.Context, b bench, n *lab.Node, conf map[string]any) (map[string]any, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -143,7 +144,7 @@ func translated(ctx context.Context, b bench, n *lab.Node, conf map[string]any) 
 	return got, json.Unmarshal(text, &got)
 }
 
-// call runs the plugin for the i-th pod, and notes how long it took.
+// call runs the plugin for the i-th pod and records the time.
 func (p *plugin) call(ctx context.Context, n *lab.Node, command string, i int, pod sandbox.Namespace) error {
 	var previous json.RawMessage
 	if command != "ADD" && len(p.results) > i {
@@ -186,8 +187,9 @@ func (p *plugin) exec(ctx context.Context, n *lab.Node, command, id, netns, path
 func cniSection(pods int, plugins []*plugin) Section {
 	s := Section{
 		Title: "Attaching pods",
-		Text: fmt.Sprintf("Calls of the plugins' binaries, in turn, for %d pods each, all of which stay attached to one bridge until the last is; p50, and p99 of them. podlane-cni's own share is what it takes where an empty Go "+
-			"program has the place of bridge, less what that program takes by itself in the same round.", pods),
+		Text: fmt.Sprintf("Calls of the plugins' binaries, in turn, for %d pods each. All pods stay attached to one bridge until the last "+
+			"one is. Figures are p50 and p99. podlane-cni's own share is its time with an empty Go program in place of "+
+			"bridge, less the time of that program alone in the same round.", pods),
 	}
 	for _, command := range commands {
 		s.Rows = append(s.Rows, commandRows(command, plugins)...)

@@ -21,20 +21,20 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// crowd is nodes that join one etcd together, and what came of it.
+// crowd is nodes that join one etcd together, with the results.
 type crowd struct {
 	size
 	etcd *lab.Etcd
 
-	held, known time.Duration // from the start of the first until the last holds a pod subnet, and until each knows all others
-	own         series        // seconds from a node's start until it holds, in the order in which they came to
+	held, known time.Duration // from the start of the first node until the last one holds a pod subnet, and until each knows all others
+	own         series        // seconds from a node's start until it holds, in the order in which they came to hold
 	retries     series        // of each node
 
 	mu      sync.Mutex
 	knowing int // how many nodes know all others
 }
 
-// run lets the nodes join, and ends them when each knows all others.
+// run lets the nodes join and ends them when each knows all others.
 func (c *crowd) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
@@ -84,16 +84,16 @@ func (c *crowd) run(ctx context.Context) error {
 type member struct {
 	index        int
 	began        time.Time
-	holds, knows func() // are called once each
+	holds, knows func() // each is called once
 
 	mu     sync.Mutex
 	held   bool
 	knew   bool
-	last   store.State // from which it goes on as a watch
+	last   store.State // the watch starts from it
 	writes int         // until then
 }
 
-// join runs the node's store; where not all can be there at once, only until it holds.
+// join runs the node's store. If not all nodes can run it at once, it ends when the node holds.
 func (m *member) join(ctx context.Context, c *crowd) error {
 	client, err := etcd.Open(etcd.Config{Endpoints: c.etcd.Endpoints(), Observe: m.observe})
 	if err != nil {
@@ -121,7 +121,7 @@ func (m *member) observe(call string, _ time.Duration, _ error) {
 	}
 }
 
-// take notes what a state of the store says, and tells whether it is the first by which the node holds.
+// take applies a state of the store. first reports whether it is the first one by which the node holds.
 func (m *member) take(s store.State, nodes int) (first bool) {
 	m.mu.Lock()
 	first = s.Held && !m.held
@@ -143,7 +143,7 @@ func (m *member) count(known, nodes int) {
 	}
 }
 
-// stay follows what comes after the node held, by bare gRPC: of etcd's client a watch costs more than of etcd.
+// stay watches after the node holds, with plain gRPC: a watch of etcd's client costs more than one of etcd.
 func (m *member) stay(ctx context.Context, c *crowd) (err error) {
 	conn, err := grpc.NewClient(c.etcd.Addr(1).String()+":2379", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -151,7 +151,7 @@ func (m *member) stay(ctx context.Context, c *crowd) (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, conn.Close()); ctx.Err() != nil {
-			err = nil // it was to end
+			err = nil // this is the normal end
 		}
 	}()
 	watch, err := etcdserverpb.NewWatchClient(conn).Watch(ctx)
@@ -160,7 +160,7 @@ func (m *member) stay(ctx context.Context, c *crowd) (err error) {
 	}
 	known, from, prefix := 0, m.last.Set.Revision+1, lab.DefaultPrefix+"/subnets/"
 	for _, r := range m.last.Set.Records {
-		if r.Created < from { // younger ones the watch brings
+		if r.Created < from { // the watch brings younger ones
 			known++
 		}
 	}

@@ -17,15 +17,16 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// daemon is a podlaned that runs.
+// daemon is a running podlaned.
 type daemon struct {
 	cmd     *exec.Cmd
 	log     *output
 	notices *notices
-	ready   time.Duration // from before its exec until its first verified pass, as it says itself (sd_notify)
+	ready   time.Duration // from before its exec until its first verified state, by its own notification (sd_notify)
 }
 
-// startDaemon starts podlaned on a node, by a command before it or by none, and waits until it has verified its kernel.
+// startDaemon starts podlaned on a node, optionally under another command. It waits until podlaned has verified the
+// kernel.
 func startDaemon(ctx context.Context, n *lab.Node, before ...string) (*daemon, error) {
 	told, err := listen(filepath.Join(filepath.Dir(n.NodeFile()), "..", "notify"))
 	if err != nil {
@@ -33,31 +34,31 @@ func startDaemon(ctx context.Context, n *lab.Node, before ...string) (*daemon, e
 	}
 	args := slices.Concat(before, []string{"podlaned", "run"})
 	d := &daemon{cmd: n.Command(context.WithoutCancel(ctx), args[0], args[1:]...), log: &output{}, notices: told}
-	d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+told.path, "WATCHDOG_USEC=30000000") // as its unit has it
+	d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+told.path, "WATCHDOG_USEC=30000000") // as in its unit
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	began := time.Now()
 	if err := n.StartCommand(d.cmd); err != nil {
 		return nil, errors.Join(fmt.Errorf("start podlaned on %s: %w", n.Name, err), told.close())
 	}
 	if err := told.await(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("podlaned on %s: %w; it said: %s", n.Name, err, d.log), d.kill())
+		return nil, errors.Join(fmt.Errorf("podlaned on %s: %w; its log: %s", n.Name, err, d.log), d.kill())
 	}
 	d.ready = time.Since(began)
 	return d, nil
 }
 
-// startAnew starts podlaned as startDaemon does, on a node that it was never on.
-func (w *world) startAnew(ctx context.Context, n *lab.Node, before ...string) (*daemon, error) {
-	if err := w.forget(ctx, n); err != nil {
+// startFresh starts podlaned on a node on which it never ran.
+func (w *world) startFresh(ctx context.Context, n *lab.Node, before ...string) (*daemon, error) {
+	if err := w.reset(ctx, n); err != nil {
 		return nil, err
 	}
 	return startDaemon(ctx, n, before...)
 }
 
-// kill ends it at once.
+// kill kills podlaned.
 func (d *daemon) kill() error { return d.stop(os.Kill) }
 
-// stop ends it by a signal, and waits until it and whoever else holds its output have ended.
+// stop ends podlaned with a signal. It waits until every process that holds its output has ended.
 func (d *daemon) stop(by os.Signal) error {
 	if err := d.cmd.Process.Signal(by); err != nil {
 		return errors.Join(fmt.Errorf("end podlaned: %w", err), d.notices.close())
@@ -72,8 +73,8 @@ type usage struct {
 	peak float64 // bytes of memory
 }
 
-// end kills it and tells what it has used. The peak is asked of the running process: the resource usage of one that has
-// ended begins with the memory of the process that it was forked from, which is this one.
+// end kills podlaned and returns its usage. The peak is read from the running process. The resource usage of an ended
+// process starts with the memory of its parent, which is this process.
 func (d *daemon) end() (usage, error) {
 	peak, err := d.memory("VmHWM")
 	if err := errors.Join(err, d.kill()); err != nil {
@@ -82,7 +83,7 @@ func (d *daemon) end() (usage, error) {
 	return usage{d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime(), peak}, nil
 }
 
-// memory is a field of /proc/PID/status, in bytes.
+// memory returns a field of /proc/PID/status, in bytes.
 func (d *daemon) memory(field string) (float64, error) {
 	return processMemory(d.cmd.Process.Pid, field)
 }
@@ -95,7 +96,7 @@ func processMemory(pid int, field string) (float64, error) {
 	return statusField(string(text), field)
 }
 
-// statusField is a line such as "VmRSS:	   2048 kB" of a status (proc(5)), in bytes.
+// statusField returns a value such as "VmRSS:        2048 kB" of a status (proc(5)), in bytes.
 func statusField(status, field string) (float64, error) {
 	for line := range strings.Lines(status) {
 		if words := strings.Fields(line); len(words) == 3 && words[0] == field+":" && words[2] == "kB" {
@@ -124,13 +125,13 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// notices is the socket on which podlaned tells systemd how it is (sd_notify). It is read as long as podlaned runs: to
-// podlaned, a systemd that does not listen is a problem, which it reports and tries again.
+// notices is the socket for podlaned's notifications to systemd (sd_notify). It is read as long as podlaned runs: if
+// systemd does not read, podlaned reports a problem and tries again.
 type notices struct {
 	path   string
 	socket *net.UnixConn
-	ready  chan struct{} // closed when podlaned has said that it has started
-	done   chan struct{} // closed when nobody reads any more
+	ready  chan struct{} // closed when podlaned has sent READY=1
+	done   chan struct{} // closed when reading has ended
 }
 
 func listen(path string) (*notices, error) {
@@ -143,7 +144,7 @@ func listen(path string) (*notices, error) {
 	return n, nil
 }
 
-// read ends when the socket is closed.
+// read reads until the socket is closed.
 func (n *notices) read() {
 	defer close(n.done)
 	started, message := false, make([]byte, 4096)
@@ -159,7 +160,7 @@ func (n *notices) read() {
 	}
 }
 
-// await waits until podlaned has started for good: after 30 s it says so in any case.
+// await waits until podlaned is ready. It stops after 29 s, because podlaned sends READY=1 after 30 s in any case.
 func (n *notices) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 29*time.Second, errors.New("not verified after 29 s"))
 	defer cancel()
@@ -173,7 +174,7 @@ func (n *notices) await(ctx context.Context) error {
 	}
 }
 
-// close ends the reading and takes the socket away.
+// close stops reading and removes the socket.
 func (n *notices) close() error {
 	err := n.socket.Close()
 	<-n.done

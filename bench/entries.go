@@ -15,10 +15,10 @@ import (
 	"github.com/podlane/podlane/rtnl"
 )
 
-// device is the tunnel's.
+// device is the name of the tunnel's device.
 const device = "podlane.1"
 
-// entries is what podlaned has written for its peers, as the operator's tools read it.
+// entries holds what podlaned has written for its peers, as read with ip and bridge.
 type entries struct {
 	Neighbours []struct{ Dst, Lladdr string }
 	FDB        []struct{ Mac, Dst string }
@@ -49,7 +49,7 @@ func readEntries(ctx context.Context, n *lab.Node) (e entries, err error) {
 	return e, nil
 }
 
-// expect holds that the kernel has all entries of some peers.
+// expect returns an error unless the kernel has all entries of this number of peers.
 func (e entries) expect(peers int) error {
 	if len(e.Neighbours) != peers || len(e.FDB) != peers || len(e.Routes) != peers {
 		return fmt.Errorf("%d neighbours, %d FDB entries and %d routes for %d peers", len(e.Neighbours), len(e.FDB), len(e.Routes), peers)
@@ -57,13 +57,13 @@ func (e entries) expect(peers int) error {
 	return nil
 }
 
-// edit is entries that are to be written, whether or not something stands there, or to be removed.
+// edit is entries to write, replacing existing ones, or to remove.
 type edit struct {
 	entries
 	remove bool
 }
 
-// batch is the edit as netlink requests: what the kernel itself takes, and nothing besides.
+// batch returns the edit as netlink requests: the minimum that the kernel needs.
 func (e edit) batch(index int) (b *rtnl.Batch, err error) {
 	b = &rtnl.Batch{}
 	neigh, route, flags := uint16(unix.RTM_NEWNEIGH), uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
@@ -117,7 +117,7 @@ func pair(addr, mac string) (netip.Addr, net.HardwareAddr, error) {
 	return a, m, err
 }
 
-// ndmsg is the header of a neighbour request (struct ndmsg).
+// ndmsg returns the header of a neighbour request (struct ndmsg).
 func ndmsg(family uint8, index int, flags uint8) []byte {
 	h := make([]byte, unix.SizeofNdMsg)
 	h[0], h[10] = family, flags
@@ -126,8 +126,8 @@ func ndmsg(family uint8, index int, flags uint8) []byte {
 	return h
 }
 
-// scripts is the edit for ip -batch and bridge -batch, all routes with one metric, as flannel writes them. One that has
-// nothing to do is empty.
+// scripts returns the edit for ip -batch and bridge -batch. All routes have one metric, as flannel writes them. A
+// script without commands is empty.
 func (e edit) scripts() (ip, bridge string) {
 	verb := "replace"
 	if e.remove {
@@ -146,7 +146,8 @@ func (e edit) scripts() (ip, bridge string) {
 	return i.String(), b.String()
 }
 
-// moved is the FDB entries of the first so many peers at other public addresses, which is all that differs for one that moves.
+// moved returns the FDB entries of the first peers at other public addresses. For a peer that moves nothing else
+// changes.
 func (e entries) moved(peers int) (m entries) {
 	for i, f := range e.FDB[:peers] {
 		f.Dst = peerLease(i, 1).IPv4.PublicIP.String()

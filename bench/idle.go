@@ -9,19 +9,21 @@ import (
 	"time"
 )
 
-// windows is in how many parts idleness is measured.
+// windows is the number of measured windows.
 const windows = 5
 
 // idle measures a podlaned that has nothing to do.
 func idle(ctx context.Context, b bench) (s Section, err error) {
-	lasting := 30 * time.Second // podlaned's own --resync: each has one periodic pass
+	lasting := 30 * time.Second // podlaned's own --resync: each window has one periodic check
 	if b.quick {
 		lasting = 2 * time.Second
 	}
 	s = Section{
 		Title: "A node on which nothing happens",
-		Text: fmt.Sprintf("CPU time in %d windows of %v by the kernel's clock of the process, from twice as long after the start on, when the garbage of the start is collected; with the periodic look at the kernel and at etcd, which comes once in 30 s; memory at the end of each is resident (VmRSS), what was "+
-			"touched of the program's own file (RssFile) included.", windows, lasting),
+		Text: fmt.Sprintf("CPU time in %d windows of %v, from the kernel's clock of the process. The first window starts after twice that "+
+			"time, when the garbage of the start is collected. Each includes the periodic check of the kernel and of etcd, "+
+			"once in 30 s. Memory at the end of each window is resident memory (VmRSS). It includes the touched part of the "+
+			"program's file (RssFile).", windows, lasting),
 	}
 	w, err := makeWorld(ctx, b)
 	if err != nil {
@@ -31,7 +33,7 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 	for _, m := range []struct {
 		peers int
 		cpu   float64 // part of a core
-		rss   float64 // bytes; 0: nothing is promised
+		rss   float64 // bytes; 0: no limit
 	}{{3, 0.0005, 25e6}, {5000, 0.005, 0}} {
 		r, err := w.rest(ctx, b, m.peers, lasting)
 		if err != nil {
@@ -50,10 +52,10 @@ func idle(ctx context.Context, b bench) (s Section, err error) {
 	return s, nil
 }
 
-// percent is a part as people read it.
+// percent formats a fraction as a percentage.
 func percent(v float64) string { return fmt.Sprintf("%.3f %%", v*100) }
 
-// rested is what a podlaned took that had nothing to do, by windows.
+// rested holds the usage of an idle podlaned, one value for each window.
 type rested struct {
 	cpu       series // part of a core
 	rss, file series // bytes
@@ -61,7 +63,7 @@ type rested struct {
 }
 
 func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Duration) (r rested, err error) {
-	if err := w.have(ctx, peers); err != nil {
+	if err := w.setPeers(ctx, peers); err != nil {
 		return r, err
 	}
 	n := w.Nodes[0]
@@ -70,7 +72,7 @@ func (w *world) rest(ctx context.Context, b bench, peers int, lasting time.Durat
 		return r, err
 	}
 	defer func() { err = errors.Join(err, d.kill()) }()
-	if _, err := settled(ctx, n); err != nil {
+	if _, err := waitIdle(ctx, n); err != nil {
 		return r, err
 	}
 	r.lines = strings.Count(d.log.String(), "\n")

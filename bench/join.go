@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// size is how many nodes join, and how many of them at any moment: where those are not all, the next starts when one holds
-// its pod subnet.
+// size is the number of nodes that join, and how many of them join at once. If that is fewer, the next one starts
+// when one holds its pod subnet.
 type size struct{ nodes, atOnce int }
 
 func (s size) String() string {
@@ -26,8 +26,13 @@ func join(ctx context.Context, b bench) (s Section, err error) {
 	}
 	s = Section{
 		Title: "Many nodes join one etcd together",
-		Text: "Each is podlane's own lease store with connections of its own, and has no kernel; all are in one process, and etcd is another on the same machine. Two cores cannot be 5,000 nodes at once, each of which would take in 5,000 leases: of these at most a hundred are joining at any moment, the next starts when one holds its pod subnet, and one that " +
-			"holds it goes on as a watch with a connection of its own, which counts the peers that come and keeps nothing of them. From the start of the first until the last holds a pod subnet for sure, and until each knows all others. A node's own time is from its own start until it holds. A retry is a transaction of a node beyond its first. Calls and events are as etcd counts them.",
+		Text: "Each node is podlane's own lease store with its own connections, and has no kernel state. All nodes are in one " +
+			"process; etcd is another process on the same machine. Two cores cannot run 5,000 nodes at once, each of which " +
+			"would receive 5,000 leases. So at most a hundred of these join at once: the next one starts when one holds its " +
+			"pod subnet. A node that holds it continues as a watch with its own connection, which only counts the peers " +
+			"that come. Times are from the start of the first node until the last one holds a pod subnet, and until each " +
+			"knows all others. A node's own time is from its start until it holds. A retry is a transaction of a node " +
+			"beyond its first. Calls and events are counted by etcd.",
 	}
 	for _, size := range sizes {
 		all, rows, err := joinAll(ctx, b, size)
@@ -67,7 +72,7 @@ func joinAll(ctx context.Context, b bench, s size) (all *crowd, rows []Row, err 
 	return all, append(all.rows(), served...), err
 }
 
-// rows are what the nodes themselves know; a thousand at once is what something is promised for.
+// rows returns the rows of the nodes' own figures. Limits apply to a thousand nodes at once.
 func (c *crowd) rows() []Row {
 	what := c.size.String() + ": "
 	all := Row{What: what + "all hold a pod subnet", Figure: seconds(c.held.Seconds())}
@@ -84,7 +89,7 @@ func (c *crowd) rows() []Row {
 	}
 }
 
-// served is what etcd did for them, by its own metrics.
+// served returns the rows of etcd's work, from its own metrics.
 func (s size) served(before, after map[string]float64) (rows []Row, err error) {
 	total, text := 0.0, ""
 	for _, c := range [][2]string{{"Range", "KV"}, {"Txn", "KV"}, {"Put", "KV"}, {"LeaseGrant", "Lease"}} {
@@ -106,7 +111,7 @@ func (s size) served(before, after map[string]float64) (rows []Row, err error) {
 	}, nil
 }
 
-// plot is how long a node takes by how many hold theirs before it: the median of a tenth of these, the last ones.
+// plot returns how long a node takes by the number of nodes before it. Each point is the median of the last tenth.
 func (c *crowd) plot() Plot {
 	curve := Curve{Name: "from its start until it holds a pod subnet, median"}
 	for n := c.size.nodes; n >= 20; n /= 2 {
@@ -116,8 +121,8 @@ func (c *crowd) plot() Plot {
 	return Plot{Name: "join", Title: "A node joins", X: "nodes that are there", Y: "seconds", Curves: []Curve{curve}}
 }
 
-// counted is by how much one of etcd's counters has risen. One that it has under another name, as of another version,
-// would else be taken for nothing.
+// counted returns the increase of one of etcd's counters. A missing counter is an error: another version of etcd may
+// have renamed it.
 func counted(before, after map[string]float64, name string) (float64, error) {
 	last, ok := after[name]
 	if !ok {

@@ -13,8 +13,8 @@ import (
 	"github.com/podlane/podlane/rtnl"
 )
 
-// The kernel's notifications by which a change is seen to be done: of a peer that comes the route is written last, of one
-// that goes the neighbour is removed last.
+// The kernel's notifications that show the end of a change. The route of a new peer is written last. The neighbour of
+// a deleted peer is removed last.
 var (
 	routeAdded       = change{unix.RTNLGRP_IPV4_ROUTE, unix.RTM_NEWROUTE, unix.AF_INET}
 	neighbourRemoved = change{unix.RTNLGRP_NEIGH, unix.RTM_DELNEIGH, unix.AF_INET}
@@ -23,14 +23,14 @@ var (
 
 var errLost = errors.New("notifications were lost")
 
-// change is of an entry of the tunnel.
+// change is a change of an entry of the tunnel.
 type change struct {
 	group  int
 	kind   uint16
 	family byte
 }
 
-// after is how long after the beginning of cause the node's kernel has seen so many changes.
+// after returns how long after the start of cause the node's kernel has seen this number of changes.
 func (c change) after(ctx context.Context, n *lab.Node, count int, cause func() error) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -58,7 +58,7 @@ func (c change) after(ctx context.Context, n *lab.Node, count int, cause func() 
 	return took, errors.Join(err, <-done)
 }
 
-// subscribe listens to a node's kernel, and tells the index of the tunnel's device.
+// subscribe subscribes to a node's kernel. It also returns the index of the tunnel's device.
 func subscribe(n *lab.Node, groups ...int) (s *rtnl.Subscription, index int, err error) {
 	err = n.Do(func() error {
 		tunnel, err := net.InterfaceByName(device)
@@ -72,17 +72,17 @@ func subscribe(n *lab.Node, groups ...int) (s *rtnl.Subscription, index int, err
 	return s, index, err
 }
 
-// lives is what was measured on a node that runs with many peers, each in seconds.
+// lives holds the figures of a node that runs with many peers, in seconds.
 type lives struct {
 	peers, many, moved int
 	join, leave        one
-	own, raw, tools    bulk // podlaned's; and by others, on a device that has no more entries
+	own, raw, tools    bulk // of podlaned; and of the others, on a device without more entries
 }
 
-// bulk is how long it takes when many peers come, when some of them move to other addresses or back, and when they go.
+// bulk holds how long it takes when many peers join, when some move to other addresses or back, and when they leave.
 type bulk struct{ come, move, leave series }
 
-// live measures what a node with 5,000 peers does when some come, go and move.
+// live measures a node with 5,000 peers while some join, leave and move.
 func live(ctx context.Context, b bench) (s Section, err error) {
 	m := lives{peers: 5000, many: 1000, moved: 500}
 	times := 7
@@ -94,7 +94,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := w.have(ctx, m.many); err != nil {
+	if err := w.setPeers(ctx, m.many); err != nil {
 		return s, err
 	}
 	n := w.Nodes[0]
@@ -102,7 +102,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	if err != nil {
 		return s, err
 	}
-	if err := w.have(ctx, m.peers); err != nil {
+	if err := w.setPeers(ctx, m.peers); err != nil {
 		return s, err
 	}
 	d, err := startDaemon(ctx, n)
@@ -124,7 +124,7 @@ func live(ctx context.Context, b bench) (s Section, err error) {
 	return m.section(), err
 }
 
-// measure lets the peers of entries come, some of them move and move back, and all go, by others than podlaned.
+// measure lets the peers of entries join, some of them move and move back, and all leave, without podlaned.
 func (c *bulk) measure(do func(...edit) ([]cost, error), e entries, moved int) error {
 	there, back := e.moved(moved), entries{FDB: e.FDB[:moved]}
 	costs, err := do(edit{entries: e}, edit{entries: there}, edit{entries: back}, edit{entries: e, remove: true})
@@ -137,7 +137,7 @@ func (c *bulk) measure(do func(...edit) ([]cost, error), e entries, moved int) e
 	return nil
 }
 
-// entriesOf is what podlaned writes for so many peers.
+// entriesOf returns what podlaned writes for this number of peers.
 func (w *world) entriesOf(ctx context.Context, n *lab.Node, peers int) (e entries, err error) {
 	d, err := startDaemon(ctx, n)
 	if err != nil {
@@ -149,7 +149,7 @@ func (w *world) entriesOf(ctx context.Context, n *lab.Node, peers int) (e entrie
 	return e, errors.Join(err, d.kill())
 }
 
-// measureMany lets many come and go, and some move to another address and back.
+// measureMany lets many peers join and leave, and some move to another address and back.
 func (w *world) measureMany(ctx context.Context, n *lab.Node, m *lives) error {
 	for _, step := range []struct {
 		seen  change
@@ -167,7 +167,7 @@ func (w *world) measureMany(ctx context.Context, n *lab.Node, m *lives) error {
 			return err
 		}
 		step.into.addTime(took)
-		if _, err := settled(ctx, n); err != nil {
+		if _, err := waitIdle(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -178,10 +178,13 @@ func (m lives) section() Section {
 	with := " of a node with " + thousands(m.peers) + " peers"
 	s := Section{
 		Title: "Peers come, go and move" + with,
-		Text: "From before the first write to etcd, a hundred leases in a transaction, until the kernel has told of the last change: of a peer that joins that is its route, which is written after its " +
-			"set element, its neighbour and its FDB entry, so that it is reached from there on. CPU time is the scheduler's account of podlaned's threads, from rest to rest, and nobody asks it anything meanwhile; podlaned's own " +
-			"count of its writes is that of /metrics, read before and after. Beside many that join, move or leave, in turn: the same changes as raw netlink requests, and by `ip -batch` and `bridge -batch` with one " +
-			"metric, on a device that has no other entries; etcd has no part in these, and nothing is read back.",
+		Text: "Times are from before the first write to etcd, a hundred leases in one transaction, until the kernel's " +
+			"notification of the last change. For a peer that joins this is its route. It is written after its set element, " +
+			"its neighbour and its FDB entry, so the peer is reachable from then on. CPU time is the scheduler's account of " +
+			"podlaned's threads, from idle to idle, without requests in between. podlaned's own count of its writes is from " +
+			"/metrics, read before and after. Many peers that join, move or leave are compared, in turn, with the same " +
+			"changes as raw netlink requests, and with `ip -batch` and `bridge -batch` with one metric. These run on a " +
+			"device without other entries, without etcd, and do not read back.",
 		Rows: m.rows(),
 	}
 	for _, c := range []struct {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readMachine is what the figures were measured on.
+// readMachine describes the machine of the measurements.
 func readMachine() (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -21,7 +21,7 @@ func readMachine() (string, error) {
 	return fmt.Sprintf("%s, %d cores, kernel %s, %s, commit %s.", processor(), runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version(), commit()), nil
 }
 
-// processor is the first one's name.
+// processor returns the name of the first processor.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {
@@ -36,7 +36,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// commit is what this program was built from.
+// commit returns the commit from which this program was built.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		revision, dirty := "", ""

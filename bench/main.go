@@ -1,6 +1,6 @@
-// Command bench measures podlane beside what the kernel and the standard tools do on the same machine in the same run,
-// and writes the ratios, the raw figures and the curves to a folder: RESULTS.md and one SVG each. Everything it makes is
-// in a sandbox that the kernel removes when it ends.
+// Command bench measures podlane beside the kernel and the standard tools, on the same machine in the same run. It
+// writes ratios, raw figures and curves to a folder: RESULTS.md and one SVG each. Everything else is in a sandbox
+// that the kernel removes when bench ends.
 package main
 
 import (
@@ -21,14 +21,14 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// bench is what the measurements share.
+// bench holds what the measurements share.
 type bench struct {
 	bin   string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
-	quick bool   // fewer rounds and smaller numbers: whether it runs, not what is true
+	quick bool   // fewer rounds and smaller numbers: checks that it runs, gives no figures
 	keep  string // a folder for profiles of podlaned; empty: none are made
 }
 
-// scenarios are the measurements, in the order of the report, with how long they take on two cores.
+// scenarios are the measurements in the order of the report, with how long they take on two cores.
 var scenarios = []struct {
 	name    string
 	minutes int
@@ -61,10 +61,10 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&b.bin, "bin", filepath.Dir(program), "`FOLDER` with podlaned, podlane-cni, podlane-gate, lab and cni/")
-	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: shows that it runs")
+	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: only to see that it runs")
 	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
 	f.StringVar(&b.keep, "profiles", "", "`FOLDER` for profiles of podlaned, made after each measurement of idle and live")
-	names := f.String("only", "", "`NAME,...` of measurements; default all: "+strings.Join(known(), ","))
+	names := f.String("only", "", "`NAME,...` of measurements; default: all of "+strings.Join(known(), ","))
 	if err := f.Parse(args); err != nil {
 		return b, nil, "", err
 	}
@@ -74,7 +74,7 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 	}
 	for _, name := range only {
 		if !slices.Contains(known(), name) {
-			return b, nil, "", fmt.Errorf("--only %s: there are %s", name, strings.Join(known(), ", "))
+			return b, nil, "", fmt.Errorf("--only %s: unknown; the measurements are %s", name, strings.Join(known(), ", "))
 		}
 	}
 	for _, folder := range []*string{&b.bin, &out, &b.keep} {
@@ -105,8 +105,8 @@ func run(b bench, only []string, out string) int {
 	return 0
 }
 
-// measure runs the measurements one after the other and writes what each found when it is done, so that it stays though
-// a later one fails. One that is not asked for keeps what an earlier run has written of it.
+// measure runs the measurements one after the other. It writes each result when it is done, so that it survives a
+// later failure. A measurement that is not requested keeps the result of an earlier run.
 func measure(ctx context.Context, b bench, only []string, out string) error {
 	if err := b.prepare(); err != nil {
 		return err
@@ -133,12 +133,12 @@ func measure(ctx context.Context, b bench, only []string, out string) error {
 		missed += section.missed()
 	}
 	if missed > 0 {
-		return fmt.Errorf("%d figures are not reached", missed)
+		return fmt.Errorf("%d figures miss their limits", missed)
 	}
 	return nil
 }
 
-// lasts is how long a measurement takes that takes so many minutes when it is not a quick one.
+// lasts returns how long a measurement takes.
 func (b bench) lasts(minutes int) string {
 	switch {
 	case b.quick:
@@ -149,7 +149,7 @@ func (b bench) lasts(minutes int) string {
 	return fmt.Sprintf("%d minutes", minutes)
 }
 
-// prepare makes the folder for profiles, and says at once what a measurement would miss only when its turn comes.
+// prepare makes the folder for profiles. It reports missing tools now, before a measurement needs them.
 func (b bench) prepare() error {
 	if err := errors.Join(lab.CheckTools(b.bin), checkTools(b.bin)); err != nil || b.keep == "" {
 		return err
@@ -157,7 +157,7 @@ func (b bench) prepare() error {
 	return os.MkdirAll(b.keep, 0o755)
 }
 
-// checkTools says what is missing of what the lab itself does not need.
+// checkTools returns an error that names missing tools, except those that the lab needs.
 func checkTools(bin string) error {
 	var missing []string
 	for _, name := range []string{"bridge", "ss", "strace", "stdbuf", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
@@ -166,7 +166,7 @@ func checkTools(bin string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%s: not there; `make bench` installs and builds what it needs", strings.Join(missing, ", "))
+		return fmt.Errorf("%s: missing; `make bench` installs and builds them", strings.Join(missing, ", "))
 	}
 	return nil
 }

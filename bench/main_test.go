@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// Every measurement runs, with small numbers, and says something; whether a figure is reached is for `make bench`.
+// Every measurement runs with small numbers and returns rows. Whether a figure reaches its limit is for `make bench`.
 func TestEveryMeasurementRuns(t *testing.T) {
 	bin, err := filepath.Abs("../bin")
 	if err != nil {
@@ -38,7 +40,7 @@ func TestEveryMeasurementRuns(t *testing.T) {
 	}
 }
 
-// The lines are of strace 6.1. A call that another thread interrupts has two, and is one.
+// The lines are from strace 6.1. A call that another thread interrupts has two lines and counts once.
 func TestNetlinkCallsAreCounted(t *testing.T) {
 	trace := `58    sendto(12<NETLINK:[ROUTE:56]>, ..., 40, 0, {sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, 12 <unfinished ...>
 62    read(7<TCP:[198.18.0.1:40000->198.18.0.254:2379]>, ""..., 4096) = 17
@@ -54,10 +56,10 @@ func TestNetlinkCallsAreCounted(t *testing.T) {
 58    +++ exited with 0 +++
 `
 	if n := countNetlink(trace); n != 4 {
-		t.Error(n)
+		t.Errorf("%d calls, want 4", n)
 	}
 	if n := countNetlink(""); n != 0 {
-		t.Error(n)
+		t.Errorf("%d calls in no trace", n)
 	}
 }
 
@@ -65,7 +67,7 @@ func TestStatusField(t *testing.T) {
 	const status = "Name:\tVmRSS:\nVmHWM:\t    2048 kB\nVmRSS:\t      20 kB\nThreads:\t7\n"
 	for field, want := range map[string]float64{"VmHWM": 2 << 20, "VmRSS": 20 << 10} {
 		if got, err := statusField(status, field); got != want || err != nil {
-			t.Error(field, got, err)
+			t.Errorf("%s: %g, %v; want %g", field, got, err, want)
 		}
 	}
 	if got, err := statusField(status, "Threads"); err == nil {
@@ -73,7 +75,7 @@ func TestStatusField(t *testing.T) {
 	}
 }
 
-// podlaned is heard after it has started, until it is ended; then its socket is gone.
+// Notifications are read until podlaned is ended. Then the socket is gone.
 func TestNoticesAreReadToTheEnd(t *testing.T) {
 	told, err := listen(filepath.Join(t.TempDir(), "notify"))
 	if err != nil {
@@ -84,37 +86,37 @@ func TestNoticesAreReadToTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer podlaned.Close()
-	say := func(words string) {
-		if _, err := podlaned.Write([]byte(words)); err != nil {
-			t.Error(words, err)
+	send := func(text string) {
+		if _, err := podlaned.Write([]byte(text)); err != nil {
+			t.Errorf("send %s: %v", text, err)
 		}
 	}
-	say("STATUS=not READY=1")
+	send("STATUS=not READY=1")
 	select {
 	case <-told.ready:
-		t.Error("it has not started")
+		t.Error("ready before READY=1")
 	default:
 	}
-	say("STATUS=ready\nREADY=1\nWATCHDOG=1")
+	send("STATUS=ready\nREADY=1\nWATCHDOG=1")
 	if err := told.await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 1000 { // a socket that nobody reads takes some ten
-		say("READY=1")
+	for range 1000 { // an unread socket holds about ten
+		send("READY=1")
 	}
 	if err := told.close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := podlaned.Write([]byte("STATUS=x")); err == nil {
-		t.Error("somebody hears")
+		t.Error("the socket is still read")
 	}
 	if _, err := os.Stat(told.path); !os.IsNotExist(err) {
 		t.Error(err)
 	}
 }
 
-// The clock of a process goes on with the work of its threads, of those that have ended too.
-func TestUsedIsWhatAProcessWorked(t *testing.T) {
+// The clock of a process includes the work of its ended threads.
+func TestUsedCPUTimeOfAProcess(t *testing.T) {
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
@@ -134,14 +136,14 @@ func TestUsedIsWhatAProcessWorked(t *testing.T) {
 	<-ended
 	after, err := d.used()
 	if worked := after - before; err != nil || worked <= 0 || worked > time.Minute {
-		t.Error(worked, err)
+		t.Errorf("CPU time %v, %v", worked, err)
 	}
 	if _, err := (&daemon{cmd: &exec.Cmd{Process: &os.Process{Pid: 1 << 22}}}).used(); err == nil {
-		t.Error("a process that is not there has worked")
+		t.Error("a missing process has CPU time")
 	}
 }
 
-// A millisecond's work is seen, which is less than a tick of any kernel's.
+// A millisecond of work is visible, which is less than a tick of any kernel.
 func TestCPUTimeOfAThreadIsExact(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -151,7 +153,7 @@ func TestCPUTimeOfAThreadIsExact(t *testing.T) {
 		return nil
 	})
 	if err != nil || c.cpu <= 0 || c.cpu > c.took+10*time.Millisecond {
-		t.Error(c, err)
+		t.Errorf("took %v, CPU time %v, %v", c.took, c.cpu, err)
 	}
 }
 
@@ -165,8 +167,8 @@ func TestMissingToolsAreNamed(t *testing.T) {
 	}
 }
 
-// What is finished stays when a later measurement fails.
-func TestFinishedIsKept(t *testing.T) {
+// A finished result stays when a later measurement fails.
+func TestFinishedResultIsKept(t *testing.T) {
 	all, dir := scenarios, t.TempDir()
 	t.Cleanup(func() { scenarios = all })
 	failing := errors.New("no")
@@ -193,13 +195,22 @@ func TestFinishedIsKept(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	b, only, out, err := parse([]string{"--quick", "--only", "join,idle", "--out", "/x", "--bin", "/y"})
-	if err != nil || !b.quick || b.bin != "/y" || out != "/x" || strings.Join(only, " ") != "join idle" {
-		t.Error(b, only, out, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (bench{bin: "/y", quick: true}); b != want {
+		t.Errorf("options %+v, want %+v", b, want)
+	}
+	if out != "/x" {
+		t.Errorf("--out is %s", out)
+	}
+	if diff := cmp.Diff([]string{"join", "idle"}, only); diff != "" {
+		t.Errorf("--only (-want +got):\n%s", diff)
 	}
 	if _, only, _, err := parse(nil); err != nil || len(only) != len(scenarios) {
-		t.Error(only, err)
+		t.Errorf("without --only: %v, %v", only, err)
 	}
 	if _, _, _, err := parse([]string{"--only", "start,nothing"}); err == nil {
-		t.Error("an unknown measurement is taken")
+		t.Error("an unknown measurement is accepted")
 	}
 }

@@ -19,20 +19,20 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// readMetrics is what a node's podlaned counts, by the names of metrics with their labels.
+// readMetrics returns the metrics of a node's podlaned, by name with labels.
 func readMetrics(ctx context.Context, n *lab.Node) (map[string]float64, error) {
 	return scrape(ctx, local(n), "http://podlaned/metrics")
 }
 
-// local asks a node's podlaned on its local socket.
+// local returns a client for a node's podlaned on its local socket.
 func local(n *lab.Node) *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.NodeFile()), "podlaned.sock"))
 	}}}
 }
 
-// profile keeps what a node's podlaned does and holds, where that is asked for; meanwhile, where it is not nil, is done
-// while the CPU profile is made.
+// profile stores profiles of a node's podlaned, if they are requested. meanwhile, unless it is nil, runs during the
+// CPU profile.
 func (b bench) profile(ctx context.Context, n *lab.Node, name string, meanwhile func() error) error {
 	if b.keep == "" {
 		return nil
@@ -103,7 +103,7 @@ func cutLast(line string) (before, after string, found bool) {
 	return line[:i], line[i+1:], true
 }
 
-// operation is the kind of object that a metric counts the writes of.
+// operation returns the kind of object whose writes a metric counts.
 func operation(metric string) (kind string, ok bool) {
 	if metric, ok = strings.CutPrefix(metric, `podlane_operations_total{kind="`); ok {
 		kind, _, _ = strings.Cut(metric, `"`)
@@ -111,8 +111,8 @@ func operation(metric string) (kind string, ok bool) {
 	return kind, ok
 }
 
-// settled waits until podlaned has nothing more to do: it counts no further pass for half a second.
-func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
+// waitIdle waits until podlaned has nothing to do: its number of passes is stable for half a second.
+func waitIdle(ctx context.Context, n *lab.Node) (map[string]float64, error) {
 	const passes = `podlane_passes_total{result="verified"}`
 	last := -1.0
 	for {
@@ -127,8 +127,8 @@ func settled(ctx context.Context, n *lab.Node) (map[string]float64, error) {
 	}
 }
 
-// used is the CPU time that the daemon has had so far, its threads that have ended included: the kernel's clock of the
-// process (clock_getcpuclockid(3)), which counts nanoseconds, where /proc/PID/stat counts hundredths of a second.
+// used returns the CPU time of the daemon so far, including ended threads. It reads the kernel's clock of the process
+// (clock_getcpuclockid(3)), which counts nanoseconds. /proc/PID/stat counts only hundredths of a second.
 func (d *daemon) used() (time.Duration, error) {
 	const scheduled = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
 	var t unix.Timespec

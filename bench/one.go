@@ -16,31 +16,31 @@ import (
 	"github.com/podlane/podlane/rtnl"
 )
 
-// one is what a node did when a single peer came, or went, each time.
+// one holds what a node did each time a single peer joined or left.
 type one struct {
 	took, cpu series   // seconds
-	counted   []writes // to the kernel, as podlaned counts them
-	told      []writes // as the kernel tells of them; it says nothing of set elements here
+	counted   []writes // to the kernel, from podlaned's own metrics
+	notified  []writes // from the kernel's notifications; there are none for set elements here
 }
 
-// writes is how many there were of each kind.
+// writes is the number of writes of each kind.
 type writes map[string]int
 
-// What one peer is to cost.
+// The allowed writes for one peer.
 var (
-	countedOne  = writes{"neighbour": 1, "fdb": 1, "route": 1, "element": 1}
-	toldOfCome  = writes{"neighbour": 1, "fdb": 1, "route": 1}
-	toldOfGoing = writes{"neighbour gone": 1, "fdb gone": 1, "route gone": 1}
+	oneOfEach     = writes{"neighbour": 1, "fdb": 1, "route": 1, "element": 1}
+	notifiedJoin  = writes{"neighbour": 1, "fdb": 1, "route": 1}
+	notifiedLeave = writes{"neighbour gone": 1, "fdb gone": 1, "route gone": 1}
 )
 
-// How long to wait: podlaned writes its saved state at most once a second, so that a change that follows another sooner
-// would leave that to the next; and one that has used no CPU for the other time has done with a change.
+// Waiting times. podlaned writes its saved state at most once a second: a change sooner after another one would leave
+// that write to the next. podlaned has finished a change when it has used no CPU for quiet.
 const (
 	unhurried = 1500 * time.Millisecond
 	quiet     = 300 * time.Millisecond
 )
 
-// measureOne lets a peer come and go, some times.
+// measureOne lets a peer join and leave, several times.
 func (w *world) measureOne(ctx context.Context, n *lab.Node, d *daemon, m *lives, times int) error {
 	for range times {
 		if err := m.join.measure(ctx, n, d, routeAdded, func() error { return w.put(ctx, m.peers, m.peers+1, 0) }); err != nil {
@@ -53,17 +53,17 @@ func (w *world) measureOne(ctx context.Context, n *lab.Node, d *daemon, m *lives
 	return nil
 }
 
-// measure measures one change, whose last notification is seen. Nobody asks podlaned anything between the two readings
-// of its CPU time: an answer about 5,000 peers costs more than the change.
+// measure measures one change until its last notification. It asks podlaned nothing between the two readings of its
+// CPU time: an answer about 5,000 peers costs more than the change.
 func (o *one) measure(ctx context.Context, n *lab.Node, d *daemon, seen change, cause func() error) error {
-	before, err := settled(ctx, n)
+	before, err := waitIdle(ctx, n)
 	if err != nil {
 		return err
 	}
 	if err := wait(ctx, unhurried); err != nil {
 		return err
 	}
-	told, err := told(ctx, n, func() error {
+	told, err := notified(ctx, n, func() error {
 		start, err := d.rest(ctx)
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (o *one) measure(ctx context.Context, n *lab.Node, d *daemon, seen change, 
 		return err
 	}
 	after, err := readMetrics(ctx, n)
-	o.counted, o.told = append(o.counted, written(before, after)), append(o.told, told)
+	o.counted, o.notified = append(o.counted, written(before, after)), append(o.notified, told)
 	return err
 }
 
@@ -94,7 +94,7 @@ func wait(ctx context.Context, lasting time.Duration) error {
 	}
 }
 
-// rest waits until the daemon uses no CPU, and tells how much it has used so far.
+// rest waits until the daemon uses no CPU. It returns the CPU time so far.
 func (d *daemon) rest(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -116,7 +116,7 @@ func (d *daemon) rest(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// written is what was written between two readings of the metrics, whether the kernel took it or not.
+// written returns the writes between two readings of the metrics, including refused ones.
 func written(before, after map[string]float64) writes {
 	w := writes{}
 	for name, v := range after {
@@ -127,8 +127,8 @@ func written(before, after map[string]float64) writes {
 	return w
 }
 
-// told is the entries of the tunnel that the kernel tells of while something is done.
-func told(ctx context.Context, n *lab.Node, meanwhile func() error) (writes, error) {
+// notified returns the kernel's notifications of the tunnel's entries while meanwhile runs.
+func notified(ctx context.Context, n *lab.Node, meanwhile func() error) (writes, error) {
 	s, index, err := subscribe(n, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func told(ctx context.Context, n *lab.Node, meanwhile func() error) (writes, err
 	return w, errors.Join(err, lost)
 }
 
-// entry names what a notification is about.
+// entry names the object of a notification.
 func entry(m rtnl.Message) string {
 	name := "neighbour"
 	switch {
@@ -172,14 +172,14 @@ func entry(m rtnl.Message) string {
 	return name
 }
 
-// failing tells whether a neighbour is about to go: the kernel makes one that it is told to remove a failed one first, and
-// tells of both (neigh_delete).
+// failing reports whether a neighbour is about to be removed. The kernel first marks such a neighbour as failed, and
+// sends a notification of both steps (neigh_delete).
 func failing(m rtnl.Message) bool {
 	h, _, ok := m.Header(unix.SizeofNdMsg)
 	return ok && m.Type == unix.RTM_NEWNEIGH && binary.NativeEndian.Uint16(h[8:]) == unix.NUD_FAILED
 }
 
-// interfaceOf is the index of the interface that a neighbour, an FDB entry or a route leads over; 0 where there is none.
+// interfaceOf returns the index of the interface of a neighbour, an FDB entry or a route; 0 if there is none.
 func interfaceOf(m rtnl.Message) int {
 	if m.Type == unix.RTM_NEWNEIGH || m.Type == unix.RTM_DELNEIGH {
 		if h, _, ok := m.Header(unix.SizeofNdMsg); ok {
@@ -196,7 +196,7 @@ func interfaceOf(m rtnl.Message) int {
 	return 0
 }
 
-// text is what all of them are; where they differ, how often each was.
+// text returns the writes of all times. If they differ, it returns how often each occurred.
 func text(all []writes) string {
 	times := map[string]int{}
 	for _, w := range all {
@@ -216,13 +216,14 @@ func text(all []writes) string {
 	return strings.Join(parts, "; ")
 }
 
-// exactly is a row that promises that each time was as wanted: a mean would hide two writes behind none.
+// exactly returns a row that requires the wanted writes each time. A mean would hide a time with two writes beside
+// one with none.
 func exactly(what string, all []writes, wanted writes, reach string) Row {
 	differs := func(w writes) bool { return !maps.Equal(w, wanted) }
 	return Row{What: what, Figure: text(all), Reach: reach, Missed: len(all) == 0 || slices.ContainsFunc(all, differs)}
 }
 
-// rows is what one peer's coming and going took.
+// rows returns the rows of a single peer that joins and leaves.
 func (m lives) rows() []Row {
 	const each = "exactly one each time of neighbour, FDB entry, route"
 	return []Row{
@@ -230,9 +231,9 @@ func (m lives) rows() []Row {
 		{What: "one peer leaves: until the kernel has its neighbour no more, which is removed last", Figure: m.leave.took.text(seconds)},
 		{What: "CPU time of podlaned for one that joins", Figure: m.join.cpu.text(seconds)},
 		{What: "CPU time of podlaned for one that leaves", Figure: m.leave.cpu.text(seconds)},
-		exactly("writes for one that joins, by podlaned's own count", m.join.counted, countedOne, each+", set element"),
-		exactly("writes for one that leaves, by podlaned's own count", m.leave.counted, countedOne, each+", set element"),
-		exactly("the kernel's notifications of one that joins", m.join.told, toldOfCome, each),
-		exactly("the kernel's notifications of one that leaves", m.leave.told, toldOfGoing, each),
+		exactly("writes for one that joins, by podlaned's own count", m.join.counted, oneOfEach, each+", set element"),
+		exactly("writes for one that leaves, by podlaned's own count", m.leave.counted, oneOfEach, each+", set element"),
+		exactly("the kernel's notifications of one that joins", m.join.notified, notifiedJoin, each),
+		exactly("the kernel's notifications of one that leaves", m.leave.notified, notifiedLeave, each),
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// way is from a place to another's address, and what was measured on it.
+// way is the path from a place to another's address, with its figures.
 type way struct {
 	from, to                   *lab.Place
 	addr                       netip.Addr
@@ -21,11 +21,11 @@ type way struct {
 	tcp, cpu                   series // bits per second; CPU seconds of the whole machine for a GB
 	small                      series // datagrams received per second
 	tcpTurns, udpTurns         series // requests answered per second
-	tcp50, tcp99, udp50, udp99 series // seconds a round trip
+	tcp50, tcp99, udp50, udp99 series // seconds for a round trip
 }
 
-// path measures two pods on two nodes beside two other pods, whose nodes have the same overlay and nothing of podlane's but
-// that, and beside these nodes themselves.
+// path measures two pods on two nodes. It compares them with two other pods, whose nodes have the same overlay and
+// nothing else of podlane, and with these nodes themselves.
 func path(ctx context.Context, b bench) (s Section, err error) {
 	times, lasting := 6, 3*time.Second
 	if b.quick {
@@ -63,8 +63,8 @@ func path(ctx context.Context, b bench) (s Section, err error) {
 	return pathSection(times, lasting, on.text, pods, nodes, plain), err
 }
 
-// leaveOverlay leaves a node its bridge, its VXLAN device and the entries for its peers, as anybody may make them: podlaned
-// ends, and its firewall goes.
+// leaveOverlay leaves a node only its bridge, its VXLAN device and the entries for its peers. It ends podlaned and
+// removes its firewall.
 func leaveOverlay(ctx context.Context, n *lab.Node) error {
 	if err := n.Kill(); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (w *way) measure(ctx context.Context, lasting time.Duration) error {
 	return w.turns(ctx, lasting, &w.udpTurns, &w.udp50, &w.udp99)
 }
 
-// iperf is what of iperf3's report is used.
+// iperf holds the used part of iperf3's report.
 type iperf struct {
 	End struct {
 		Received struct {
@@ -141,7 +141,7 @@ var (
 	turn99   = regexp.MustCompile(`percentile 99\.000 = +([\d.]+)`)
 )
 
-// turns sends requests of 64 bytes, each after the answer to the one before.
+// turns sends requests of 64 bytes, each after the answer to the previous one.
 func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *series, args ...string) error {
 	out, _, err := w.ask(ctx, append([]string{"sockperf", "server", "-i", w.addr.String(), "-p", "5202"}, args...), "5202",
 		append([]string{"sockperf", "ping-pong", "--full-rtt", "-i", w.addr.String(), "-p", "5202", "-m", "64", "-t", strconv.Itoa(int(lasting.Seconds()))}, args...))
@@ -151,7 +151,7 @@ func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *
 	number := func(what *regexp.Regexp) float64 {
 		found := what.FindStringSubmatch(out)
 		if found == nil {
-			err = fmt.Errorf("sockperf says no %s: %s", what, out)
+			err = fmt.Errorf("sockperf prints no %s: %s", what, out)
 			return 0
 		}
 		v, parseErr := strconv.ParseFloat(found[1], 64)
@@ -174,8 +174,12 @@ func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *
 func pathSection(times int, lasting time.Duration, cores string, pods, nodes, plain *way) Section {
 	s := Section{
 		Title: "From pod to pod beside from node to node",
-		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Beside each figure is that of two other nodes themselves, by the underlay, and that of pods on these, which have the same bridge, VXLAN device, routes, neighbours and FDB entries but no podlaned and no firewall of podlane's: what the kernel makes of an overlay by itself. "+
-			"The underlay is a bridge of this machine, whose packets cost nearly nothing: on a real one the difference to the nodes is smaller. TCP and datagrams by iperf3, requests by sockperf; CPU is the whole machine's, from the client's start to its end.", times, lasting, cores),
+		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Each figure is compared with that of two other nodes themselves, over the "+
+			"underlay, and with that of pods on these nodes. Those pods have the same bridge, VXLAN device, routes, "+
+			"neighbours and FDB entries, but no podlaned and no firewall of podlane: the kernel's cost of an overlay alone. "+
+			"The underlay is a bridge of this machine and costs nearly nothing, so on a real network the difference to the "+
+			"nodes is smaller. TCP and datagrams are from iperf3, requests from sockperf. CPU is the whole machine's, from "+
+			"the client's start to its end.", times, lasting, cores),
 	}
 	gbit := func(v float64) string { return fmt.Sprintf("%.2f Gbit/s", v/1e9) }
 	perSecond := func(v float64) string { return thousands(int(v)) + "/s" }

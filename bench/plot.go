@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Plot is curves over one axis, both axes logarithmic.
+// Plot is a set of curves. Both axes are logarithmic.
 type Plot struct {
-	Name, Title string // of the file, without .svg; and above the plot
+	Name, Title string // file name without .svg; title above the plot
 	X, Y        string
 	Curves      []Curve
 }
@@ -24,7 +24,7 @@ type point struct{ x, y float64 }
 
 func (c *Curve) add(x, y float64) { c.Points = append(c.Points, point{x, y}) }
 
-// The picture, in pixels.
+// Sizes of the picture in pixels.
 const (
 	plotWidth, plotHeight    = 720, 420
 	plotLeft, plotRight      = 70, 20
@@ -32,10 +32,10 @@ const (
 	plotInsideX, plotInsideY = plotWidth - plotLeft - plotRight, plotHeight - plotTop - plotBottom
 )
 
-// colours are told apart by those who see no red and green too (Okabe and Ito).
+// colours can be distinguished with red-green colour blindness (Okabe and Ito).
 var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
 
-// axis is the decades from the least value to the most.
+// axis spans whole decades, from the smallest to the largest value.
 type axis struct{ from, to float64 }
 
 func makeAxis(values []float64) axis {
@@ -55,10 +55,10 @@ func makeAxis(values []float64) axis {
 	return a
 }
 
-// at is where a value is, from 0 to 1.
+// at returns the position of a value, from 0 to 1.
 func (a axis) at(v float64) float64 { return math.Log(v/a.from) / math.Log(a.to/a.from) }
 
-// decades are the values to be named.
+// decades returns the labelled values.
 func (a axis) decades() (all []float64) {
 	for v := a.from; v <= a.to*1.0001; v *= 10 {
 		all = append(all, v)
@@ -66,7 +66,7 @@ func (a axis) decades() (all []float64) {
 	return all
 }
 
-// SVG is the picture.
+// SVG returns the picture.
 func (p Plot) SVG() string {
 	var xs, ys []float64
 	for _, c := range p.Curves {
@@ -100,7 +100,7 @@ func (p Plot) SVG() string {
 	return b.String()
 }
 
-// number is a decade as people read it.
+// number formats the label of a decade.
 func number(v float64) string {
 	if v >= 1000 {
 		return thousands(int(v + 0.5))

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Section is what one measurement found.
+// Section is the result of one measurement.
 type Section struct {
 	Name    string
 	Machine string
@@ -17,18 +17,18 @@ type Section struct {
 	Plots   []Plot
 }
 
-// Row is one figure beside another of the same run.
+// Row is one figure, with a reference figure of the same run.
 type Row struct {
 	What    string
 	Figure  string
 	Against string  // empty: nothing
 	Ratio   float64 // 0: none
-	Reach   string  // what is promised; empty: nothing
-	Missed  bool    // and is not so
+	Reach   string  // the limit; empty: none
+	Missed  bool    // the limit is not reached
 }
 
-// within is a row that promises a figure: one below the limit where reach says "under", else one of at most the limit.
-// What is no number does not reach it.
+// within returns a row with a limit. If reach begins with "under", the figure must be below the limit. Otherwise it
+// may equal the limit. NaN misses it.
 func within[T int | int64 | float64](r Row, figure, limit T, reach string) Row {
 	reached := figure <= limit
 	if strings.HasPrefix(reach, "under ") {
@@ -38,7 +38,7 @@ func within[T int | int64 | float64](r Row, figure, limit T, reach string) Row {
 	return r
 }
 
-// Markdown is the section as it stands in RESULTS.md.
+// Markdown returns the section as in RESULTS.md.
 func (s Section) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n%s\n\n", s.Title, s.Text, s.Machine)
@@ -73,10 +73,10 @@ func (s Section) missed() (n int) {
 	return n
 }
 
-// part is the file of one section.
+// part returns the file of one section.
 func part(folder, name string) string { return filepath.Join(folder, "results", name+".md") }
 
-// write writes the section's part and its plots.
+// write writes the section's file and its plots.
 func (s Section) write(folder string) error {
 	if err := os.MkdirAll(filepath.Dir(part(folder, s.Name)), 0o755); err != nil {
 		return err
@@ -89,10 +89,10 @@ func (s Section) write(folder string) error {
 	return os.WriteFile(part(folder, s.Name), []byte(s.Markdown()), 0o644)
 }
 
-// writeResults puts the parts that are there together.
+// writeResults joins the existing section files.
 func writeResults(folder string, names []string) error {
 	var b strings.Builder
-	b.WriteString("# Figures\n\nMade by `make bench`. A ratio is between two things that were measured in turn in one run; below 1 the first is the\nfaster, or needs less. Raw figures are medians, with the least and the most.\n")
+	b.WriteString("# Figures\n\nMade by `make bench`. A ratio compares two things that were measured in turn in one run. Below 1 the first one is faster,\nor needs less. Raw figures are medians, with the minimum and the maximum.\n")
 	for _, name := range names {
 		text, err := os.ReadFile(part(folder, name))
 		if os.IsNotExist(err) {

@@ -4,16 +4,17 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-func TestSectionSaysWhatIsMissed(t *testing.T) {
+func TestSectionShowsMissedLimits(t *testing.T) {
 	s := Section{Name: "start", Title: "A start", Text: "How.", Machine: "A machine.", Rows: []Row{
 		within(Row{What: "good", Figure: "1 s", Against: "2 s", Ratio: 0.5}, 0.5, 1, "at most 1"),
 		within(Row{What: "bad", Figure: "3"}, 3, 2, "at most 2"),
@@ -30,12 +31,12 @@ func TestSectionSaysWhatIsMissed(t *testing.T) {
 		}
 	}
 	if s.missed() != 1 {
-		t.Error(s.missed())
+		t.Errorf("%d limits are missed, want 1", s.missed())
 	}
 }
 
-// What is said is what is checked: a figure that is the limit is not under it. What is no number reaches nothing.
-func TestFigureReachesWhatIsSaid(t *testing.T) {
+// The check matches the text: a figure equal to the limit is not "under" it. NaN misses every limit.
+func TestFigureIsComparedWithItsLimit(t *testing.T) {
 	for _, c := range []struct {
 		figure float64
 		reach  string
@@ -50,8 +51,8 @@ func TestFigureReachesWhatIsSaid(t *testing.T) {
 	}
 }
 
-// What is measured alone takes its own part's place and leaves the others.
-func TestPartsArePutTogether(t *testing.T) {
+// A single measurement replaces its own section and keeps the others.
+func TestSectionsAreJoined(t *testing.T) {
 	dir := t.TempDir()
 	for _, s := range []Section{{Name: "b", Title: "Second"}, {Name: "a", Title: "Old"}, {Name: "a", Title: "First", Plots: []Plot{{Name: "p"}}}} {
 		if err := s.write(dir); err != nil {
@@ -128,7 +129,7 @@ func TestStartsAreRowsAndThreePlots(t *testing.T) {
 		}
 	}
 	if s.missed() != 0 {
-		t.Error(s.missed())
+		t.Errorf("%d limits are missed, want none", s.missed())
 	}
 	curves := map[string]int{}
 	for _, p := range s.Plots {
@@ -139,12 +140,12 @@ func TestStartsAreRowsAndThreePlots(t *testing.T) {
 			}
 		}
 	}
-	if !maps.Equal(curves, map[string]int{"start": 4, "start-cpu": 3, "start-memory": 2}) {
-		t.Error(curves)
+	if diff := cmp.Diff(map[string]int{"start": 4, "start-cpu": 3, "start-memory": 2}, curves); diff != "" {
+		t.Errorf("curves of each plot (-want +got):\n%s", diff)
 	}
 }
 
-// 501 calls for 5,000 peers are not under 100 per 1,000: nothing is rounded before it is compared.
+// 501 calls for 5,000 peers are not under 100 per 1,000: figures are compared before rounding.
 func TestSystemCallsAreNotRounded(t *testing.T) {
 	m := startOf(5000)
 	m.calls = 501

@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// starts is what one number of peers was measured to take.
+// starts holds the figures for one number of peers.
 type starts struct {
 	peers                      int
 	daemon, apply, raw, tools  series // seconds
@@ -44,8 +44,8 @@ func start(ctx context.Context, b bench) (s Section, err error) {
 	return startSection(all, g), nil
 }
 
-// growth is how long starts take beside the one number of peers and beside the other, in turn: what disturbs the machine for
-// a while would make one of two measurements that are minutes apart the slower.
+// growth compares starts with one number of peers and with another, in turn. Two measurements minutes apart would
+// differ if something disturbed the machine meanwhile.
 type growth struct {
 	from, to, times int
 	short, long     series // seconds
@@ -53,10 +53,10 @@ type growth struct {
 
 func (w *world) measureGrowth(ctx context.Context, g *growth) error {
 	start := func(peers int, into *series) error {
-		if err := w.have(ctx, peers); err != nil {
+		if err := w.setPeers(ctx, peers); err != nil {
 			return err
 		}
-		d, err := w.startAnew(ctx, w.Nodes[0])
+		d, err := w.startFresh(ctx, w.Nodes[0])
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (w *world) measureGrowth(ctx context.Context, g *growth) error {
 	)
 }
 
-// row is the growth beside that of a straight line through nothing.
+// row returns the growth, compared with linear growth.
 func (g growth) row() Row {
 	times := float64(g.to) / float64(g.from)
 	slope := ratio(g.long, g.short) / times
@@ -81,7 +81,7 @@ func (g growth) row() Row {
 
 func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers int) (m starts, err error) {
 	m.peers = peers
-	if err := w.have(ctx, peers); err != nil {
+	if err := w.setPeers(ctx, peers); err != nil {
 		return m, err
 	}
 	n := w.Nodes[0]
@@ -105,7 +105,8 @@ func (w *world) measureStart(ctx context.Context, b bench, beside bare, peers in
 	return m, err
 }
 
-// startRounds measures the starts of podlaned, and beside it the writing of the same entries by others.
+// startRounds measures the starts of podlaned, and beside it the raw requests and the tools that write the same
+// entries.
 func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries, m *starts) error {
 	n, times := w.Nodes[0], 7
 	if m.peers > 5000 {
@@ -130,7 +131,7 @@ func (w *world) startRounds(ctx context.Context, b bench, beside bare, e entries
 	}
 	return rounds(times,
 		func() error {
-			d, err := w.startAnew(ctx, n)
+			d, err := w.startFresh(ctx, n)
 			if err != nil {
 				return err
 			}

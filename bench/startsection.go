@@ -2,15 +2,21 @@ package main
 
 import "fmt"
 
-// startSection is the table and the curves of the starts.
+// startSection returns the table and the curves of the starts.
 func startSection(all []starts, g growth) Section {
 	s := Section{
 		Title: "A node starts beside many others",
-		Text: "Each round, in turn: podlaned on a node that it was never on, from before its exec until it has read back that its kernel carries every peer (READY=1 of sd_notify): process start, etcd's list, " +
-			"its own lease, device, firewall, entries, and node file included; podlane's backend alone in a running process, with the device and the reading back; the same entries as raw netlink requests, as " +
-			"many a sendmsg as fit, and nothing else; the same entries by `ip -batch` and `bridge -batch` with one metric for all routes, as flannel writes them. CPU time is, beside podlaned's whole process, that " +
-			"of the thread that sends the raw requests, and that of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status, beside that of ip or bridge, whichever has more; raw requests have no process of their own. System calls on sockets of NETLINK_ROUTE and " +
-			"NETLINK_NETFILTER are what strace(1) sees in one further run of each: of podlaned and what it runs, reading back included, and of the writing, at whose end ip and bridge are asked one thing each; the tools' memory is that of this run.",
+		Text: "Each round runs these in turn. First, podlaned on a node on which it never ran, from before its exec until it " +
+			"has verified that the kernel carries every peer (READY=1 of sd_notify). This includes process start, etcd's " +
+			"list, its own lease, device, firewall, entries and node file. Second, podlane's backend alone in a running " +
+			"process, with the device and the verification. Third, the same entries as raw netlink requests, as many in one " +
+			"sendmsg as fit, and nothing else. Fourth, the same entries with `ip -batch` and `bridge -batch`, with one " +
+			"metric for all routes, as flannel writes them. CPU time is that of podlaned's whole process, of the thread " +
+			"that sends the raw requests, and of the processes of ip and bridge. The peak is VmHWM of /proc/PID/status, of " +
+			"podlaned and of the larger one of ip and bridge. Raw requests have no process of their own. The number of " +
+			"system calls on NETLINK_ROUTE and NETLINK_NETFILTER sockets is from strace(1) in one more run of each. For " +
+			"podlaned it includes its child processes and the verification. At the end of that run ip and bridge answer one " +
+			"request each, and their memory is read.",
 		Plots: startPlots(all),
 	}
 	for _, m := range all {
@@ -20,7 +26,7 @@ func startSection(all []starts, g growth) Section {
 	return s
 }
 
-// rows are those of one number of peers; 5,000 is the one for which something is promised.
+// rows returns the rows of one number of peers. Limits apply to 5,000.
 func (m starts) rows() []Row {
 	what := thousands(m.peers) + " peers: "
 	perThousand := float64(m.calls) * 1000 / float64(m.peers)
@@ -41,7 +47,7 @@ func (m starts) rows() []Row {
 	return []Row{whole, alone, cpu, cpuRaw, peak, calls, callsRaw, {What: what + "lines of log", Figure: fmt.Sprint(m.lines)}}
 }
 
-// startPlots are the curves over the numbers of peers: time, CPU time and memory.
+// startPlots returns the curves over the numbers of peers: time, CPU time and memory.
 func startPlots(all []starts) []Plot {
 	type curve struct {
 		name string
@@ -74,7 +80,7 @@ func startPlots(all []starts) []Plot {
 	}
 }
 
-// thousands is a number with its commas.
+// thousands formats a number with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// series is what was measured of one thing, a value for each round.
+// series holds the values of one figure, one for each round.
 type series []float64
 
 func (s *series) add(v float64)           { *s = append(*s, v) }
 func (s *series) addTime(d time.Duration) { s.add(d.Seconds()) }
 
-// quantile is the value that a part q, 0 to 1, of all are not above; NaN where there is none.
+// quantile returns the smallest value that a fraction q (0 to 1) of all values do not exceed; NaN if there is none.
 func (s series) quantile(q float64) float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -31,7 +31,7 @@ func (s series) median() float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// ratio is the median of the rounds' ratios: what disturbs a whole round disturbs both of its values.
+// ratio returns the median of the rounds' ratios. A disturbed round disturbs both of its values.
 func ratio(a, b series) float64 {
 	var r series
 	for i := range min(len(a), len(b)) {
@@ -40,7 +40,7 @@ func ratio(a, b series) float64 {
 	return r.median()
 }
 
-// text is the median, the least and the most, by a format of one value.
+// text returns the median, the minimum and the maximum.
 func (s series) text(format func(float64) string) string {
 	if len(s) < 2 {
 		return format(s.median())
@@ -48,7 +48,7 @@ func (s series) text(format func(float64) string) string {
 	return fmt.Sprintf("%s (%s – %s)", format(s.median()), format(slices.Min(s)), format(slices.Max(s)))
 }
 
-// seconds is a time as people read it.
+// seconds formats a time.
 func seconds(v float64) string {
 	switch {
 	case v < 1e-3:
@@ -61,10 +61,10 @@ func seconds(v float64) string {
 	return fmt.Sprintf("%.2f s", v)
 }
 
-// mib is bytes in MiB.
+// mib formats bytes as MiB.
 func mib(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
-// rounds measures things in turn, the other way round in every second round, so that what drifts falls on all alike.
+// rounds measures things in turn. It reverses the order in every second round, so that a drift affects all alike.
 func rounds(n int, things ...func() error) error {
 	for i := range n {
 		order := slices.Clone(things)

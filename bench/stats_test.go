@@ -18,10 +18,10 @@ func TestSeries(t *testing.T) {
 		}
 	}
 	if got := s.text(seconds); got != "3.00 ms (1.00 ms – 5.00 ms)" {
-		t.Error(got)
+		t.Errorf("text %q", got)
 	}
 	if m := (series{1, 2, 3, 10}).median(); m != 2.5 {
-		t.Error(m)
+		t.Errorf("median %g, want 2.5", m)
 	}
 	if m := (series{}).median(); m == m {
 		t.Error("the median of nothing is", m)
@@ -31,10 +31,10 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// One slow round slows both of its values: their ratio stays.
+// A slow round slows both of its values: their ratio stays.
 func TestRatioIsOfRounds(t *testing.T) {
 	if r := ratio(series{2, 200, 4}, series{1, 100, 2}); r != 2 {
-		t.Error(r)
+		t.Errorf("ratio %g, want 2", r)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestFigures(t *testing.T) {
 		}
 	}
 	if got := percent(0.0005); got != "0.050 %" {
-		t.Error(got)
+		t.Errorf("percent %q", got)
 	}
 	for n, want := range map[int]string{7: "7", 1000: "1,000", 20_500: "20,500", 1_000_007: "1,000,007"} {
 		if got := thousands(n); got != want {
@@ -54,11 +54,11 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-func TestRoundsTurnRound(t *testing.T) {
+func TestRoundsReverseTheOrder(t *testing.T) {
 	var order []string
-	note := func(name string) func() error { return func() error { order = append(order, name); return nil } }
-	if err := rounds(3, note("a"), note("b")); err != nil || !slices.Equal(order, []string{"a", "b", "b", "a", "a", "b"}) {
-		t.Error(order, err)
+	record := func(name string) func() error { return func() error { order = append(order, name); return nil } }
+	if err := rounds(3, record("a"), record("b")); err != nil || !slices.Equal(order, []string{"a", "b", "b", "a", "a", "b"}) {
+		t.Errorf("order %v, %v", order, err)
 	}
 	no := errors.New("no")
 	if err := rounds(2, func() error { return no }, func() error { t.Error("it goes on after an error"); return nil }); !errors.Is(err, no) {

@@ -17,13 +17,13 @@ import (
 // config is a network of 65,535 pod subnets.
 const config = `{"Network": "10.0.0.0/8", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}`
 
-// world is a lab, an etcd in which further nodes stand that are only leases.
+// world is a lab whose etcd has further nodes that are only leases.
 type world struct {
 	*lab.Lab
-	peers int // how many of them there are
+	peers int // number of them
 }
 
-// makeWorld makes a lab of one node whose podlaned is not started.
+// makeWorld makes a lab of one node and does not start its podlaned.
 func makeWorld(ctx context.Context, b bench) (*world, error) {
 	l, err := lab.New(ctx, lab.Options{Nodes: 1, Bin: b.bin, Config: config})
 	if err != nil {
@@ -36,7 +36,7 @@ func makeWorld(ctx context.Context, b bench) (*world, error) {
 	return w, nil
 }
 
-// makeBoth makes a world, and beside it a namespace in which others write; end removes both.
+// makeBoth makes a world, and a namespace for the raw requests and the tools. end removes both.
 func makeBoth(ctx context.Context, b bench) (w *world, beside bare, end func() error, err error) {
 	if w, err = makeWorld(ctx, b); err != nil {
 		return nil, beside, nil, err
@@ -47,7 +47,7 @@ func makeBoth(ctx context.Context, b bench) (w *world, beside bare, end func() e
 	return w, beside, func() error { return errors.Join(beside.Delete(), w.Close()) }, nil
 }
 
-// peerLease is that of the i-th further node, from 0, with a moved-th public address of its own.
+// peerLease returns the lease of the i-th further node, from 0. moved selects one of its public addresses.
 func peerLease(i, moved int) subnet.Lease {
 	p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(1 + i>>8), byte(i), 0}), 24)
 	public := netip.AddrFrom4([4]byte{198, 18, byte(10 + 100*moved + i>>8), byte(i)})
@@ -56,7 +56,7 @@ func peerLease(i, moved int) subnet.Lease {
 	return l
 }
 
-// put writes the leases of the further nodes from one to before another.
+// put writes the leases of the further nodes [from, to).
 func (w *world) put(ctx context.Context, from, to, moved int) error {
 	var ops []clientv3.Op
 	for i := from; i < to; i++ {
@@ -87,8 +87,8 @@ func (w *world) commit(ctx context.Context, ops []clientv3.Op) error {
 	return nil
 }
 
-// have makes it so many further nodes.
-func (w *world) have(ctx context.Context, peers int) (err error) {
+// setPeers makes the number of further nodes equal to peers.
+func (w *world) setPeers(ctx context.Context, peers int) (err error) {
 	if peers < w.peers {
 		err = w.remove(ctx, peers, w.peers)
 	} else {
@@ -98,8 +98,8 @@ func (w *world) have(ctx context.Context, peers int) (err error) {
 	return err
 }
 
-// forget makes node n one that was never started.
-func (w *world) forget(ctx context.Context, n *lab.Node) error {
+// reset resets node n, as if podlaned had never run on it.
+func (w *world) reset(ctx context.Context, n *lab.Node) error {
 	keys, err := w.Etcd.List(ctx, lab.DefaultPrefix+"/subnets/")
 	if err != nil {
 		return err
