@@ -6,7 +6,7 @@ BUILD    = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 .PHONY: help build deps lab check test test-kubernetes soak lint bench benchmarks dist image clean
 LINT     = bin/golangci-lint run ./... && go mod tidy -diff && go vet ./...
 # The packages whose tests need root: their TestMain is lab/sandbox's. Without root they are skipped.
-NEED_ROOT = $(shell git ls-files -co --exclude-standard '*_test.go' | xargs grep -lE '\bMain\(m\)' | xargs -n1 dirname | sort -u | sed "s|^|$$(go list -m)/|")
+NEED_ROOT = $(shell grep -rlE --include='*_test.go' --exclude-dir=bin '\bMain\(m\)' . | xargs -n1 dirname | sort -u | sed "s|^\.|$$(go list -m)|")
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,7 +34,7 @@ lab: build deps ## run a pod network of three nodes on this machine (root); LAB_
 	bin/lab up $(LAB_FLAGS)
 check: build bin/golangci-lint bin/helm bin/kustomize ## check the code and run the tests that need no root: under two minutes
 	$(LINT)
-	go test $(filter-out $(NEED_ROOT),$(shell go list ./...))
+	@go test $(filter-out $(NEED_ROOT),$(shell go list ./...))
 	@printf '%s\n' 'skipped, because their tests need root (make test runs them):' $(NEED_ROOT)
 test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
 	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
