@@ -313,7 +313,7 @@ func TestOneFamilyDoesNotStopTheOther(t *testing.T) {
 		t.Errorf("%d peers, %v", r.Peers, err)
 	}
 	if d.run("ip -6 route show fd00:5:2::/64") == "" {
-		t.Errorf("the IPv6 overlay does not stand; wrote:\n%s", texts(r.Ops))
+		t.Errorf("the IPv6 overlay is missing; wrote:\n%s", texts(r.Ops))
 	}
 	d.run("ip link del podlane.1")
 	d.apply(leases(2))

@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/podlane/podlane/kernel"
-
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"

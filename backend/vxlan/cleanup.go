@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/podlane/podlane/kernel"
-
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 )

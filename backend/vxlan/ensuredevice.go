@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podlane/podlane/kernel"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/sysctl"
 	"github.com/podlane/podlane/underlay"
 )

@@ -11,9 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podlane/podlane/kernel"
-
 	"github.com/podlane/podlane/backend"
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/lab/sandbox"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"

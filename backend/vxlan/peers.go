@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/podlane/podlane/kernel"
-
 	"github.com/podlane/podlane/subnet"
 )
 

@@ -4,10 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/podlane/podlane/pause"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/pause"
 	"github.com/podlane/podlane/rtnl"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/podlane/podlane/kernel"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/podlane/podlane/kernel"
 	"github.com/podlane/podlane/rtnl"
 )
 
