@@ -229,7 +229,7 @@ func clearProtoDown(b *rtnl.Batch) {
 	b.Uint8(unix.IFLA_PROTO_DOWN, 0)
 }
 
-// unspecified returns the address that removes a default destination.
+// unspecified returns a family's unspecified address. As remote it removes the default destination.
 func unspecified(f subnet.Family) netip.Addr {
 	if f == subnet.IPv4 {
 		return netip.IPv4Unspecified()

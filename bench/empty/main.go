@@ -1,4 +1,4 @@
-// Command empty does nothing: what an exec of a Go program costs by itself.
+// Command empty does nothing. It measures the cost of starting a Go program.
 package main
 
 func main() {}
