@@ -8,12 +8,12 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Backend makes the kernel's state equal to the lease set. It decides nothing from memory: every Apply reads the
-// kernel. So start, restart, drift and change are one code path.
+// Backend makes the kernel's state match the leases. It decides nothing from memory. Every Apply reads the kernel. So
+// start, restart and drift are one code path.
 type Backend interface {
 	// Apply programs this node's own lease and those of all its peers. It reads the kernel again and reports. It is
 	// idempotent: if the kernel is in sync, it writes nothing. An error means that the whole run failed. A single
-	// peer that could not be programmed is named in the Report. The other peers are unaffected.
+	// peer that could not be programmed is named in the Report. Other peers are unaffected.
 	Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (Report, error)
 	// Watch calls kick when the kernel's state may have changed, until ctx ends. A kick carries no data. A kick after
 	// the backend's own writes is harmless. kick must not block.

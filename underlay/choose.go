@@ -19,12 +19,12 @@ type Want struct {
 	CanReach netip.Addr // the interface through which the kernel sends to this address
 	PublicIP netip.Addr // the interface with this address; if there is none (the node is behind NAT), that of the default route
 
-	// Known holds the addresses by which peers know this node. They choose no interface. They come first among the
-	// addresses of the chosen interface. So another one, such as a virtual address, does not replace them.
+	// Known holds the addresses that peers know. They choose no interface. On the chosen interface they come first.
+	// So another one, such as a virtual address, does not replace them.
 	Known []netip.Addr
 
 	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed
-	// default route does not move the underlay. Peers send to these addresses and may not reach others.
+	// default route does not move the underlay. Peers may not reach other addresses.
 	Kept []netip.Addr
 }
 
@@ -72,8 +72,8 @@ type chooser struct {
 	route  func(netip.Addr) (int, error)
 }
 
-// named returns the interface with a name, an altname, an address or a CIDR. In the kernel no two interfaces share a
-// name or altname.
+// named returns the interface with a name, an altname, an address or a CIDR. No two interfaces share a name or
+// altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
 		if i, ok := c.holding(a); ok {

@@ -54,7 +54,7 @@ func dumpRoutes[T any](f subnet.Family, parse func(rtnl.Message) (T, bool)) (rou
 // families maps a family to its number in rtnetlink.
 var families = map[subnet.Family]uint8{subnet.IPv4: unix.AF_INET, subnet.IPv6: unix.AF_INET6}
 
-// routesOf requests the unicast routes of the main table. There may be very many, so they are read without copying.
+// routesOf requests the unicast routes of the main table. There may be very many.
 func routesOf(f subnet.Family) *rtnl.Batch {
 	h := make([]byte, unix.SizeofRtMsg)
 	h[0] = families[f]

@@ -34,7 +34,7 @@ func (i Interface) Local(f subnet.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// preferring returns the interface with these addresses before its others.
+// preferring returns the interface with these addresses first.
 func (i Interface) preferring(known []netip.Addr) Interface {
 	isKnown := func(p netip.Prefix) bool { return slices.Contains(known, p.Addr()) }
 	others := slices.DeleteFunc(slices.Clone(i.Addrs), isKnown)

@@ -10,8 +10,8 @@ import (
 )
 
 // keeping returns the interface with the addresses at which the tunnels end. If no interface has all of them, it may
-// have some, with other addresses of the missing families. This happens when the IPv6 prefix of the network changes.
-// Several may have them, as while eth0 becomes a port of br0. Then it is that of the default route.
+// have some, with other addresses of the missing families. This happens when the IPv6 prefix changes. Several may
+// have them, as while eth0 becomes a port of br0. Then it is that of the default route.
 func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	has := func(i Interface) bool { return i.HasAll(kept) }
 	all := c.holders(has)

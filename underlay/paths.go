@@ -14,9 +14,9 @@ import (
 )
 
 // Paths finds the MTU of a virtual underlay. Its address is on lo or a dummy interface. Packets to other nodes leave
-// through other interfaces. The MTU is the smallest on the paths to the peers. While no peer is known, it is the
+// through other interfaces. The MTU is that of the narrowest path to a peer. While no peer is known, it is the
 // smallest on the routes to routers. With peers it only falls until podlaned restarts. Otherwise it would change with
-// each peer that comes or goes.
+// each peer.
 //
 // The zero Paths is ready for use.
 type Paths struct {

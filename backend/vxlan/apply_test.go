@@ -156,7 +156,7 @@ func TestVNIChanges(t *testing.T) {
 	d.wantInSync([]subnet.Lease{peer})
 }
 
-// The kernel cannot change port, GBP and checksums in place. It creates the device and everything on it again.
+// Port, GBP and checksums cannot be changed in place. So the device and everything on it are created again.
 func TestPortChanges(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))
@@ -278,7 +278,7 @@ func TestOneFailureLeavesTheOthers(t *testing.T) {
 	d.wantInSync(peers)
 }
 
-// Another program interferes with Apply. Each call ends, and the next one repairs the rest.
+// Another program interferes with Apply. Each call ends. The next one repairs the rest.
 func TestDeviceIsDeletedDuringApply(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	stop, done := make(chan bool), make(chan bool)

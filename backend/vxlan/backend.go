@@ -36,7 +36,7 @@ type lastApply struct {
 	failed   []kernel.Failure // the writes of the last Apply that the kernel refused
 }
 
-// New returns the backend for a network on an underlay interface. It returns an error if the two do not fit. A family
+// New returns the backend for a network on an underlay interface. It returns an error if they do not fit. A family
 // may have no address, or the MTU may be too small or configured too large.
 func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	mtu, err := overlayMTU(network, u)
@@ -53,7 +53,7 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	return b, nil
 }
 
-// MTU returns the MTU of the overlay and of the pods, in bytes. It is the configured one, or the underlay's less 50.
+// MTU returns the MTU of the overlay and of the pods, in bytes. It is the configured MTU, or the underlay's less 50.
 // With an IPv6 overlay it is less 70.
 func (b *Backend) MTU() int { return b.mtu }
 

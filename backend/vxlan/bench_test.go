@@ -120,7 +120,7 @@ func (d *node) addForeign(routes int) {
 	d.run("ip -batch " + path)
 }
 
-// BenchmarkApplyOneMore5000 adds a peer to 5,000 and removes it again.
+// BenchmarkApplyOneMore5000 adds a peer and removes it again.
 func BenchmarkApplyOneMore5000(b *testing.B) {
 	ls := many(5002)
 	d, done := large(b, ls[0])

@@ -112,7 +112,7 @@ func TestForeignStateIsLeftAlone(t *testing.T) {
 	}
 }
 
-// addForeignState adds objects of other programs that look almost like ours.
+// addForeignState adds other programs' objects, similar to ours.
 func (d *node) addForeignState() {
 	d.Helper()
 	for command := range strings.Lines(`ip link add flannel.7 address 02:00:00:00:00:07 type vxlan id 7 dstport 8472 local 198.18.0.1 nolearning

@@ -40,7 +40,7 @@ type off struct {
 	carrier bool // IFLA_PROTO_DOWN, Linux 4.3
 }
 
-// fixed holds what is set when the device is created.
+// fixed holds what only the creation sets.
 type fixed struct {
 	family      subnet.Family // of the outer header
 	vni         uint32
@@ -49,8 +49,8 @@ type fixed struct {
 	unsupported bool // it has an attribute that we never set: a bound link, collected metadata, a limit, other checksums
 }
 
-// settings holds the settings of net.ipv4.conf and net.ipv6.conf that we use. They are set through netlink. This
-// works where /proc/sys is read-only, as in most containers.
+// settings holds what we set in net.ipv4.conf and net.ipv6.conf. They are set through netlink. This works even with a
+// read-only /proc/sys, as in most containers.
 type settings struct {
 	rpFilter   setting // net.ipv4.conf.DEVICE.rp_filter
 	forwarding setting // net.ipv4.conf.DEVICE.forwarding; netlink has no IPv6 counterpart
@@ -169,8 +169,8 @@ func setUp(index int) change {
 	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
 }
 
-// create requests a device with all its attributes at once. Setting the MAC later would flush the neighbours. The
-// device is not bound to the underlay interface (dev). The kernel would delete both together.
+// create sets all attributes of a new device at once. Setting the MAC later would flush the neighbours. It has no
+// dev: the kernel would delete it with that underlay interface.
 func create(b *rtnl.Batch, d device) {
 	startLink(b, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0, 0)
 	b.String(unix.IFLA_IFNAME, d.name)
@@ -220,7 +220,7 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 	}
 }
 
-// clearProtoDown also clears all reasons for protodown. The kernel refuses to clear it while there is one.
+// clearProtoDown also clears all reasons for protodown. With a reason set the kernel refuses.
 func clearProtoDown(b *rtnl.Batch) {
 	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)

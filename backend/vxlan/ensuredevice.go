@@ -16,7 +16,7 @@ import (
 )
 
 // writeDevices queues the writes that leave the family exactly one device of ours. Devices with another name of ours,
-// from an earlier VNI or renamed, are deleted. A device that cannot be changed in place is created again. It reports
+// from an earlier VNI or renamed, are deleted. A device that cannot be changed in place is recreated. It reports
 // whether it queued anything.
 func (rec *reconciler) writeDevices(links []link) bool {
 	found := false
@@ -40,7 +40,7 @@ func (rec *reconciler) writeDevices(links []link) bool {
 	return len(rec.w.ops) > 0
 }
 
-// renamed reports whether a device is ours under another name. Only ours has our VNI and port and the MAC of our
+// renamed reports whether another program renamed our device. Only ours has our VNI and port and the MAC of our
 // lease.
 func (rec *reconciler) renamed(d device) bool {
 	want := rec.want.device
@@ -108,7 +108,7 @@ func (rec *reconciler) writeAddrs() {
 }
 
 // sendDevice sends the queued writes of the device. If the kernel refuses an essential one, the run ends with an
-// error that explains it. Any other refusal is recorded like that of an entry.
+// error that explains it. Any other refusal is only recorded.
 func (rec *reconciler) sendDevice(links []link) error {
 	before := len(rec.w.failed)
 	if err := rec.w.send(); err != nil {

@@ -12,15 +12,15 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// conflicts holds entries that must be deleted first. The kernel would confuse them with ours or cannot replace them.
+// conflicts holds entries that must be deleted first. The kernel takes them for ours or cannot replace them.
 type conflicts struct {
 	routes []duplicate
 	fdb    []subnet.MAC
 }
 
-// writeEntries queues the changes of neighbours, FDB entries and routes. A peer is added in the order neighbour, FDB
-// entry, route, and removed in reverse. So no packet uses a route without a neighbour. Additions come before
-// removals, so that a peer that moves always has a route.
+// writeEntries queues the changes of all entries. A peer is added in the order neighbour, FDB entry, route, and
+// removed in reverse. So no packet uses a route without a neighbour. Additions come before removals, so that a peer
+// that moves always has a route.
 func (rec *reconciler) writeEntries(conflicting conflicts) {
 	for _, s := range conflicting.routes {
 		rec.deleteRoute(s.key, s.route, rec.verified)
@@ -112,10 +112,11 @@ func (rec *reconciler) putFDB(e backend.Put[subnet.MAC, netip.Addr]) {
 	delete(rec.want.fdb, e.Key)
 }
 
-// rewriteFDB writes all FDB entries again. They are bound to an underlay interface or, with none, unbound. The kernel
-// caches in each entry the last route, with its source address. It uses that as long as the route exists, even after
-// the device's local address has changed. It drops the cache when the entry changes (dst_cache in vxlan_fdb_replace,
-// Linux 4.6). Without this, peers would drop our packets. Their source is no longer a peer's address.
+// rewriteFDB writes all FDB entries again. by is the underlay interface to bind them to; without an index: none. The
+// kernel caches in each entry the last route, with its source address. It uses that as long as the route exists, even
+// after the device's local address has changed. It drops the cache when the entry changes (dst_cache in
+// vxlan_fdb_replace, Linux 4.6). Without this, peers would drop our packets. Their source is no longer a peer's
+// address.
 func (rec *reconciler) rewriteFDB(by underlay.Interface) {
 	for _, mac := range slices.SortedFunc(maps.Keys(rec.want.fdb), compareMAC) {
 		dst := rec.want.fdb[mac]

@@ -21,7 +21,7 @@ func (n *notes) add(text func() string) {
 	n.list = append(n.list, text())
 }
 
-// all returns the stored sentences. If there were more, the last one gives their number.
+// all returns the stored sentences. The last one counts those that are missing.
 func (n *notes) all() []string {
 	if n.more == 0 {
 		return n.list
@@ -30,7 +30,7 @@ func (n *notes) all() []string {
 	return append(n.list[:last:last], fmt.Sprintf("%d more addresses, routes and rules divert traffic to peers", n.more+1))
 }
 
-// addUnreadable adds a note about something that could not be read.
+// addUnreadable adds a note about a failed read.
 func (n *notes) addUnreadable(what string, err error) {
 	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", what, err) })
 }

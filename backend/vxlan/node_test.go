@@ -150,7 +150,7 @@ func (d *node) try(peers []subnet.Lease) (r backend.Report, err error) {
 	return r, err
 }
 
-// apply calls Apply and fails the test on any failure.
+// apply calls Apply and allows no failure.
 func (d *node) apply(peers []subnet.Lease) backend.Report {
 	d.Helper()
 	r, err := d.try(peers)
@@ -163,7 +163,7 @@ func (d *node) apply(peers []subnet.Lease) backend.Report {
 	return r
 }
 
-// wantInSync checks that Apply writes nothing and finds all peers installed.
+// wantInSync checks that Apply has nothing to write.
 func (d *node) wantInSync(peers []subnet.Lease) {
 	d.Helper()
 	r := d.apply(peers)

@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Another program's addresses and routes may divert traffic from our peers. This concerns all of them in the pod
-// network. Those in our own pod subnet are normal: the bridge and the pods are there.
+// Other programs' addresses and routes may divert traffic. This concerns those in the pod network. In our own pod
+// subnet they are normal: it has the bridge and the pods.
 
 // otherAddr is an address on an interface other than our device.
 type otherAddr struct {
@@ -72,8 +72,7 @@ func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
 	rec.findRules(f)
 }
 
-// findAddrs finds addresses of peers' pods on this node's own interfaces. The kernel delivers packets for them
-// locally.
+// findAddrs finds addresses of peers' pods on this node. The kernel delivers packets for them locally.
 func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
 	for _, a := range rec.others {
 		if !rec.hasRemotePods(hostPrefix(a.addr.Addr())) {
@@ -89,9 +88,9 @@ func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
 	}
 }
 
-// findRoutes finds the routes of the main table that divert traffic. It records the first ones. It reads the names of
-// their interfaces after the dump. A socket serves one request at a time. A route that drops packets is a problem. A
-// route that leads elsewhere is a note.
+// findRoutes finds routes of the main table that divert traffic. It records the first ones. It reads interface names
+// after the dump. A socket serves one request at a time. A route that drops packets is a problem. A route that leads
+// elsewhere is a note.
 func (rec *reconciler) findRoutes(f *findings, peers []subnet.Lease) {
 	type diverting struct {
 		route tableRoute
@@ -130,8 +129,8 @@ func (r tableRoute) drops() bool {
 }
 
 // divertedBy returns the peer's route from which a route of the main table diverts traffic. It ignores a route that
-// leads the same way as ours. It also ignores a route that the kernel made for an address, because findAddrs reports
-// the address.
+// leads like ours. It also ignores a route that the kernel made for an address, because findAddrs reports the
+// address.
 func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
 	if r.protocol == protocol || r.dead || !rec.hasRemotePods(r.key.prefix) {
 		return key, false

@@ -22,7 +22,7 @@ func named(last int) []subnet.Lease {
 }
 
 // An entry of another program diverts packets to pods, or only seems to. It is reported and not changed. Problems
-// begin with an exclamation mark; the others are notes.
+// begin with an exclamation mark.
 func TestOtherRoutesAndRulesDivertTraffic(t *testing.T) {
 	for name, c := range map[string]struct{ command, want string }{
 		"nothing":           {"", ""},

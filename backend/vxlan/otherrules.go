@@ -137,7 +137,7 @@ func (rec *reconciler) findRules(f *findings) {
 	}
 }
 
-// sources returns the traffic for which the rules are checked.
+// sources returns the traffic to check.
 func (rec *reconciler) sources() []traffic {
 	by := []string{"lo", rec.name}
 	for link := range rec.podLinks() {
@@ -217,8 +217,8 @@ func (rec *reconciler) reportRules(f *findings, list []diversion) {
 	}
 }
 
-// fixCommand returns the command that repairs a rule. It adds a rule to the main table before the first such rule. If
-// no priority is free before that, it removes the rule.
+// fixCommand returns the command that repairs a rule. It adds a rule to the main table before the first such rule.
+// Without a free priority it removes the rule.
 func (rec *reconciler) fixCommand(first, r rule) string {
 	if first.priority == 0 {
 		return fmt.Sprintf("remove it: %s rule del %s", ipCommand[rec.family], r)

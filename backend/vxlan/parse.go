@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Parsers of one message of a dump or a subscription. They copy nothing.
+// Parsers of messages. They copy nothing.
 
 // parseNeighbour parses RTM_NEWNEIGH of an IP family. It returns false for the kernel's own entries (NOARP:
 // multicast) and for entries without a MAC. The MAC is zero if the entry is not permanent.
@@ -81,7 +81,7 @@ func parseFDB(m rtnl.Message, index int) (e fdbEntry, ok bool) {
 
 func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))) } //nolint:gosec // signed in struct ndmsg
 
-// tableRoute is an installed route of any table and owner. Links are the kernel's indexes.
+// tableRoute is a route of any table and owner. Links are the kernel's indexes.
 type tableRoute struct {
 	key        routeKey
 	route      route
@@ -123,7 +123,7 @@ func parseRoute(m rtnl.Message, f subnet.Family) (r tableRoute, ok bool) {
 	return r, r.key.prefix.IsValid() && subnet.FamilyOf(dst) == f
 }
 
-// ours returns the route to compare with a wanted one. It is zero if our routes never look like this.
+// ours returns the route for the comparison. It is zero if podlane makes no such route.
 func (r tableRoute) ours() route {
 	if r.unlikeOurs || !r.route.via.IsValid() {
 		return route{}

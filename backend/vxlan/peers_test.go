@@ -47,7 +47,7 @@ func TestKernelRefusesOnePeer(t *testing.T) {
 	d.wantInSync(peers)
 }
 
-// A refusal concerns only new entries. Apply does not check or write an installed entry again.
+// A refusal concerns only new entries. Apply does not write an installed entry again.
 func TestInstalledPeerIsNotRefused(t *testing.T) {
 	d := newNode(t, network(t, configIPv4, ""))
 	d.apply(leases(3))

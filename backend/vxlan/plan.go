@@ -47,7 +47,7 @@ const (
 )
 
 // plan returns the wanted state for this node's own lease and its peers, in one family. It names peers that cannot be
-// programmed, with the reason. It ignores peers without a pod subnet in the family. It is pure.
+// programmed, with the reason. It ignores peers without this family. It is pure.
 func plan(f subnet.Family, n subnet.Network, u underlay.Interface, self subnet.Lease, peers []subnet.Lease) (state, []subnet.Skip) {
 	if !n.Range(f).On() {
 		return newState(0), nil
@@ -80,7 +80,7 @@ func newState(peers int) state {
 	}
 }
 
-// unsupported returns why a peer cannot be programmed, or nothing.
+// unsupported returns why a peer cannot be programmed; empty if it can.
 func unsupported(p subnet.Lease, e subnet.Endpoint, vni uint32) string {
 	switch {
 	case p.BackendType != subnet.BackendVXLAN:

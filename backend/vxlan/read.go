@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// dump reads until the kernel's tables do not change meanwhile. start is called before each attempt.
+// dump reads until the tables do not change. start is called before each attempt.
 func dump(c *rtnl.Conn, what string, request func(b *rtnl.Batch), start func(), each func(rtnl.Message)) error {
 	return kernel.RetryRead(rtnl.ErrInterrupted, func() error {
 		start()
@@ -66,7 +66,7 @@ func readLink(c *rtnl.Conn, name string, index int) (l link, err error) {
 }
 
 // readAddrs reads a device's addresses of both families. It returns those of the other interfaces, except loopback
-// and IPv6 link-local addresses. No packet goes from them to pods of other nodes.
+// and IPv6 link-local addresses. No packet to other nodes' pods comes from them.
 func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err error) {
 	err = dump(c, "addresses", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETADDR, 0, make([]byte, unix.SizeofIfAddrmsg)...)
@@ -121,8 +121,8 @@ type duplicate struct {
 	route route
 }
 
-// readRoutes reads our routes in the main table, through any device. It returns duplicates: routes that exist beside
-// another one of the same key.
+// readRoutes reads our routes in the main table. It returns duplicates: routes that exist beside another one of the
+// same key.
 func (s *state) readRoutes(c *rtnl.Conn, f subnet.Family, own int) (duplicates []duplicate, err error) {
 	err = dump(c, "routes", requestRoutes(f, unix.RT_TABLE_MAIN, protocol), func() { clear(s.routes); duplicates = nil }, func(m rtnl.Message) {
 		r, ok := parseRoute(m, f)

@@ -36,8 +36,8 @@ type reconciler struct {
 	links    map[int]string
 }
 
-// run reads the kernel and writes the differences, until a round finds none. Entries that the kernel refused are then
-// deleted from want. So want is what is installed.
+// run reads the kernel and writes the differences, until a round finds none. Then want, without the refused entries,
+// is what is installed.
 func (rec *reconciler) run(ctx context.Context) error {
 	for range maxRounds {
 		if err := ctx.Err(); err != nil {
@@ -58,8 +58,8 @@ func (rec *reconciler) run(ctx context.Context) error {
 
 var errNotConverged = fmt.Errorf("the kernel differs after %d rounds of writing: another program keeps changing it", maxRounds)
 
-// round reads the kernel and writes one layer of the differences. The layers are the device, its settings and
-// addresses, and the entries.
+// round reads the kernel and writes one layer. The layers are the device, its settings and addresses, and the
+// entries.
 func (rec *reconciler) round() (inSync bool, err error) {
 	links, err := readLinks(rec.w.conn)
 	if err != nil {

@@ -57,8 +57,8 @@ func deleteFDB(b *rtnl.Batch, index int, mac subnet.MAC) {
 	b.Bytes(unix.NDA_LLADDR, mac[:])
 }
 
-// putRoute writes a route. It replaces any route with its prefix and metric, because the metrics are podlane's. If
-// another program replaced our route, that route lacks our protocol.
+// putRoute writes a route. It replaces any route with its prefix and metric, because the metrics are podlane's. A
+// route of another program in its place lacks our protocol.
 func putRoute(b *rtnl.Batch, k routeKey, r route, link int) {
 	var flags uint32
 	if r.onlink {

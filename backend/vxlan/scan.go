@@ -13,9 +13,9 @@ import (
 // router may have a million. (Asking for the route to each peer, RTM_GETROUTE, would miss routes to single pods.) So
 // a scan runs after the repair of both families. It may fail. A slow scan runs seldom.
 
-// scanBudget is the time for scans. It grows by a hundredth of all time, up to scanReserve. A long scan makes it
-// negative until that time is earned again. After a scan of a second, the next one comes a minute and a half later.
-// The zero budget is full.
+// scanBudget is the time for scans. It grows by a hundredth of all time. A long scan makes it negative until that
+// time is earned again. After a scan of a second, the next one comes a minute and a half later. The zero budget is
+// full.
 type scanBudget struct {
 	left time.Duration
 	at   time.Time // time of the last update

@@ -48,7 +48,7 @@ func TestScanBudget(t *testing.T) {
 	}
 }
 
-// TestShareOfTimeForScans spends scans of any length as fast as it can. They use a hundredth of the time.
+// TestShareOfTimeForScans scans as fast as it can. Scans use a hundredth of the time.
 func TestShareOfTimeForScans(t *testing.T) {
 	for _, takes := range []time.Duration{100 * time.Microsecond, 10 * time.Millisecond, 3 * time.Second} {
 		var a scanBudget

@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// coalesce is how long Watch waits after a kick, so that later changes become one kick. An Apply with thousands of
-// peers causes as many notifications. This makes them a few kicks and a few system calls.
+// coalesce is how long Watch waits after a kick, so that later changes become one kick. Thousands of peers cause as
+// many notifications. This makes them a few kicks and a few system calls.
 const coalesce = 50 * time.Millisecond
 
 var groups = []int{
@@ -27,8 +27,8 @@ var groups = []int{
 // Watch calls kick once when it is ready, and then when the kernel's state may have changed. It calls at once, and
 // again 50 ms later if there was more. It returns nil when ctx ends. See backend.Backend.
 //
-// Each kick begins a new subscription and closes the old one. Notifications left in the old one are older than the
-// kick. The receiver of the kick reads everything.
+// Each kick begins a new subscription. Notifications in the old one are older than the kick. The receiver of the kick
+// reads everything.
 func (b *Backend) Watch(ctx context.Context, kick func()) error {
 	for {
 		err := b.watchOnce(ctx, kick)

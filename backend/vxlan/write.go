@@ -38,8 +38,7 @@ func (w *writer) grow(requests int) {
 	w.batch.Grow(requests)
 }
 
-// send sends the queued requests. A request that the kernel refuses is recorded as failed. The error is for failures
-// that concern all requests.
+// send sends the queued requests. It records refused requests. The error is for failures that concern all requests.
 func (w *writer) send() error {
 	refused := map[int]error{}
 	err := w.conn.Send(&w.batch, func(i int, err error) {
