@@ -23,8 +23,8 @@ type Want struct {
 	// So another one, such as a virtual address, does not replace them.
 	Known []netip.Addr
 
-	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed
-	// default route does not move the underlay. Peers may not reach other addresses.
+	// Kept holds the addresses of this node's tunnels. While an interface has them and is up, a changed default route
+	// does not move the underlay. Peers may not reach other addresses.
 	Kept []netip.Addr
 }
 
@@ -195,7 +195,7 @@ func (i Interface) ours() bool {
 	return i.Name == "cni0" || strings.HasPrefix(i.Name, "podlane") || strings.HasPrefix(i.Name, "pl-v6.")
 }
 
-// usable returns an error if an interface cannot be the underlay.
+// usable returns why an interface cannot be the underlay.
 func usable(i Interface) error {
 	switch {
 	case !i.Up:

@@ -29,7 +29,7 @@ func TestDefaultRoute(t *testing.T) {
 	}
 }
 
-// The kernel makes the main table with its first route.
+// The first route makes the main table.
 func TestDefaultRouteWithoutATable(t *testing.T) {
 	n := sandbox.Test(t, "node")
 	for _, f := range subnet.Families {

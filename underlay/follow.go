@@ -12,7 +12,7 @@ import (
 // milliseconds. Meanwhile a virtual address, or the interface of another default route, looks like the right choice.
 const Patience = 500 * time.Millisecond
 
-// Follower decides when a node follows a change of its underlay. The zero Follower is ready for use.
+// Follower decides when to follow a changed underlay. The zero Follower is ready for use.
 type Follower struct {
 	since time.Time // when an address in use was first missing from the choice; zero if it is not missing
 }
@@ -35,7 +35,7 @@ func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, ag
 	return true, 0
 }
 
-// keepsLocal reports whether the choice has the addresses by which peers know this node.
+// keepsLocal reports whether the choice keeps this node's addresses.
 func keepsLocal(inUse, choice Interface) bool {
 	return !slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool {
 		return inUse.Local(f).IsValid() && inUse.Local(f) != choice.Local(f)

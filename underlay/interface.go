@@ -8,7 +8,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Interface is a network interface of the node, as a value.
+// Interface describes a network interface of the node.
 type Interface struct {
 	Name       string
 	AltNames   []string // its alternative names (ip-link(8), altname)
@@ -49,7 +49,7 @@ func (i Interface) Same(j Interface) bool {
 		i.Local(subnet.IPv4) == j.Local(subnet.IPv4) && i.Local(subnet.IPv6) == j.Local(subnet.IPv6)
 }
 
-// global returns the interface's addresses that are not link-local, sorted.
+// global returns the addresses that are not link-local, sorted.
 func (i Interface) global() []netip.Prefix {
 	all := slices.DeleteFunc(slices.Clone(i.Addrs), func(p netip.Prefix) bool { return !p.Addr().IsGlobalUnicast() })
 	slices.SortFunc(all, netip.Prefix.Compare)
@@ -65,7 +65,7 @@ func (i Interface) has(a netip.Addr) bool {
 	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
 }
 
-// OnLink reports whether an address is on the interface's own link. Then no router is needed.
+// OnLink reports whether an address is on the link. Then no router is needed.
 func (i Interface) OnLink(a netip.Addr) bool {
 	for _, p := range i.Addrs {
 		if p.Contains(a) {

@@ -128,5 +128,5 @@ func RouteTo(dst netip.Addr) (int, error) {
 	return r.LinkIndex, nil
 }
 
-// ErrNoRoute means that the kernel has no route to an address.
+// ErrNoRoute means that there is no route.
 var ErrNoRoute = errors.New("there is no route")
