@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh OUT: builds Kubernetes and what its own tests are made of into the folder OUT, from Go modules alone: 20 minutes
-# on two cores the first time.
+# build.sh OUT: builds Kubernetes and its tests into the folder OUT, only from Go modules. The first time it takes 20 minutes
+# on two cores.
 set -eu
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")"
