@@ -60,14 +60,9 @@ func (m *Machine) leaseValid(now time.Time) bool {
 	return m.own.established && (m.own.reserved || now.Before(m.own.expiry))
 }
 
-// showsLoss reports whether a list is of a store that lost data. These show it:
-//   - the revision is lower than one that we saw
-//   - our own key is missing before its expiry
-//   - our own key is older than our last write
+// showsLoss reports whether our own key in a list shows that the store lost data: it is missing before its expiry, or older
+// than our last write. A lower revision also shows it (detectRestore).
 func (m *Machine) showsLoss(list *Mirror, now time.Time) bool {
-	if list.revision < m.seen {
-		return true
-	}
 	saved := m.opts.Saved
 	key, modified, valid := m.own.key(), m.own.modified, m.leaseValid(now)
 	if m.mirror == nil && saved != nil && saved.Own != "" {

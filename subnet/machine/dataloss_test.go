@@ -103,6 +103,17 @@ func TestDataLoss(t *testing.T) {
 			},
 			want: "10.5.4.0-24: n1 \n n1 holds 10.5.4.0-24, retains 1",
 		},
+		"a start without our key": {
+			happens: func(w *world) {
+				first := w.peers(2)[0]
+				first.stopped, w.nodes[1].stopped = true, true
+				w.delete(Leases+"10.5.4.0-24", Leases+"10.5.5.0-24")
+				n := w.restart(first, 1, false, nil)
+				w.run()
+				w.expect(n.State().Losses == 1, "%d losses", n.State().Losses)
+			},
+			want: "10.5.4.0-24: n1 \n n1 holds 10.5.4.0-24, retains 1",
+		},
 		"a list without our key after its expiry": {
 			happens: func(w *world) {
 				n := w.peers(1)[0]

@@ -158,6 +158,25 @@ func TestJoinRace(t *testing.T) {
 			},
 			want: "10.5.4.0-24: n2 \n 10.5.5.0-24&fd00:5:0:4::-64: n1 \n n1 holds 10.5.5.0-24&fd00:5:0:4::-64",
 		},
+		"another node was faster with half of the key, and the watch is behind": {
+			config: `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.5.0",
+				"EnableIPv6":true,"IPv6Network":"fd00:5::/48","IPv6SubnetMin":"fd00:5:0:4::","IPv6SubnetMax":"fd00:5:0:4::"}`,
+			happens: func(w *world) {
+				n, once := w.start(1, nil), false
+				n.list(false)
+				n.watching, n.behind = true, true
+				n.before = func(_ *node, st Step) {
+					if st.Verb == Create && !once {
+						once = true
+						w.lease(self(2), "10.5.4.0-24")
+					}
+				}
+				w.run()
+				w.expect(n.Unconfirmed() && !n.Established() && !n.State().Held, "it holds a lease that may not be its own")
+				n.behind = false
+			},
+			want: "10.5.4.0-24: n2 \n 10.5.5.0-24&fd00:5:0:4::-64: n1 \n n1 holds 10.5.5.0-24&fd00:5:0:4::-64",
+		},
 		"the configuration changes before the write": {
 			happens: func(w *world) {
 				n, once := w.start(1, nil), false
@@ -216,6 +235,15 @@ func liveAtRandom(w *world, random *rand.Rand) {
 		switch r := random.IntN(100); {
 		case r < 70 && !n.stopped:
 			n.lose = func(Step) bool { return random.IntN(10) == 0 }
+			n.behind = random.IntN(3) == 0
+			n.before = func(n *node, _ Step) { // others work between its decision and its write
+				for _, other := range w.nodes {
+					if other != n && !other.stopped && random.IntN(4) == 0 {
+						other.before = nil
+						other.work()
+					}
+				}
+			}
 			n.work()
 		case r < 75:
 			saved, change := n.State().Save(), func(o *Options) { o.Saved = nil }

@@ -332,6 +332,17 @@ func TestHold(t *testing.T) {
 			},
 			want: "10.5.4.0-24: n1 \n n1 holds 10.5.4.0-24",
 		},
+		"its key gets another time to live": {
+			happens: func(w *world) {
+				n := w.start(1, nil)
+				w.run()
+				w.commit(Txn{Put: []KV{{Name: own, Value: n.State().Own.Value()}}}, w.grant(time.Minute).ID)
+				w.run()
+				w.expect(w.keys[own].TTLID == n.ttl.ID, "time to live %d, want %d", w.keys[own].TTLID, n.ttl.ID)
+				w.advance(time.Hour)
+			},
+			want: "10.5.4.0-24: n1 \n n1 holds 10.5.4.0-24",
+		},
 		"renewed for days without a write": {
 			happens: func(w *world) {
 				n := w.start(1, nil)

@@ -54,7 +54,8 @@ type node struct {
 	step     Step
 	ttl      TTL
 	watching bool
-	next     int // the next of the world's events
+	next     int  // the next of the world's events
+	behind   bool // the watch brings nothing for now
 	epoch    int
 	stopped  bool
 	err      error             // why its last write was refused
@@ -287,7 +288,7 @@ func (n *node) list(forked bool) {
 
 // receive applies the events of each revision.
 func (n *node) receive() (news bool) {
-	for n.watching && n.next < len(n.events) {
+	for n.watching && !n.behind && n.next < len(n.events) {
 		first, end := n.next, n.next
 		for ; end < len(n.events) && n.events[end].Modified == n.events[first].Modified; end++ {
 		}
