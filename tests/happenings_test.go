@@ -39,7 +39,7 @@ var happenings = []happening{
 	{
 		"etcd is restored from a backup in which a node's pod subnet belongs to a node that no longer exists",
 		"the node waits 10 s for an answer of the other node, then takes its pod subnet back. If the other node answers, or `podlaned` cannot prove that the lease is from the backup, both keep their pods. `podlaned status` names the conflict",
-		[]string{"tests/faults.TestStaleLeasesAndJunkKeys", "subnet/etcd.TestLivePodlanedAnswersForItsPodSubnet", "subnet/etcd.TestHolderThatWasCutOffFindsTheConflict"},
+		[]string{"tests/faults.TestStaleLeasesAndJunkKeys", "subnet/etcd.TestLivePodlanedAnswersForItsPodSubnet", "subnet/machine.TestRestoredSnapshot"},
 	},
 	{
 		"only the network configuration is deleted while nodes run",

@@ -25,7 +25,7 @@ func TestOnlyUnproposedCallsAreRetried(t *testing.T) {
 		{rpctypes.ErrGRPCNoLeader, true},
 		{rpctypes.ErrGRPCNotCapable, true},
 		{rpctypes.ErrGRPCRequestTooManyRequests, true},
-		{status.Error(codes.Unknown, "etcdserver: too many requests"), true}, // so it is sent
+		{status.Error(codes.Unknown, "etcdserver: too many requests"), true}, // as it is sent
 		{status.Error(codes.Unimplemented, "unknown service etcdserverpb.KV"), true},
 
 		{rpctypes.ErrGRPCStopped, false},
@@ -123,7 +123,7 @@ func messageOrNil(err error) error {
 	return grpcMessage{err}
 }
 
-// The only connected member is a learner: the call waits for another one to connect, but not for longer than its caller.
+// The only connected member is a learner. The call waits for another one to connect, but not longer than its caller.
 func TestAttemptsWaitForAMemberToConnect(t *testing.T) {
 	t.Parallel()
 	a := newAttempts(2, false)

@@ -1,9 +1,9 @@
-// Package etcd is the lease store: it lists and watches the leases of all nodes in etcd, takes this node's own, and
-// holds it. The schema is flannel's, so that nodes of both kinds can share one overlay.
+// Package etcd is the lease store in etcd: it lists and watches the leases of all nodes, and claims and holds this node's own.
+// The schema is flannel's, so that nodes of both kinds can share one overlay.
 //
-// Run is level-triggered. A mirror holds everything under the prefix at one revision; after every change a pure
-// function (session.next) looks at the mirror and names at most one write, which is executed as a compare-and-swap.
-// Whatever comes back, also that somebody else was faster, goes into the mirror, and the function looks again.
+// Run is level-triggered. A machine (subnet/machine) holds everything under the prefix at one revision. After every change it
+// decides on at most one write, which Run executes as a compare-and-swap. Run gives every result to the machine, also that
+// another node was faster, and asks it again.
 package etcd
 
 import (
@@ -19,33 +19,32 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultPrefix is where podlane keeps its keys; flannel's is /coreos.com/network.
+// DefaultPrefix is the prefix of podlane's keys; flannel's is /coreos.com/network.
 const DefaultPrefix = "/podlane/network"
 
-// DefaultRequestTimeout is the deadline of one call to etcd. It is below 5 s so that a start without etcd can say so
-// within 5 s.
+// DefaultRequestTimeout is the deadline of one call to etcd. It is below 5 s, so that a start without etcd reports that within
+// 5 s.
 const DefaultRequestTimeout = 4 * time.Second
 
-// Config says where etcd is and how to talk to it.
+// Config holds where etcd is and how to connect to it.
 type Config struct {
 	Endpoints []string // http://, https://, unix:// or unixs:// URLs; at least one, all with or all without TLS
-	Prefix    string   // of all keys; DefaultPrefix where empty
+	Prefix    string   // of all keys; empty: DefaultPrefix
 
-	// CAFile alone verifies the server; with CertFile and KeyFile the node shows a certificate too. The system's roots
-	// verify an https server where CAFile is empty. The files are read again for each connection.
+	// CAFile alone verifies the server. With CertFile and KeyFile the node also presents a certificate. If CAFile is empty, the
+	// system's roots verify an https server. The files are read again for each connection.
 	CAFile, CertFile, KeyFile string
 
 	Username       string
 	PasswordFile   string        // read again for each token; a newline at its end is not part of the password
-	RequestTimeout time.Duration // deadline of each call; DefaultRequestTimeout where 0
+	RequestTimeout time.Duration // deadline of each call; 0: DefaultRequestTimeout
 
-	// Observe is told of each unary call to etcd, also of each attempt that is made again: its name (Range, Txn,
-	// LeaseGrant, ...), how long it took, and what came of it. It may be called at the same time and must not block. May
-	// be nil.
+	// Observe is called after each unary call to etcd, also after each repeated attempt. It gets the call's name (Range, Txn,
+	// LeaseGrant, ...), its duration and its error. It may be called concurrently and must not block. May be nil.
 	Observe func(call string, took time.Duration, err error)
 }
 
-// Store is the leases in etcd. Its methods may be called at the same time, Run once at a time.
+// Store is the lease store in etcd. Its methods may be called concurrently, but only one Run at a time.
 type Store struct {
 	prefix    string // without a slash at the end
 	endpoints string // for errors
@@ -54,14 +53,14 @@ type Store struct {
 	pageSize  int64
 	config    clientv3.Config
 	files     files
-	connected chan struct{} // told of each new connection
+	connected chan struct{} // receives a value after new connections
 
 	mu     sync.Mutex
 	client *clientv3.Client
 	cancel context.CancelFunc
 }
 
-// Open checks the configuration and reads the files it names. It never waits for etcd.
+// Open checks the configuration and reads the files in it. It never waits for etcd.
 func Open(cfg Config) (*Store, error) {
 	secure, err := checkEndpoints(cfg.Endpoints)
 	if err != nil {
@@ -93,17 +92,17 @@ func Open(cfg Config) (*Store, error) {
 		Username:             cfg.Username,
 		Password:             cfg.PasswordFile, // never sent: password.intercept replaces it with the file's content
 		DialTimeout:          s.timeout,
-		DialKeepAliveTime:    10 * time.Second, // gRPC's least
-		DialKeepAliveTimeout: 3 * time.Second,  // below the timeout of a call, which so is the last one to a dead member
+		DialKeepAliveTime:    10 * time.Second, // the shortest that gRPC allows
+		DialKeepAliveTimeout: 3 * time.Second,  // shorter than a call's timeout, so that only one call waits for a dead member
 		MaxCallRecvMsgSize:   maxMessage,
-		MaxUnaryRetries:      3, // enough for a token that has run out; the rest is Run's to retry
+		MaxUnaryRetries:      3, // enough for an expired token; Run retries the rest
 		DialOptions:          append(dialOptions(len(cfg.Endpoints), s.connected, cfg.Observe), identity...),
 		Logger:               zap.NewNop(),
 	}
 	return s, nil
 }
 
-// Close ends the connections to etcd. What is called afterwards makes new ones.
+// Close ends the connections to etcd. Later calls make new ones.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +118,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// connect returns the client, and makes it first where there is none. With a user name making it asks etcd for a token,
-// which is why Open does not.
+// connect returns the client, and makes it first if there is none. With a user name, making it asks etcd for a token. So Open
+// does not make it.
 func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +142,7 @@ func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// checkEndpoints tells whether the endpoints use TLS; all must be alike, for the client uses the first one's scheme.
+// checkEndpoints reports whether the endpoints use TLS. All must be alike, because the client uses the first one's scheme.
 func checkEndpoints(endpoints []string) (secure bool, err error) {
 	if len(endpoints) == 0 {
 		return false, errors.New("etcd: no endpoint given: want one like http://127.0.0.1:2379")

@@ -61,7 +61,7 @@ func startTLS(t *testing.T, clientCert bool) (*server, authorityIn) {
 	return s, a
 }
 
-// works checks that a node gets a lease by this configuration of the client.
+// works checks that a node gets a lease with a configuration of the client.
 func works(t *testing.T, cfg Config) {
 	t.Helper()
 	store := openStore(t, cfg)
@@ -71,22 +71,21 @@ func works(t *testing.T, cfg Config) {
 	run(t, store, quick(1)).held(t)
 }
 
-func TestTLSWithCAAlone(t *testing.T) {
-	etcd, a := startTLS(t, false)
-	works(t, Config{Endpoints: []string{etcd.url}, CAFile: a.file("ca.pem")})
-}
-
-func TestTLSWithClientCertificate(t *testing.T) {
-	etcd, a := startTLS(t, true)
-	works(t, Config{Endpoints: []string{etcd.url}, CAFile: a.file("ca.pem"), CertFile: a.file("client.pem"), KeyFile: a.file("client-key.pem")})
-}
-
-func TestTLSWithAnotherCASaysSo(t *testing.T) {
-	etcd, _ := startTLS(t, false)
-	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, CAFile: newAuthority(t).file("ca.pem")}), quick(1))
-	s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
-	if !strings.Contains(s.Err.Error(), "certificate") || !strings.Contains(s.Err.Error(), etcd.url) {
-		t.Errorf("error %q does not say that the certificate is not trusted", s.Err)
+func TestTLS(t *testing.T) {
+	for name, clientCert := range map[string]bool{"CA alone": false, "client certificate": true} {
+		t.Run(name, func(t *testing.T) {
+			etcd, a := startTLS(t, clientCert)
+			cfg := Config{Endpoints: []string{etcd.url}, CAFile: a.file("ca.pem")}
+			if clientCert {
+				cfg.CertFile, cfg.KeyFile = a.file("client.pem"), a.file("client-key.pem")
+			}
+			works(t, cfg)
+			cfg.CAFile = newAuthority(t).file("ca.pem")
+			s := run(t, openStore(t, cfg), quick(1)).wait(t, "error", func(s State) bool { return s.Err != nil })
+			if !strings.Contains(s.Err.Error(), "certificate") || !strings.Contains(s.Err.Error(), etcd.url) {
+				t.Errorf("another CA: error %q does not name the certificate and etcd", s.Err)
+			}
+		})
 	}
 }
 
@@ -105,7 +104,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// withUsers turns authentication on: root, and podlane, which may use the prefix alone.
+// withUsers enables authentication. User root may do all; podlane may only use the prefix.
 func withUsers(t *testing.T, etcd *server) {
 	t.Helper()
 	c := etcd.client()
@@ -122,7 +121,7 @@ func withUsers(t *testing.T, etcd *server) {
 		},
 		func() error { _, err := c.UserAdd(ctx, "podlane", "secret"); return err },
 		func() error { _, err := c.UserGrantRole(ctx, "podlane", "podlane"); return err },
-		func() error { _, err := c.UserAdd(ctx, "nobody", "secret"); return err },
+		func() error { _, err := c.UserAdd(ctx, "stranger", "secret"); return err },
 		func() error { _, err := c.AuthEnable(ctx); return err },
 	}
 	for _, step := range steps {
@@ -136,10 +135,11 @@ func TestUserAndPassword(t *testing.T) {
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
 	withUsers(t, etcd)
-	works(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", PasswordFile: passwordFile(t, "secret")})
+	good := Config{Endpoints: []string{etcd.url}, Username: "podlane", PasswordFile: passwordFile(t, "secret")}
+	works(t, good)
 	for _, bad := range []Config{
 		{Username: "podlane", PasswordFile: passwordFile(t, "wrong")},
-		{Username: "nobody", PasswordFile: passwordFile(t, "secret")},
+		{Username: "stranger", PasswordFile: passwordFile(t, "secret")},
 		{},
 	} {
 		bad.Endpoints = []string{etcd.url}
@@ -151,48 +151,25 @@ func TestUserAndPassword(t *testing.T) {
 			t.Errorf("Config: %v", err)
 		}
 	}
-}
-
-func TestTokensEndWithTheServer(t *testing.T) {
-	t.Parallel()
-	etcd := startEtcd(t)
-	etcd.put("config", ipv4Config)
-	withUsers(t, etcd)
-	n := run(t, openStore(t, Config{Endpoints: []string{etcd.url}, Username: "podlane", PasswordFile: passwordFile(t, "secret")}), quick(1))
+	// A restarted etcd does not know its former tokens.
+	n := run(t, openStore(t, good), quick(1))
 	n.held(t)
-	dir := etcd.dir
 	etcd.stop()
 	n.wait(t, "error", func(s State) bool { return s.Err != nil })
-	etcd.start(dir)
+	etcd.start(etcd.dir)
 	n.held(t)
 }
 
-func TestOneOfTwoEndpointsIsDead(t *testing.T) {
-	etcd := startEtcd(t)
-	dead := freeURL(t, "http")
-	works(t, Config{Endpoints: []string{dead, etcd.url}})
-}
-
-func TestOneOfTwoEndpointsIsMute(t *testing.T) {
-	etcd := startEtcd(t)
-	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never says a word
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mute.Close()
-	works(t, Config{Endpoints: []string{"http://" + mute.Addr().String(), etcd.url}})
-}
-
-func TestStartWithoutEtcdSaysSoAndGoesOn(t *testing.T) {
+func TestStartWithoutEtcdReportsItAndRetries(t *testing.T) {
 	t.Parallel()
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close()
-	for _, user := range []string{"", "somebody"} {
+	defer silent.Close()
+	for _, user := range []string{"", "podlane"} {
 		dead := freeURL(t, "http")
-		for _, e := range []string{dead, "http://" + mute.Addr().String()} {
+		for _, e := range []string{dead, "http://" + silent.Addr().String()} {
 			cfg := Config{Endpoints: []string{e}, Username: user}
 			if user != "" {
 				cfg.PasswordFile = passwordFile(t, user)
@@ -201,7 +178,7 @@ func TestStartWithoutEtcdSaysSoAndGoesOn(t *testing.T) {
 			n := run(t, openStore(t, cfg), quick(1))
 			s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
 			if d := time.Since(start); d > 5*time.Second {
-				t.Errorf("said so after %v", d)
+				t.Errorf("reported after %v", d)
 			}
 			if !strings.Contains(s.Err.Error(), "etcd does not answer at "+e) {
 				t.Errorf("error %q", s.Err)
@@ -221,7 +198,7 @@ func TestStartWithoutEtcdSaysSoAndGoesOn(t *testing.T) {
 
 func TestConnectionsThatBreakAtOnceAreNotMadeWithoutAPause(t *testing.T) {
 	t.Parallel()
-	for _, user := range []string{"", "somebody"} {
+	for _, user := range []string{"", "podlane"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -247,21 +224,6 @@ func TestConnectionsThatBreakAtOnceAreNotMadeWithoutAPause(t *testing.T) {
 			t.Errorf("user %q: %d connections in 3 s", user, n)
 		}
 		l.Close()
-	}
-}
-
-func TestEtcdIsDownForAWhile(t *testing.T) {
-	t.Parallel()
-	etcd, n, before := holder(t, quick(1))
-	dir := etcd.dir
-	etcd.stop()
-	s := n.wait(t, "error", func(s State) bool { return s.Err != nil })
-	if !s.Held || s.Own != before.Own || len(s.Set.Records) != 1 {
-		t.Errorf("without etcd: held %v own %v set %v", s.Held, s.Own, s.Set)
-	}
-	etcd.start(dir)
-	if after := n.held(t); after.Own != before.Own {
-		t.Errorf("own %v, before %v", after.Own, before.Own)
 	}
 }
 
@@ -308,8 +270,8 @@ func TestOpenRefusesBadConfiguration(t *testing.T) {
 	}
 }
 
-// Endpoints are dialled directly, whatever their kind.
-func TestKindsOfEndpoints(t *testing.T) {
+// Endpoints of each kind are dialled directly. A dead or silent one beside a good one does no harm.
+func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
@@ -342,4 +304,12 @@ func TestKindsOfEndpoints(t *testing.T) {
 		}
 	}()
 	works(t, Config{Endpoints: []string{"unix://" + path}})
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mute.Close() })
+	for _, other := range []string{freeURL(t, "http"), "http://" + mute.Addr().String()} {
+		works(t, Config{Endpoints: []string{other, etcd.url}})
+	}
 }

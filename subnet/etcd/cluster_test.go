@@ -48,7 +48,7 @@ func (c cluster) open(t *testing.T) *Store {
 	return openStore(t, Config{Endpoints: c.endpoints()})
 }
 
-// leader is the member that leads.
+// leader returns the member that leads.
 func (c cluster) leader() (leader *server) {
 	c[0].t.Helper()
 	eventually(c[0].t, "a leader", func() bool {
@@ -76,8 +76,8 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
-// freeze stops a member, without a word to anybody, until thaw. A signal takes its time to reach all threads (proc(5):
-// the state of each follows its name).
+// freeze stops a member until thaw. Its connections stay open. A signal takes some time to reach all threads (proc(5): the state
+// of each follows its name).
 func (s *server) freeze() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)

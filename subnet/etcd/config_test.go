@@ -26,39 +26,22 @@ func TestConfigGetAndSet(t *testing.T) {
 			t.Errorf("read %s at %d, %v", raw, revision, err)
 		}
 	}
-}
-
-func TestConfigIsChangedBySomebodyElse(t *testing.T) {
-	etcd := startEtcd(t)
-	etcd.put("config", ipv4Config)
-	store := etcd.open(t)
-	intercept(store, func(_ *etcdserverpb.TxnRequest, commit func() error) error {
-		etcd.put("config", dualConfig)
+	other := etcd.open(t)
+	intercept(other, func(_ *etcdserverpb.TxnRequest, commit func() error) error {
+		etcd.put("config", dualConfig) // another program writes it at the same time
 		return commit()
 	})
-	if err := store.SetConfig(t.Context(), []byte(ipv4Config)); !errors.Is(err, ErrConfigChanged) {
-		t.Error(err)
+	if err := other.SetConfig(t.Context(), []byte(ipv4Config)); !errors.Is(err, ErrConfigChanged) {
+		t.Errorf("%v, want %v", err, ErrConfigChanged)
 	}
-	if etcd.keys("config")[""].value != dualConfig {
-		t.Error("it was overwritten")
+	if got := etcd.keys("config")[""].value; got != dualConfig {
+		t.Errorf("the other program's configuration was overwritten with %s", got)
 	}
-}
-
-func TestRunWithoutConfiguration(t *testing.T) {
-	etcd := startEtcd(t)
-	run(t, etcd.open(t), quick(1)).fails(t, ErrNoConfig)
-	for _, bad := range []string{"", "{", `{"Network":"10.5.0.0/31"}`, `{"Network":"10.5.0.0/16","Backend":{"Type":"udp"}}`} {
-		etcd.put("config", bad)
-		run(t, etcd.open(t), quick(1)).fails(t, ErrConfig)
-	}
-}
-
-func TestOtherPrefix(t *testing.T) {
-	etcd := startEtcd(t)
+	etcd.deleteAll("")
 	for _, prefix := range []string{"/coreos.com/network", "plain/", "/podlane/network2"} {
 		works(t, Config{Endpoints: []string{etcd.url}, Prefix: prefix})
 	}
 	if k := etcd.keys(""); len(k) != 0 {
-		t.Errorf("keys %v under another's prefix", k)
+		t.Errorf("keys %v under another store's prefix", k)
 	}
 }

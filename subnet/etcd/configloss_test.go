@@ -12,8 +12,7 @@ import (
 
 const newConfig = `{"Network":"10.5.0.0/16","SubnetMax":"10.5.200.0"}`
 
-// The configuration alone is deleted while nodes run. Its last version is restored soon, and a node that starts meanwhile
-// joins.
+// The configuration alone is deleted while nodes run. Its last version is restored soon, and a new node joins.
 func TestDeletedConfigurationIsRestored(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -34,29 +33,6 @@ func TestDeletedConfigurationIsRestored(t *testing.T) {
 			t.Errorf("%s: configuration %s, %d losses", n.name, s.Config, s.Losses)
 		}
 	}
-}
-
-// A node that starts with an older configuration leaves the restoration to those that know a newer one, also after all data
-// was lost.
-func TestNodeWithAnOlderConfigurationDoesNotRestoreIt(t *testing.T) {
-	t.Parallel()
-	etcd := startEtcd(t)
-	etcd.put("config", ipv4Config)
-	running := peers(t, etcd, 2, nil)
-	old := running[0].held(t)
-	running[0].stop(t)
-	etcd.put("config", newConfig)
-	running[1].wait(t, "new configuration", func(s State) bool { return string(s.Config) == newConfig })
-	etcd.stop()
-	etcd.start(t.TempDir())
-	saved, opts := old.Save(), quick(0)
-	opts.Saved = &saved
-	again := run(t, etcd.open(t), opts)
-	eventually(t, "a configuration is restored", func() bool { return etcd.keys("config")[""].value != "" })
-	if c := etcd.keys("config")[""].value; c != newConfig {
-		t.Errorf("configuration %s", c)
-	}
-	again.wait(t, "new configuration", func(s State) bool { return held(s) && string(s.Config) == newConfig })
 }
 
 // A node that may write leases but not the configuration reports that it cannot restore it. Everything else works.

@@ -6,8 +6,8 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// connections tells of each new connection to etcd. The client makes them, and resumes its watches on them, without a
-// word; but behind a new connection may stand an etcd that has lost data.
+// connections reports each new connection to etcd. The client makes them and resumes its watches on them silently. But a new
+// connection may lead to an etcd that has lost data.
 type connections struct{ made chan<- struct{} }
 
 // HandleConn is called by gRPC for each connection. It does not block.
@@ -15,7 +15,7 @@ func (c connections) HandleConn(_ context.Context, s stats.ConnStats) {
 	if _, begin := s.(*stats.ConnBegin); begin {
 		select {
 		case c.made <- struct{}{}:
-		default: // one word is enough
+		default: // one value is enough
 		}
 	}
 }

@@ -14,10 +14,12 @@ import (
 // window is how many bytes etcd may send ahead of us: a page of a list at once.
 const window = 1 << 20
 
-// dialOptions make calls fail at once, with the reason, when no connection can be made: the etcd client would wait for the
-// deadline and then name only that. A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes. Members
-// are dialled directly: the environment's proxy is for destinations outside the cluster, and gRPC would also use it for
-// http://.
+// dialOptions returns options with these effects:
+//   - If no connection can be made, a call fails at once with the reason. The etcd client would wait for the deadline, and then
+//     name only that.
+//   - A lost connection is tried again after at most 3 s, not after gRPC's 2 minutes.
+//   - Members are dialled directly. The environment's proxy is for destinations outside the cluster, and gRPC would also use
+//     it for http://.
 func dialOptions(members int, connected chan<- struct{}, observe func(string, time.Duration, error)) []grpc.DialOption {
 	attempt := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		attempts := newAttempts(members, reads(req))

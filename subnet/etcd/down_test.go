@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// connected counts connections that were made.
+// connected counts new connections.
 type connected struct {
 	connections
 	count *atomic.Int64
@@ -23,12 +23,12 @@ func (c connected) HandleConn(_ context.Context, s stats.ConnStats) {
 	}
 }
 
-// All members are gone, or have stopped without a word. The node keeps its lease, says so, tries again without heat, and
-// goes on when they are back.
+// All members are gone, or are frozen. The node keeps its lease, reports an error, retries with pauses, and recovers when they
+// are back.
 func TestAllMembersAreDown(t *testing.T) {
 	const watched = 10 * time.Second
 	for _, members := range []int{1, 3} {
-		for _, down := range []string{"killed", "stopped"} {
+		for _, down := range []string{"killed", "frozen"} {
 			t.Run(fmt.Sprintf("%d %s", members, down), func(t *testing.T) {
 				etcd := startCluster(t, members)
 				etcd[0].put("config", ipv4Config)
@@ -46,14 +46,14 @@ func TestAllMembersAreDown(t *testing.T) {
 				}
 				start := time.Now()
 				n.wait(t, "error", func(s State) bool { return s.Err != nil })
-				said := time.Since(start)
+				reported := time.Since(start)
 				calls.Store(0)
 				made.Store(0)
 				used := cpu(t)
 				<-time.After(watched) // what must not happen has no condition to wait for
 				used = cpu(t) - used
-				t.Logf("said after %v; in %v: %d calls, %d connections, %v of CPU time",
-					said.Round(time.Millisecond), watched, calls.Load(), made.Load(), used.Round(time.Millisecond))
+				t.Logf("reported after %v; in %v: %d calls, %d connections, %v of CPU time",
+					reported.Round(time.Millisecond), watched, calls.Load(), made.Load(), used.Round(time.Millisecond))
 				if calls.Load() > 60 || made.Load() > 60 || used > watched/20 {
 					t.Error("without a pause")
 				}

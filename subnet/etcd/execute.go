@@ -65,8 +65,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// finish ends the decisions of one attempt: it deletes a claim that is not needed any more, and lists again if the watch does
-// not bring back our own write.
+// finish ends the decisions of one attempt. It deletes a claim that is no longer needed. If the watch does not bring back our
+// own write, it lists again.
 func (r *runner) finish(ctx context.Context) {
 	if r.last.EndClaim {
 		r.endClaim(ctx)

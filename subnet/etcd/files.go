@@ -7,8 +7,8 @@ import (
 )
 
 // files holds the files that Config names: the CA, the certificate with its key, and the password. Each is read again for
-// each use. If a file cannot be used, that is a fault, and the content that was read before stays in use: another program
-// may be replacing the file.
+// each use. A file that cannot be used is a fault. Its former content then stays in use, because another program may be
+// replacing the file.
 type files []interface {
 	refresh()
 	fault() string

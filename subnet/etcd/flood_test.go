@@ -18,7 +18,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// flood writes many keys, a hundred in a transaction.
+// flood writes many keys, a hundred per transaction.
 func (s *server) flood(pairs map[string]string) {
 	s.t.Helper()
 	client := s.client()
@@ -33,7 +33,7 @@ func (s *server) flood(pairs map[string]string) {
 	}
 }
 
-// heap is what is in use after a collection, in MiB.
+// heap returns the heap after a garbage collection, in MiB.
 func heap() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -42,7 +42,7 @@ func heap() float64 {
 	return float64(m.HeapAlloc) / (1 << 20)
 }
 
-// cpu is how long this process has been computing. The etcd is another process.
+// cpu returns the CPU time of this process. etcd is another process.
 func cpu(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
@@ -52,7 +52,7 @@ func cpu(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peak is the largest heap, in MiB, while f runs, collected often.
+// peak returns the largest heap while f runs, in MiB. It collects garbage often.
 func peak(f func()) float64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	done, largest := make(chan struct{}), uint64(0)
@@ -76,8 +76,8 @@ func peak(f func()) float64 {
 	return float64(largest) / (1 << 20)
 }
 
-// A hundred thousand keys that are no use to anybody, written while a node runs: by their names, by their values, or by
-// what they overlap. They are counted, a peer is seen at once, and a key costs less than 700 bytes.
+// A hundred thousand useless keys are written while a node runs. Their names or values are wrong, or they overlap others. They
+// are counted, a peer is seen at once, and a key costs less than 700 bytes.
 func TestHundredThousandJunkKeys(t *testing.T) {
 	opts := quick(1)
 	opts.CheckEvery = 30 * time.Second
@@ -128,7 +128,7 @@ func TestHundredThousandJunkKeys(t *testing.T) {
 	again.wait(t, "a lease for a newcomer", func(s State) bool { return held(s) && len(s.Set.Records) == each+4 })
 }
 
-// Names, values and claims of a size that nobody needs do not stay in memory, neither from a list nor from the watch.
+// Names, values and claims of an absurd size do not stay in memory, whether a list or the watch brings them.
 func TestHugeKeysAndValues(t *testing.T) {
 	etcd, n, _ := holder(t, quick(1))
 	leaseOf(etcd, self(2), "10.5.200.0-24")

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// joiners are so many nodes that join at the same moment.
+// joiners is how many nodes join at the same time.
 const joiners = 100
 
-// join starts the nodes at once and checks that each gets pod subnets that overlap no other's. It tells what that cost.
+// join starts the nodes at once and checks that each gets pod subnets that overlap no other's. It logs the cost.
 func join(t *testing.T, etcd *server, open func() *Store, meanwhile func()) {
 	t.Helper()
 	var stores []*Store
@@ -27,7 +27,7 @@ func join(t *testing.T, etcd *server, open func() *Store, meanwhile func()) {
 	distinct(t, running)
 	took := time.Since(start)
 	t.Logf("%d nodes joined in %v with %.2f writes each", joiners, took.Round(time.Millisecond), float64(etcd.revision()-before)/joiners)
-	for _, n := range running { // nobody has lost again what it had
+	for _, n := range running { // each still has its lease
 		n.wait(t, "all peers", func(s State) bool { return held(s) && len(s.Set.Records) == joiners })
 	}
 	distinct(t, running)
@@ -36,7 +36,7 @@ func join(t *testing.T, etcd *server, open func() *Store, meanwhile func()) {
 	}
 }
 
-// revision is what the store is at.
+// revision returns the store's revision.
 func (s *server) revision() int64 {
 	s.t.Helper()
 	resp, err := s.client().Get(s.t.Context(), "x")

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// bothOrders runs a node on two endpoints, in either order, and checks that it soon holds its lease and receives watch
+// bothOrders runs a node on two endpoints, in each order. It checks that the node soon holds its lease and receives watch
 // events.
 func bothOrders(t *testing.T, a, b string, cfg Config, then func(n *node, first State)) {
 	t.Helper()
@@ -48,7 +48,7 @@ func renews(t *testing.T) func(n *node, first State) {
 	}
 }
 
-// A learner refuses every call that podlane makes. One more member that votes is enough.
+// A learner refuses every call of podlane. One voting member beside it is enough.
 func TestLearnerBesideAVoter(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)

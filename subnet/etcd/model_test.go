@@ -37,7 +37,7 @@ func (l *life) last() store.State {
 	return l.state
 }
 
-// kill ends a node wherever it is, also in the middle of a call. It leaves everything as it is.
+// kill ends a node at any point, also during a call. It changes nothing else.
 func (l *life) kill() {
 	if l.cancel != nil {
 		l.cancel()
@@ -47,8 +47,8 @@ func (l *life) kill() {
 	}
 }
 
-// crowded networks have seven pod subnets: whatever is vacated, several nodes wait for it. With as many of each family
-// they fight for one key, with more of IPv6 for one half in different keys.
+// crowded networks have seven pod subnets, so several nodes wait for each free one. With as many of both families they compete
+// for one key. With more of IPv6 they compete for one half, in different keys.
 var crowded = map[string]string{
 	"one key":  `{"Network":"10.5.0.0/25","SubnetLen":28,"EnableIPv6":true,"IPv6Network":"fd00:5::/61"}`,
 	"one half": `{"Network":"10.5.0.0/25","SubnetLen":28,"EnableIPv6":true,"IPv6Network":"fd00:5::/59"}`,
@@ -86,7 +86,7 @@ func newModel(t *testing.T, config string, seed uint64) *model {
 	return m
 }
 
-// start starts a node with all, or next to nothing, of what it knew; its pods may have lived on.
+// start starts a node with its saved state, or almost nothing. Its pods may still run.
 func (m *model) start(l *life) {
 	opts := quick(l.number)
 	opts.Grace, opts.CheckEvery = time.Second, 2*time.Second
@@ -98,7 +98,7 @@ func (m *model) start(l *life) {
 	}
 	ctx, cancel := context.WithCancel(m.t.Context())
 	l.cancel, l.ended = cancel, make(chan struct{})
-	deliver := m.follow(l.number, func(s State) {
+	deliver := m.record(l.number, func(s State) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.state = s
@@ -109,7 +109,7 @@ func (m *model) start(l *life) {
 	}()
 }
 
-// vacate deletes a random key, or lets its etcd lease run out.
+// vacate deletes a random key, or ends its etcd lease.
 func (m *model) vacate(revoke bool) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), 3*time.Second)
 	defer cancel()
@@ -133,7 +133,7 @@ func (m *model) vacate(revoke bool) {
 	m.vacated(pair, call, revision != 0)
 }
 
-// change is one random change.
+// change makes one random change.
 func (m *model) change() {
 	l := m.nodes[m.random.IntN(len(m.nodes))]
 	member := m.etcd[m.random.IntN(len(m.etcd))]
@@ -173,8 +173,12 @@ func (m *model) pause(most int) {
 	}
 }
 
-// A thousand random changes: nodes are started, killed and started again with and without what they knew, keys are
-// deleted, etcd leases run out, members of etcd are killed and stopped. No half ever has two owners.
+// A thousand random changes:
+//   - nodes are started, killed and started again, with and without their saved state
+//   - keys are deleted and etcd leases end
+//   - members of etcd are killed and frozen
+//
+// No half ever has two owners.
 func TestNeverTwoOwners(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
@@ -188,7 +192,7 @@ func TestNeverTwoOwners(t *testing.T) {
 	}
 }
 
-// live makes the changes and checks the history.
+// live makes the changes and checks the history afterwards.
 func live(m *model, changes int) {
 	t := m.t
 	for range changes {
@@ -199,14 +203,14 @@ func live(m *model, changes int) {
 	}
 	events := m.etcd.history()
 	m.history.check(t)
-	replay(t, events, m.takings)
-	t.Logf("%v: %d takings, %d operations, %d events, %v", m.counts, len(m.takings), len(m.operations), len(events), time.Since(m.history.start).Round(time.Second))
-	if len(m.takings) < changes/5 {
-		t.Errorf("%d takings: the lives are dull", len(m.takings))
+	replay(t, events, m.claims)
+	t.Logf("%v: %d claims, %d operations, %d events, %v", m.counts, len(m.claims), len(m.operations), len(events), time.Since(m.history.start).Round(time.Second))
+	if len(m.claims) < changes/5 {
+		t.Errorf("only %d claims", len(m.claims))
 	}
 }
 
-// history is every change of the leases since the store began.
+// history returns every change of the leases since the store began.
 func (c cluster) history() (events []*clientv3.Event) {
 	t := c[0].t
 	t.Helper()

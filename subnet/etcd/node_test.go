@@ -17,7 +17,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// State is shorter here: many tests name a Store "store".
+// State is a short name, because many tests have a variable named store.
 type State = store.State
 
 // patience bounds every wait for a condition.
@@ -48,7 +48,7 @@ func openStore(t *testing.T, cfg Config) *Store {
 	return store
 }
 
-// intercept puts f around each transaction of a store that has not been used yet.
+// intercept calls f for each transaction of a store that has not been used yet.
 func intercept(store *Store, f func(txn *etcdserverpb.TxnRequest, commit func() error) error) {
 	store.config.DialOptions = append(store.config.DialOptions, grpc.WithChainUnaryInterceptor(
 		func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
@@ -73,7 +73,7 @@ type node struct {
 	changed chan struct{}
 }
 
-// self is the identity of node number i.
+// self returns the identity of node number i.
 func self(i int) subnet.Self {
 	return subnet.Self{
 		Node:       subnet.Node{ID: fmt.Sprintf("id-%d", i), Name: fmt.Sprintf("n%d", i), Version: "v1"},
@@ -82,7 +82,7 @@ func self(i int) subnet.Self {
 	}
 }
 
-// quick has times that fit a test.
+// quick returns options with short times.
 func quick(i int) Options {
 	return Options{Self: self(i), TTL: time.Hour, AnswerTime: 700 * time.Millisecond, Grace: 20 * time.Second, CheckEvery: 500 * time.Millisecond}
 }
@@ -107,7 +107,7 @@ func (n *node) deliver(s State) {
 	n.changed = make(chan struct{})
 }
 
-// stop ends Run and checks that it ends at once.
+// stop ends Run and checks that it returns at once.
 func (n *node) stop(t *testing.T) {
 	t.Helper()
 	n.cancel()
@@ -118,7 +118,7 @@ func (n *node) stop(t *testing.T) {
 	}
 }
 
-// wait returns the first state that fits.
+// wait returns the first state that matches.
 func (n *node) wait(t *testing.T, what string, fits func(State) bool) State {
 	t.Helper()
 	deadline := time.After(patience)

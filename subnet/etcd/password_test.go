@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The user's password is changed in etcd and in the file, in either order and with each way to replace a file.
+// The user's password is changed in etcd and in the file, in each order and with each way to replace a file.
 func TestPasswordIsReplaced(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -18,7 +18,7 @@ func TestPasswordIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close() //nolint:errcheck // it reports the end of its own context
-	// A folder like that of a Kubernetes Secret: the file is a link, by way of a link that is replaced.
+	// A folder like that of a Kubernetes Secret: the file is a link to a link that is replaced.
 	dir := t.TempDir()
 	path := filepath.Join(dir, "password")
 	secret := func(name, password string) {

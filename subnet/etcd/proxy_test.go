@@ -17,11 +17,11 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// proxy is etcd's own grpc-proxy in front of an etcd. It answers no question for the progress of a watch.
+// proxy is etcd's own grpc-proxy in front of an etcd. It does not answer progress requests.
 type proxy struct {
 	url     string
 	watches atomic.Int64 // how many have begun
-	deaf    atomic.Int64 // the first so many bring nothing any more
+	broken  atomic.Int64 // so many of the first ones bring nothing any more
 	dropped atomic.Int64
 }
 
@@ -33,7 +33,7 @@ type filter struct {
 }
 
 func (f filter) SendMsg(m any) error {
-	if f.number <= f.proxy.deaf.Load() {
+	if f.number <= f.proxy.broken.Load() {
 		f.proxy.dropped.Add(1)
 		return nil
 	}
@@ -67,7 +67,7 @@ func startProxy(t *testing.T, etcd *server) *proxy {
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		server.Stop()
-		_ = client.Close() // which ends what follows
+		_ = client.Close() // which ends the proxies
 		for _, ended := range []<-chan struct{}{kvEnded, watchEnded, leaseEnded} {
 			<-ended
 		}
@@ -78,8 +78,8 @@ func startProxy(t *testing.T, etcd *server) *proxy {
 	return p
 }
 
-// Behind a proxy the watch never tells that nothing has changed. It is given up three times, and then taken as it is. When it
-// brings nothing any more it is noticed all the same.
+// Behind a proxy the watch never reports that nothing has changed. It is given up three times, and then accepted. If it stops
+// working later, that is found all the same.
 func TestProxyAnswersNoQuestions(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
@@ -105,7 +105,7 @@ func TestProxyAnswersNoQuestions(t *testing.T) {
 	watching := n.wait(t, "watch", func(s State) bool { return s.Watching })
 	for s := watching; time.Now().Before(calm.Add(silentAtMost)); s = n.next(t) {
 		if !s.Watching || s.Lists != 1 || s.Err != nil {
-			t.Fatalf("taken for a deaf one: watching %v, %d lists, %v", s.Watching, s.Lists, s.Err)
+			t.Fatalf("the watch was given up: watching %v, %d lists, %v", s.Watching, s.Lists, s.Err)
 		}
 	}
 	if watches := p.watches.Load(); watches != 4 {
@@ -114,11 +114,11 @@ func TestProxyAnswersNoQuestions(t *testing.T) {
 	if took := peer(1); took > 2*time.Second {
 		t.Errorf("a peer is seen after %v", took)
 	}
-	p.deaf.Store(p.watches.Load())
+	p.broken.Store(p.watches.Load())
 	took := peer(2)
-	t.Logf("a deaf watch is noticed after %v, %d responses were dropped", took.Round(time.Millisecond), p.dropped.Load())
+	t.Logf("a broken watch is found after %v, %d responses were dropped", took.Round(time.Millisecond), p.dropped.Load())
 	if took > silentAtMost || p.dropped.Load() == 0 {
-		t.Errorf("noticed after %v", took)
+		t.Errorf("found after %v", took)
 	}
 	if took = peer(3); took > 2*time.Second {
 		t.Errorf("a peer is seen after %v", took)

@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// refusal is a way in which an etcd answers reads and refuses writes.
+// refusal is a way in which etcd answers reads and refuses writes.
 type refusal struct {
 	err   error
 	begin func(*testing.T, *server) (end func())
@@ -99,8 +99,8 @@ func startWithUser(t *testing.T) (*server, Config) {
 	return etcd, Config{Endpoints: []string{etcd.url}, Username: "node", PasswordFile: passwordFile(t, "secret")}
 }
 
-// A node starts while etcd refuses writes. It runs on its lease and the fresh list of its peers, reports the refusal, and
-// writes its lease as soon as it can. The state may have been lost, or the node may have been given another address.
+// A node starts while etcd refuses writes. It uses its lease and the current list of its peers, and reports the refusal. It
+// writes its lease as soon as it can. Its state may be lost, or the node may have another address.
 func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
 	moved := func(o *Options) { o.Self.PublicIP = netip.MustParseAddr("192.168.9.9") }
 	rebooted := func(o *Options) { o.Self.InUse = false }
@@ -148,31 +148,8 @@ func TestNodeStartsWhileEtcdRefusesWrites(t *testing.T) {
 	}
 }
 
-// A node without a lease cannot join then, and reports the reason. Only the operator can grant a missing permission, so the
-// node ends. An alarm can pass, so the node waits.
-func TestNewNodeWhileEtcdRefusesWrites(t *testing.T) {
-	for name, r := range waysToRefuse {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			etcd, cfg := startWithUser(t)
-			end := r.begin(t, etcd)
-			n := run(t, openStore(t, cfg), quick(1))
-			if r.err == ErrPermission { //nolint:errorlint // the value of the table
-				n.fails(t, ErrDenied)
-				return
-			}
-			s := n.wait(t, "refusal", func(s State) bool { return errors.Is(s.Err, r.err) })
-			if s.Own != (subnet.Lease{}) {
-				t.Errorf("own %v", s.Own)
-			}
-			end()
-			n.held(t)
-		})
-	}
-}
-
-// The address of a running node changes while etcd refuses writes. The error lasts until the write has succeeded, whatever
-// reads succeed meanwhile, and the etcd lease is renewed.
+// The address of a running node changes while etcd refuses writes. The error lasts until the write has succeeded, though reads
+// succeed. The etcd lease is renewed.
 func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
 	for name, r := range waysToRefuse {
 		t.Run(name, func(t *testing.T) {
@@ -208,8 +185,7 @@ func TestAddressChangesWhileEtcdRefusesWrites(t *testing.T) {
 	}
 }
 
-// The refusal comes while a node runs and has nothing to write. The renewal is refused, and that is reported until it
-// succeeds.
+// etcd begins to refuse writes while a node has nothing to write. The renewal is refused. That is reported until it succeeds.
 func TestRenewalIsRefused(t *testing.T) {
 	t.Parallel()
 	etcd, cfg := startWithUser(t)
@@ -223,4 +199,11 @@ func TestRenewalIsRefused(t *testing.T) {
 	if after := n.held(t); after.Own != before.Own {
 		t.Errorf("own %v, before %v", after.Own, before.Own)
 	}
+}
+
+// restarted returns the options of a node with what it knew.
+func restarted(s State, inUse bool) Options {
+	opts, saved := quick(1), s.Save()
+	opts.Saved, opts.Self.Previous, opts.Self.InUse = &saved, s.Own.Pair(), inUse
+	return opts
 }

@@ -17,10 +17,12 @@ import (
 //
 // It returns an error only if waiting does not help:
 //   - Options.Check returns an error: a lease would be of no use.
-//   - The node has never held a lease, has no saved state, and one of these holds: there is no configuration (ErrNoConfig), or
-//     no valid one (ErrConfig); the node is refused (ErrRefused, subnet.ErrFull); etcd denies access (ErrDenied).
+//   - There is no configuration (ErrNoConfig), or no valid one (ErrConfig).
+//   - The node is refused (ErrRefused), or gets no pod subnet (subnet.ErrFull).
+//   - etcd denies access (ErrDenied).
 //
-// All other errors are in State.Err, and Run tries again.
+// Only the first of these ends a node that has held a lease or has a saved state. All other errors are in State.Err, and Run
+// tries again.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)) error {
 	r := newRunner(s, opts, deliver)
 	defer func() { r.feed.stop() }()

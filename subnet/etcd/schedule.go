@@ -67,8 +67,8 @@ func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // no secret
 }
 
-// backOff returns how long to wait after a number of failures in a row: first 0.1 s, at most 5 s, each half more or less. So
-// not all nodes call an overloaded etcd at the same time.
+// backOff returns how long to wait after a number of failures in a row: first 0.1 s, at most 5 s. Each is random, half more or
+// less, so that not all nodes call an overloaded etcd at the same time.
 func backOff(failures int) time.Duration {
 	d := min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
 	return time.Duration(float64(d) * (0.5 + rand.Float64())) //nolint:gosec // no secret

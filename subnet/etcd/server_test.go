@@ -22,7 +22,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// specVariable tells this program to be an etcd: a process of its own can be killed.
+// specVariable makes this program an etcd: a separate process can be killed.
 const specVariable = "PODLANE_TEST_ETCD"
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,7 @@ type server struct {
 	joins         bool   // a cluster that exists
 }
 
-// serve is the process. It returns where the etcd ends by itself.
+// serve runs etcd. It returns if etcd ends by itself.
 func serve(spec string) error {
 	var s struct {
 		Dir, URL, Peer, Name, Members string
@@ -96,8 +96,8 @@ func startEtcd(t *testing.T) *server {
 	return s
 }
 
-// freeURL is one of a port that nobody listens on. But for TLS, whose certificates name 127.0.0.1, it is at an address of
-// its own: no outgoing connection takes the port meanwhile.
+// freeURL returns a URL with a free port. Without TLS it has an address of its own, so that no outgoing connection uses the port
+// meanwhile. Certificates name 127.0.0.1.
 func freeURL(t *testing.T, scheme string) string {
 	t.Helper()
 	host := "127.0.0.1"
@@ -112,14 +112,14 @@ func freeURL(t *testing.T, scheme string) string {
 	return scheme + "://" + l.Addr().String()
 }
 
-// start starts it on a folder; after a stop it is at the same address again.
+// start starts etcd on a folder. After a stop it has the same address again.
 func (s *server) start(dir string) {
 	s.t.Helper()
 	s.launch(dir)
 	s.ready()
 }
 
-// launch starts it and does not wait.
+// launch starts etcd and does not wait.
 func (s *server) launch(dir string) {
 	s.t.Helper()
 	s.dir = dir
@@ -142,7 +142,7 @@ func (s *server) launch(dir string) {
 	s.out = bufio.NewReader(out)
 }
 
-// ready waits until it serves; a member of a cluster does when enough others do.
+// ready waits until etcd serves. A member of a cluster serves when enough others do.
 func (s *server) ready() {
 	s.t.Helper()
 	line, err := s.out.ReadString('\n')
@@ -151,7 +151,7 @@ func (s *server) ready() {
 	}
 }
 
-// stop kills it.
+// stop kills etcd.
 func (s *server) stop() {
 	if s.process != nil {
 		_ = s.process.Process.Kill()
@@ -160,7 +160,7 @@ func (s *server) stop() {
 	}
 }
 
-// client is an etcdctl.
+// client returns a client of etcd, as an operator uses.
 func (s *server) client() *clientv3.Client {
 	s.t.Helper()
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.url}, MaxCallSendMsgSize: 10 << 20, Logger: zap.NewNop()})
@@ -186,7 +186,7 @@ func (s *server) delete(key string) {
 	s.do(clientv3.OpDelete(DefaultPrefix + "/" + key))
 }
 
-// try writes once, or says why not: a cluster may just be without a leader.
+// try writes once. It returns an error because a cluster may currently be without a leader.
 func (s *server) try(key, value string) error {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
 	defer cancel()
@@ -210,14 +210,14 @@ func (s *server) do(op clientv3.Op) clientv3.OpResponse {
 	return resp
 }
 
-// record is a key's value, revision and etcd lease.
+// record holds a key's value, revision and etcd lease.
 type record struct {
 	value    string
 	modified int64
 	ttl      int64
 }
 
-// keys is everything under a part of the prefix, by the last part of the key.
+// keys returns everything under a part of the prefix, by the last part of the key.
 func (s *server) keys(part string) map[string]record {
 	s.t.Helper()
 	resp := s.do(clientv3.OpGet(DefaultPrefix+"/"+part, clientv3.WithPrefix()))
@@ -233,7 +233,7 @@ func (s *server) open(t *testing.T) *Store {
 	return openStore(t, Config{Endpoints: []string{s.url}})
 }
 
-// eventually polls what cannot be waited for otherwise.
+// eventually polls a condition that cannot be waited for in another way.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -245,7 +245,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// newClient is an etcdctl of a user.
+// newClient returns a client of a user.
 func newClient(url, user, password string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: []string{url}, Username: user, Password: password, Logger: zap.NewNop()})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/tests/authority"
 )
 
-// shake makes a handshake of the client, with the CA in a file, with a server at an authority (the host of an endpoint).
+// shake makes a handshake of the client with a server. The client has the CA in a file. The host is that of an endpoint.
 func shake(t *testing.T, caFile, host string, server authority.Signed) error {
 	t.Helper()
 	var fs files
@@ -128,7 +128,7 @@ func TestCAIsReplaced(t *testing.T) {
 	n.wait(t, "refusal", func(s State) bool { return s.Err != nil && strings.Contains(s.Err.Error(), "unknown authority") })
 }
 
-// The files are briefly unusable. The content that was read before stays in use, and the fault is shown until it ends.
+// The files are unusable for a short time. Their former content stays in use, and the fault is reported until it ends.
 func TestFilesAreBrieflyUnusable(t *testing.T) {
 	t.Parallel()
 	etcd, a := startTLS(t, true)

@@ -84,8 +84,8 @@ func (r *runner) mismatch(ctx context.Context) error {
 	return nil
 }
 
-// pastMatch is whether the history of etcd is that of the mirror. If it is not, etcd was restored from a backup and has passed the
-// revision that we saw in another way. Revisions alone do not show that.
+// pastMatch is the result of comparing the history of etcd with the mirror's. If they differ, etcd was restored from a backup,
+// and has since passed the revision that we saw. Revisions alone do not show that.
 type pastMatch int
 
 const (

@@ -2,8 +2,8 @@ package etcd
 
 import "testing"
 
-// The watch may be a moment behind when etcd is asked. Only a difference that stays is one, and etcd is listed again.
-func TestDifferenceThatPassesIsNone(t *testing.T) {
+// The watch may be a little behind when etcd is compared with the mirror. Only a lasting difference makes a new list.
+func TestOnlyALastingDifferenceIsListedAgain(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)
@@ -13,19 +13,19 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	if r.client, err = store.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	list := func() { // and no watch: the mirror stays where it is
+	list := func() { // without a watch: the mirror does not change
 		t.Helper()
 		if err := r.list(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r.stopWatch()
 	}
-	check := func(doubts int, relist bool) {
+	check := func(mismatches int, relist bool) {
 		t.Helper()
 		if err := r.verify(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if r.listing.mismatches != doubts || r.schedule.has(listAll) != relist {
+		if r.listing.mismatches != mismatches || r.schedule.has(listAll) != relist {
 			t.Errorf("%d mismatches, to be listed: %v", r.listing.mismatches, r.schedule.has(listAll))
 		}
 	}
@@ -35,7 +35,7 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 		leaseOf(etcd, self(2), "10.5.200.0-24")
 		check(1, false)
 		check(2, false)
-		list() // the watch would have told by now
+		list() // as the watch would have brought it by now
 		check(0, false)
 	}
 	leaseOf(etcd, self(3), "10.5.201.0-24")
@@ -49,7 +49,7 @@ func TestDifferenceThatPassesIsNone(t *testing.T) {
 	check(0, true)
 	list()
 
-	// It went back and has come further than it was, by another way: that is no moment's difference.
+	// etcd lost its data and has passed the former revision: the difference counts at once.
 	etcd.stop()
 	etcd.start(t.TempDir())
 	for etcd.revision() <= seen {

@@ -11,8 +11,8 @@ import (
 // Does the holder of a lease still have the address in it?
 //
 // A node whose address changes keeps the former one in its lease as long as another lease has the new one. If two nodes swap
-// their addresses, each waits for the other. So a live holder answers a question about an address that it has left:
-// PREFIX/claims/moved-KEY has the current address of the holder of the lease KEY. The asking node then does not wait. If a
+// their addresses, each waits for the other. So a live holder answers a question about an address that it has left.
+// Its answer is PREFIX/claims/moved-KEY. It has the current address of the holder of the lease KEY. The asking node then does not wait. If a
 // holder does not answer, it may be gone, and the node waits as always.
 //
 //	n1, lease 10.5.1.0-24 at A, is now at B          n2, lease 10.5.2.0-24 at B, is now at A

@@ -22,11 +22,11 @@ import (
 //   - A guard key for each half needs the same etcd lease, repair and clean-up as the leases, and flannel writes none.
 //   - The comparison "nothing was created since" lets only one of a thousand joining nodes through at a time.
 //
-// Here only a true overlap costs a second attempt. It costs one read of what is new at the start (CatchUp), and no call later:
-// the watch brings our own key back, in the order of revisions.
+// Here only a true overlap costs a second attempt. The price is one read of what is new at the start (CatchUp). Later there is
+// no call: the watch brings our own key back, in the order of revisions.
 //
-// A key that no node can use is not a rival (subnet.Network.Blocks). All nodes decide that by the same network configuration:
-// a key is created only if the configuration is still the one by which the node chose. If a changed configuration no longer
+// A key that no node can use is not a rival (subnet.Network.Blocks). All nodes decide that by the same network configuration.
+// A key is created only if the configuration is still the one by which the node chose. If a changed configuration no longer
 // has a pod subnet, the one by which it was chosen decides too.
 //
 // After a restore of etcd a node may take its pod subnet back from leases of the snapshot (snapshot.go). Under its own key it
@@ -92,15 +92,16 @@ func (m *Machine) ownEntry() (e entry, present bool) {
 	return e, present
 }
 
-// updatedLease returns the own lease with the node's current identity. It keeps its VNI if the configuration's changes: the
-// device keeps it until podlaned is restarted, and peers ignore a lease with another VNI than theirs.
+// updatedLease returns the own lease with the node's current identity. It keeps its VNI if the
+// configuration's changes. The device keeps it too until podlaned is restarted. Peers ignore a lease with another VNI than
+// theirs.
 func (m *Machine) updatedLease() subnet.Lease {
 	n, own := m.network, m.own.lease
 	n.VXLAN.VNI = max(own.IPv4.VNI, own.IPv6.VNI)
 	return m.self.Lease(n, own.Pair(), own)
 }
 
-// desired returns the own lease as it should be in the store. It keeps its public addresses if another lease has the new
+// desired returns the lease that the store must have for this node. It keeps its public addresses if another lease has the new
 // ones.
 func (m *Machine) desired(now time.Time) subnet.Lease {
 	l := m.updatedLease()

@@ -47,7 +47,7 @@ func (m *Machine) join(now time.Time) Step {
 }
 
 // claimLease returns the step to the lease that was decided on. If our pods run on another pod subnet, the node keeps that
-// one: it writes it again if it is free, else there is a conflict.
+// one. It writes it again if it is free. Otherwise there is a conflict.
 func (m *Machine) claimLease(d subnet.Decision, now time.Time) Step {
 	pair, old := d.Pair, m.savedLease()
 	if d.Verdict == subnet.TakeOver {

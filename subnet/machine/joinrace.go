@@ -6,8 +6,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// lostJoinRace reports whether an older live lease has our public address, just after we created our key: two nodes joined at
-// the same time, and neither saw the other. The node gives its key back and joins again. Then the other node can be asked.
+// lostJoinRace reports whether an older live lease has our public address, just after we created our key. Then two nodes joined
+// at the same time, and did not see each other. The node gives its key back and joins again: now it can ask the other node.
 //
 // These leases do not count, because the node would not ask about them again:
 //   - its holder was asked and did not answer

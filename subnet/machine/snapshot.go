@@ -14,9 +14,9 @@ import (
 // pods use it, so we take it back. We must not take it from a node that holds it now. So all of these must hold:
 //
 //   - We held the pod subnet, by a lease that has not run out, when the store's revision was last seen to be higher.
-//   - The key is from the snapshot. Its revision is at most that of the store when we first saw the lower revision, and
-//     lower than that of any known write after the restore. A node that joins later has a younger key. At least one key that
-//     we knew is unchanged in the store: the store was not empty.
+//   - The key is from the snapshot. Its revision is at most that of the store when we first saw the lower revision. It is
+//     also lower than that of any known write after the restore. A node that joins later has a younger key. At least one key
+//     that we knew is unchanged in the store: the store was not empty.
 //   - The key has the lease of a podlaned. flannel answers no questions.
 //   - Its holder was asked by claim, and has not answered in time. We ask in the holder's own name: every podlaned, also an
 //     older one, answers a claim with its own marks by writing its lease.

@@ -61,7 +61,7 @@ func (st Step) ClaimTTL() bool { return st.Verb == Ask || st.Verb == AnnounceMov
 // LeaseName returns the name of the key of the step's lease.
 func (st Step) LeaseName() string { return Leases + st.Lease.Pair().Key() }
 
-// endClaim completes a step that waits: it says when to ask again, and whether the claim is still needed.
+// endClaim completes a step that waits: when to ask again, and whether the claim is still needed.
 func (m *Machine) endClaim(st Step, now time.Time) Step {
 	switch {
 	case m.claim.revision == 0 || st.question == awaited:

@@ -32,8 +32,8 @@ func (r *Retention) Add(leases []subnet.Lease, until time.Time) {
 	}
 }
 
-// Prune drops the leases whose time is over, and those that are replaced: the store has their key again, or another node has
-// their pod subnet.
+// Prune drops the leases whose time is over, and those that are replaced. A lease is replaced if the store has its key again,
+// or if another node has its pod subnet.
 func (r *Retention) Prune(now time.Time, replaced func(subnet.Lease) bool) {
 	for key, kept := range r.leases {
 		if !now.Before(kept.until) || replaced(kept.lease) {

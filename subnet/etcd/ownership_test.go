@@ -16,15 +16,16 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// What counts as ownership.
+// What counts as ownership?
 //
-// A node takes a pod subnet when it first delivers a state with Own, Held, and a key that was created at a revision that
-// it has not held before. It did so after the state that it delivered before, for the goroutine that delivers also
-// writes. It never gives a pod subnet back that it has taken: when it is killed its pods run on. So ownership ends only
-// by what is done to etcd from outside: the key is deleted, or its etcd lease runs out. The node learns of that later,
-// and until then believes that it still has the pod subnet; when it learns of it, it takes the pod subnet anew where it
-// is free. The design allows that belief, and another node that takes what was vacated meanwhile; it allows no node to
-// take what was taken and not vacated. That is a register for each half with the operations take and vacate.
+// A node claims a pod subnet when it first delivers a state with Own, Held, and a key that was created at a new revision. It did so
+// after the state that it delivered before, because the goroutine that delivers also writes. It never gives back a claimed pod
+// subnet: its pods run on when it is killed. So only a change of etcd from outside ends ownership: the key is deleted, or its etcd
+// lease ends.
+//
+// The node receives that later, and until then believes that it has the pod subnet. Then it claims the pod subnet again if it is
+// free. The design allows that belief, and another node that claims a free pod subnet meanwhile. It allows no node to claim a pod
+// subnet that is claimed and not vacated. So each half is a register with the operations claim and vacate.
 
 // claimed is an operation on one half.
 type claimed struct {
@@ -33,7 +34,7 @@ type claimed struct {
 	vacate bool
 }
 
-// ownership is the model: the state is the owner, or nobody.
+// ownership is the model: the state is the owner, or noNode.
 var ownership = porcupine.Model{
 	Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
 		by := map[netip.Prefix][]porcupine.Operation{}
@@ -46,44 +47,44 @@ var ownership = porcupine.Model{
 		}
 		return parts
 	},
-	Init: func() any { return nobody },
+	Init: func() any { return noNode },
 	Step: func(state, input, _ any) (bool, any) {
 		c := input.(claimed)
 		if c.vacate {
-			return true, nobody
+			return true, noNode
 		}
-		return state == nobody || state == c.node, c.node
+		return state == noNode || state == c.node, c.node
 	},
 	DescribeOperation: func(input, _ any) string {
 		c := input.(claimed)
 		if c.vacate {
 			return fmt.Sprintf("vacate %s", c.half)
 		}
-		return fmt.Sprintf("n%d takes %s", c.node, c.half)
+		return fmt.Sprintf("n%d claims %s", c.node, c.half)
 	},
 }
 
-const nobody = -1
+const noNode = -1
 
-// taking is a pod subnet as one node came to own it.
-type taking struct {
+// leaseClaim is a pod subnet that a node has claimed.
+type leaseClaim struct {
 	node    int
 	pair    subnet.Pair
 	created int64 // revision of its key
-	known   int64 // revision up to which the node knew everything when it took it
+	known   int64 // revision up to which the node knew everything when it claimed it
 }
 
-// history is what the nodes and the test did.
+// history holds what the nodes and the test did.
 type history struct {
 	mu         sync.Mutex
 	start      time.Time
 	operations []porcupine.Operation
-	takings    []taking
+	claims     []leaseClaim
 }
 
 func (h *history) now() int64 { return time.Since(h.start).Nanoseconds() }
 
-// add notes an operation on both halves, between two times.
+// add records an operation on both halves, between two times.
 func (h *history) add(node int, p subnet.Pair, vacate bool, call, end int64) {
 	for _, f := range subnet.Families {
 		if half := p.Half(f); half.IsValid() {
@@ -92,7 +93,7 @@ func (h *history) add(node int, p subnet.Pair, vacate bool, call, end int64) {
 	}
 }
 
-// vacated notes that a key was deleted between a time and now; in doubt it may yet be.
+// vacated records that a key was deleted between a time and now. In doubt it may be deleted later.
 func (h *history) vacated(p subnet.Pair, call int64, sure bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,21 +101,21 @@ func (h *history) vacated(p subnet.Pair, call int64, sure bool) {
 	if !sure {
 		end = int64(time.Hour)
 	}
-	h.add(nobody, p, true, call, end)
+	h.add(noNode, p, true, call, end)
 }
 
-// follow is the deliver of a node that begins to run.
-func (h *history) follow(node int, also func(State)) func(State) {
+// record returns the deliver function of a node that starts.
+func (h *history) record(node int, also func(State)) func(State) {
 	var last int64
-	held := taking{}
+	held := leaseClaim{}
 	last = h.now()
 	return func(s State) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		now := h.now()
 		if r, there := s.Set.Find(s.Own.Pair()); s.Held && there && (held.pair != r.Pair() || held.created != r.Created) {
-			held = taking{node, r.Pair(), r.Created, s.Set.Revision}
-			h.takings = append(h.takings, held)
+			held = leaseClaim{node, r.Pair(), r.Created, s.Set.Revision}
+			h.claims = append(h.claims, held)
 			h.add(node, held.pair, false, last, now)
 		}
 		last = now
@@ -122,7 +123,7 @@ func (h *history) follow(node int, also func(State)) func(State) {
 	}
 }
 
-// check is the verdict: linearizable or not, and the history in words where it is not.
+// check reports an error if the history is not linearizable.
 func (h *history) check(t *testing.T) {
 	t.Helper()
 	h.mu.Lock()
@@ -136,17 +137,18 @@ func (h *history) check(t *testing.T) {
 	}
 }
 
-// replay checks the takings against the store's own history: each is of a key that the node itself created, beside which
-// no older key with an address in common stood any more when it was taken; and no key goes from one node to another
-// without being deleted.
-func replay(t *testing.T, events []*clientv3.Event, takings []taking) {
+// replay checks the claims against the store's own history:
+//   - the node itself created the key
+//   - no older key that overlaps it existed when it was claimed
+//   - no key goes from one node to another without being deleted
+func replay(t *testing.T, events []*clientv3.Event, claims []leaseClaim) {
 	t.Helper()
-	slices.SortStableFunc(takings, func(a, b taking) int { return cmp.Compare(a.known, b.known) })
+	slices.SortStableFunc(claims, func(a, b leaseClaim) int { return cmp.Compare(a.known, b.known) })
 	keys := map[string]subnet.Record{}
 	for _, e := range events {
-		for len(takings) > 0 && takings[0].known < e.Kv.ModRevision {
-			stands(t, keys, takings[0])
-			takings = takings[1:]
+		for len(claims) > 0 && claims[0].known < e.Kv.ModRevision {
+			checkClaim(t, keys, claims[0])
+			claims = claims[1:]
 		}
 		key := string(e.Kv.Key)[len(DefaultPrefix+"/"+subnets):]
 		if e.Type == mvccpb.DELETE {
@@ -162,36 +164,36 @@ func replay(t *testing.T, events []*clientv3.Event, takings []taking) {
 		}
 		keys[key] = subnet.Record{Lease: l, Created: e.Kv.CreateRevision}
 	}
-	for _, k := range takings {
-		stands(t, keys, k)
+	for _, k := range claims {
+		checkClaim(t, keys, k)
 	}
 }
 
-// stands checks a taking against the keys as they stood at the revision that the node knew.
-func stands(t *testing.T, keys map[string]subnet.Record, k taking) {
+// checkClaim checks a claim against the keys at the revision that the node knew.
+func checkClaim(t *testing.T, keys map[string]subnet.Record, k leaseClaim) {
 	t.Helper()
 	if own := keys[k.pair.Key()]; own.Created != k.created || own.Node.ID != self(k.node).Node.ID {
-		t.Errorf("revision %d: n%d takes %s, where %s of revision %d stands", k.known, k.node, k.pair, own, own.Created)
+		t.Errorf("revision %d: n%d claims %s, and its key has %s of revision %d", k.known, k.node, k.pair, own, own.Created)
 	}
 	for _, other := range keys {
 		if other.Pair() != k.pair && other.Pair().Overlaps(k.pair) && other.Created < k.created {
-			t.Errorf("revision %d: n%d takes %s beside the older %s", k.known, k.node, k.pair, other)
+			t.Errorf("revision %d: n%d claims %s beside the older %s", k.known, k.node, k.pair, other)
 		}
 	}
 }
 
-// Two nodes that both think they own a pod subnet are found, and one that takes what was vacated is not.
-func TestModelTellsTwoOwners(t *testing.T) {
+// The model finds two owners of a pod subnet. It accepts a claim of a vacated one.
+func TestModelFindsTwoOwners(t *testing.T) {
 	p := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.1.0/24")}
 	h := history{start: time.Now()}
 	h.add(1, p, false, 1, 2)
-	h.add(nobody, p, true, 3, 6)
+	h.add(noNode, p, true, 3, 6)
 	h.add(2, p, false, 4, 5)
 	if porcupine.CheckOperations(ownership, h.operations) != true {
-		t.Error("vacated and taken by another: want it allowed")
+		t.Error("vacated and claimed by another node: want it allowed")
 	}
 	h.add(1, p, false, 7, 8)
 	if porcupine.CheckOperations(ownership, h.operations) {
-		t.Error("taken by two nodes: want it refused")
+		t.Error("claimed by two nodes: want it refused")
 	}
 }
