@@ -25,7 +25,7 @@ import (
 
 var errLearner = rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)
 
-// refusals holds the errors of a member that proposed nothing.
+// refusals are errors of a member that proposed nothing.
 var refusals = []error{
 	errLearner,
 	rpctypes.ErrNoLeader,
@@ -40,7 +40,7 @@ func unproposed(err error) bool {
 		slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(rpctypes.Error(err), r) })
 }
 
-// reads reports whether a request only reads. Such a request can be made again after any answer.
+// reads reports whether a request only reads. It can be repeated after any answer.
 func reads(request any) bool {
 	switch r := request.(type) {
 	case *pb.RangeRequest, *pb.LeaseTimeToLiveRequest:
@@ -58,7 +58,7 @@ func unavailable(err error) bool {
 	return errors.As(rpctypes.Error(err), &answer) && answer.Code() == codes.Unavailable
 }
 
-// attempts holds the results of the attempts of one call.
+// attempts holds the results of one call's attempts.
 type attempts struct {
 	members int              // the number of endpoints
 	reads   bool             // the call writes nothing

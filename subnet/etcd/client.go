@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultPrefix is the prefix of podlane's keys; flannel's is /coreos.com/network.
+// DefaultPrefix is the prefix of podlane's keys. flannel's is /coreos.com/network.
 const DefaultPrefix = "/podlane/network"
 
 // DefaultRequestTimeout is the deadline of one call to etcd. It is below 5 s, so that a start without etcd reports that within
@@ -60,7 +60,7 @@ type Store struct {
 	cancel context.CancelFunc
 }
 
-// Open checks the configuration and reads the files in it. It never waits for etcd.
+// Open checks the configuration and reads its files. It never waits for etcd.
 func Open(cfg Config) (*Store, error) {
 	secure, err := checkEndpoints(cfg.Endpoints)
 	if err != nil {

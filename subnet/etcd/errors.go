@@ -64,7 +64,7 @@ func (s *Store) reword(doing string, err error) error {
 			return fmt.Errorf("%s: %w to %s at %s: %w", doing, ErrDenied, s.asker(), s.endpoints, err)
 		}
 	}
-	if silent(err) {
+	if noAnswer(err) {
 		return fmt.Errorf("etcd does not answer at %s: %s: %w", s.endpoints, doing, err)
 	}
 	return fmt.Errorf("etcd at %s: %s: %w", s.endpoints, doing, err)
@@ -78,8 +78,8 @@ func (s *Store) asker() string {
 	return fmt.Sprintf("user %q", s.user)
 }
 
-// silent reports whether no server answered, or only one that has lost its cluster.
-func silent(err error) bool {
+// noAnswer reports whether no server answered, or only one that has lost its cluster.
+func noAnswer(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}

@@ -109,7 +109,7 @@ func (r *runner) execute(ctx context.Context, st machine.Step) error {
 		return err
 	}
 	err := r.commit(ctx, st, timeToLive{})
-	if err != nil && st.Verb == machine.RestoreConfig && !silent(err) {
+	if err != nil && st.Verb == machine.RestoreConfig && !noAnswer(err) {
 		r.machine.ConfigRefused(err, time.Now())
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // maxMessage bounds a message of etcd in bytes, whatever another program has written there. It holds some thousand leases. A
-// larger page is asked for again in smaller ones. A watch that brings more ends, and everything is listed.
+// larger page is split into smaller ones. A watch that brings more ends. Then everything is listed.
 const maxMessage = 4 << 20
 
 // relist schedules a new list, at most one per second.
@@ -120,7 +120,7 @@ func (p *page) shrink() bool {
 	return !was
 }
 
-// huge replaces a value that is larger than a message. No value of this size is ever valid.
+// huge replaces a value larger than a message. No value of this size is ever valid.
 var huge = make([]byte, subnet.MaxValue+1)
 
 func (s *Store) read(ctx context.Context, client *clientv3.Client, p page) (*clientv3.GetResponse, error) {

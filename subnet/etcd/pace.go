@@ -14,7 +14,7 @@ const rewriteGap = 500 * time.Millisecond
 // the same time need at most two of them. A node that needs more might never finish, and must not keep etcd busy.
 const freeTries = 5
 
-// pace holds when the own key may be written again.
+// pace holds when to write the own key again.
 type pace struct {
 	notBefore time.Time
 	returned  int // how many keys in a row were given back before the node held one

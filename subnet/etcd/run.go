@@ -21,8 +21,8 @@ import (
 //   - The node is refused (ErrRefused), or gets no pod subnet (subnet.ErrFull).
 //   - etcd denies access (ErrDenied).
 //
-// Only the first of these ends a node that has held a lease or has a saved state. All other errors are in State.Err, and Run
-// tries again.
+// Only the first of these ends a node that has held a lease or has a saved state. All other errors are in State.Err. Run
+// tries again then.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)) error {
 	r := newRunner(s, opts, deliver)
 	defer func() { r.feed.stop() }()
@@ -80,7 +80,7 @@ type writing struct {
 type listing struct {
 	count      int
 	last       time.Time
-	mismatches int // how many checks in a row have found a difference
+	mismatches int // checks in a row that have found a difference
 }
 
 func newRunner(s *Store, opts Options, deliver func(store.State)) *runner {
@@ -181,7 +181,7 @@ func (r *runner) work(ctx context.Context) error {
 		}
 	}
 	err := r.decide(ctx)
-	if r.schedule.due(renewTTL, time.Now()) && !silent(err) { // an etcd that refuses a write may still renew our lease
+	if r.schedule.due(renewTTL, time.Now()) && !noAnswer(err) { // an etcd that refuses a write may still renew our lease
 		if renewErr := r.renew(ctx); err == nil {
 			err = renewErr
 		}

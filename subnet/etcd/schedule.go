@@ -47,7 +47,7 @@ func (s schedule) due(t task, now time.Time) bool { return s[t].set && !now.Befo
 // after reports whether a task is scheduled for later than a time.
 func (s schedule) after(t task, at time.Time) bool { return s[t].set && s[t].at.After(at) }
 
-// idle is how long Run waits if nothing is scheduled.
+// idle is how long Run waits without a task.
 const idle = time.Hour
 
 // next returns when the next task is due.

@@ -23,7 +23,7 @@ func (r rotating) ClientHandshake(ctx context.Context, authority string, conn ne
 	return credentials.NewTLS(r.config()).ClientHandshake(ctx, authority, conn)
 }
 
-// Clone returns r: it has no state of its own.
+// Clone returns r, which has no state.
 func (r rotating) Clone() credentials.TransportCredentials { return r }
 
 // credentials reads the TLS files of cfg, so that their faults are reported at the start. It returns nil for endpoints

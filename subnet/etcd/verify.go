@@ -68,7 +68,7 @@ func modified(resp *clientv3.TxnResponse, operation int) int64 {
 	return 0
 }
 
-// mismatch lists again, unless the watch may only be behind.
+// mismatch lists again, unless the watch may be behind.
 func (r *runner) mismatch(ctx context.Context) error {
 	history, err := r.compareHistory(ctx)
 	if err != nil {

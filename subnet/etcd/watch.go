@@ -108,7 +108,7 @@ func (f *feed) source() <-chan clientv3.WatchResponse {
 	return f.responses
 }
 
-// events returns the events of a response for the machine.
+// events converts the events of a response.
 func (s *Store) events(resp clientv3.WatchResponse) (events []machine.Event) {
 	for _, e := range resp.Events {
 		events = append(events, machine.Event{KV: s.keyValue(e.Kv), Deleted: e.Type == clientv3.EventTypeDelete})

@@ -135,7 +135,7 @@ func (r *runner) replaceSilentWatch() {
 	}
 }
 
-// disconnect ends all connections. The next calls and the next watch make new ones.
+// disconnect ends all connections. Later calls and watches make new ones.
 func (r *runner) disconnect() {
 	r.stopWatch()
 	r.client = nil
