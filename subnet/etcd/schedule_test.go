@@ -7,7 +7,7 @@ import (
 
 func TestNextTask(t *testing.T) {
 	now := time.Now()
-	at := func(d time.Duration) time.Time { return now.Add(d) }
+	at := now.Add
 	for name, c := range map[string]struct {
 		plan func(*schedule)
 		want time.Duration
