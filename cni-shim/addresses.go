@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses is a device's addresses of both families, in the kernel's order; none where it does not exist or the kernel
-// does not tell. It asks for this device alone: on a node with 250 pods every device's addresses take 0.4 ms to list,
-// and its own 0.03 ms.
+// addresses returns a device's addresses of both families, in the kernel's order. It returns none if the device does not
+// exist or the kernel returns an error. It asks only for this device: on a node with 250 pods that takes 0.03 ms, and the
+// addresses of all devices take 0.4 ms.
 func addresses(device string) (prefixes []netip.Prefix) {
 	index, err := indexOf(device)
 	if err != nil {
@@ -21,7 +21,7 @@ func addresses(device string) (prefixes []netip.Prefix) {
 		return nil
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// Kernels before 4.20 do not know this, and list every device; readAddress passes over the others.
+	// Kernels before 4.20 do not know this option and list every device. readAddress skips the others.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	request, err := binary.Append(nil, binary.NativeEndian, struct {
 		unix.NlMsghdr
@@ -33,7 +33,7 @@ func addresses(device string) (prefixes []netip.Prefix) {
 	if err != nil || unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
 		return nil
 	}
-	buffer := make([]byte, 1<<15) // the kernel's largest part of a dump
+	buffer := make([]byte, 1<<15) // the kernel's maximum for one part of a dump
 	for {
 		n, _, err := unix.Recvfrom(fd, buffer, 0)
 		if err != nil {
@@ -54,7 +54,7 @@ func addresses(device string) (prefixes []netip.Prefix) {
 	}
 }
 
-// readAddress reads one address, if it is of the device. Where an address has a peer, IFA_LOCAL is our end.
+// readAddress parses an address of the device. With a peer address, IFA_LOCAL is our end.
 func readAddress(m syscall.NetlinkMessage, index uint32) netip.Prefix {
 	if len(m.Data) < unix.SizeofIfAddrmsg {
 		return netip.Prefix{}
@@ -72,8 +72,8 @@ func readAddress(m syscall.NetlinkMessage, index uint32) netip.Prefix {
 	return netip.PrefixFrom(addr, int(m.Data[1]))
 }
 
-// indexOf is a device's index. Unlike RTM_GETLINK the ioctl does not wait for RTNL, which a busy node holds for long;
-// in return the kernel runs modprobe where there is no such device, which is before a node's first pod.
+// indexOf returns a device's index. Unlike RTM_GETLINK, the ioctl does not wait for RTNL, which a busy node holds for long.
+// Its cost: the kernel runs modprobe if the device does not exist, before a node's first pod.
 func indexOf(device string) (uint32, error) {
 	request, err := unix.NewIfreq(device)
 	if err != nil {

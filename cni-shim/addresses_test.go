@@ -41,8 +41,8 @@ func TestAddressesOfADevice(t *testing.T) {
 	}
 }
 
-// FuzzReadAddress reads what a kernel would never send. Its seeds are what Linux 6.18 sends for an address with a peer and
-// for one of IPv6.
+// FuzzReadAddress parses messages that a kernel never sends. The seeds are from Linux 6.18: an address with a peer, and an
+// IPv6 address.
 func FuzzReadAddress(f *testing.F) {
 	header := func(family, length byte) []byte { return []byte{family, length, 0x80, 0, 3, 0, 0, 0} }
 	f.Add(append(header(unix.AF_INET, 32), 8, 0, unix.IFA_ADDRESS, 0, 192, 168, 7, 2, 8, 0, unix.IFA_LOCAL, 0, 192, 168, 7, 1))

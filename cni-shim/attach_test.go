@@ -91,7 +91,7 @@ func TestIPv6Only(t *testing.T) {
 		t.Errorf("the user's bridge and MTU: %s", got)
 	}
 	if got := n.run(n.ns, "nft list ruleset"); strings.Contains(got, "masquerade") {
-		t.Errorf("nobody asked the bridge to masquerade:\n%s", got)
+		t.Errorf("the bridge plugin masquerades, but ipMasq is not set:\n%s", got)
 	}
 	if err := n.check(n.pod(a)); err != nil {
 		t.Error(err)
@@ -100,7 +100,7 @@ func TestIPv6Only(t *testing.T) {
 	n.wantReserved("fd00:5:0:22::3")
 }
 
-func TestCheckFindsWhatIsMissing(t *testing.T) {
+func TestCheckFailsForAPodWithoutAnAddress(t *testing.T) {
 	n := newNode(t, "1.0.0", ipv4Node, nil)
 	a := sandbox.Test(t, "pod-a")
 	n.add(n.pod(a))
@@ -108,11 +108,11 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 	notReady.NotReady = "no new ones"
 	n.write(notReady)
 	if err := n.check(n.pod(a)); err != nil {
-		t.Error("a good pod on a node that takes no new one:", err)
+		t.Error("a working pod on a node that is not ready:", err)
 	}
 	n.run(a, "ip address flush dev eth0")
 	if err := n.check(n.pod(a)); err == nil {
-		t.Error("a pod without an address passed")
+		t.Error("CHECK succeeded for a pod without an address")
 	}
 	if err := os.Remove(n.nodeFile); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 	wantError(t, n.check(n.pod(a)), types.ErrTryAgainLater, "there is no node file")
 }
 
-func TestPodGoesWhileTheNodeFileIsGone(t *testing.T) {
+func TestPodIsDeletedWithoutANodeFile(t *testing.T) {
 	n := newNode(t, "1.0.0", dualNode, nil)
 	a := sandbox.Test(t, "pod-a")
 	n.add(n.pod(a))
@@ -152,7 +152,7 @@ func TestPodSubnetChanges(t *testing.T) {
 		"then run `ip address del 10.5.34.1/24 dev cni0`"
 	wantError(t, err, errStaleGateway, text)
 	wantError(t, n.status(), types.ErrPluginNotAvailable, text)
-	n.wantReserved("10.5.34.2") // the failed ADD took nothing
+	n.wantReserved("10.5.34.2") // the failed ADD allocated nothing
 
 	n.run(n.ns, "ip address del 10.5.34.1/24 dev cni0")
 	n.add(n.pod(b))
@@ -161,7 +161,7 @@ func TestPodSubnetChanges(t *testing.T) {
 	n.wantReserved("10.5.40.2")
 }
 
-func TestStatus(t *testing.T) {
+func TestStatusReportsWhyPodsCannotBeAttached(t *testing.T) {
 	n := newNode(t, "1.1.0", ipv4Node, nil)
 	if err := n.status(); err != nil {
 		t.Error(err)
@@ -207,8 +207,8 @@ func TestHostPort(t *testing.T) {
 	n.wantReserved()
 }
 
-// The list as it is shipped, with every default: the node file in /run and host-local's folder in /var/lib.
-func TestShippedList(t *testing.T) {
+// The shipped list has every default: the node file in /run, and host-local's folder in /var/lib.
+func TestShippedConfigurationList(t *testing.T) {
 	if err := unix.Mount("podlane", "/var/lib", "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// task is what a command has to do: its configuration, the node, and what comes of the two.
+// task is the input of a command: its configuration, the node file, and the delegate's configuration made from both.
 type task struct {
 	config
 	node subnet.NodeFile
 	conf []byte // the delegate's configuration
 }
 
-// prepare makes the task out of the configuration and the node file, which it reads by read.
+// prepare makes the task from the configuration and the node file. read reads the node file.
 func prepare(data []byte, read func(path string) (subnet.NodeFile, error)) (t task, err error) {
 	if t.config, err = parse(data); err != nil {
 		return t, err
@@ -31,8 +31,8 @@ func prepare(data []byte, read func(path string) (subnet.NodeFile, error)) (t ta
 	return t, err
 }
 
-// add becomes the delegate where a new pod may be attached: code 11 (try again later) where the node is not ready for
-// one. A runtime that knows no STATUS (containerd 1.x) learns it here.
+// add becomes the delegate if pods may be attached. Otherwise it returns code 11 (try again later). A runtime without
+// STATUS (containerd 1.x) gets the reason only here.
 func add(args *skel.CmdArgs) error {
 	t, err := prepare(args.StdinData, readNode)
 	if err != nil {
@@ -50,8 +50,8 @@ func add(args *skel.CmdArgs) error {
 	return delegate(t.plugin, args.Path, t.conf)
 }
 
-// freeEmpty frees the addresses whose reservations a crash left empty: they may block every address. An error does not
-// refuse the pod, because host-local may still have a free address.
+// freeEmpty frees the addresses whose reservations a crash left empty. They may block every address. An error does not
+// fail the ADD, because host-local may still have a free address.
 func (t task) freeEmpty() {
 	if t.ipamType != hostLocal {
 		return
@@ -61,10 +61,10 @@ func (t task) freeEmpty() {
 	}
 }
 
-// status is add up to the exec: what stops an ADD is code 50 (not available) here. Then the delegate gets the STATUS,
-// as the spec demands (section 2): bridge 1.9.1 hands it on to its IPAM plugin, and host-local always agrees.
+// status makes add's checks. Their errors get code 50 (not available). Then the delegate gets the STATUS, as the spec
+// requires (section 2). bridge 1.9.1 passes it to its IPAM plugin. host-local always succeeds.
 func status(args *skel.CmdArgs) error {
-	err := add(args)
+	err := add(args) // returns only with an error; otherwise this process is the delegate
 	var e *types.Error
 	if !errors.As(err, &e) {
 		e = types.NewError(types.ErrInternal, err.Error(), "")
@@ -72,7 +72,7 @@ func status(args *skel.CmdArgs) error {
 	return types.NewError(types.ErrPluginNotAvailable, e.Msg, e.Details)
 }
 
-// check becomes the delegate. A node that takes no new pod may still have good ones, so NotReady is not looked at.
+// check becomes the delegate. It ignores NotReady: a node that attaches no new pods may still have working ones.
 func check(args *skel.CmdArgs) error {
 	t, err := prepare(args.StdinData, readNode)
 	if err != nil {
@@ -81,16 +81,16 @@ func check(args *skel.CmdArgs) error {
 	return delegate(t.plugin, args.Path, t.conf)
 }
 
-// del becomes the delegate whether there is a node file or not: an address must never leak because the daemon is away.
+// del becomes the delegate, with or without a node file. An address must never leak because the daemon is not running.
 func del(args *skel.CmdArgs) error {
-	t, err := prepare(args.StdinData, lastNode)
+	t, err := prepare(args.StdinData, nodeOrPlaceholder)
 	if err != nil {
 		return err
 	}
 	return delegate(t.plugin, args.Path, t.conf)
 }
 
-// readNode reads the node file. Whatever is wrong with it, podlaned writes a new one: try again later.
+// readNode reads the node file. Its errors have code 11 (try again later), because podlaned writes a new file.
 func readNode(path string) (subnet.NodeFile, error) {
 	n, err := subnet.ReadNodeFile(path)
 	if err == nil {
@@ -100,14 +100,14 @@ func readNode(path string) (subnet.NodeFile, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		problem = fmt.Sprintf("there is no node file %s", path)
 	}
-	return n, types.NewError(types.ErrTryAgainLater, problem, "podlaned writes it once this node has its pod subnet: "+
-		"is podlaned running? `systemctl status podlaned` and `podlaned status` tell")
+	return n, types.NewError(types.ErrTryAgainLater, problem, "podlaned writes it when this node has its pod subnet; "+
+		"is podlaned running? See `systemctl status podlaned` and `podlaned status`")
 }
 
-// lastNode is the node file, or what stands in for it where nothing but freeing an address is wanted. host-local frees
-// by container and interface, whatever the range, but with no range at all it fails and leaks; so it gets one for
-// documentation (RFC 5737).
-func lastNode(path string) (subnet.NodeFile, error) {
+// nodeOrPlaceholder returns the node file, or a placeholder that is enough to free an address. host-local frees by
+// container and interface, whatever the range. Without any range it fails and leaks the address. So the placeholder has
+// one for documentation (RFC 5737).
+func nodeOrPlaceholder(path string) (subnet.NodeFile, error) {
 	n, err := subnet.ReadNodeFile(path)
 	if err != nil {
 		anyRange := subnet.Pair{IPv4: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 0}), 24)}

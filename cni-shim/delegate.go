@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// delegate becomes the plugin found in path: same process, same environment, conf as the standard input. It returns
-// only with an error.
+// delegate replaces this process by the plugin found in path, with the same environment, and conf as standard input. It
+// returns only with an error.
 func delegate(plugin, path string, conf []byte) error {
 	binary, err := find(plugin, path)
 	if err != nil {
@@ -32,7 +32,7 @@ func delegate(plugin, path string, conf []byte) error {
 	return types.NewError(types.ErrIOFailure, fmt.Sprintf("exec %s: %v", binary, err), "")
 }
 
-// find looks for a plugin's binary in the folders of path, which is CNI_PATH, as the spec says (section 4).
+// find returns a plugin's binary from the folders of path, the value of CNI_PATH (spec, section 4).
 func find(plugin, path string) (string, error) {
 	for _, folder := range filepath.SplitList(path) {
 		binary := filepath.Join(folder, plugin)
@@ -46,8 +46,8 @@ func find(plugin, path string) (string, error) {
 		"install the CNI plugins there (containernetworking-plugins), or change the configuration's delegate.type")
 }
 
-// memoryFile is an unnamed file that holds data and is read from its beginning. Unlike a pipe it takes any size without
-// a reader. Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may demand it (sysctl vm.memfd_noexec).
+// memoryFile returns an unnamed file with the data, positioned at its beginning. Unlike a pipe, it holds any size without
+// a reader. Kernels before 6.3 do not know MFD_NOEXEC_SEAL. Later ones may require it (sysctl vm.memfd_noexec).
 func memoryFile(data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("podlane-cni", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {

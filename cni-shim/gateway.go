@@ -10,15 +10,15 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// errStaleGateway is our own error code (the spec leaves 100 and above to plugins): the bridge has another gateway.
+// errStaleGateway is our own error code for a bridge with another gateway. The spec leaves 100 and above to plugins.
 const errStaleGateway = 100
 
-// staleGateway finds the gateway address of an earlier pod subnet on the bridge, which the bridge plugin would refuse
-// ("already has an IP address different from") after it has begun, and without saying what to do. Since the process is
-// the bridge plugin's by then, it is looked for before. conf is the bridge plugin's configuration.
+// staleGateway returns an error if the bridge has the gateway address of an earlier pod subnet. The bridge plugin would
+// fail in the middle of an ADD ("already has an IP address different from"), without the command that fixes it. This
+// process is the bridge plugin by then, so it checks before. conf is the bridge plugin's configuration.
 //
-// Taking the address away is what mends it: the bridge and the pods on it stay, and the bridge plugin gives it the new
-// one. Pods attached before must be recreated in any case, since the other nodes route their addresses elsewhere.
+// The fix is to remove the address. The bridge and its pods stay, and the bridge plugin adds the new address. Earlier pods
+// must be recreated in any case, because the other nodes route their addresses elsewhere.
 func staleGateway(conf []byte, n subnet.NodeFile) error {
 	b := struct {
 		Bridge                                    string
@@ -26,12 +26,12 @@ func staleGateway(conf []byte, n subnet.NodeFile) error {
 		Vlan                                      int
 	}{Bridge: "cni0"}
 	if err := json.Unmarshal(conf, &b); err != nil {
-		return nil //nolint:nilerr // the bridge plugin reads the same and says what is wrong
+		return nil //nolint:nilerr // the bridge plugin reads the same and reports the error
 	}
 	if !b.IsGateway && !b.IsDefaultGateway || b.ForceAddress || b.Vlan != 0 {
-		return nil // no address, a new one by force, or one on another device
+		return nil // the bridge gets no address, replaces it, or has it on another device
 	}
-	have, want := stale(addresses(b.Bridge), n)
+	have, want := staleAddress(addresses(b.Bridge), n)
 	if !have.IsValid() {
 		return nil
 	}
@@ -41,10 +41,12 @@ func staleGateway(conf []byte, n subnet.NodeFile) error {
 			"then run `ip address del %s dev %s`", have, b.Bridge))
 }
 
-// stale returns the first address that does not belong on the bridge of this node, and the one that does. In either
-// family that is any other address in the pod network: its connected route would catch what belongs to another node.
-// The bridge plugin refuses further an address that overlaps the pod subnet, and any IPv4 address before its own.
-func stale(addrs []netip.Prefix, n subnet.NodeFile) (have, gateway netip.Prefix) {
+// staleAddress returns the first address that must not be on this node's bridge, and the correct one. It is one of these:
+//
+//   - another address in the pod network: its connected route would divert packets for another node;
+//   - an address that overlaps the pod subnet, which the bridge plugin refuses;
+//   - an IPv4 address before the plugin's own, which the bridge plugin refuses too.
+func staleAddress(addrs []netip.Prefix, n subnet.NodeFile) (have, gateway netip.Prefix) {
 	for _, f := range subnet.Families {
 		half, network := n.Subnet.Half(f), n.Network.Half(f)
 		if !half.IsValid() {

@@ -35,7 +35,7 @@ func TestStaleGateway(t *testing.T) {
 			for _, a := range strings.Fields(c.addrs) {
 				addrs = append(addrs, netip.MustParsePrefix(a))
 			}
-			have, gateway := stale(addrs, c.node)
+			have, gateway := staleAddress(addrs, c.node)
 			got := ""
 			if have.IsValid() {
 				got = have.String() + " " + gateway.String()
@@ -47,7 +47,7 @@ func TestStaleGateway(t *testing.T) {
 	}
 }
 
-func TestGatewayThatTheBridgePluginManages(t *testing.T) {
+func TestGatewayIsNotCheckedIfTheBridgePluginReplacesIt(t *testing.T) {
 	for _, conf := range []string{
 		`{"bridge":"lo","isGateway":true,"forceAddress":true}`, `{"bridge":"lo","isGateway":false}`,
 		`{"bridge":"lo","isGateway":true,"vlan":7}`, `{"bridge":7,"isGateway":true}`, `{"bridge":"none","isGateway":true}`,
@@ -62,7 +62,7 @@ func TestGatewayThatTheBridgePluginManages(t *testing.T) {
 	}
 }
 
-// BenchmarkGatewayAmongPods tells what the look at the bridge costs an ADD on a node with 250 pods.
+// BenchmarkGatewayAmongPods measures what the check of the bridge costs an ADD on a node with 250 pods.
 func BenchmarkGatewayAmongPods(b *testing.B) {
 	n := sandbox.Test(b, "node")
 	lines := "link add cni0 type bridge\naddress add 10.5.34.1/24 dev cni0\naddress add fd00:5:0:22::1/64 dev cni0\n"

@@ -12,11 +12,11 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// gc frees the addresses of attachments that are not valid any more, by the delegate's own DEL: bridge and host-local 1.9.1
-// do nothing for a GC. It also frees those that a crash left without an owner. All are tried; then the delegate gets the
-// GC, as the spec demands (section 2).
+// gc frees the addresses of stale attachments. bridge and host-local 1.9.1 do nothing for a GC, so gc runs the delegate's
+// DEL. It also frees addresses that lost their owner in a crash. An error does not stop it. At the end the delegate gets
+// the GC, as the spec requires (section 2).
 func gc(args *skel.CmdArgs) error {
-	t, err := prepare(args.StdinData, lastNode)
+	t, err := prepare(args.StdinData, nodeOrPlaceholder)
 	if err != nil {
 		return err
 	}
@@ -47,13 +47,13 @@ func gc(args *skel.CmdArgs) error {
 		errs = append(errs, fmt.Errorf("garbage collection by %s: %w", t.plugin, err))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return types.NewError(types.ErrInternal, "not all that is stale was removed", err.Error())
+		return types.NewError(types.ErrInternal, "some stale addresses were not freed", err.Error())
 	}
 	return nil
 }
 
-// validAttachments is what the runtime still has; spec 1.1.0 was first implemented under the second key. An empty list
-// means that everything is stale, a missing one does not.
+// validAttachments returns the attachments that the runtime still has. Early implementations of spec 1.1.0 used the second
+// key. An empty list means that all attachments are stale. A missing list is an error.
 func (c config) validAttachments() (valid []types.GCAttachment, err error) {
 	for _, key := range []string{"cni.dev/valid-attachments", "cni.dev/attachments"} {
 		if raw, ok := c.keys[key]; ok {
@@ -66,8 +66,8 @@ func (c config) validAttachments() (valid []types.GCAttachment, err error) {
 	return nil, invalid("GC without %q: every pod would lose its address", "cni.dev/valid-attachments")
 }
 
-// staleAttachments is those of all that are not valid, each once. An old host-local wrote no interface: such an attachment
-// is valid where its container has any.
+// staleAttachments returns the attachments of all that are not in valid, each once. An old host-local wrote no interface.
+// Such an attachment is valid if its container has any valid attachment.
 func staleAttachments(all, valid []types.GCAttachment) (stale []types.GCAttachment) {
 	for _, a := range all {
 		still := slices.ContainsFunc(valid, func(v types.GCAttachment) bool {
@@ -80,19 +80,19 @@ func staleAttachments(all, valid []types.GCAttachment) (stale []types.GCAttachme
 	return stale
 }
 
-// delEnvironment is the environment for the DEL of an attachment whose network namespace is taken as gone. Where the
-// interface is not known any name will do: the delegate insists on one.
+// delEnvironment returns the environment for an attachment's DEL. It names no network namespace: that may be gone. If the
+// interface is unknown, it uses any name, because the delegate needs one.
 func delEnvironment(environ []string, a types.GCAttachment) []string {
 	ifName := a.IfName
 	if ifName == "" {
 		ifName = "eth0"
 	}
-	return append(slices.DeleteFunc(slices.Clone(environ), isAttachment),
+	return append(slices.DeleteFunc(slices.Clone(environ), isAttachmentVariable),
 		"CNI_COMMAND=DEL", "CNI_CONTAINERID="+a.ContainerID, "CNI_IFNAME="+ifName, "CNI_NETNS=")
 }
 
-// isAttachment tells a variable that is about one attachment or about the command.
-func isAttachment(variable string) bool {
+// isAttachmentVariable reports whether a variable is about one attachment or about the command.
+func isAttachmentVariable(variable string) bool {
 	key, _, _ := strings.Cut(variable, "=")
 	return slices.Contains([]string{"CNI_COMMAND", "CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_ARGS"}, key)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-func TestGarbageIsCollected(t *testing.T) {
+func TestGCFreesAddressesOfStaleAttachments(t *testing.T) {
 	n := newNode(t, "1.1.0", dualNode, nil)
 	a, b := sandbox.Test(t, "pod-a"), sandbox.Test(t, "pod-b")
 	n.add(n.pod(a))
@@ -23,7 +23,7 @@ func TestGarbageIsCollected(t *testing.T) {
 	if err := os.WriteFile(old, []byte("pod-c"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.restart() // or libcni would send the DELs itself
+	n.restart() // otherwise libcni sends the DELs itself
 	if err := n.gc(n.pod(a), n.pod(b)); err != nil {
 		t.Error(err)
 	}
@@ -37,17 +37,17 @@ func TestGarbageIsCollected(t *testing.T) {
 	n.wantReserved()
 }
 
-func TestGarbageThatCannotBeCollected(t *testing.T) {
+func TestGCNamesAddressesThatItCannotFree(t *testing.T) {
 	n := newNode(t, "1.1.0", ipv4Node, nil)
 	n.add(n.pod(sandbox.Test(t, "pod-a")))
-	n.leave(map[string]string{"10.5.34.8": "no container\r\neth0"})
+	n.writeReservations(map[string]string{"10.5.34.8": "no container\r\neth0"})
 	n.restart()
 	err := n.gc()
 	text := "free the address of container no container, interface eth0: invalid characters in containerID; no container"
 	if err == nil || !strings.Contains(err.Error(), text) {
 		t.Errorf("got %v; want %q", err, text)
 	}
-	n.wantReserved("10.5.34.8") // the valid one is deleted too
+	n.wantReserved("10.5.34.8") // the address of pod-a was freed
 }
 
 func FuzzValidAttachments(f *testing.F) {

@@ -9,9 +9,10 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// writeNode writes a node file, whole or not, and returns its path.
+// writeNode writes a node file with any content and returns its path.
 func writeNode(t testing.TB, data []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "subnet.env")
@@ -21,9 +22,9 @@ func writeNode(t testing.TB, data []byte) string {
 	return path
 }
 
-const hint = "podlaned writes it once this node has its pod subnet: is podlaned running? `systemctl status podlaned` and `podlaned status` tell"
+const hint = "podlaned writes it when this node has its pod subnet; is podlaned running? See `systemctl status podlaned` and `podlaned status`"
 
-func TestBadInput(t *testing.T) {
+func TestInvalidInput(t *testing.T) {
 	whole := writeNode(t, ipv4Node.Marshal())
 	text := ipv4Node.Marshal()
 	half := writeNode(t, text[:len(text)/2])
@@ -35,7 +36,7 @@ func TestBadInput(t *testing.T) {
 	}
 	none := "/run/none/subnet.env"
 	folders := strings.Join(pluginPath(t), ", ")
-	mend := "install the CNI plugins there (containernetworking-plugins), or change the configuration's delegate.type"
+	fix := "install the CNI plugins there (containernetworking-plugins), or change the configuration's delegate.type"
 	missing := `the delegate "macvtap" is in none of the folders of CNI_PATH: ` + folders
 
 	for name, c := range map[string]struct {
@@ -43,7 +44,7 @@ func TestBadInput(t *testing.T) {
 		want types.Error
 	}{
 		"no name": {call{"ADD", nil, `{"cniVersion":"1.0.0"}`}, types.Error{Code: 7, Msg: "missing network name"}},
-		"a name that leads elsewhere": {call{"GC", nil, `{"cniVersion":"1.1.0","name":"../x"}`},
+		"a name with a path": {call{"GC", nil, `{"cniVersion":"1.1.0","name":"../x"}`},
 			types.Error{Code: 7, Msg: "invalid characters found in network name", Details: "../x"}},
 		"no JSON": {call{"ADD", nil, `{"name":`},
 			types.Error{Code: 6, Msg: "error unmarshall network config: unexpected end of JSON input"}},
@@ -53,32 +54,32 @@ func TestBadInput(t *testing.T) {
 		"a version from the future":   {call{"ADD", nil, `{"cniVersion":"2.0.0","name":"n"}`}, types.Error{Code: 1, Msg: "incompatible CNI versions", Details: `config is "2.0.0", plugin supports ["0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]`}},
 		"CHECK of a future version":   {call{"CHECK", nil, `{"cniVersion":"1.9.9","name":"n"}`}, types.Error{Code: 1, Msg: "plugin version does not allow CHECK", Details: versions}},
 		"STATUS of a future version":  {call{"STATUS", nil, `{"cniVersion":"1.9.9","name":"n"}`}, types.Error{Code: 1, Msg: "plugin version does not allow STATUS", Details: versions}},
-		"GC before it was there":      {call{"GC", nil, `{"cniVersion":"1.0.0","name":"n"}`}, types.Error{Code: 1, Msg: "config version does not allow GC", Details: versions}},
+		"GC of an earlier version":    {call{"GC", nil, `{"cniVersion":"1.0.0","name":"n"}`}, types.Error{Code: 1, Msg: "config version does not allow GC", Details: versions}},
 		"no version means 0.1.0":      {call{"ADD", nil, `{"name":"n"}`}, types.Error{Code: 1, Msg: "incompatible CNI versions", Details: `config is "0.1.0", plugin supports ["0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]`}},
-		"a delegate that is no name":  {call{"DEL", nil, with(whole, `,"delegate":{"type":"../bridge"}`)}, types.Error{Code: 7, Msg: `delegate.type is "../bridge", not the name of a plugin`}},
+		"a delegate that is a path":   {call{"DEL", nil, with(whole, `,"delegate":{"type":"../bridge"}`)}, types.Error{Code: 7, Msg: `delegate.type is "../bridge", not the name of a plugin`}},
 		"a delegate that is a number": {call{"ADD", nil, with(whole, `,"delegate":7`)}, types.Error{Code: 7, Msg: `"delegate" is 7, not an object`}},
-		"routes that are none": {call{"ADD", nil, with(whole, `,"delegate":{"ipam":{"routes":["x"]}}`)},
+		"routes that are not objects": {call{"ADD", nil, with(whole, `,"delegate":{"ipam":{"routes":["x"]}}`)},
 			types.Error{Code: 7, Msg: `"ipam.routes" is ["x"], not a list of routes like {"dst": "10.0.0.0/8"}`}},
-		"a delegate that does not exist":  {call{"ADD", nil, with(whole, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 7, Msg: missing, Details: mend}},
-		"DEL by one that does not exist":  {call{"DEL", nil, with(none, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 7, Msg: missing, Details: mend}},
-		"STATUS of one that is not there": {call{"STATUS", nil, with(whole, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 50, Msg: missing, Details: mend}},
-		"ADD without a node file":         {call{"ADD", nil, with(none, "")}, types.Error{Code: 11, Msg: "there is no node file " + none, Details: hint}},
-		"CHECK without a node file":       {call{"CHECK", nil, with(none, "")}, types.Error{Code: 11, Msg: "there is no node file " + none, Details: hint}},
-		"STATUS without a node file":      {call{"STATUS", nil, with(none, "")}, types.Error{Code: 50, Msg: "there is no node file " + none, Details: hint}},
-		"a node file cut in half": {call{"ADD", nil, with(half, "")},
+		"a missing delegate":           {call{"ADD", nil, with(whole, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 7, Msg: missing, Details: fix}},
+		"DEL by a missing delegate":    {call{"DEL", nil, with(none, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 7, Msg: missing, Details: fix}},
+		"STATUS of a missing delegate": {call{"STATUS", nil, with(whole, `,"delegate":{"type":"macvtap"}`)}, types.Error{Code: 50, Msg: missing, Details: fix}},
+		"ADD without a node file":      {call{"ADD", nil, with(none, "")}, types.Error{Code: 11, Msg: "there is no node file " + none, Details: hint}},
+		"CHECK without a node file":    {call{"CHECK", nil, with(none, "")}, types.Error{Code: 11, Msg: "there is no node file " + none, Details: hint}},
+		"STATUS without a node file":   {call{"STATUS", nil, with(none, "")}, types.Error{Code: 50, Msg: "there is no node file " + none, Details: hint}},
+		"a truncated node file": {call{"ADD", nil, with(half, "")},
 			types.Error{Code: 11, Msg: "node file " + half + ": the file is incomplete: its last line has no end", Details: hint}},
-		"STATUS of a node file cut in half": {call{"STATUS", nil, with(half, "")},
+		"STATUS of a truncated node file": {call{"STATUS", nil, with(half, "")},
 			types.Error{Code: 50, Msg: "node file " + half + ": the file is incomplete: its last line has no end", Details: hint}},
 		"ADD on a node that is not ready": {call{"ADD", nil, with(conflict, "")},
 			types.Error{Code: 11, Msg: "no new pod may be attached: " + notReady.NotReady, Details: "see `podlaned status`"}},
 		"STATUS of a node that is not ready": {call{"STATUS", nil, with(conflict, "")},
 			types.Error{Code: 50, Msg: "no new pod may be attached: " + notReady.NotReady, Details: "see `podlaned status`"}},
-		"GC that does not say what is valid": {call{"GC", nil, with(whole, "")},
+		"GC without valid attachments": {call{"GC", nil, with(whole, "")},
 			types.Error{Code: 7, Msg: `GC without "cni.dev/valid-attachments": every pod would lose its address`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.call.fails(t); got != c.want {
-				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			if d := gocmp.Diff(c.want, c.call.fails(t)); d != "" {
+				t.Errorf("error (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -91,15 +92,15 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestRunByHandSaysWhatItIs(t *testing.T) {
+func TestRunWithoutACommandPrintsTheVersion(t *testing.T) {
 	stdout, stderr, code := call{env: nil}.run(t)
 	if !strings.HasPrefix(stderr, "podlane-cni unknown\n") || stdout != "" || code != 0 {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
 
-// More than a pipe holds (64 KiB): the configuration is there before the delegate begins to read.
-func TestLargeConfigurationReachesTheDelegateAsItIs(t *testing.T) {
+// The configuration exceeds a pipe's buffer (64 KiB). It is complete before the delegate reads.
+func TestLargeConfigurationReachesTheDelegateUnchanged(t *testing.T) {
 	conf := `{"cniVersion":"1.0.0","name":"n","nodeFile":"` + writeNode(t, ipv4Node.Marshal()) + `","args":"` +
 		strings.Repeat("x", 1<<20) + `","delegate":{"type":"echo"}}`
 	parsed, err := parse([]byte(conf))
@@ -120,7 +121,7 @@ func TestLargeConfigurationReachesTheDelegateAsItIs(t *testing.T) {
 	}
 }
 
-// A plugin that is there but does not start must say so itself: nobody else is left who could.
+// If the delegate does not start, podlane-cni itself must report the error.
 func TestDelegateThatDoesNotStart(t *testing.T) {
 	folder := t.TempDir()
 	broken := filepath.Join(folder, "bridge")
@@ -131,8 +132,8 @@ func TestDelegateThatDoesNotStart(t *testing.T) {
 	conf := `{"cniVersion":"1.1.0","name":"n","nodeFile":"` + writeNode(t, ipv4Node.Marshal()) + `"}`
 	got := call{"ADD", []string{"CNI_PATH=" + folder}, conf}.fails(t)
 	want := types.Error{Code: 5, Msg: "exec " + broken + ": exec format error"}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("error (-want +got):\n%s", d)
 	}
 }
 
@@ -155,7 +156,7 @@ func TestImports(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	pluginPath(t)
-	info, err := os.Stat(filepath.Join(ours, "podlane-cni"))
+	info, err := os.Stat(filepath.Join(binDir, "podlane-cni"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,10 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// ours is where the built binaries are. /run is the sandbox's own and ends with it.
-const ours = "/run/podlane-cni"
+// binDir is the folder of the built binaries. /run belongs to the sandbox and ends with it.
+const binDir = "/run/podlane-cni"
 
-// built builds podlane-cni and podlane-gate, as they are shipped, and echo, a delegate.
+// built builds podlane-cni and podlane-gate with the release's options, and echo, a delegate.
 var built = sync.OnceValue(func() error {
 	for _, name := range []string{"bridge", "host-local", "portmap"} {
 		if _, err := os.Stat(filepath.Join("../bin/cni", name)); err != nil {
@@ -30,7 +30,7 @@ var built = sync.OnceValue(func() error {
 		}
 	}
 	for name, folder := range map[string]string{"podlane-cni": ".", "podlane-gate": "../gate", "echo": "./testdata/echo"} {
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(ours, name), folder)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(binDir, name), folder)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w: %s", name, err, out)
@@ -39,7 +39,7 @@ var built = sync.OnceValue(func() error {
 	return nil
 })
 
-// pluginPath builds what is to be tested and returns the folders of plugins.
+// pluginPath builds the plugins under test and returns the folders of all plugins.
 func pluginPath(t testing.TB) []string {
 	t.Helper()
 	if err := built(); err != nil {
@@ -49,17 +49,17 @@ func pluginPath(t testing.TB) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{ours, standard}
+	return []string{binDir, standard}
 }
 
-// call is one run of podlane-cni by hand: command and the environment's other variables, as a runtime would set them.
+// call is one run of podlane-cni without a runtime.
 type call struct {
 	command string
-	env     []string // more variables, or others: "CNI_NETNS=" takes one away
+	env     []string // added to the usual variables; "CNI_NETNS=" removes one
 	conf    string
 }
 
-// environment is a whole CNI environment: the call's own and what is usual.
+// environment returns a whole CNI environment: the call's variables and the usual ones.
 func (c call) environment(t testing.TB) []string {
 	t.Helper()
 	all := slices.Clone(c.env)
@@ -75,10 +75,10 @@ func (c call) environment(t testing.TB) []string {
 	return slices.DeleteFunc(all, func(v string) bool { return strings.HasSuffix(v, "=") })
 }
 
-// run returns what podlane-cni printed and its exit code.
+// run runs podlane-cni and returns its output and its exit code.
 func (c call) run(t testing.TB) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(ours, "podlane-cni"))
+	cmd := exec.Command(filepath.Join(binDir, "podlane-cni"))
 	cmd.Env = c.environment(t)
 	cmd.Stdin = strings.NewReader(c.conf)
 	var out, errs bytes.Buffer
@@ -89,7 +89,7 @@ func (c call) run(t testing.TB) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// fails runs a call that must end in an error, and returns that.
+// fails runs a call that must fail, and returns its error.
 func (c call) fails(t testing.TB) types.Error {
 	t.Helper()
 	stdout, stderr, code := c.run(t)

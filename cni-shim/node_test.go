@@ -20,7 +20,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// node is a node's network namespace and a runtime's part of it: libcni and a configuration list.
+// node is a node's network namespace with a container runtime: libcni and a configuration list.
 type node struct {
 	t        *testing.T
 	ns       sandbox.Namespace
@@ -30,7 +30,7 @@ type node struct {
 	dataDir  string // of host-local
 }
 
-// newNode makes a node whose list is podlane-cni, with delegate as its "delegate", and more plugins.
+// newNode makes a node. Its list has podlane-cni, with delegate as its "delegate", and more plugins.
 func newNode(t *testing.T, version string, file subnet.NodeFile, delegate map[string]any, more ...map[string]any) *node {
 	t.Helper()
 	n := &node{t: t, ns: sandbox.Test(t, "node"), dataDir: t.TempDir(), nodeFile: filepath.Join(t.TempDir(), "subnet.env")}
@@ -51,7 +51,7 @@ func newNode(t *testing.T, version string, file subnet.NodeFile, delegate map[st
 	return n
 }
 
-// restart is a runtime that has forgotten what it attached.
+// restart gives the node a new runtime, which does not know the attachments.
 func (n *node) restart() {
 	n.cni = libcni.NewCNIConfigWithCacheDir(pluginPath(n.t), n.t.TempDir(), nil)
 }
@@ -63,12 +63,12 @@ func (n *node) write(file subnet.NodeFile) {
 	}
 }
 
-// pod is an attachment of a container of that name.
+// pod returns the attachment of a container with the namespace's name.
 func (n *node) pod(ns sandbox.Namespace) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{ContainerID: ns.Name, NetNS: ns.Path(), IfName: "eth0"}
 }
 
-// do runs f, a call of libcni, as a runtime on the node.
+// do calls libcni by f, like a runtime on the node.
 func (n *node) do(f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
@@ -123,7 +123,7 @@ func (n *node) status() error {
 	return n.do(func(ctx context.Context) error { return n.cni.GetStatusNetworkList(ctx, n.list) })
 }
 
-// reserved is the addresses that host-local holds.
+// reserved returns the addresses that host-local has allocated.
 func (n *node) reserved() (addrs []string) {
 	n.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(n.dataDir, n.list.Name))
@@ -141,11 +141,11 @@ func (n *node) reserved() (addrs []string) {
 func (n *node) wantReserved(want ...string) {
 	n.t.Helper()
 	if got := n.reserved(); !slices.Equal(got, want) {
-		n.t.Errorf("host-local holds %v, want %v", got, want)
+		n.t.Errorf("host-local has allocated %v, want %v", got, want)
 	}
 }
 
-// wantError checks for an error of ours that came through libcni.
+// wantError checks for our error, returned by libcni.
 func wantError(t *testing.T, err error, code uint, text string) {
 	t.Helper()
 	var e *types.Error

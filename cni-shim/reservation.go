@@ -12,10 +12,10 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// defaultDataDir is where host-local keeps its reservations: DATADIR/NETWORK/ADDRESS.
+// defaultDataDir is the folder of host-local's reservations: DATADIR/NETWORK/ADDRESS.
 const defaultDataDir = "/var/lib/cni/networks"
 
-// reservationDir returns the folder in which host-local keeps this network's reservations.
+// reservationDir returns the folder of this network's reservations.
 func (c config) reservationDir() (string, error) {
 	dir, name := defaultDataDir, ""
 	if raw, ok := c.ipam["dataDir"]; ok && json.Unmarshal(raw, &dir) != nil {
@@ -25,14 +25,14 @@ func (c config) reservationDir() (string, error) {
 		return "", invalid("%q is %.60s, not a name", "name", c.keys["name"])
 	}
 	if dir == "" {
-		dir = defaultDataDir // as host-local has it
+		dir = defaultDataDir // like host-local
 	}
 	return filepath.Join(dir, name), nil
 }
 
-// readReservations returns the attachments that host-local holds an address for, one for each address. What can be read
-// is returned along with an error about what cannot. One that names no container is that of an ADD which is about to write
-// it: those that a crash left were freed before.
+// readReservations returns the attachments that have a reservation, one for each address. If some files cannot be read,
+// it returns the others and an error. It ignores a file that names no container: an ADD is about to write it, because
+// gc freed those of a crash before.
 func readReservations(dir string) (all []types.GCAttachment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func readReservations(dir string) (all []types.GCAttachment, err error) {
 	errs := []error{err}
 	for _, e := range entries {
 		if _, err := netip.ParseAddr(e.Name()); err != nil {
-			continue // host-local's lock, or the last address it gave out
+			continue // the lock, or the file of the last address
 		}
 		path := filepath.Join(dir, e.Name())
 		data, err := os.ReadFile(path)
@@ -59,8 +59,8 @@ func readReservations(dir string) (all []types.GCAttachment, err error) {
 	return all, errors.Join(errs...)
 }
 
-// parseReservation reads the file that host-local keeps for an address: "CONTAINER\r\nINTERFACE", or, as an old
-// host-local wrote it, the container alone.
+// parseReservation parses host-local's file for an address: "CONTAINER\r\nINTERFACE". An old host-local wrote only the
+// container.
 func parseReservation(data []byte) (a types.GCAttachment, ok bool) {
 	a.ContainerID, a.IfName, _ = strings.Cut(strings.TrimSpace(string(data)), "\r\n")
 	return a, a.ContainerID != ""

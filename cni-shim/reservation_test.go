@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 func TestParseReservation(t *testing.T) {
@@ -16,7 +16,7 @@ func TestParseReservation(t *testing.T) {
 		{" c1\r\neth0 \n", "c1", "eth0"},
 		{"c1", "c1", ""},
 		{"c1\r\n", "c1", ""},
-		{"c1\neth0", "c1\neth0", ""}, // host-local would not take it apart either
+		{"c1\neth0", "c1\neth0", ""}, // host-local does not split it either
 	} {
 		want := types.GCAttachment{ContainerID: c.id, IfName: c.ifName}
 		if got, ok := parseReservation([]byte(c.text)); got != want || !ok {
@@ -41,8 +41,8 @@ func TestReadReservationsOfAFolder(t *testing.T) {
 	}
 	got, err := readReservations(dir)
 	one := types.GCAttachment{ContainerID: "c1", IfName: "eth0"}
-	if !reflect.DeepEqual(got, []types.GCAttachment{one, one}) {
-		t.Errorf("got %+v", got)
+	if d := gocmp.Diff([]types.GCAttachment{one, one}, got); d != "" {
+		t.Errorf("attachments (-want +got):\n%s", d)
 	}
 	if err != nil {
 		t.Errorf("a reservation that is being written: %v", err)
@@ -62,8 +62,8 @@ func TestStaleAttachments(t *testing.T) {
 		"old and stale":            {[]types.GCAttachment{at("c1", "")}, []types.GCAttachment{at("c2", "eth0")}, []types.GCAttachment{at("c1", "")}},
 		"valid without an address": {nil, []types.GCAttachment{at("c1", "eth0")}, nil},
 	} {
-		if got := staleAttachments(c.all, c.valid); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
+		if d := gocmp.Diff(c.want, staleAttachments(c.all, c.valid)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}
 }
@@ -71,8 +71,8 @@ func TestStaleAttachments(t *testing.T) {
 func TestEnvironmentOfDel(t *testing.T) {
 	got := delEnvironment([]string{"CNI_COMMAND=GC", "CNI_PATH=/p", "CNI_ARGS=IP=1.2.3.4", "CNI_NETNS=/x", "HOME=/"}, types.GCAttachment{ContainerID: "c1"})
 	want := []string{"CNI_PATH=/p", "HOME=/", "CNI_COMMAND=DEL", "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_NETNS="}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("environment (-want +got):\n%s", d)
 	}
 }
 
@@ -88,7 +88,7 @@ func FuzzParseReservation(f *testing.F) {
 		if !ok {
 			return
 		}
-		// What host-local compares with is what it wrote: the attachment must lead back to the file.
+		// host-local compares the attachment with the file's text, so the attachment must give that text again.
 		key := a.ContainerID + "\r\n" + a.IfName
 		if a.IfName == "" {
 			key = strings.TrimSuffix(key, "\r\n")

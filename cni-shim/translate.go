@@ -9,8 +9,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// translate is the delegate's configuration on a node. Each key below is only what stands where neither the runtime
-// nor the user gives it.
+// translate returns the delegate's configuration on a node. The keys below are defaults: keys of the runtime and of the
+// user replace them.
 func (c config) translate(n subnet.NodeFile) ([]byte, error) {
 	ipam, err := c.translateIPAM(n)
 	if err != nil {
@@ -18,19 +18,19 @@ func (c config) translate(n subnet.NodeFile) ([]byte, error) {
 	}
 	defaults := map[string]any{
 		"mtu": n.MTU,
-		// bridge would masquerade what goes to pods of other nodes too. podlaned knows which addresses are pods'; where
-		// it does not masquerade, the operator wants none.
+		// bridge would also masquerade packets to other nodes' pods. podlaned knows which addresses are pods'. If it
+		// does not masquerade, the operator turned it off.
 		"ipMasq": false,
 	}
 	if c.plugin == bridge {
-		layer3 := string(c.keys["isGateway"]) != "false" // isDefaultGateway would overrule it
+		layer3 := string(c.keys["isGateway"]) != "false" // isDefaultGateway would override it
 		defaults["isGateway"] = true
-		// Pods reach the outside through the node. flannel's shim leaves this to its conflist, which every user copies.
+		// Pods reach the outside through the node. flannel sets this in its list, which every user copies.
 		defaults["isDefaultGateway"] = layer3
-		// A pod may reach itself through its service's address; the bridge plugin refuses it with promiscMode.
+		// A pod can reach itself through its service's address. The bridge plugin refuses this with promiscMode.
 		defaults["hairpinMode"] = string(c.keys["promiscMode"]) != "true"
 	}
-	keys := c.keys.over(defaults)
+	keys := c.keys.withDefaults(defaults)
 	keys["type"], keys["ipam"] = c.plugin, ipam
 	conf, err := json.Marshal(keys)
 	if err != nil {
@@ -39,21 +39,21 @@ func (c config) translate(n subnet.NodeFile) ([]byte, error) {
 	return conf, nil
 }
 
-// translateIPAM is the "ipam" of the delegate. Only host-local is told the node's part; any other plugin has its own
-// idea of where addresses come from.
+// translateIPAM returns the delegate's "ipam". Only host-local gets the node's pod subnets. Other IPAM plugins have their
+// own source of addresses.
 func (c config) translateIPAM(n subnet.NodeFile) (map[string]any, error) {
 	if c.ipamType != hostLocal {
-		return c.ipam.over(map[string]any{"type": c.ipamType}), nil
+		return c.ipam.withDefaults(map[string]any{"type": c.ipamType}), nil
 	}
 	routes, err := c.routes(n)
 	if err != nil {
 		return nil, err
 	}
 	defaults := map[string]any{}
-	if _, own := c.ipam["subnet"]; !own { // the old way to give a single range
+	if _, own := c.ipam["subnet"]; !own { // the old form of a single range
 		defaults["ranges"] = ranges(n)
 	}
-	ipam := c.ipam.over(defaults)
+	ipam := c.ipam.withDefaults(defaults)
 	ipam["type"], ipam["routes"] = hostLocal, routes
 	return ipam, nil
 }
@@ -66,7 +66,7 @@ type route struct {
 	Dst netip.Prefix `json:"dst"`
 }
 
-// ranges is one range set for each family: a pod gets one address of each set.
+// ranges returns one range set for each family. A pod gets one address from each set.
 func ranges(n subnet.NodeFile) (sets [][]ipRange) {
 	for _, f := range subnet.Families {
 		if half := n.Subnet.Half(f); half.IsValid() {
@@ -76,8 +76,8 @@ func ranges(n subnet.NodeFile) (sets [][]ipRange) {
 	return sets
 }
 
-// routes is the user's routes and one to the whole pod network in each family. The default route leads there too, but
-// another plugin may take that over (a second network, a VPN), and pods must go on reaching pods.
+// routes returns the user's routes, and one to the whole pod network in each family. The default route leads there too.
+// But another plugin may replace that (a second network, a VPN), and pods must still reach pods.
 func (c config) routes(n subnet.NodeFile) ([]any, error) {
 	var own []json.RawMessage
 	var known []route
@@ -91,7 +91,7 @@ func (c config) routes(n subnet.NodeFile) ([]any, error) {
 	for _, f := range subnet.Families {
 		network := n.Network.Half(f)
 		same := func(r route) bool { return r.Dst.Masked() == network }
-		if network.IsValid() && !slices.ContainsFunc(known, same) { // the kernel refuses a route that is there
+		if network.IsValid() && !slices.ContainsFunc(known, same) { // the kernel refuses a duplicate route
 			all = append(all, route{network})
 		}
 	}

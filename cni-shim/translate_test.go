@@ -45,11 +45,11 @@ func TestTranslate(t *testing.T) {
 			`{"cniVersion":"1.0.0",` + gateway + `"name":"n","type":"bridge"}`},
 		"IPv6": {ipv6Node, `{"name":"n","type":"podlane-cni"}`,
 			`{"hairpinMode":true,"ipMasq":false,"ipam":` + ipv6IPAM + `,"isDefaultGateway":true,"isGateway":true,"mtu":1430,"name":"n","type":"bridge"}`},
-		"dual-stack, and nobody masquerades": {dualNode, `{"name":"n"}`,
+		"dual-stack without masquerading": {dualNode, `{"name":"n"}`,
 			`{"hairpinMode":true,"ipMasq":false,"ipam":` + dualIPAM + `,"isDefaultGateway":true,"isGateway":true,"mtu":1450,"name":"n","type":"bridge"}`},
 		"our own keys do not reach the delegate": {ipv4Node, `{"name":"n","nodeFile":"/x","delegate":{}}`,
 			`{` + gateway + `"name":"n","type":"bridge"}`},
-		"null is as good as absent": {ipv4Node, `{"name":"n","nodeFile":null,"delegate":null}`,
+		"null means absent": {ipv4Node, `{"name":"n","nodeFile":null,"delegate":null}`,
 			`{` + gateway + `"name":"n","type":"bridge"}`},
 		"the user's keys win over the node's": {ipv4Node,
 			`{"name":"n","delegate":{"bridge":"br7","mtu":1300,"ipMasq":true,"hairpinMode":false,"isDefaultGateway":false}}`,
@@ -97,8 +97,8 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
-func TestDelWithoutNodeFileHasARange(t *testing.T) {
-	got, err := prepare([]byte(`{"name":"n","type":"podlane-cni","nodeFile":"/run/none"}`), lastNode)
+func TestDelWithoutNodeFileGetsARange(t *testing.T) {
+	got, err := prepare([]byte(`{"name":"n","type":"podlane-cni","nodeFile":"/run/none"}`), nodeOrPlaceholder)
 	if want := `"ranges":[[{"subnet":"192.0.2.0/24"}]]`; err != nil || !strings.Contains(string(got.conf), want) {
 		t.Errorf("got %s, %v; want %s in it", got.conf, err, want)
 	}
@@ -128,8 +128,8 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
-// checkTranslated says what holds for any configuration: a plugin, an IPAM plugin, and for host-local a range at least
-// of its own; and the top level's keys as they were.
+// checkTranslated checks what is true for every configuration. It has a plugin and an IPAM plugin, and host-local has a
+// range. The keys of the top level are unchanged.
 func checkTranslated(t *testing.T, from, to []byte) {
 	var was, is object
 	var ipam struct {

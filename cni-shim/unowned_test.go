@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// leave writes files to host-local's folder, as a crash leaves them.
-func (n *node) leave(files map[string]string) {
+// writeReservations writes files to host-local's folder.
+func (n *node) writeReservations(files map[string]string) {
 	n.t.Helper()
 	dir := filepath.Join(n.dataDir, n.list.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -29,8 +29,8 @@ func (n *node) leave(files map[string]string) {
 	}
 }
 
-// ofTheCrash holds reservations that name no container, one of a container, and other files.
-var ofTheCrash = map[string]string{
+// crashReservations holds the files after a crash: reservations without a container, one with a container, and others.
+var crashReservations = map[string]string{
 	"10.5.34.7": "", "fd00:5:0:22::7": "", "10.5.34.9": "\x00\x00\x00\x00", "10.5.34.10": "\r\n", "10.5.34.11": " \t\n\x00",
 	"10.5.34.8": "pod-c\r\neth0", "last_reserved_ip.0": "", "last_reserved_ip.1": "", "notes": "",
 }
@@ -39,7 +39,7 @@ func TestReservationsWithoutAnOwnerAreFreedByGC(t *testing.T) {
 	n := newNode(t, "1.1.0", dualNode, nil)
 	a := sandbox.Test(t, "pod-a")
 	n.add(n.pod(a))
-	n.leave(ofTheCrash)
+	n.writeReservations(crashReservations)
 	n.restart()
 	if err := n.gc(n.pod(a)); err != nil {
 		t.Error(err)
@@ -52,21 +52,21 @@ func TestReservationsWithoutAnOwnerAreFreedByGC(t *testing.T) {
 	}
 }
 
-// Each address has a file that a crash left empty.
+// A crash left the files of all addresses empty.
 func TestReservationsWithoutAnOwnerAreFreedByADD(t *testing.T) {
 	n := newNode(t, "1.0.0", dualNode, nil)
 	files := map[string]string{}
 	for i := range 256 {
 		files[fmt.Sprintf("10.5.34.%d", i)] = ""
 	}
-	n.leave(files)
-	n.leave(ofTheCrash)
+	n.writeReservations(files)
+	n.writeReservations(crashReservations)
 	n.add(n.pod(sandbox.Test(t, "pod-a")))
-	n.wantReserved("10.5.34.2", "10.5.34.8", "fd00:5:0:22::2") // that of pod-c remains
+	n.wantReserved("10.5.34.2", "10.5.34.8", "fd00:5:0:22::2") // 10.5.34.8 is pod-c's
 }
 
-// Only host-local's own folder of this network is cleaned, not those of other plugins and networks.
-func TestOnlyHostLocalsFolderIsFreed(t *testing.T) {
+// ADD frees reservations only in host-local's folder of this network, not in those of other plugins and networks.
+func TestADDFreesReservationsOnlyInTheFolderOfHostLocal(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf string
 		want bool // 10.5.34.7 of DIR/n remains
@@ -90,16 +90,16 @@ func TestOnlyHostLocalsFolderIsFreed(t *testing.T) {
 			}
 			task{config: parsed}.freeEmpty()
 			if _, err := os.Stat(file); (err == nil) != c.want {
-				t.Errorf("it stays: %v, want %v", err == nil, c.want)
+				t.Errorf("the reservation remains: %v, want %v", err == nil, c.want)
 			}
 		})
 	}
 }
 
-// While host-local has the lock it may be about to write the file.
-func TestAddressThatIsBeingAllocated(t *testing.T) {
+// If host-local has the lock, it may be about to write the file.
+func TestADDWaitsForAnAddressThatIsBeingAllocated(t *testing.T) {
 	n := newNode(t, "1.0.0", ipv4Node, nil)
-	n.leave(map[string]string{"10.5.34.7": "", "lock": ""})
+	n.writeReservations(map[string]string{"10.5.34.7": "", "lock": ""})
 	dir := filepath.Join(n.dataDir, n.list.Name)
 	lock, err := os.Open(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -115,9 +115,9 @@ func TestAddressThatIsBeingAllocated(t *testing.T) {
 		_, err := n.tryAdd(n.pod(pod))
 		done <- err
 	}()
-	awaitWaiter(t, lock)
+	waitForLockWaiter(t, lock)
 	n.wantReserved("10.5.34.7")
-	n.leave(map[string]string{"10.5.34.7": "pod-b\r\neth0"})
+	n.writeReservations(map[string]string{"10.5.34.7": "pod-b\r\neth0"})
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestAddressThatIsBeingAllocated(t *testing.T) {
 	n.wantReserved("10.5.34.2", "10.5.34.7")
 }
 
-// awaitWaiter waits until a process waits for the lock of a file (proc_locks(5)).
-func awaitWaiter(t *testing.T, file *os.File) {
+// waitForLockWaiter waits until a process waits for the lock of a file (proc_locks(5)).
+func waitForLockWaiter(t *testing.T, file *os.File) {
 	t.Helper()
 	var info unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &info); err != nil {
@@ -149,7 +149,7 @@ func awaitWaiter(t *testing.T, file *os.File) {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("nobody waits for the lock:\n%s", locks)
+			t.Fatalf("no process waits for the lock:\n%s", locks)
 		}
 	}
 }

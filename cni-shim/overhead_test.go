@@ -11,8 +11,8 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// BenchmarkOwnShare tells what podlane-cni adds to an ADD: the time to a trivial delegate's end, with it and without.
-func BenchmarkOwnShare(b *testing.B) {
+// BenchmarkOverhead measures an ADD of a trivial delegate with podlane-cni and without it.
+func BenchmarkOverhead(b *testing.B) {
 	conf := `{"cniVersion":"1.0.0","name":"n","nodeFile":"` + writeNode(b, dualNode.Marshal()) + `","delegate":{"type":"echo"}}`
 	env := call{command: "ADD"}.environment(b)
 	var shim, alone time.Duration
@@ -23,7 +23,7 @@ func BenchmarkOwnShare(b *testing.B) {
 	report(b, shim, alone)
 }
 
-// BenchmarkAttach tells what an ADD takes with podlane-cni before bridge, and with bridge alone.
+// BenchmarkAttach measures an ADD of bridge with podlane-cni and without it.
 func BenchmarkAttach(b *testing.B) {
 	node, pod := sandbox.Test(b, "node"), sandbox.Test(b, "pod")
 	conf := `{"cniVersion":"1.0.0","name":"n","nodeFile":"` + writeNode(b, dualNode.Marshal()) +
@@ -64,7 +64,7 @@ func report(b *testing.B, shim, alone time.Duration) {
 }
 
 func timed(b *testing.B, plugin string, env []string, conf string) time.Duration {
-	path := filepath.Join(ours, plugin)
+	path := filepath.Join(binDir, plugin)
 	if plugin == bridge {
 		path = filepath.Join("../bin/cni", plugin)
 	}
