@@ -47,7 +47,7 @@ func (s Status) Print(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(t, "\nPEER\tPOD SUBNET\tPUBLIC ADDRESS\tVERSION\tSTATE\n")
 	for _, p := range s.Peers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), Join(p.Subnet), p.PublicIP, dash(p.Version), p.StateText())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", dash(p.Name), Join(p.Subnet), p.PublicIP, dash(p.Version), p.state())
 	}
 	return t.Flush()
 }
@@ -63,8 +63,8 @@ func (s Status) verdict() string {
 	return "ready"
 }
 
-// StateText returns the state, with the reason if the peer failed.
-func (p Peer) StateText() string {
+// state returns the state, with the reason if the peer failed.
+func (p Peer) state() string {
 	if p.Reason == "" {
 		return p.State
 	}
