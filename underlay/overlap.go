@@ -8,7 +8,7 @@ import (
 
 // Overlap returns an error if a pod subnet of the range overlaps the underlay's own prefixes. A route to a peer's
 // pods would then replace the route to the peer. The error names both ranges. Other parts of the pod network may
-// contain it.
+// contain the underlay.
 func Overlap(i Interface, network subnet.Network) error {
 	for _, a := range i.Addrs {
 		f := subnet.FamilyOf(a.Addr())
