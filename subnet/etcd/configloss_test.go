@@ -55,8 +55,14 @@ func TestNodeMayNotRestoreTheConfiguration(t *testing.T) {
 	do(root.RoleGrantPermission(ctx, "node", leases, clientv3.GetPrefixRangeEnd(leases), clientv3.PermissionType(clientv3.PermReadWrite)))
 	do(root.Delete(ctx, DefaultPrefix+"/config"))
 	s := n.wait(t, "refusal", func(s State) bool { return errors.Is(s.Err, ErrPermission) })
-	if !strings.Contains(s.Err.Error(), "the network configuration is missing from etcd and this node cannot restore it: ") || len(s.Warnings) != 0 || !s.Held {
-		t.Errorf("err %v, warnings %q, held %v", s.Err, s.Warnings, s.Held)
+	if want := "the network configuration is missing from etcd and this node cannot restore it: "; !strings.Contains(s.Err.Error(), want) {
+		t.Errorf("err %q, want %q in it", s.Err, want)
+	}
+	if len(s.Warnings) != 0 {
+		t.Errorf("warnings %q, want none", s.Warnings)
+	}
+	if !s.Held {
+		t.Error("the lease is not held")
 	}
 	do(root.Delete(ctx, leases+own.Pair().Key()))
 	n.wait(t, "lease restored, and the refusal", func(s State) bool { return s.Held && s.Losses == 1 && errors.Is(s.Err, ErrPermission) })

@@ -42,8 +42,9 @@ func TestJoinAndRestart(t *testing.T) {
 		t.Errorf("the set %v lacks the own lease", first.Set)
 	}
 	again, after := start(time.Hour)
-	if again.Own != first.Own || len(etcd.keys(subnets)) != 1 {
-		t.Errorf("after a restart %v, before %v", again.Own, first.Own)
+	expectLease(t, first.Own, again.Own)
+	if keys := etcd.keys(subnets); len(keys) != 1 {
+		t.Errorf("after a restart %d keys, want 1", len(keys))
 	}
 	if before.ttl != after.ttl {
 		t.Errorf("after a restart the etcd lease is %x, want %x", after.ttl, before.ttl)

@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/machine"
 	"github.com/podlane/podlane/subnet/store"
@@ -148,6 +150,14 @@ func (n *node) next(t *testing.T) State {
 	return n.wait(t, "state", func(State) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.states > seen })
 }
 
+// expectLease checks that two leases are equal.
+func expectLease(t *testing.T, want, got subnet.Lease) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("lease (-want +got):\n%s", diff)
+	}
+}
+
 func held(s State) bool { return s.Held && s.Conflict == "" && s.Err == nil }
 
 func (n *node) held(t *testing.T) State {
@@ -161,7 +171,7 @@ func (n *node) fails(t *testing.T, want error) string {
 	select {
 	case <-n.ended:
 	case <-time.After(patience):
-		t.Fatalf("%s: Run does not end; state %+v", n.name, n.state)
+		t.Fatalf("%s: Run does not end; own %v, err %v", n.name, n.state.Own, n.state.Err)
 	}
 	if !errors.Is(n.err, want) {
 		t.Fatalf("%s: %v, want %v", n.name, n.err, want)

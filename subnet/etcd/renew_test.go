@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -34,7 +35,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 	n.wait(t, "third renewal", func(now State) bool { return now.Expiry.Sub(s.Expiry) > 4*time.Second })
 	after := etcd.keys(subnets)[key]
 	if after.modified != before.modified || after.ttl != before.ttl {
-		t.Errorf("the key was written again: %+v, %+v", before, after)
+		t.Errorf("the key was written again (-want +got):\n%s", cmp.Diff(before, after, cmp.AllowUnexported(record{})))
 	}
 	if _, err := etcd.client().Revoke(t.Context(), clientv3.LeaseID(before.ttl)); err != nil {
 		t.Fatal(err)
@@ -108,8 +109,8 @@ func TestCompactionWhileAway(t *testing.T) {
 		return came && r.Lease == moved && len(s.Set.Records) == 3 && held(s)
 	})
 	t.Logf("equal to etcd %v after it was back", time.Since(back).Round(time.Millisecond))
-	if now := etcd.keys(subnets)[s.Own.Pair().Key()]; now != own {
-		t.Errorf("the own lease was touched: %+v, before %+v", now, own)
+	if diff := cmp.Diff(own, etcd.keys(subnets)[s.Own.Pair().Key()], cmp.AllowUnexported(record{})); diff != "" {
+		t.Errorf("the own lease was written (-want +got):\n%s", diff)
 	}
 }
 

@@ -94,8 +94,10 @@ func (r *restored) staysLost(t *testing.T, n *node, words string) {
 	n.wait(t, "conflict", func(s State) bool { return strings.Contains(s.Conflict, words) && s.Losses > 0 })
 	before := r.etcd.keys(subnets)
 	for until := time.Now().Add(4 * quick(1).AnswerTime); time.Now().Before(until); {
-		if s := n.next(t); s.Conflict == "" || s.Held || s.Own != r.before.Own {
-			t.Fatalf("conflict %q, held %v, own %v", s.Conflict, s.Held, s.Own)
+		s := n.next(t)
+		expectLease(t, r.before.Own, s.Own)
+		if s.Conflict == "" || s.Held {
+			t.Fatalf("conflict %q, held %v: want a conflict", s.Conflict, s.Held)
 		}
 	}
 	for key, was := range before {

@@ -1,8 +1,10 @@
 package machine
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/podlane/podlane/subnet"
 )
 
@@ -25,7 +27,7 @@ func FuzzParseClaim(f *testing.F) {
 		l := c.from
 		again, err := parseClaim(moveValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
 		if err != nil || again != c {
-			t.Errorf("%+v is parsed back as %+v, %v", c, again, err)
+			t.Errorf("parsed back: %v (-want +got):\n%s", err, cmp.Diff(fmt.Sprintf("%+v", c), fmt.Sprintf("%+v", again)))
 		}
 	})
 }
