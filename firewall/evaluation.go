@@ -26,60 +26,60 @@ type legacyEvaluation struct {
 }
 
 // evaluateOthers evaluates the rules of other programs after an Apply.
-func (w *Firewall) evaluateOthers(did outcome, r Rules) {
+func (fw *Firewall) evaluateOthers(done applyResult, r Rules) {
 	var failure findings
-	if !w.evaluated.rules.equal(r) {
-		w.evaluated = evaluation{rules: r, findings: w.evaluated.findings}
+	if !fw.evaluated.rules.equal(r) {
+		fw.evaluated = evaluation{rules: r, findings: fw.evaluated.findings}
 	}
-	if !w.evaluated.done || w.evaluated.generation != did.have.generation {
-		fates, generation, err := evaluateChains(r)
+	if !fw.evaluated.done || fw.evaluated.generation != done.have.generation {
+		outcomes, generation, err := evaluateChains(r)
 		if err == nil {
-			f := findingsOf(fates, did.have, r)
-			f.notes = append(f.notes, managerNotes(fates, did.have, r)...)
-			w.evaluated = evaluation{done: true, generation: generation, rules: r, findings: f, legacy: w.evaluated.legacy}
+			f := findingsOf(outcomes, done.have, r)
+			f.notes = append(f.notes, managerNotes(outcomes, done.have, r)...)
+			fw.evaluated = evaluation{done: true, generation: generation, rules: r, findings: f, legacy: fw.evaluated.legacy}
 		} else {
 			failure.notes = []string{"the rules of other programs could not be evaluated: " + err.Error()}
 		}
 	}
-	all := findings{notes: w.wrongArrivals.notes(r)}
-	all.add(w.evaluated.findings)
+	all := findings{notes: fw.wrongArrivals.notes(r)}
+	all.add(fw.evaluated.findings)
 	all.add(failure)
 	for _, f := range subnet.Families {
-		if l := &w.evaluated.legacy[f]; l.listing != did.legacy[f] {
-			*l = legacyEvaluation{did.legacy[f], legacyFindings(did.legacy[f], r, f)}
+		if l := &fw.evaluated.legacy[f]; l.listing != done.legacy[f] {
+			*l = legacyEvaluation{done.legacy[f], legacyFindings(done.legacy[f], r, f)}
 		}
-		all.add(w.evaluated.legacy[f].findings)
+		all.add(fw.evaluated.legacy[f].findings)
 		if r.Network.Range(f).On() && legacyLoaded(f) && legacyProgram(f) == "" {
 			all.notes = append(all.notes, legacyNote(r, f))
 		}
 	}
-	w.findings = all
+	fw.findings = all
 }
 
-// findingsOf returns the texts for the fates in nftables' chains.
-func findingsOf(fates []chainFate, have snapshot, rules Rules) findings {
+// findingsOf returns the texts for the outcomes in nftables' chains.
+func findingsOf(outcomes []chainOutcome, have snapshot, rules Rules) findings {
 	var all chainFindings
 	ufw := hasUfw(have)
-	for _, f := range fates {
+	for _, o := range outcomes {
 		finding := chainFinding{
-			chain:   fmt.Sprintf("chain %s %s", f.chain.Table, f.chain.Name),
-			traffic: f.packet.Traffic, fix: fixes(f, rules),
+			chain:   fmt.Sprintf("chain %s %s", o.chain.Table, o.chain.Name),
+			traffic: o.packet.Traffic, fix: fixes(o, rules),
 		}
 		switch {
-		case f.chain.Table.Name == "firewalld":
+		case o.chain.Table.Name == "firewalld":
 			finding.manager = "firewalld"
-		case ufw && isIptablesFilter(f.chain):
+		case ufw && isIptablesFilter(o.chain):
 			finding.manager = "ufw"
 		}
-		all.add(finding, f.packet, f.Fate, f.ifNew)
+		all.add(finding, o.packet, o.Outcome, o.ifNew)
 	}
 	return all.findings(rules)
 }
 
 // managerNotes returns notes about firewalld and ufw if none of their chains could be evaluated.
-func managerNotes(fates []chainFate, have snapshot, rules Rules) (notes []string) {
+func managerNotes(outcomes []chainOutcome, have snapshot, rules Rules) (notes []string) {
 	evaluated := func(of func(nft.KernelChain) bool) bool {
-		return slices.ContainsFunc(fates, func(f chainFate) bool { return of(f.chain) })
+		return slices.ContainsFunc(outcomes, func(o chainOutcome) bool { return of(o.chain) })
 	}
 	firewalld := slices.ContainsFunc(have.Tables, func(t nft.KernelTable) bool { return t.Name == "firewalld" })
 	if firewalld && !evaluated(func(c nft.KernelChain) bool { return c.Table.Name == "firewalld" }) {
@@ -103,15 +103,15 @@ func legacyFindings(output string, r Rules, f subnet.Family) findings {
 		if p.Family != f {
 			continue
 		}
-		fate, ok := listing.Fate(p)
+		outcome, ok := listing.Evaluate(p)
 		if !ok {
 			continue
 		}
-		var ifNew eval.Fate
+		var ifNew eval.Outcome
 		if p.State == eval.Untracked {
 			tracked := p
 			tracked.State = eval.New
-			ifNew, _ = listing.Fate(tracked)
+			ifNew, _ = listing.Evaluate(tracked)
 		}
 		finding := chainFinding{
 			chain:   iptables[f].legacy + "'s chain " + p.Traffic.FilterChain(),
@@ -120,7 +120,7 @@ func legacyFindings(output string, r Rules, f subnet.Family) findings {
 		if ufw {
 			finding.manager = "ufw"
 		}
-		all.add(finding, p, fate, ifNew)
+		all.add(finding, p, outcome, ifNew)
 	}
 	return all.findings(r)
 }

@@ -37,7 +37,7 @@ type Firewall struct {
 // Apply makes podlane's table equal to r. It adds accepts to iptables' FORWARD if that would drop pods' packets. If everything
 // matches, it writes nothing. After a write it reads again. It works in the calling thread's network namespace. The ops are
 // what it wrote. With an error, they are what it wrote before.
-func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
+func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -47,18 +47,18 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.wrongArrivals == nil {
-		w.wrongArrivals = wrongArrivals{}
+	if fw.wrongArrivals == nil {
+		fw.wrongArrivals = wrongArrivals{}
 	}
-	w.wrongArrivals.record(have, time.Now())
-	did, err := want.apply(ctx, have)
-	w.evaluateOthers(did, r)
-	w.markDrift(did.ops, r)
+	fw.wrongArrivals.record(have, time.Now())
+	done, err := want.apply(ctx, have)
+	fw.evaluateOthers(done, r)
+	fw.markDrift(done.ops, r)
 	if err != nil {
-		return did.ops, err
+		return done.ops, err
 	}
-	w.rules, w.table, w.inPlace, w.dropped = r, want.table, did.inPlace, countDrops(did.have.own)
-	return did.ops, nil
+	fw.rules, fw.table, fw.inPlace, fw.dropped = r, want.table, done.inPlace, countDrops(done.have.own)
+	return done.ops, nil
 }
 
 // Dropped returns the packets that podlane's table had dropped at the last Apply without an error, by reason:
@@ -70,20 +70,20 @@ func (w *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 //   - http_from_a_pod
 //
 // A reason is absent if the Rules need no rule for it. If another program deletes a rule, its count restarts at zero.
-func (w *Firewall) Dropped() map[string]uint64 { return maps.Clone(w.dropped) }
+func (fw *Firewall) Dropped() map[string]uint64 { return maps.Clone(fw.dropped) }
 
 // markDrift marks the ops that repair. They restore a verified object, or change something although the Rules are the same.
-func (w *Firewall) markDrift(ops []kernel.Op, r Rules) {
+func (fw *Firewall) markDrift(ops []kernel.Op, r Rules) {
 	if len(ops) == 0 {
 		return
 	}
 	verified := map[string]bool{}
-	if w.table.Name != "" {
-		for _, object := range slices.Concat(w.table.Objects(), w.inPlace) {
+	if fw.table.Name != "" {
+		for _, object := range slices.Concat(fw.table.Objects(), fw.inPlace) {
 			verified[object] = true
 		}
 	}
-	same := r.equal(w.rules)
+	same := r.equal(fw.rules)
 	for i, op := range ops {
 		ops[i].Drift = same && op.Verb != "add" || verified[op.Object] && op.Verb != "delete"
 	}
@@ -122,8 +122,8 @@ func (t target) plans(have snapshot) []plan {
 	return plans
 }
 
-// outcome is what apply has written and read.
-type outcome struct {
+// applyResult holds what apply has written and read.
+type applyResult struct {
 	ops     []kernel.Op
 	inPlace []string                     // the accepts in foreign chains, as in plan
 	have    snapshot                     // after the write
@@ -131,23 +131,23 @@ type outcome struct {
 }
 
 // apply writes the difference between the target and what was read.
-func (t target) apply(ctx context.Context, have snapshot) (did outcome, err error) {
+func (t target) apply(ctx context.Context, have snapshot) (done applyResult, err error) {
 	plans := t.plans(have)
-	did.have = have
-	did.ops, err = commitAll(plans)
-	if len(did.ops) > 0 && err == nil {
-		did.have, plans, err = t.verify()
+	done.have = have
+	done.ops, err = commitAll(plans)
+	if len(done.ops) > 0 && err == nil {
+		done.have, plans, err = t.verify()
 	}
 	for _, p := range plans {
-		did.inPlace = append(did.inPlace, p.inPlace...)
+		done.inPlace = append(done.inPlace, p.inPlace...)
 	}
 	errs := []error{err}
 	for _, f := range subnet.Families {
 		l, listing, err := applyLegacy(ctx, t.legacy[f], t.pods[f], f)
-		did.legacy[f] = listing
-		did.ops, did.inPlace, errs = append(did.ops, l.Ops...), append(did.inPlace, l.inPlace...), append(errs, err)
+		done.legacy[f] = listing
+		done.ops, done.inPlace, errs = append(done.ops, l.Ops...), append(done.inPlace, l.inPlace...), append(errs, err)
 	}
-	return did, errors.Join(errs...)
+	return done, errors.Join(errs...)
 }
 
 // verify reads again. It fails if there is still a difference.

@@ -37,16 +37,16 @@ func ufwCommands(r Rules) []string {
 }
 
 // fixes returns the commands that accept the packets in their chain.
-func fixes(f chainFate, rules Rules) []string {
-	insert := fmt.Sprintf("nft insert rule %s %s ", f.chain.Table, f.chain.Name)
-	switch f.packet.Traffic {
+func fixes(o chainOutcome, rules Rules) []string {
+	insert := fmt.Sprintf("nft insert rule %s %s ", o.chain.Table, o.chain.Name)
+	switch o.packet.Traffic {
 	case eval.Bridged:
-		return bridgeFixes(insert, f.packet, rules)
+		return bridgeFixes(insert, o.packet, rules)
 	case eval.Forwarded:
-		return forwardFixes(insert, f.chain, rules)
+		return forwardFixes(insert, o.chain, rules)
 	}
 	state := ""
-	if f.packet.Traffic == eval.TunnelIn && f.ifNew.Accepted() && f.Dropped() {
+	if o.packet.Traffic == eval.TunnelIn && o.ifNew.Accepted() && o.Dropped() {
 		state = "ct state new,untracked "
 	}
 	return []string{fmt.Sprintf("%s%sudp dport %d accept", insert, state, rules.Network.VXLAN.Port)}
@@ -84,7 +84,7 @@ func acceptPods(insert string, r Rules, f subnet.Family) (commands []string) {
 }
 
 // legacyFixes returns the commands for a chain of iptables-legacy.
-func legacyFixes(r Rules, p eval.Packet, ifNew eval.Fate) []string {
+func legacyFixes(r Rules, p eval.Packet, ifNew eval.Outcome) []string {
 	if p.Traffic == eval.Forwarded {
 		return legacyInserts(r, p.Family)
 	}

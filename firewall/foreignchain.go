@@ -11,16 +11,16 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// chainFate is what another program's base chain does to packets that podlane needs.
-type chainFate struct {
+// chainOutcome is what another program's base chain does to packets that podlane needs.
+type chainOutcome struct {
 	chain  nft.KernelChain
 	packet eval.Packet
-	eval.Fate
-	ifNew eval.Fate // of packets of state untracked: their fate if they were tracked and new
+	eval.Outcome
+	ifNew eval.Outcome // of packets of state untracked: their outcome if they were tracked and new
 }
 
 // evaluateChains evaluates the chains of other programs for the packets that Rules need. It fails if they change all the time.
-func evaluateChains(r Rules) (fates []chainFate, generation uint32, err error) {
+func evaluateChains(r Rules) (outcomes []chainOutcome, generation uint32, err error) {
 	c, err := nft.Dial()
 	if err != nil {
 		return nil, 0, err
@@ -28,10 +28,10 @@ func evaluateChains(r Rules) (fates []chainFate, generation uint32, err error) {
 	defer c.Close()
 	packets := requiredPackets(r, indexOf)
 	generation, err = c.Consistent(func() (err error) {
-		fates, err = fatesOf(c, r, packets)
+		outcomes, err = outcomesOf(c, r, packets)
 		return err
 	})
-	return fates, generation, err
+	return outcomes, generation, err
 }
 
 // indexOf returns the index of an interface; 0 if there is none of that name.
@@ -43,8 +43,8 @@ func indexOf(name string) uint32 {
 	return uint32(i.Index) //nolint:gosec // the kernel's numbers are positive
 }
 
-// fatesOf returns what each chain of another program does to each of the packets that reach it.
-func fatesOf(conn *nft.Conn, r Rules, packets []eval.Packet) (fates []chainFate, err error) {
+// outcomesOf returns what each chain of another program does to each of the packets that reach it.
+func outcomesOf(conn *nft.Conn, r Rules, packets []eval.Packet) (outcomes []chainOutcome, err error) {
 	all, err := conn.Overview()
 	if err != nil {
 		return nil, err
@@ -62,15 +62,15 @@ func fatesOf(conn *nft.Conn, r Rules, packets []eval.Packet) (fates []chainFate,
 			if !chain.Sees(p) {
 				continue
 			}
-			f := chainFate{chain: c, packet: p, Fate: chain.Fate(p, table)}
+			o := chainOutcome{chain: c, packet: p, Outcome: chain.Evaluate(p, table)}
 			if p.State == eval.Untracked {
 				p.State = eval.New
-				f.ifNew = chain.Fate(p, table)
+				o.ifNew = chain.Evaluate(p, table)
 			}
-			fates = append(fates, f)
+			outcomes = append(outcomes, o)
 		}
 	}
-	return fates, others.err
+	return outcomes, others.err
 }
 
 // isForeignFilter reports whether a chain is another program's base chain that filters.

@@ -29,7 +29,7 @@ var (
 
 // The evaluation of random rules matches the kernel: packets that it reports as dropped do not arrive, and packets without
 // a finding do.
-func TestFatesMatchTheKernel(t *testing.T) {
+func TestOutcomesMatchTheKernel(t *testing.T) {
 	const seed, rounds = 12, 45
 	w := newOverlayWires(t)
 	r := without(func(r *Rules) { r.Underlay = "eth0"; r.Addrs = attached.Addrs; r.Peers = r.Peers[1:2] })

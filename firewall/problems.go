@@ -14,7 +14,7 @@ import (
 
 // Problems returns the rules of other programs that certainly drop packets that podlane needs, as of the last Apply. Each
 // has the commands that fix it.
-func (w *Firewall) Problems() []string { return slices.Clone(w.findings.problems) }
+func (fw *Firewall) Problems() []string { return slices.Clone(fw.findings.problems) }
 
 // Advice returns what else may drop packets that podlane needs, as of the last Apply. Each note has the commands that allow
 // them. There are notes about:
@@ -22,7 +22,7 @@ func (w *Firewall) Problems() []string { return slices.Clone(w.findings.problems
 //   - firewalld and ufw, if their chains were not found
 //   - iptables-legacy, if its program is not installed or podlaned may not run it
 //   - peers whose VXLAN arrives on a wrong interface
-func (w *Firewall) Advice() []string { return slices.Clone(w.findings.notes) }
+func (fw *Firewall) Advice() []string { return slices.Clone(fw.findings.notes) }
 
 // findings holds problems and notes about other programs' rules.
 type findings struct{ problems, notes []string }
@@ -85,13 +85,13 @@ func (c chainFinding) commands(r Rules) string {
 // chainFindings holds the chains that certainly drop packets and those that may, in the order in which they were found.
 type chainFindings struct{ certain, possible []*chainFinding }
 
-// add adds the fate of packets in a chain.
-func (s *chainFindings) add(finding chainFinding, p eval.Packet, f, ifNew eval.Fate) {
+// add adds the outcome of packets in a chain.
+func (s *chainFindings) add(finding chainFinding, p eval.Packet, o, ifNew eval.Outcome) {
 	var list *[]*chainFinding
 	switch {
-	case f.Dropped():
+	case o.Dropped():
 		list = &s.certain
-	case f.Uncertain():
+	case o.Uncertain():
 		list = &s.possible
 	default:
 		return
@@ -105,7 +105,7 @@ func (s *chainFindings) add(finding chainFinding, p eval.Packet, f, ifNew eval.F
 		*list = append(*list, &finding)
 	}
 	found := (*list)[at]
-	found.packets, found.rules = appendNew(found.packets, p.What), appendNew(found.rules, f.Rule())
+	found.packets, found.rules = appendNew(found.packets, p.What), appendNew(found.rules, o.Rule())
 	found.newOnly = found.newOnly || p.Traffic == eval.TunnelIn && ifNew.Accepted()
 	for _, command := range finding.fix {
 		found.fix = appendNew(found.fix, command)

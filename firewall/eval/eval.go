@@ -2,7 +2,7 @@
 // chains, iptables-nft's xtables expressions and the output of iptables-legacy.
 //
 // A Packet describes many packets at once. Only what they have in common is known. The evaluation never guesses: a condition
-// that it cannot decide makes the Fate uncertain. The package does no I/O: a Table reads the rules and the sets.
+// that it cannot decide makes the Outcome uncertain. The package does no I/O: a Table reads the rules and the sets.
 package eval
 
 import (
@@ -76,8 +76,8 @@ func (c BaseChain) hasDeviceOf(p Packet) bool {
 	return p.Traffic != Bridged && !p.SameNode && at.Name != "" && slices.Contains(c.Devices, at.Name)
 }
 
-// Fate evaluates the chain for the packets.
-func (c BaseChain) Fate(p Packet, t Table) Fate {
+// Evaluate evaluates the chain for the packets.
+func (c BaseChain) Evaluate(p Packet, t Table) Outcome {
 	w := c.walker(p, t.Rules, t)
 	return w.base(c.Name, c.policyDrops())
 }

@@ -46,17 +46,17 @@ func findInsertPoint(pods []Packet, chain string, policyDrops bool, own func(ind
 			if own(i) {
 				continue
 			}
-			f := w.effect(e, 0)
-			if e.unconditional && (f.rest == dropAction || f.rest == returnAction && policyDrops) {
+			o := w.effect(e, 0)
+			if e.unconditional && (o.rest == dropAction || o.rest == returnAction && policyDrops) {
 				if !point.beforeDrop || i < point.Index {
 					point = InsertPoint{Needed: true, Index: i, beforeDrop: true}
 				}
 				break
 			}
-			if f.droppedBy != "" {
+			if o.droppedBy != "" {
 				afterDrops = max(afterDrops, i+1)
 			}
-			if !f.continues {
+			if !o.continues {
 				break
 			}
 		}

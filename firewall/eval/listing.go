@@ -53,12 +53,12 @@ var filterChains = map[Traffic]filterChain{
 // FilterChain returns the name of the chain of iptables' filter table that the packets pass, if there is one.
 func (t Traffic) FilterChain() string { return filterChains[t].name }
 
-// Fate evaluates the chain that the packets pass. ok is false if the listing has no such chain.
-func (l Listing) Fate(p Packet) (f Fate, ok bool) {
+// Evaluate evaluates the chain that the packets pass. ok is false if the listing has no such chain.
+func (l Listing) Evaluate(p Packet) (o Outcome, ok bool) {
 	c := filterChains[p.Traffic]
 	policy, ok := l.policies[c.name]
 	if !ok {
-		return Fate{}, false
+		return Outcome{}, false
 	}
 	return l.walker(p, c.hook).base(c.name, policy == "DROP"), true
 }

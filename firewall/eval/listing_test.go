@@ -29,7 +29,7 @@ func lines(rules ...string) string {
 	return strings.Join(append([]string{"-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT"}, rules...), "\n")
 }
 
-func fateText(f Fate) string {
+func outcomeText(f Outcome) string {
 	switch {
 	case f.Dropped():
 		return "dropped by " + f.Rule()
@@ -39,7 +39,7 @@ func fateText(f Fate) string {
 	return "accepted"
 }
 
-func TestFateInAListing(t *testing.T) {
+func TestOutcomeInAListing(t *testing.T) {
 	for name, c := range map[string]struct {
 		packet Packet
 		rules  []string
@@ -67,22 +67,22 @@ func TestFateInAListing(t *testing.T) {
 		"an address within the pods": {podsOut, []string{"-A FORWARD -s 10.5.34.7/32 -j DROP"}, "accepted"},
 		"a prefix around the pods":   {podsOut, []string{"-A FORWARD -s 10.0.0.0/8 -j DROP"}, "dropped by rule -A FORWARD -s 10.0.0.0/8 -j DROP"},
 	} {
-		f, ok := ParseListing(lines(c.rules...)).Fate(c.packet)
+		f, ok := ParseListing(lines(c.rules...)).Evaluate(c.packet)
 		if !ok {
 			t.Errorf("%s: the listing has no chain for the packets", name)
 		}
-		if got := fateText(f); got != c.want {
+		if got := outcomeText(f); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }
 
 func TestListingWithoutAChain(t *testing.T) {
-	if _, ok := ParseListing("").Fate(vxlanIn); ok {
+	if _, ok := ParseListing("").Evaluate(vxlanIn); ok {
 		t.Error("an empty listing decides")
 	}
 	bridged := Packet{Traffic: Bridged}
-	if _, ok := ParseListing(lines()).Fate(bridged); ok {
+	if _, ok := ParseListing(lines()).Evaluate(bridged); ok {
 		t.Error("the filter table decides about frames of a bridge")
 	}
 }

@@ -18,7 +18,7 @@ func (s ruleSet) walker() *walker {
 	}}
 }
 
-func TestFateOfPackets(t *testing.T) {
+func TestOutcomeOfPackets(t *testing.T) {
 	on := func(m match, do action, to string) effect {
 		return effect{match: m, action: do, to: to, rule: fmt.Sprint("rule ", m, do, to)}
 	}
