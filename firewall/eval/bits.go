@@ -12,7 +12,7 @@ import (
 type bits struct {
 	value, known []byte
 	unsupported  bool // the evaluation does not support their source
-	hasBlank     bool // in a part of them, like a port or a mark, no bit is known
+	hasBlank     bool // a field in them, such as a port or a mark, has no known bit
 }
 
 func knownBits(b []byte) bits { return bits{value: b, known: bytes.Repeat([]byte{0xff}, len(b))} }
@@ -31,7 +31,7 @@ func prefixBits(p netip.Prefix) bits {
 	return bits{value: p.Masked().Addr().AsSlice(), known: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// part returns n bytes of them. Bytes beyond their end are unknown.
+// part returns n bytes from an offset on. Bytes beyond the end are unknown.
 func (b bits) part(from, n int) bits {
 	part := unknownBits(n)
 	part.unsupported = b.unsupported
@@ -51,7 +51,7 @@ func (b bits) fill(pattern byte) []byte {
 	return all
 }
 
-// compare compares them with a value as big-endian numbers, as the kernel does.
+// compare compares the bytes with a value. Like the kernel, it treats both as big-endian numbers.
 func (b bits) compare(op uint32, value []byte) match {
 	low, high := b.fill(0), b.fill(0xff)
 	switch op {

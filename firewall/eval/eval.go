@@ -27,7 +27,7 @@ type Table interface {
 type Sets interface {
 	// KeyLength returns the length of a set's keys in bytes.
 	KeyLength(set string) (int, error)
-	// Element looks up a key in a set. data is the map's value, as the kernel returned it.
+	// Element looks up a key in a set or a map. data is the map's value, as the kernel returned it.
 	Element(set string, key []byte) (data nft.Attrs, found bool, err error)
 }
 
@@ -55,8 +55,8 @@ func (c BaseChain) Sees(p Packet) bool {
 	return p.Traffic != Bridged && slices.Contains(hooks[p.Traffic], c.Base.Hook)
 }
 
-// hook returns the chain's hook in the numbers of inet. netdev's own numbers are those of other hooks there. Its egress
-// hook becomes postrouting: the evaluation does not distinguish the two.
+// hook returns the chain's hook in the numbers of inet. In netdev the same numbers mean other hooks. Its egress hook becomes
+// postrouting: the evaluation does not distinguish the two.
 func (c BaseChain) hook() nftables.ChainHook {
 	switch {
 	case c.Table.Family != nftables.TableFamilyNetdev:

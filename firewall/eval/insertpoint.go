@@ -6,24 +6,24 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// InsertPoint is the position at which accepts for pods belong in a FORWARD chain.
+// InsertPoint is the position of the accept rules for pods in a FORWARD chain.
 type InsertPoint struct {
-	Needed     bool // without the accepts the chain drops packets of pods
-	Index      int  // they belong before the rule of this index
-	beforeDrop bool // that rule drops everything: accepts after it come too late
+	Needed     bool // without the accept rules the chain drops packets of pods
+	Index      int  // they belong before the rule with this index, counted from 0
+	beforeDrop bool // that rule drops everything: accept rules after it have no effect
 }
 
-// Effective reports whether an accept at an index has an effect.
+// Effective reports whether an accept rule at an index has an effect.
 func (p InsertPoint) Effective(index int) bool { return !p.beforeDrop || index < p.Index }
 
-// InsertPoint returns the position of accepts for the packets of pods in iptables-nft's FORWARD. iptables has no sets. own
-// reports whether the rule of an index is one of the accepts.
+// InsertPoint returns the position of the accept rules for pods in iptables-nft's FORWARD. iptables-nft writes no sets. own
+// reports whether the rule at an index is podlane's.
 func (c BaseChain) InsertPoint(pods []Packet, rules func(chain string) ([]nft.KernelRule, error), own func(index int) bool) InsertPoint {
 	return findInsertPoint(pods, c.Name, c.policyDrops(), own, func(p Packet) *walker { return c.walker(p, rules, noSets{}) })
 }
 
-// InsertPoint returns the position of accepts for the packets of pods in iptables-legacy's FORWARD. own reports whether the
-// rule of an index is one of the accepts.
+// InsertPoint returns the position of the accept rules for pods in iptables-legacy's FORWARD. own reports whether the rule at
+// an index is podlane's.
 func (l Listing) InsertPoint(pods []Packet, own func(index int) bool) InsertPoint {
 	c := filterChains[Forwarded]
 	return findInsertPoint(pods, c.name, l.policies[c.name] == "DROP", own, func(p Packet) *walker { return l.walker(p, c.hook) })

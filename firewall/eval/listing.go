@@ -43,14 +43,14 @@ type filterChain struct {
 	hook nftables.ChainHook
 }
 
-// filterChains holds the chain of the filter table that each kind of packets passes. Bridged frames pass none.
+// filterChains holds, for each kind of packets, the chain of the filter table that they pass. Bridged frames pass none.
 var filterChains = map[Traffic]filterChain{
 	Forwarded: {"FORWARD", *nftables.ChainHookForward},
 	TunnelIn:  {"INPUT", *nftables.ChainHookInput},
 	TunnelOut: {"OUTPUT", *nftables.ChainHookOutput},
 }
 
-// FilterChain returns the name of the chain of iptables' filter table that the packets pass, if there is one.
+// FilterChain returns the name of the chain of iptables' filter table that the packets pass; empty if there is none.
 func (t Traffic) FilterChain() string { return filterChains[t].name }
 
 // Evaluate evaluates the chain that the packets pass. ok is false if the listing has no such chain.
@@ -120,7 +120,7 @@ func (r *listedRule) next() string {
 	return w
 }
 
-// evaluate evaluates the conditions up to the target. The target's own options do not matter.
+// evaluate evaluates the conditions before the target. The target's own options do not matter.
 func (r *listedRule) evaluate(l Listing) {
 	for len(r.words) > 0 {
 		option := r.next()

@@ -10,8 +10,8 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// machine evaluates the expressions of one rule, as the kernel does: they load parts of the packet into registers and
-// compare these. It never guesses: a value that it cannot evaluate is unsupported.
+// machine evaluates the expressions of one rule like the kernel's virtual machine. Expressions load parts of the packet into
+// registers and compare them. It never guesses: a value that it cannot evaluate is unsupported.
 type machine struct {
 	packet
 	hookPoint
@@ -143,7 +143,7 @@ func (m *machine) bitwise(e nft.Attrs) {
 	m.store(e.Number(unix.NFTA_BITWISE_DREG), out)
 }
 
-// found is what a lookup found: a map's value for each pattern of a key's unknown bits.
+// found is the result of a lookup. A map has a value for each pattern of the key's unknown bits.
 type found struct {
 	match  match
 	values [3]nft.Attrs
@@ -166,8 +166,8 @@ func (m *machine) lookup(e nft.Attrs) match {
 	return f.match
 }
 
-// find looks up a register's bytes in a set. It tries three patterns for the unknown bits. These decide enough for a range of
-// addresses, but do not prove that a set has none of all ports.
+// find looks up a register's bytes in a set. It tries three patterns for the unknown bits. For the addresses of a prefix that is
+// enough. But it does not prove that a set contains no port at all, so a miss with a blank field is undecided.
 func (m *machine) find(set string, register uint32) (f found, err error) {
 	n, err := m.sets.KeyLength(set)
 	if err != nil {

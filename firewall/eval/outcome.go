@@ -22,11 +22,11 @@ type effect struct {
 	unconditional bool   // it has no condition
 }
 
-// Outcome is what can happen to the packets in a chain.
+// Outcome is what can happen to the packets in a chain. More than one of the bools may be true.
 type Outcome struct {
 	accept, drop, returns, continues bool
 
-	rest          action // what happens to the packets that no rule for only some of them catches
+	rest          action // of the rules that match all the packets; rules that match only some are ignored
 	droppedBy     string // the rule that drops the rest; else the first that drops some
 	uncertainRule string // the first rule that drops or returns under an unsupported condition
 }
@@ -70,16 +70,16 @@ func unknownOutcome(because string) Outcome {
 	return Outcome{accept: true, drop: true, continues: true, uncertainRule: because}
 }
 
-// The evaluation is bounded. The kernel refuses deeper jumps.
+// The evaluation is bounded. The kernel refuses deeper jumps (NFT_JUMP_STACK_SIZE).
 const (
 	maxDepth = 16
 	maxRules = 20_000 // for one description and base chain
 )
 
-// walker follows packets through chains.
+// walker evaluates a chain and the chains that it jumps to.
 type walker struct {
 	effects func(chain string) (all []effect, ok bool) // of each rule of a chain; ok is false if it could not be read
-	budget  int                                        // rules
+	budget  int                                        // how many more rules it may evaluate
 }
 
 // base returns the outcome of the packets in a base chain. At its end its policy decides.
@@ -154,7 +154,7 @@ func (w *walker) matched(e effect, depth int) Outcome {
 		return o
 	case unknownAction:
 		o := unknownOutcome(e.rule)
-		if e.match == some { // like a rule that drops some of the packets: the operator wants it
+		if e.match == some { // as with a drop of some of the packets, the operator wants this
 			o.uncertainRule = ""
 		}
 		return o

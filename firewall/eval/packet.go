@@ -16,7 +16,7 @@ type Packet struct {
 	Traffic  Traffic
 	What     string // in an operator's words
 	Family   subnet.Family
-	ARP      bool // it is no IP packet
+	ARP      bool // an ARP packet, not an IP packet
 	Protocol byte // of the transport; 0: any
 
 	Source, Destination netip.Prefix // the packets have all these addresses; not valid: unknown
@@ -26,7 +26,7 @@ type Packet struct {
 	Bridge   string // name of the bridge that forwards it
 	State    State  // once connection tracking has handled the packet
 	Local    bool   // the destination is an address of this node
-	SameNode bool   // between pods of this node; chains of netdev and of inet's ingress on the bridge do not see it
+	SameNode bool   // between pods of this node: the bridge's chains of netdev and of inet's ingress do not see it
 }
 
 // Traffic is a kind of packets.
@@ -139,8 +139,8 @@ func newPacket(p Packet) packet {
 
 func (p Packet) isTunnel() bool { return p.Traffic == TunnelIn || p.Traffic == TunnelOut }
 
-// part returns a part of a header. Tunnel packets are all alike: an unknown bit does not divide them into those that match
-// and those that do not.
+// part returns a part of a header. A condition on an unknown bit may match some packets of pods and not others. But tunnel
+// packets are all alike: it matches all of them or none. So their unknown bits are unsupported.
 func (p packet) part(header bits, from, n int) bits {
 	b := header.part(from, n)
 	b.unsupported = p.isTunnel() && slices.ContainsFunc(b.known, func(k byte) bool { return k != 0xff })
