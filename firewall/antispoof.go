@@ -10,15 +10,15 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// bound matches packets from pods whose source must have a route through the pod's link. A pod needs these sources whatever
-// routes exist:
+// checkedFromPod matches packets from pods whose source antispoof checks. It omits these sources, which a pod needs even without
+// a route to them:
 //
 //   - IPv6's unspecified address: duplicate address detection and MLD. The kernel's lookup accepts it since Linux 5.13.
 //   - IPv6's link-local addresses: neighbour discovery. No node forwards them.
 //
-// IPv4's unspecified address (DHCP, IGMP) needs no exception. The lookup has always accepted it to the broadcast and multicast
-// addresses of a link. It may go to no others.
-func bound(f subnet.Family) part {
+// IPv4's unspecified address (DHCP, IGMP) needs no exception. The lookup has always accepted it if the destination is a broadcast
+// or multicast address of the link. A pod must not send it to other destinations.
+func checkedFromPod(f subnet.Family) part {
 	if f == subnet.IPv4 {
 		return join(anyOf(f), fromPod())
 	}
@@ -27,42 +27,43 @@ func bound(f subnet.Family) part {
 		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")), fromPod())
 }
 
-// antispoof drops packets whose source the kernel would not answer through the interface that they came from. It checks
+// antispoof drops packets that fail a strict reverse-path check: the kernel would not send an answer to their source through the
+// interface on which they arrived. It checks packets
 //
-//	from a pod      every source: this binds a pod to its node's pod subnets
-//	from anywhere   a source in this node's pod subnets
-//	                any pod's source, if the destination is a pod: hosts of the underlay cannot send as a pod without VXLAN
+//	from a pod      with any source: so a pod can use only addresses of its node's pod subnets
+//	from anywhere   with a source in this node's pod subnets
+//	                from a pod's address to a pod: so no host of the underlay, not even a peer, can send as a pod without VXLAN
 //
 // IPv4's rp_filter is often off or loose, and IPv6 has none.
 //
 // These packets must not be dropped, and are not:
 //
 //   - from the node to itself, and its own looped multicast: the kernel answers them through loopback
-//   - from a pod to itself through a Service: its source is its own. What comes back is from the node.
-//   - what br_netfilter shows of the bridge's own traffic: its interface is the bridge
+//   - from a pod to itself through a Service: the pod sends from its own address
+//   - bridged packets that br_netfilter shows: their interface is the bridge
 //   - from another node's pods to this node's underlay address: they come directly on the underlay. The answer goes through
 //     the overlay. If their node does not masquerade, that is everything they send. Otherwise it is their answers to packets
 //     that this node sent from that address.
 //
-// The last one has a price: a host of the underlay can forge it. Then a service of the node on the underlay takes it for a pod
-// of another node. So do pods behind a port of the node, because the destination is rewritten only later. The host gets no
-// answer, because that goes to the pod through the overlay. It can send single datagrams, but open no connection. A service
-// that trusts pods by their address should listen on the node's address in its pod subnet.
+// The last exception has a price: a host of the underlay can forge such packets. Then a service of the node on the underlay treats
+// the host as a pod of another node. So do pods behind a port of the node, because the destination is rewritten only later. The
+// host gets no answer, because that goes to the pod through the overlay. It can send single datagrams, but open no connection. A
+// service that trusts pods by their address should listen on the node's address in its pod subnet.
 //
-// With direct routing, packets of other nodes' pods come directly on the underlay. Each end decides for itself whether both
-// share a link: at its own time, and not always alike. So only this node's own pod subnets are checked then.
+// With direct routing, packets of other nodes' pods come directly on the underlay. Each node decides for itself whether both
+// share a link. The two may decide at different times, or differently. So only this node's own pod subnets are checked then.
 //
-// Without it, packets from another node's pod to pods need a route to it through the overlay. They are dropped before its
-// lease is known, after that is gone, and while the route is missing by mistake. The pod could not be answered then either.
+// Without direct routing, packets from another node's pod to pods need a route to it through the overlay. They are dropped before
+// its lease is known, after the lease is gone, and while the route is missing by mistake. Nothing could answer the pod then.
 //
-// The lookup is the most expensive part, so each packet has at most one. All that is checked goes to the chain of the lookup
+// The lookup is the most expensive part, so each packet has at most one. Every checked packet goes to the chain with the lookup
 // and does not return.
 func antispoof(r Rules) nft.Table {
 	checked := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noReversePath())}}
 	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
 	var toPods []nft.Chain
 	for _, f := range subnet.Families {
-		c.Rules = append(c.Rules, newRule(bound(f), goTo(checked.Name)))
+		c.Rules = append(c.Rules, newRule(checkedFromPod(f), goTo(checked.Name)))
 		if own := r.Subnet.Half(f); own.IsValid() {
 			c.Rules = append(c.Rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(checked.Name)))
 		}
@@ -74,16 +75,16 @@ func antispoof(r Rules) nft.Table {
 	return nft.Table{Chains: append([]nft.Chain{c, checked}, toPods...)}
 }
 
-// betweenPods returns the rules that send packets between addresses of the intervals to the chain verdict. A rule for each
-// pair of intervals would be too many: if there are several, another chain checks the destination.
-func betweenPods(pods []subnet.Interval, f subnet.Family, verdict string) (rules []nft.Rule, more []nft.Chain) {
+// betweenPods returns the rules that send packets between addresses of the intervals to a chain. If there are several intervals,
+// another chain checks the destination: a rule for each pair would be too many.
+func betweenPods(pods []subnet.Interval, f subnet.Family, chain string) (rules []nft.Rule, more []nft.Chain) {
 	if len(pods) == 1 {
-		return []nft.Rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(verdict))}, nil
+		return []nft.Rule{newRule(ofFamily(f), inside(source, pods[0]), inside(destination, pods[0]), goTo(chain))}, nil
 	}
 	to := nft.Chain{Name: [...]string{subnet.IPv4: "to_pods4", subnet.IPv6: "to_pods6"}[f]}
 	for _, i := range pods {
 		rules = append(rules, newRule(ofFamily(f), inside(source, i), goTo(to.Name)))
-		to.Rules = append(to.Rules, newRule(ofFamily(f), inside(destination, i), goTo(verdict)))
+		to.Rules = append(to.Rules, newRule(ofFamily(f), inside(destination, i), goTo(chain)))
 	}
 	if len(pods) > 0 {
 		more = []nft.Chain{to}

@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// evaluation holds the result of the evaluation of nftables, and its input. It is not repeated while the input is the same.
+// evaluation holds the result of the evaluation of nftables, and its input. The evaluation is repeated only if the input changes.
 type evaluation struct {
 	done       bool
 	generation uint32
@@ -76,7 +76,7 @@ func findingsOf(outcomes []chainOutcome, have snapshot, rules Rules) findings {
 	return all.findings(rules)
 }
 
-// managerNotes returns notes about firewalld and ufw if none of their chains could be evaluated.
+// managerNotes returns notes about firewalld and ufw if they are active and no chain of theirs was evaluated.
 func managerNotes(outcomes []chainOutcome, have snapshot, rules Rules) (notes []string) {
 	evaluated := func(of func(nft.KernelChain) bool) bool {
 		return slices.ContainsFunc(outcomes, func(o chainOutcome) bool { return of(o.chain) })

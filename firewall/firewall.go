@@ -4,8 +4,8 @@
 //   - what pods may not send,
 //   - which packets get the node's address (masquerade).
 //
-// In other programs' rules it writes one thing: accepts in iptables' FORWARD chain. They are needed if that drops the pods'
-// packets, as Docker's does. The package reads everything from the kernel, and writes only what differs.
+// In other programs' tables it writes one thing: accept rules in iptables' FORWARD chain. They are needed if that chain drops
+// the pods' packets, as with Docker. The package reads everything from the kernel, and writes only what differs.
 package firewall
 
 import (
@@ -22,21 +22,21 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Firewall makes the kernel's firewall equal to Rules. The zero value is ready. It is for one goroutine at a time.
+// Firewall makes the kernel's firewall match Rules. The zero value is ready for use. Only one goroutine at a time may use it.
 type Firewall struct {
-	rules   Rules             // of the last Apply that was verified
-	table   nft.Table         // what the kernel had then
-	inPlace []string          // and in foreign chains, by the objects of ops
-	dropped map[string]uint64 // packets, by reason, as of then
+	rules   Rules             // of the last verified Apply, like the next three
+	table   nft.Table         // podlane's table
+	inPlace []string          // podlane's rules in foreign chains, as the objects of ops
+	dropped map[string]uint64 // packets by reason
 
 	findings      findings   // about other programs' rules, from the last time they could be read
 	evaluated     evaluation // with its input
 	wrongArrivals wrongArrivals
 }
 
-// Apply makes podlane's table equal to r. It adds accepts to iptables' FORWARD if that would drop pods' packets. If everything
-// matches, it writes nothing. After a write it reads again. It works in the calling thread's network namespace. The ops are
-// what it wrote. With an error, they are what it wrote before.
+// Apply makes podlane's table match r. It adds accept rules to iptables' FORWARD if that would drop pods' packets. If everything
+// matches, it writes nothing. After a write it reads again. It works in the calling thread's network namespace. It returns what
+// it wrote; with an error, what it wrote before the error.
 func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	return done.ops, nil
 }
 
-// Dropped returns the packets that podlane's table had dropped at the last Apply without an error, by reason:
+// Dropped returns how many packets podlane's table had dropped at the last Apply without an error, by reason:
 //
 //   - vxlan_not_from_a_peer
 //   - vxlan_from_a_wrong_interface
@@ -72,7 +72,8 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 // A reason is absent if the Rules need no rule for it. If another program deletes a rule, its count restarts at zero.
 func (fw *Firewall) Dropped() map[string]uint64 { return maps.Clone(fw.dropped) }
 
-// markDrift marks the ops that repair. They restore a verified object, or change something although the Rules are the same.
+// markDrift marks the ops that repair what another program changed. They restore a verified object, or change something although
+// the Rules are the same.
 func (fw *Firewall) markDrift(ops []kernel.Op, r Rules) {
 	if len(ops) == 0 {
 		return
@@ -94,7 +95,7 @@ type target struct {
 	table   nft.Table
 	forward [len(subnet.Families)][]nft.Rule
 	legacy  [len(subnet.Families)][]string
-	pods    [len(subnet.Families)][]eval.Packet // those that the accepts in FORWARD are for
+	pods    [len(subnet.Families)][]eval.Packet // those that the accept rules in FORWARD are for
 }
 
 func targetOf(r Rules) target {
@@ -109,7 +110,7 @@ func targetOf(r Rules) target {
 // plan is one transaction.
 type plan struct {
 	nft.Plan
-	inPlace []string // accepts that a foreign chain has already, by the objects of ops
+	inPlace []string // accept rules that a foreign chain has already, as the objects of ops
 }
 
 // plans compares the kernel with the target. podlane's table has one transaction, and each foreign chain another. So a chain
@@ -125,7 +126,7 @@ func (t target) plans(have snapshot) []plan {
 // applyResult holds what apply has written and read.
 type applyResult struct {
 	ops     []kernel.Op
-	inPlace []string                     // the accepts in foreign chains, as in plan
+	inPlace []string                     // the accept rules in foreign chains, as in plan
 	have    snapshot                     // after the write
 	legacy  [len(subnet.Families)]string // the listings of iptables-legacy
 }

@@ -52,7 +52,7 @@ func fixes(o chainOutcome, rules Rules) []string {
 	return []string{fmt.Sprintf("%s%sudp dport %d accept", insert, state, rules.Network.VXLAN.Port)}
 }
 
-// bridgeFixes returns the commands for a bridge chain. They need no kernel module but that of the chain.
+// bridgeFixes returns the commands for a bridge chain. Their rules need no further kernel module.
 func bridgeFixes(insert string, p eval.Packet, r Rules) (commands []string) {
 	switch {
 	case p.ARP:
@@ -77,7 +77,7 @@ func forwardFixes(insert string, c nft.KernelChain, r Rules) (commands []string)
 func acceptPods(insert string, r Rules, f subnet.Family) (commands []string) {
 	for _, pods := range r.pods(f) {
 		for _, s := range []side{source, destination} {
-			commands = append(commands, insert+addressWords(s, f)+pods.String()+" accept")
+			commands = append(commands, insert+addressText(s, f)+pods.String()+" accept")
 		}
 	}
 	return commands

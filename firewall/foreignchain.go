@@ -16,10 +16,11 @@ type chainOutcome struct {
 	chain  nft.KernelChain
 	packet eval.Packet
 	eval.Outcome
-	ifNew eval.Outcome // of packets of state untracked: their outcome if they were tracked and new
+	ifNew eval.Outcome // only for untracked packets: the outcome if their state were "new"
 }
 
-// evaluateChains evaluates the chains of other programs for the packets that Rules need. It fails if they change all the time.
+// evaluateChains evaluates the chains of other programs for the packets that the node needs. It returns an error if the chains
+// change faster than it can read them.
 func evaluateChains(r Rules) (outcomes []chainOutcome, generation uint32, err error) {
 	c, err := nft.Dial()
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 const (
 	filter       = "filter"
 	forwardChain = "FORWARD"
-	// mark is the comment of podlane's rules in it. iptables-restore may have written them, or an earlier podlaned for another
-	// pod network.
+	// mark is the comment of podlane's rules in that chain. It identifies them even if iptables-restore wrote them, or an earlier
+	// podlaned with another pod network.
 	mark = "podlane"
 )
 
@@ -34,7 +34,7 @@ var iptables = [...]struct {
 	subnet.IPv6: {nftables.TableFamilyIPv6, "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names"},
 }
 
-// forwardRules returns accepts for packets from and to pods, in iptables-nft's form.
+// forwardRules returns the rules that accept packets from and to pods, in iptables-nft's form.
 func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 	for _, p := range pods {
 		for _, s := range []side{source, destination} {
@@ -47,8 +47,8 @@ func forwardRules(pods []netip.Prefix) (rules []nft.Rule) {
 }
 
 // planForward compares iptables-nft's FORWARD chain with the wanted rules. If the chain would drop the pods' packets, it adds
-// rules that are absent or come too late. Otherwise their position is left to other programs. It deletes podlane's duplicate
-// and unwanted rules. The function is pure.
+// rules that are absent or come after the drop. Otherwise other programs decide the position of podlane's rules. It deletes
+// podlane's duplicate and unwanted rules. The function is pure.
 func planForward(have snapshot, want []nft.Rule, pods []eval.Packet, f subnet.Family) plan {
 	var p plan
 	table := nft.ID{Family: iptables[f].family, Name: filter}

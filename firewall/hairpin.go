@@ -14,13 +14,13 @@ import (
 const statusDNAT = 1 << 5
 
 // bridgedAnswers returns the rules for a pod that reaches another pod of its node through a port of the node, or a Service.
-// The other pod would answer over the bridge, past connection tracking. The first would not know the answer's source:
+// The other pod would answer over the bridge, past connection tracking. The first pod would discard the answer:
 //
 //	pod A -> node:8080 -> (translated) pod B
 //	pod B -> pod A, over the bridge: A waits for an answer from node:8080
 //
-// With the node's address as the source, the answer returns to the node, which translates it. The price is that pod B does
-// not see the client's address. So this is only for a kernel without the module br_netfilter.
+// With the node's address as the source, the answer returns to the node, which translates it. But then pod B does not see the
+// client's address. So these rules are only for a kernel without the module br_netfilter.
 func bridgedAnswers(r Rules) (rules []nft.Rule) {
 	for _, f := range subnet.Families {
 		if own := r.Subnet.Half(f); r.BridgeHidden && own.IsValid() {

@@ -9,11 +9,11 @@ import (
 
 // httpGuard drops packets from pods to the daemon's HTTP:
 //
-//   - of this node, at any of its addresses, loopback's included: with route_localnet these are reachable from anywhere. The
-//     chain is in input, after destination NAT, so no Service bypasses it.
-//   - of peers, at their public addresses. The peer could not distinguish a masqueraded packet from the node's own.
+//   - on this node, at any of its addresses. With route_localnet even loopback addresses are reachable from anywhere. The chain
+//     is in input, after destination NAT, so no Service bypasses it.
+//   - on peers, at their public addresses. A peer could not distinguish a masqueraded packet from the node's own.
 //
-// The node's packets to itself may have a source in the pod network. They are not a pod's.
+// The node's packets to itself are not dropped, although their source may be in the pod network.
 func httpGuard(r Rules) nft.Table {
 	if r.HTTPPort == 0 {
 		return nft.Table{}

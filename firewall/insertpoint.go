@@ -7,7 +7,7 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// insertPoint returns the position of the accepts for pods in iptables-nft's FORWARD.
+// insertPoint returns the position of the accept rules for pods in iptables-nft's FORWARD.
 func (s snapshot) insertPoint(c nft.KernelChain, rules []nft.KernelRule, pods []eval.Packet) eval.InsertPoint {
 	read := func(chain string) ([]nft.KernelRule, error) {
 		k := chainKey{c.Table, chain}
@@ -19,27 +19,27 @@ func (s snapshot) insertPoint(c nft.KernelChain, rules []nft.KernelRule, pods []
 	return eval.BaseChain{KernelChain: c}.InsertPoint(pods, read, func(i int) bool { return rules[i].Comment() == mark })
 }
 
-// maxFollowed bounds how many chains of iptables-nft are read to find the position of the accepts.
+// maxFollowed bounds how many chains of iptables-nft are read to find the position of the accept rules.
 const maxFollowed = 64
 
 // follow reads the rules of a chain, and of the chains that it jumps to without a condition.
-func follow(c *nft.Conn, shot *snapshot, first chainKey) error {
-	if shot.followed == nil {
-		shot.followed = map[chainKey]bool{}
+func follow(c *nft.Conn, s *snapshot, first chainKey) error {
+	if s.followed == nil {
+		s.followed = map[chainKey]bool{}
 	}
 	pending := []chainKey{first}
-	for len(pending) > 0 && len(shot.followed) < maxFollowed {
+	for len(pending) > 0 && len(s.followed) < maxFollowed {
 		k := pending[0]
 		pending = pending[1:]
-		if shot.followed[k] {
+		if s.followed[k] {
 			continue
 		}
 		rules, err := c.Rules(k.table, k.chain)
 		if err != nil {
 			return err
 		}
-		shot.followed[k] = true
-		shot.foreign = append(shot.foreign, rules...)
+		s.followed[k] = true
+		s.foreign = append(s.foreign, rules...)
 		for _, r := range rules {
 			if chain, ok := eval.JumpWithoutCondition(r); ok {
 				pending = append(pending, chainKey{k.table, chain})

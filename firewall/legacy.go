@@ -21,7 +21,7 @@ import (
 // iptables-legacy has its rules in a separate part of the kernel, without netlink. A change replaces a whole table, under a
 // lock of its programs. So podlaned runs its program.
 
-// lockWait is how many seconds the program waits for others that hold the lock.
+// lockWait is how many seconds the program waits while another one holds the lock.
 const lockWait = "5"
 
 // legacyLoaded reports whether iptables-legacy has a filter table in this network namespace. It does not run the program,
@@ -64,7 +64,7 @@ func planLegacy(listing string, want []string, pods []eval.Packet) (changes [][]
 	rules := parsed.Rules(forwardChain)
 	point := parsed.InsertPoint(pods, func(i int) bool { return isMarked(rules[i]) })
 	missing := slices.Clone(want)
-	before := 0 // how many rules remain before that point
+	before := 0 // how many rules before that point are not deleted
 	for pos, r := range rules {
 		line := "-A " + forwardChain + " " + r
 		i := slices.Index(missing, line)
@@ -73,7 +73,7 @@ func planLegacy(listing string, want []string, pods []eval.Packet) (changes [][]
 			inPlace = append(inPlace, line)
 			missing = slices.Delete(missing, i, i+1)
 		case ours && slices.Contains(inPlace, line) && !point.Effective(pos):
-			// Deleting it by its text would delete the effective one. This one has no effect.
+			// A deletion by text deletes the first such rule, which is the effective one. This one is harmless.
 		case ours:
 			changes = append(changes, append([]string{"-D"}, strings.Fields(line)[1:]...))
 			continue
@@ -98,8 +98,8 @@ func planLegacy(listing string, want []string, pods []eval.Packet) (changes [][]
 // isMarked reports whether a rule is podlane's.
 func isMarked(rule string) bool { return strings.Contains(rule, " --comment "+mark+" ") }
 
-// applyLegacy executes planLegacy if there is a table and a program. It returns its ops, the accepts in the chain, and the
-// last listing. If it may not run the program, Advice has the command.
+// applyLegacy executes planLegacy if there is a table and a program. It returns its ops, the accept rules in the chain, and the
+// last listing. If it cannot run the program, Advice names the commands.
 func applyLegacy(ctx context.Context, want []string, pods []eval.Packet, f subnet.Family) (p plan, listing string, err error) {
 	if !legacyLoaded(f) {
 		return p, "", nil
@@ -124,7 +124,7 @@ func applyLegacy(ctx context.Context, want []string, pods []eval.Packet, f subne
 			if err := editLegacy(ctx, program, args...); err != nil {
 				return p, listing, err
 			}
-			p.Ops = append(p.Ops, kernel.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyWords(args))})
+			p.Ops = append(p.Ops, kernel.Op{Verb: legacyVerbs[args[0]], Kind: "rule", Object: object(" " + legacyRuleText(args))})
 		}
 	}
 	return p, listing, fmt.Errorf("verify %s %s: another program changes it at the same time", iptables[f].legacy, forwardChain)
@@ -132,8 +132,8 @@ func applyLegacy(ctx context.Context, want []string, pods []eval.Packet, f subne
 
 var legacyVerbs = map[string]string{"-I": "add", "-D": "delete"}
 
-// legacyWords returns the rule of a change, without the number of its position.
-func legacyWords(args []string) string {
+// legacyRuleText returns the rule of a change, without the number of its position.
+func legacyRuleText(args []string) string {
 	words := slices.Clone(args[1:])
 	if _, err := strconv.Atoi(words[1]); err == nil {
 		words = slices.Delete(words, 1, 2)
@@ -142,8 +142,8 @@ func legacyWords(args []string) string {
 }
 
 // listLegacy returns the rules of the filter table. The kernel returns one consistent copy, so the program needs no lock.
-// XTABLES_LOCKFILE (iptables 1.8.6) makes it use none, because a released lock means a change to WatchLegacy. With an older
-// program WatchLegacy reads twice a second.
+// XTABLES_LOCKFILE (iptables 1.8.6) makes it lock another file: WatchLegacy treats each release of the real lock as a change. An
+// older program uses the real lock, so WatchLegacy then reads twice a second.
 func listLegacy(ctx context.Context, program string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, "-w", lockWait, "-S")
 	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+os.DevNull)
@@ -156,7 +156,7 @@ func editLegacy(ctx context.Context, program string, args ...string) error {
 	return err
 }
 
-// output runs a program and returns what it prints. An error has what it prints to stderr.
+// output runs a program and returns what it prints to stdout. The error contains what it prints to stderr.
 func output(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
 	if err == nil {

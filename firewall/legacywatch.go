@@ -12,46 +12,46 @@ import (
 )
 
 const (
-	// legacyEvery is the shortest time between two reads of iptables-legacy's FORWARD.
-	legacyEvery = 500 * time.Millisecond
-	// legacyAnyway is the longest time between two reads. Not every program uses the lock.
-	legacyAnyway = 10 * time.Second
+	// legacyMinInterval is the shortest time between two reads of iptables-legacy's FORWARD.
+	legacyMinInterval = 500 * time.Millisecond
+	// legacyMaxInterval is the longest time between two reads, because not every program uses the lock.
+	legacyMaxInterval = 10 * time.Second
 )
 
 // WatchLegacy calls kick when it begins, and after every change of iptables-legacy's FORWARD. It returns nil when ctx ends. It
 // works in the calling thread's network namespace. kick must not block.
 //
-// The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy. WatchLegacy
-// reads FORWARD when the lock is released. If the lock cannot be watched, it reads twice a second. It also reads from time to
-// time: a container may have a lock of its own, or the program is installed later. An error of the program is a change too.
-// Apply returns it.
+// The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy. So WatchLegacy
+// reads FORWARD when the lock is released. If the lock cannot be watched, it reads twice a second. Without a release it reads
+// every 10 seconds: a container may have a lock of its own, or the program is installed later. If the program fails, that is a
+// change too: Apply returns the error.
 func WatchLegacy(ctx context.Context, kick func()) error {
 	lock := watchLock(legacyLock)
 	defer func() { lock.close() }()
 	before := legacyForward(ctx)
 	kick() // for what changed before
-	for wait := legacyEvery; pause.For(ctx, wait); {
+	for wait := legacyMinInterval; pause.For(ctx, wait); {
 		began := time.Now()
 		switch {
-		case lock.await(ctx, legacyAnyway):
+		case lock.await(ctx, legacyMaxInterval):
 		case mayRunLegacy():
 			lock.close()
 			lock = watchLock(legacyLock)
 		default:
-			pause.For(ctx, legacyAnyway)
+			pause.For(ctx, legacyMaxInterval)
 		}
 		if now := legacyForward(ctx); ctx.Err() == nil && now != before {
 			before = now
 			kick()
 		}
-		if wait = legacyEvery; time.Since(began) >= legacyAnyway { // the lock was not used
+		if wait = legacyMinInterval; time.Since(began) >= legacyMaxInterval { // the lock was not used
 			wait = 0
 		}
 	}
 	return nil
 }
 
-// mayRunLegacy reports whether this process can run a program.
+// mayRunLegacy reports whether this process can run one of iptables-legacy's programs.
 func mayRunLegacy() bool {
 	return slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool { return legacyProgram(f) != "" })
 }

@@ -22,8 +22,8 @@ var multicast = map[subnet.Family]netip.Prefix{
 //   - the node's packets to itself from its address in the pod subnet
 //   - packets to more than one receiver
 //
-// Ports are fully random. Otherwise two pods that send from the same port at one moment could get the same new one. One of
-// them would lose its packet.
+// The new source port is fully random. Otherwise two pods that send from the same port at the same time could get the same new
+// one. One of them would lose its packet.
 func masqueraded(r Rules) nft.Table {
 	c := nft.Chain{Name: "postrouting", Base: nft.Base{
 		Type: nftables.ChainTypeNAT, Hook: *nftables.ChainHookPostrouting, Priority: *nftables.ChainPriorityNATSource, Policy: nftables.ChainPolicyAccept,

@@ -38,7 +38,7 @@ func join(parts ...part) part {
 	return all
 }
 
-// register is the one that each match uses: the first of 128 bits.
+// register is the register that every match uses: the first one of 128 bits.
 const register = unix.NFT_REG_1
 
 // ofFamily matches one family in an inet table. nft does not print it, because the address after it shows the family.
@@ -58,7 +58,7 @@ func anyOf(f subnet.Family) part {
 	return part{"meta nfproto " + strings.ToLower(f.String()), ofFamily(f).exprs}
 }
 
-// side is an address of the packet.
+// side is the packet's source or destination.
 type side int
 
 const (
@@ -91,7 +91,7 @@ func address(s side, op expr.CmpOp, p netip.Prefix) part {
 	}
 	load.Len = uint32(len(value)) //nolint:gosec // at most 16
 	exprs = append(exprs, &expr.Cmp{Op: op, Register: register, Data: value})
-	text := addressWords(s, f)
+	text := addressText(s, f)
 	if op == expr.CmpOpNeq {
 		text += "!= "
 	}
@@ -119,7 +119,7 @@ func compare(s side, op expr.CmpOp, i subnet.Interval) part {
 		return address(s, op, prefixes[0])
 	}
 	f := subnet.FamilyOf(i.First)
-	text := addressWords(s, f)
+	text := addressText(s, f)
 	if op == expr.CmpOpNeq {
 		text += "!= "
 	}
@@ -129,7 +129,7 @@ func compare(s side, op expr.CmpOp, i subnet.Interval) part {
 	}}
 }
 
-func addressWords(s side, f subnet.Family) string {
+func addressText(s side, f subnet.Family) string {
 	return [...]string{subnet.IPv4: "ip ", subnet.IPv6: "ip6 "}[f] + [...]string{"saddr ", "daddr "}[s]
 }
 
@@ -148,7 +148,7 @@ func (t addrType) String() string {
 	return "broadcast"
 }
 
-// destinationType compares the type of the destination in the node's routes.
+// destinationType compares the type of the packet's destination.
 func destinationType(op expr.CmpOp, t addrType) part {
 	text := "fib daddr type "
 	if op == expr.CmpOpNeq {
@@ -160,7 +160,8 @@ func destinationType(op expr.CmpOp, t addrType) part {
 	}}
 }
 
-// noReversePath matches a source that the kernel would not answer through the interface of the packet.
+// noReversePath matches a packet that fails a strict reverse-path check: the kernel would not send an answer to its source
+// through the interface on which it arrived.
 func noReversePath() part {
 	return part{"fib saddr . iif oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
@@ -168,7 +169,7 @@ func noReversePath() part {
 	}}
 }
 
-// noRouteBack matches a source without a route.
+// noRouteBack matches a packet that fails a loose reverse-path check: there is no route to its source.
 func noRouteBack() part {
 	return part{"fib saddr oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagPRESENT: true, ResultOIF: true},
@@ -178,7 +179,7 @@ func noRouteBack() part {
 
 // addressIn matches a packet's address in a set.
 func addressIn(s side, f subnet.Family, in nft.Set) part {
-	return part{addressWords(s, f) + "@" + in.Name, []expr.Any{
+	return part{addressText(s, f) + "@" + in.Name, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: s.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
 		&expr.Lookup{SourceRegister: register, SetName: in.Name},
 	}}
@@ -230,7 +231,7 @@ func vni(n uint32) part {
 	}}
 }
 
-func notYetUntracked() part {
+func notUntracked() part {
 	return part{"ct state != untracked", []expr.Any{
 		&expr.Ct{Key: expr.CtKeySTATE, Register: register},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, expr.CtStateBitUNTRACKED)},

@@ -15,8 +15,8 @@ func requiredPackets(r Rules, index func(name string) uint32) []eval.Packet {
 	return append(podPackets(r, index), tunnelPackets(r, index)...)
 }
 
-// podPackets returns TCP packets of both directions, of new and of established connections. TCP matters: rules that accept
-// only ping still cut off pods.
+// podPackets returns TCP packets of pods in both directions, of new and of established connections. They are TCP because rules
+// that accept only ping still cut off pods.
 func podPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
 	pods := eval.Interface{}
 	if len(r.PodInterfaces) == 1 {
@@ -103,8 +103,8 @@ func bridgePackets(r Rules, bridge string) (all []eval.Packet) {
 	return all
 }
 
-// forwardedPackets returns the packets that the accepts in FORWARD are for: from the pods of this node to anywhere, and from
-// anywhere to them.
+// forwardedPackets returns the packets that the accept rules in FORWARD are for: from the pods of this node to anywhere, and
+// from anywhere to them.
 func forwardedPackets(r Rules, f subnet.Family) (all []eval.Packet) {
 	own := r.Subnet.Half(f)
 	if !own.IsValid() {

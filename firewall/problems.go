@@ -38,7 +38,7 @@ type chainFinding struct {
 	traffic eval.Traffic
 	packets []string // in an operator's words
 	rules   []string // that drop them
-	newOnly bool     // VXLAN would be accepted if it were in the state "new"
+	newOnly bool     // VXLAN would be accepted if its state were "new" instead of "untracked"
 	fix     []string // commands, if the manager has none of its own
 }
 
@@ -50,7 +50,7 @@ func appendNew(list []string, text string) []string {
 	return append(list, text)
 }
 
-// firstOf joins the first items of a list.
+// firstOf joins the first four items of a list, and counts the others.
 func firstOf(list []string) string {
 	const most = 4
 	if more := len(list) - most; more > 0 {

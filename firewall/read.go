@@ -9,7 +9,7 @@ type snapshot struct {
 	generation uint32
 	nft.Overview
 	own      nft.Installed
-	foreign  []nft.KernelRule  // of iptables-nft's FORWARD chains, and of those that they lead to
+	foreign  []nft.KernelRule  // of iptables-nft's FORWARD chains, and of chains that these jump to without a condition
 	followed map[chainKey]bool // the chains whose rules are in foreign
 }
 

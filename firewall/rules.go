@@ -11,14 +11,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Rules is everything that the node's firewall depends on. Rules that are Equal yield the same table.
+// Rules is the input of the node's firewall. Rules that are Equal yield the same table.
 type Rules struct {
 	Network    subnet.Network    // VXLAN port and VNI are those of the tunnels
 	Pods       []subnet.Interval // the addresses that pods have, in any order; empty: the whole pod network
 	Subnet     subnet.Pair       // this node's pod subnets
 	Masquerade bool              // packets that leave the pod network get the node's address
-	// Peers are the peers' public addresses, of both families, in any order. The node accepts VXLAN only from these: if it is
-	// empty, from no host. Nil means that they are not known yet: then the sender is not checked.
+	// Peers are the peers' public addresses, of both families, in any order. The node accepts VXLAN only from these. Empty, but
+	// not nil: it accepts VXLAN from no host. Nil: they are not known yet, so the sender is not checked.
 	Peers []netip.Addr
 	// PodInterfaces are the node's interfaces that lead to its pods: cni0, or a veth for each pod. The overlay's own device is
 	// not among them.
@@ -27,7 +27,7 @@ type Rules struct {
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP on every node, which pods must not reach; 0: none
 
-	// Problems also depends on these facts about the node. Each may be missing.
+	// These facts about the node are only for Problems and Advice. Each may be missing.
 	Underlay string                       // the interface that carries the tunnels
 	Overlay  [len(subnet.Families)]string // the overlay's devices
 	Addrs    []netip.Addr                 // this node's public addresses
@@ -50,10 +50,10 @@ func (r Rules) check() error {
 	return nil
 }
 
-// Equal reports whether two Rules yield the same table. Order and duplicates in their lists do not matter.
+// Equal reports whether two Rules are the same input. The order and duplicates of Pods, Peers and PodInterfaces do not matter.
 func (r Rules) Equal(o Rules) bool { return r.normalized().equal(o.normalized()) }
 
-// normalized sorts the lists, without duplicates and invalid addresses.
+// normalized sorts Pods, Peers and PodInterfaces, and removes duplicates and invalid addresses.
 func (r Rules) normalized() Rules {
 	if len(r.Pods) == 0 {
 		r.Pods = r.Network.Pods(nil, subnet.Lease{}, nil)

@@ -11,7 +11,7 @@ const Name = "podlane"
 
 var ownID = nft.ID{Family: nftables.TableFamilyINet, Name: Name}
 
-// buildTable returns podlane's table for Rules that are normalized. Each of its parts is in a file of its own.
+// buildTable returns podlane's table for normalized Rules. Each part of the table has a file of its own.
 func buildTable(r Rules) nft.Table {
 	t := nft.Table{ID: ownID, Sets: []nft.Set{podInterfaces(r)}}
 	for _, part := range []nft.Table{antispoof(r), vxlanGuard(r), untracked(r), httpGuard(r), masqueraded(r)} {
@@ -20,8 +20,8 @@ func buildTable(r Rules) nft.Table {
 	return t
 }
 
-// The chains that drop come before other programs' filters, or before priority raw. The kernel reassembles fragments before
-// both.
+// The chains that drop run before other programs' filters, or before chains of priority raw. The kernel reassembles fragments
+// before both.
 var (
 	beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
 	beforeRaw     = nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 10)
@@ -34,7 +34,7 @@ func filterChain(name string, hook *nftables.ChainHook, priority *nftables.Chain
 	}}
 }
 
-// newDrop returns a rule that counts what it drops. The reason is its comment, and its name in Dropped.
+// newDrop returns a rule that counts and drops packets. The reason is its comment, and the key of its count in Dropped.
 func newDrop(reason string, parts ...part) nft.Rule {
 	r := newRule(append(parts, counter(), drop())...)
 	r.Comment = reason

@@ -23,8 +23,8 @@ import (
 // it as VXLAN.
 func untracked(r Rules) nft.Table {
 	in := filterChain("untracked_in", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
-		newRule(notYetUntracked(), overlay(r), destinationType(expr.CmpOpEq, local), notrack()))
+		newRule(notUntracked(), overlay(r), destinationType(expr.CmpOpEq, local), notrack()))
 	out := filterChain("untracked_out", nftables.ChainHookOutput, nftables.ChainPriorityRaw,
-		newRule(notYetUntracked(), overlay(r), notrack()))
+		newRule(notUntracked(), overlay(r), notrack()))
 	return nft.Table{Chains: []nft.Chain{in, out}}
 }

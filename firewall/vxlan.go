@@ -13,14 +13,13 @@ import (
 // vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove its sender. Any
 // host that can send it to a node can send as any pod. So it is dropped
 //
-//	in prerouting  if the kernel would not answer its source through the interface that it came from: so a pod cannot use
-//	               a peer's address
+//	in prerouting  if it fails a reverse-path check: so a pod cannot use a peer's address
 //	in input       if it came from a pod, or from a host that is not a peer
-//	               if its destination is in the pod network: peers' tunnels end on the underlay, so it may come out of a tunnel
+//	               if its destination is in the pod network: peers send to underlay addresses, so it may come out of a tunnel
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
-// IPv4's check of the reverse path is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So
-// the route to a peer must lead over the link of its packets. In a multipath route, any link will do.
+// IPv4's reverse-path check is strict (RFC 3704 section 2.2), because with a default route a loose one accepts any source. So
+// the route to a peer must lead over the link of its packets. In a multipath route, any of the links is accepted.
 //
 // IPv6's check is loose: some route must exist. A strict one checks only one next hop of a multipath route (seen in Linux
 // 6.18). It would drop what a peer sends over the others. VXLAN from pods is still dropped, by its interface. But a container
@@ -30,7 +29,8 @@ import (
 // The reverse path is checked in prerouting: input supports that only from Linux 5.19 on. The source is checked in input,
 // after destination NAT. NAT can turn another packet into this node's VXLAN.
 //
-// The chain vxlan_wrong_iface drops a peer's packet on a wrong interface. Before that it records both, for a note.
+// The chain vxlan_wrong_iface drops a peer's packet that arrives on a wrong interface. First it records the peer and the
+// interface, for a note in Advice.
 //
 // A drop is final, whatever other programs' chains decide. An accept only skips podlane's drops. The chains come before other
 // programs' filters, so these do not count or log what is dropped here.

@@ -11,7 +11,7 @@ import (
 	"github.com/podlane/podlane/nft"
 )
 
-// othersDelay is how long Watch waits after a change of other rules. So a series of changes is one kick.
+// othersDelay is how long Watch waits after a change of other rules. So many changes within that time cause one kick.
 const othersDelay = 500 * time.Millisecond
 
 // Watch calls kick when it begins to listen, and after every change of

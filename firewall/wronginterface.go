@@ -28,7 +28,7 @@ func wrongInterfaceSet(f subnet.Family) nft.Set {
 func recordArrival(f subnet.Family) part {
 	afterAddress := [...]uint32{subnet.IPv4: unix.NFT_REG32_01, subnet.IPv6: unix.NFT_REG_2}[f]
 	into := wrongInterfaceSet(f).Name
-	return part{"update @" + into + " { " + addressWords(source, f) + ". iifname }", []expr.Any{
+	return part{"update @" + into + " { " + addressText(source, f) + ". iifname }", []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: source.offset(f), Len: uint32(f.Bits() / 8)}, //nolint:gosec // 4 or 16
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: afterAddress},
 		&expr.Dynset{SrcRegKey: register, SetName: into, Operation: unix.NFT_DYNSET_OP_UPDATE},
@@ -41,8 +41,8 @@ type wrongArrival struct {
 	interfaceName string
 }
 
-// wrongArrivals holds the time when each was last read from the kernel. The kernel's own elements expire sooner, so that the
-// table soon matches again.
+// wrongArrivals holds, for each arrival, the time at which it was last read from the kernel. Notes need it longer than the
+// kernel's elements, which expire after wrongArrivalTimeout.
 type wrongArrivals map[wrongArrival]time.Time
 
 // wrongArrivalNoteFor is how long a note is shown after the last such packet.
@@ -69,7 +69,7 @@ const maxWrongArrivalNotes = 8
 func (m wrongArrivals) notes(r Rules) (notes []string) {
 	for a := range m {
 		if !slices.Contains(r.Peers, a.peer) || slices.Contains(r.PodInterfaces, a.interfaceName) || slices.Contains(r.Overlay[:], a.interfaceName) {
-			continue // it is not a peer any more, or a pod forged the packet
+			continue // the address is not a peer's any more, or a pod forged the packet
 		}
 		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+
 			"to answer it there, run: ip route replace %[1]s dev %[2]s (add the gateway if the peer is not on that link); or make the peer send from the interface whose address it announces", a.peer, a.interfaceName))
