@@ -1,5 +1,5 @@
-// Package kernel is the base of every package that programs the kernel. It describes single writes, in the words that an
-// operator types, and repeats reads that changes interrupt.
+// Package kernel is the base of every package that programs the kernel. It describes single writes, as an operator types them,
+// and repeats reads that a change interrupted.
 package kernel
 
 // Op is one write to the kernel.
@@ -19,7 +19,7 @@ type Failure struct {
 	Err error // the kernel's own
 }
 
-// Error returns the write and the kernel's words.
+// Error returns the write and the kernel's error.
 func (f Failure) Error() string { return f.Op.String() + ": " + f.Err.Error() }
 
 // Unwrap returns the kernel's error.

@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attrs is a list of netlink attributes, as the kernel returned it. It is read in place, because an answer may have tens of
+// Attrs is a list of netlink attributes, as the kernel returned it. It is not copied, because an answer may have tens of
 // thousands.
 type Attrs []byte
 
 // attribute is one attribute of a list.
 type attribute struct {
 	kind   uint16
-	nested bool // by a flag that the kernel's answers lack
+	nested bool // NLA_F_NESTED is set: only in our own messages, because the kernel omits it
 	data   Attrs
 }
 
@@ -21,7 +21,7 @@ type attribute struct {
 //
 //	| length: 16 bits | type: 16 bits | data | zeros up to a multiple of four bytes |
 //
-// Malformed bytes end the list.
+// A malformed attribute ends the list.
 func (a Attrs) next() (first attribute, rest Attrs, ok bool) {
 	if len(a) < unix.NLA_HDRLEN {
 		return attribute{}, nil, false
@@ -56,10 +56,10 @@ func (a Attrs) Data(kind uint16) Attrs {
 	return data
 }
 
-// Text returns an attribute as text; empty without one.
+// Text returns an attribute as text; empty if there is none.
 func (a Attrs) Text(kind uint16) string { return unix.ByteSliceToString(a.Data(kind)) }
 
-// Number returns an attribute of four bytes in network byte order; 0 without one.
+// Number returns an attribute of four bytes in network byte order; 0 if there is none.
 func (a Attrs) Number(kind uint16) uint32 {
 	if b := a.Data(kind); len(b) == 4 {
 		return binary.BigEndian.Uint32(b)
@@ -67,7 +67,7 @@ func (a Attrs) Number(kind uint16) uint32 {
 	return 0
 }
 
-// number64 is Number for eight bytes.
+// number64 is Number for eight bytes. ok reports whether there is one.
 func (a Attrs) number64(kind uint16) (n uint64, ok bool) {
 	b := a.Data(kind)
 	if len(b) != 8 {
@@ -76,12 +76,13 @@ func (a Attrs) number64(kind uint16) (n uint64, ok bool) {
 	return binary.BigEndian.Uint64(b), true
 }
 
-// Expr returns the kind of an expression and its attributes.
-func (a Attrs) Expr() (kind string, data Attrs) {
+// Expr returns the name of an expression, such as "payload", and its attributes.
+func (a Attrs) Expr() (name string, data Attrs) {
 	return a.Text(unix.NFTA_EXPR_NAME), a.Data(unix.NFTA_EXPR_DATA)
 }
 
-// every reports whether all attributes of a list meet a condition. The list must be well formed and have no kind twice.
+// every reports whether all attributes of a list meet a condition. It returns false if the list is malformed or has a kind
+// twice.
 func (a Attrs) every(meets func(attribute) bool) bool {
 	for len(a) > 0 {
 		first, rest, ok := a.next()

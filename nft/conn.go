@@ -17,10 +17,10 @@ type Conn struct{ conn *netlink.Conn }
 
 // Dial opens a socket for the calling thread's network namespace.
 func Dial() (*Conn, error) {
-	return dial(&netlink.Config{MessageBufferSize: 32 << 10}) // the kernel's largest part of an answer
+	return dial(&netlink.Config{MessageBufferSize: 32 << 10}) // the kernel sends at most 32 KiB at once
 }
 
-// dial opens a socket. Without a configuration, the library first asks for the size of each message.
+// dial opens a socket. With a nil configuration, the library first reads the size of each message, in another system call.
 func dial(config *netlink.Config) (*Conn, error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, config)
 	if err != nil {
@@ -32,11 +32,12 @@ func dial(config *netlink.Config) (*Conn, error) {
 // Close closes the socket. Its error cannot matter: the socket only read.
 func (c *Conn) Close() { _ = c.conn.Close() }
 
-// errChanged reports that the rule set changed while it was read.
+// errChanged means that the rule set changed during the read.
 var errChanged = errors.New("read nftables: other programs change it faster than it can be read")
 
-// Consistent repeats a read until the rule set does not change in between. The kernel cannot list everything at once. What was
-// read belongs together only if the generation is the same before and after.
+// Consistent repeats a read until the rule set does not change meanwhile, at most 20 times. It returns the generation that was
+// read. The kernel cannot list everything at once. The parts are consistent only if the generation is the same before and
+// after the read.
 func (c *Conn) Consistent(read func() error) (generation uint32, err error) {
 	err = kernel.RetryRead(errChanged, func() error {
 		if generation, err = c.Generation(); err != nil {
@@ -55,8 +56,8 @@ func (c *Conn) Consistent(read func() error) (generation uint32, err error) {
 	return generation, err
 }
 
-// Generation returns the number that every change of the rule set raises. It is the first request: its error reports a kernel
-// without nftables.
+// Generation returns the number that every change of the rule set raises. It must be the first request of a read: its error
+// explains that the kernel has no nftables.
 func (c *Conn) Generation() (uint32, error) {
 	answer, err := c.ask(unix.NFT_MSG_GETGEN, 0, nftables.TableFamilyUnspecified)
 	if err != nil {
@@ -77,7 +78,8 @@ type answer struct {
 	attrs    Attrs
 }
 
-// ask sends a request: netlink's header, nfgenmsg (family, version, resource), and attributes.
+// ask sends a request and returns the answers. A request is netlink's header, nfgenmsg (family, version, resource), and
+// attributes.
 func (c *Conn) ask(kind int, flags netlink.HeaderFlags, f nftables.TableFamily, attrs ...netlink.Attribute) (answers []answer, err error) {
 	b, err := netlink.MarshalAttributes(attrs)
 	if err != nil {
@@ -111,7 +113,7 @@ func dump[T any](c *Conn, parse func(answer) T, kind int, f nftables.TableFamily
 	return all, err
 }
 
-// name returns an attribute with a name.
+// name returns an attribute that holds a name.
 func name(kind uint16, s string) netlink.Attribute {
 	return netlink.Attribute{Type: kind, Data: append([]byte(s), 0)}
 }

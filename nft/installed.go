@@ -29,7 +29,7 @@ type KernelChain struct {
 	Table   ID
 	Name    string
 	Base    Base
-	Devices []string // of family netdev, and of inet's ingress hook
+	Devices []string // the interfaces it is attached to: only in family netdev, and at inet's ingress hook
 }
 
 // KernelRule is any program's rule, as the kernel returned it.
@@ -41,16 +41,16 @@ type KernelRule struct {
 	UserData []byte
 }
 
-// KernelSet is a set as the kernel returned it. A map is one too.
+// KernelSet is a set or a map, as the kernel returned it.
 type KernelSet struct {
 	Name        string
 	Flags       uint32
 	KeyType     uint32
 	KeyLength   uint32 // in bytes
-	Size        uint32 // the most elements; 0: any number
+	Size        uint32 // largest number of elements; 0: no limit
 	Timeout     time.Duration
 	Elements    []Element
-	unsupported bool // an element has another length
+	unsupported bool // the key of an element does not have KeyLength bytes
 }
 
 // Exists reports whether the table exists.
@@ -74,8 +74,8 @@ func (i Installed) Set(name string) (KernelSet, bool) {
 	return i.Sets[at], true
 }
 
-// In returns the rules of a chain, in order.
-func (i Installed) In(chain string) (rules []KernelRule) {
+// RulesOf returns the rules of a chain, in order.
+func (i Installed) RulesOf(chain string) (rules []KernelRule) {
 	for _, r := range i.Rules {
 		if r.Chain == chain {
 			rules = append(rules, r)
@@ -84,7 +84,7 @@ func (i Installed) In(chain string) (rules []KernelRule) {
 	return rules
 }
 
-// Comment returns the rule's comment, in nft's form or as the match of iptables.
+// Comment returns the rule's comment, which nft stores in the user data and iptables in a match; empty if there is none.
 func (r KernelRule) Comment() string {
 	for _, e := range r.Exprs {
 		if c, ok := matchComment(e); ok {
@@ -99,22 +99,22 @@ func (r KernelRule) Comment() string {
 	return ""
 }
 
-// matchComment reads xtables' comment match. iptables stores comments in it.
-func matchComment(e Attrs) (string, bool) {
-	kind, match := e.Expr()
-	if kind != "match" || match.Text(unix.NFTA_MATCH_NAME) != "comment" {
+// matchComment returns the comment in an xtables match. ok reports whether the expression is one.
+func matchComment(e Attrs) (comment string, ok bool) {
+	name, match := e.Expr()
+	if name != "match" || match.Text(unix.NFTA_MATCH_NAME) != "comment" {
 		return "", false
 	}
 	return match.Text(unix.NFTA_MATCH_INFO), true
 }
 
-// Counter returns what a rule has counted.
+// Counter returns the packets and bytes that a rule has counted. The bool reports whether the rule has a counter.
 func (r KernelRule) Counter() (*expr.Counter, bool) {
 	for _, e := range r.Exprs {
-		kind, data := e.Expr()
+		name, data := e.Expr()
 		packets, ok := data.number64(unix.NFTA_COUNTER_PACKETS)
 		bytes, ok2 := data.number64(unix.NFTA_COUNTER_BYTES)
-		if kind == "counter" && ok && ok2 {
+		if name == "counter" && ok && ok2 {
 			return &expr.Counter{Packets: packets, Bytes: bytes}, true
 		}
 	}

@@ -136,7 +136,7 @@ func TestCountsSurviveARewrite(t *testing.T) {
 	n.sh("nft flush chain inet site known; nft add rule inet site known counter packets 7 bytes 700 drop comment known_hosts; nft add rule inet site known accept")
 	n.apply(want)
 	have, _ := n.read(siteID)
-	c, ok := have[0].In("known")[0].Counter()
+	c, ok := have[0].RulesOf("known")[0].Counter()
 	if !ok || c.Packets != 7 || c.Bytes != 700 {
 		t.Errorf("got counter %+v, want 7 packets and 700 bytes", c)
 	}

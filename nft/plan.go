@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/kernel"
 )
 
-// Plan is a difference between the kernel and a wanted table, and the transaction that ends it.
+// Plan is a difference between the kernel and a wanted table, and the transaction that removes it.
 type Plan struct {
 	Ops   []kernel.Op // the difference; empty if there is nothing to write
 	Steps []Step      // the messages of the transaction, in order
@@ -17,7 +17,7 @@ type Plan struct {
 
 // Step is one message of a transaction.
 type Step struct {
-	Op  kernel.Op // what the kernel refuses, if it refuses the message
+	Op  kernel.Op // the write that a Failure names if the kernel refuses the message
 	Add func(*nftables.Conn) error
 }
 
@@ -33,16 +33,16 @@ func (p *Plan) add(verb, kind, object string) {
 	p.Ops = append(p.Ops, kernel.Op{Verb: verb, Kind: kind, Object: object})
 }
 
-// Plan compares the kernel's table with the wanted one. Rules and elements are changed in place. If chains or sets differ, the
-// whole table is replaced. The function is pure.
+// Plan compares the kernel's table with the wanted one. If only rules or elements differ, they are changed in place. If the
+// table, a chain or a set itself differs, the whole table is replaced. The function is pure.
 func (t Table) Plan(have Installed) Plan {
-	p := Plan{Ops: t.frameOps(have)}
+	p := Plan{Ops: t.declarationOps(have)}
 	rebuilt := len(p.Ops) > 0
 	if rebuilt {
 		p.Steps = t.rebuild(have)
 	}
 	for _, c := range t.Chains {
-		installed := have.In(c.Name)
+		installed := have.RulesOf(c.Name)
 		ops := t.ruleOps(installed, c)
 		p.Ops = append(p.Ops, ops...)
 		if len(ops) > 0 && !rebuilt {
@@ -66,14 +66,14 @@ func (t Table) Plan(have Installed) Plan {
 // Remove returns the plan that deletes a table.
 func (id ID) Remove(have Installed) (p Plan) {
 	if have.Exists() {
-		p.add("delete", "table", id.word())
+		p.add("delete", "table", id.text())
 		p.Steps = []Step{step(p.Ops[0], func(c *nftables.Conn) { c.DelTable(id.nft()) })}
 	}
 	return p
 }
 
-// flushDynamic empties the dynamic sets with every other write. Their elements may depend on what it deletes. It is not an op,
-// because these elements are not part of the wanted table.
+// flushDynamic empties the dynamic sets whenever the plan writes something else. Their elements may depend on what that write
+// deletes. The flush is not one of the plan's ops, because these elements are not part of the wanted table.
 func (t Table) flushDynamic(have Installed) (steps []Step) {
 	for _, s := range t.Sets {
 		if installed, _ := have.Set(s.Name); s.Dynamic != (Dynamic{}) && len(installed.Elements) > 0 {
@@ -84,14 +84,14 @@ func (t Table) flushDynamic(have Installed) (steps []Step) {
 	return steps
 }
 
-// frameOps compares the table, its chains and its sets, without rules and elements.
-func (t Table) frameOps(have Installed) []kernel.Op {
+// declarationOps compares the table, the chains and the sets, without their rules and elements.
+func (t Table) declarationOps(have Installed) []kernel.Op {
 	var p Plan
 	switch {
 	case !have.Exists():
-		p.add("add", "table", t.word())
+		p.add("add", "table", t.text())
 	case have.Table.Flags != 0:
-		p.add("replace", "table", t.word()+": it is dormant or has an owner")
+		p.add("replace", "table", t.text()+": it is dormant or has an owner")
 	}
 	for _, c := range have.Chains {
 		if !slices.ContainsFunc(t.Chains, func(w Chain) bool { return w.Name == c.Name }) {
@@ -99,20 +99,20 @@ func (t Table) frameOps(have Installed) []kernel.Op {
 		}
 	}
 	if int(have.Table.Use) != len(have.Chains)+len(have.Sets) {
-		p.add("replace", "table", t.word()+": it has objects that are not podlane's")
+		p.add("replace", "table", t.text()+": it has objects that are not podlane's")
 	}
 	for _, c := range t.Chains {
 		if installed, ok := have.Chain(c.Name); !ok {
-			p.add("add", "chain", t.chainWord(c))
+			p.add("add", "chain", t.chainText(c))
 		} else if installed.Base != c.Base {
-			p.add("replace", "chain", t.chainWord(c))
+			p.add("replace", "chain", t.chainText(c))
 		}
 	}
 	for _, s := range t.Sets {
 		if installed, ok := have.Set(s.Name); !ok {
-			p.add("add", "set", t.setWord(s))
-		} else if !s.sameFrame(installed) {
-			p.add("replace", "set", t.setWord(s))
+			p.add("add", "set", t.setText(s))
+		} else if !s.sameDeclaration(installed) {
+			p.add("replace", "set", t.setText(s))
 		}
 	}
 	for _, installed := range have.Sets {
@@ -150,10 +150,10 @@ func (id ID) elementOps(s Set, missing, extra []Element) []kernel.Op {
 	var p Plan
 	at := id.at("element", s.Name) + " "
 	for _, e := range missing {
-		p.add("add", "element", at+s.word(e))
+		p.add("add", "element", at+s.elementText(e))
 	}
 	for _, e := range extra {
-		p.add("delete", "element", at+s.word(e))
+		p.add("delete", "element", at+s.elementText(e))
 	}
 	return p.Ops
 }

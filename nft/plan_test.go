@@ -41,7 +41,7 @@ func installed(t testing.TB, want Table) Installed {
 
 func TestPlan(t *testing.T) {
 	first, second := Rule{Text: "counter accept", Exprs: []expr.Any{&expr.Counter{}, accept}}, Rule{Text: "drop", Exprs: []expr.Any{drop}}
-	frame := func(rules ...Rule) Table { return Table{ID: siteID, Chains: []Chain{{Name: "c", Rules: rules}}} }
+	tableWith := func(rules ...Rule) Table { return Table{ID: siteID, Chains: []Chain{{Name: "c", Rules: rules}}} }
 	counted := Rule{Exprs: []expr.Any{&expr.Counter{Packets: 7, Bytes: 700}, accept}}
 	commented := Rule{Text: "drop", Exprs: second.Exprs, Comment: "why"}
 	dynamic := Table{ID: siteID, Sets: []Set{{Name: "seen", KeyType: nftables.TypeIPAddr, Dynamic: Dynamic{8, time.Minute}}}}
@@ -53,19 +53,19 @@ func TestPlan(t *testing.T) {
 		rebuilt bool
 		steps   int
 	}{
-		"from nothing": {Installed{}, frame(first), "add table inet site\nadd chain inet site c\nadd rule inet site c counter accept", rebuilt, 3},
-		"equal":        {installed(t, frame(first, second)), frame(first, second), "", false, 0},
-		"counted":      {installed(t, frame(counted, second)), frame(first, second), "", false, 0},
-		"rule added":   {installed(t, frame(first)), frame(first, second), "add rule inet site c drop", false, 3},
-		"rule deleted": {installed(t, frame(first, second)), frame(second), "delete rule inet site c handle 1", false, 2},
-		"rule replaced": {installed(t, frame(first)), frame(second),
+		"from nothing": {Installed{}, tableWith(first), "add table inet site\nadd chain inet site c\nadd rule inet site c counter accept", rebuilt, 3},
+		"equal":        {installed(t, tableWith(first, second)), tableWith(first, second), "", false, 0},
+		"counted":      {installed(t, tableWith(counted, second)), tableWith(first, second), "", false, 0},
+		"rule added":   {installed(t, tableWith(first)), tableWith(first, second), "add rule inet site c drop", false, 3},
+		"rule deleted": {installed(t, tableWith(first, second)), tableWith(second), "delete rule inet site c handle 1", false, 2},
+		"rule replaced": {installed(t, tableWith(first)), tableWith(second),
 			"add rule inet site c drop\ndelete rule inet site c handle 1", false, 2},
-		"rules swapped": {installed(t, frame(first, second)), frame(second, first), "replace rule inet site c (duplicate or wrong order)", false, 3},
-		"rule twice":    {installed(t, frame(first, first)), frame(first), "replace rule inet site c (duplicate or wrong order)", false, 2},
-		"comment changed": {installed(t, frame(second)), frame(commented),
+		"rules swapped": {installed(t, tableWith(first, second)), tableWith(second, first), "replace rule inet site c (duplicate or wrong order)", false, 3},
+		"rule twice":    {installed(t, tableWith(first, first)), tableWith(first), "replace rule inet site c (duplicate or wrong order)", false, 2},
+		"comment changed": {installed(t, tableWith(second)), tableWith(commented),
 			"add rule inet site c drop comment \"why\"\ndelete rule inet site c handle 1", false, 2},
-		"chain added":   {installed(t, Table{ID: siteID}), frame(), "add chain inet site c", rebuilt, 3},
-		"chain deleted": {installed(t, frame(first)), Table{ID: siteID}, "delete chain inet site c", rebuilt, 2},
+		"chain added":   {installed(t, Table{ID: siteID}), tableWith(), "add chain inet site c", rebuilt, 3},
+		"chain deleted": {installed(t, tableWith(first)), Table{ID: siteID}, "delete chain inet site c", rebuilt, 2},
 		"set deleted":   {installed(t, dynamic), Table{ID: siteID}, "delete set inet site seen", rebuilt, 2},
 		"dynamic set":   {installed(t, dynamic), dynamic, "", false, 0},
 		"bound changed": {installed(t, dynamic), Table{ID: siteID, Sets: []Set{{Name: "seen", KeyType: nftables.TypeIPAddr, Dynamic: Dynamic{9, time.Minute}}}},

@@ -34,7 +34,8 @@ func (c *Conn) Overview() (o Overview, err error) {
 	return o, err
 }
 
-// Content reads the content of a table. What the overview has of the table is not read again.
+// Content reads the rules and sets of a table, and adds what the overview has of it. If the table does not exist, it returns the
+// zero value.
 func (c *Conn) Content(o Overview, id ID) (in Installed, err error) {
 	i := slices.IndexFunc(o.Tables, func(t KernelTable) bool { return t.ID == id })
 	if i < 0 {
@@ -88,7 +89,7 @@ func (c *Conn) KeyLength(id ID, set string) (int, error) {
 	return int(answers[0].attrs.Number(unix.NFTA_SET_KEY_LEN)), nil
 }
 
-// Lookup reads one key of a set or a map. So a large set costs no more than a small one. data is the map's value.
+// Lookup reads the element with one key, so a large set costs no more than a small one. data is the value in a map.
 func (c *Conn) Lookup(id ID, set string, key []byte) (data Attrs, found bool, err error) {
 	list, err := elementList(key)
 	if err != nil {
@@ -105,7 +106,7 @@ func (c *Conn) Lookup(id ID, set string, key []byte) (data Attrs, found bool, er
 	return first.data.Data(unix.NFTA_SET_ELEM_DATA), ok, nil
 }
 
-// elementList returns the list of one key for a request.
+// elementList returns the attribute that requests one key.
 func elementList(key []byte) (netlink.Attribute, error) {
 	var err error
 	nest := func(kind uint16, inner netlink.Attribute) netlink.Attribute {
@@ -181,7 +182,7 @@ func parseSet(a answer) KernelSet {
 	return s
 }
 
-// addElements adds a list of elements.
+// addElements adds the elements in a list.
 func (s *KernelSet) addElements(list Attrs) {
 	for len(list) > 0 {
 		e, rest, ok := list.next()

@@ -8,7 +8,7 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// Same reports whether a rule of the kernel is this rule. Its counts may differ.
+// Same reports whether a rule of the kernel equals this rule. Their counts may differ.
 func (r Rule) Same(k KernelRule) bool {
 	return bytes.Equal(k.UserData, r.UserData()) && sameExprs(k.Table.Family, k.Exprs, r.Exprs)
 }
@@ -22,8 +22,8 @@ func (r Rule) SameButComment(k KernelRule) bool {
 	return sameExprs(k.Table.Family, exprs, r.Exprs)
 }
 
-// sameExprs compares a rule's expressions as bytes, not as a library parses them. A library ignores what it does not know.
-// That could hide a change by hand.
+// sameExprs compares expressions as bytes. A library would ignore attributes that it does not know, and so hide a change by
+// another program.
 func sameExprs(f nftables.TableFamily, have []Attrs, want []expr.Any) bool {
 	if len(have) != len(want) {
 		return false
@@ -40,8 +40,8 @@ func sameExprs(f nftables.TableFamily, have []Attrs, want []expr.Any) bool {
 func sameExpr(have, wire Attrs, want expr.Any) bool {
 	switch want.(type) {
 	case *expr.Counter: // traffic changes the counts
-		kind, _ := have.Expr()
-		return kind == "counter"
+		name, _ := have.Expr()
+		return name == "counter"
 	default:
 		return equalAttributes(have, wire)
 	}

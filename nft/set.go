@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is a set of addresses of one family, or of interface names. Elements are added and deleted singly.
+// Set is the wanted content of a set of addresses of one family, or of interface names. Elements are added and deleted one by
+// one.
 type Set struct {
 	Name     string
 	KeyType  nftables.SetDatatype
@@ -18,10 +19,10 @@ type Set struct {
 	Dynamic  Dynamic
 }
 
-// Dynamic bounds a set to which packets add elements. Forged packets cannot fill the memory. With the zero value a set is not
-// dynamic.
+// Dynamic holds the limits of a set to which packets add elements. Without limits, forged packets could fill the memory. The
+// zero value means that packets add no elements.
 type Dynamic struct {
-	Size    uint32
+	Size    uint32        // largest number of elements
 	Timeout time.Duration // of each element, after its last packet
 }
 
@@ -40,8 +41,8 @@ func InterfaceElement(name string) Element {
 	return Element{string(key[:])}
 }
 
-// word returns an element as nft prints it.
-func (s Set) word(e Element) string {
+// elementText returns an element as nft prints it.
+func (s Set) elementText(e Element) string {
 	if s.isOfNames() {
 		return unix.ByteSliceToString([]byte(e.Key))
 	}
@@ -53,23 +54,23 @@ func (s Set) word(e Element) string {
 
 func (s Set) isOfNames() bool { return s.KeyType.Name == nftables.TypeIFName.Name }
 
-// sameFrame compares everything but the elements with a set of the kernel.
-func (s Set) sameFrame(k KernelSet) bool {
-	frame := KernelSet{Name: s.Name, Size: s.Dynamic.Size, Timeout: s.Dynamic.Timeout}
-	frame.KeyType, frame.KeyLength = s.KeyType.GetNFTMagic(), s.KeyType.Bytes
+// sameDeclaration reports whether a set of the kernel equals this one, except for the elements.
+func (s Set) sameDeclaration(k KernelSet) bool {
+	want := KernelSet{Name: s.Name, Size: s.Dynamic.Size, Timeout: s.Dynamic.Timeout}
+	want.KeyType, want.KeyLength = s.KeyType.GetNFTMagic(), s.KeyType.Bytes
 	if s.Dynamic != (Dynamic{}) {
-		frame.Flags = unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT
+		want.Flags = unix.NFT_SET_EVAL | unix.NFT_SET_TIMEOUT
 	}
-	return k.Flags == frame.Flags && k.Size == frame.Size && k.Timeout == frame.Timeout &&
-		k.KeyType == frame.KeyType && k.KeyLength == frame.KeyLength && !k.unsupported
+	return k.Flags == want.Flags && k.Size == want.Size && k.Timeout == want.Timeout &&
+		k.KeyType == want.KeyType && k.KeyLength == want.KeyLength && !k.unsupported
 }
 
-// compare returns the missing elements of the kernel's set, and its unwanted ones.
+// compare returns the elements that the kernel's set lacks, and those that are not wanted.
 func (s Set) compare(k KernelSet) (missing, extra []Element) {
 	if s.Dynamic != (Dynamic{}) {
 		return nil, nil
 	}
-	wanted := make(map[Element]bool, len(k.Elements)) // by the elements in the kernel
+	wanted := make(map[Element]bool, len(k.Elements)) // whether an element of the kernel's set is wanted
 	for _, e := range k.Elements {
 		wanted[e] = false
 	}
@@ -91,7 +92,7 @@ func (s Set) compare(k KernelSet) (missing, extra []Element) {
 func (s Set) nft(id ID) *nftables.Set {
 	n := &nftables.Set{Table: id.nft(), Name: s.Name, KeyType: s.KeyType}
 	if s.isOfNames() {
-		n.KeyByteOrder = binaryutil.NativeEndian // stored for nft, which otherwise does not print the names
+		n.KeyByteOrder = binaryutil.NativeEndian // the kernel stores it for nft, which needs it to print the names
 	}
 	if d := s.Dynamic; d != (Dynamic{}) {
 		n.Dynamic, n.HasTimeout, n.Timeout, n.Size = true, true, d.Timeout, d.Size

@@ -1,5 +1,5 @@
 // Package nft programs nftables tables. It compares a wanted table with the kernel, and writes the difference in one
-// transaction. Each package that uses it has a table of its own. It changes no other table.
+// transaction. A Table's plan changes no other table.
 //
 //	wanted Table --+
 //	               +-- Plan: difference, messages --> Commit: one transaction, or nothing
@@ -41,7 +41,7 @@ type Chain struct {
 	Rules []Rule
 }
 
-// Base is the hook of a base chain. With the zero value, only other chains lead to a chain.
+// Base holds the hook of a base chain. The zero value means a regular chain, which packets reach only from other chains.
 type Base struct {
 	Type     nftables.ChainType
 	Hook     nftables.ChainHook
@@ -49,7 +49,7 @@ type Base struct {
 	Policy   nftables.ChainPolicy
 }
 
-// Rule is a rule for the kernel, with the text that nft prints for it.
+// Rule is a wanted rule, with the text that nft prints for it.
 type Rule struct {
 	Text    string
 	Exprs   []expr.Any
@@ -64,7 +64,7 @@ func (r Rule) String() string {
 	return r.Text
 }
 
-// UserData returns the comment in nft's form. The kernel stores it and does not read it.
+// UserData returns the comment in nft's form. The kernel only stores it.
 func (r Rule) UserData() []byte {
 	if r.Comment == "" {
 		return nil
@@ -72,17 +72,17 @@ func (r Rule) UserData() []byte {
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
 }
 
-// Objects returns the object of every op that adds a part of the table.
+// Objects returns the objects of the ops that add the table, its sets, elements, chains and rules.
 func (t Table) Objects() (all []string) {
-	all = append(all, t.word())
+	all = append(all, t.text())
 	for _, s := range t.Sets {
-		all = append(all, t.setWord(s))
+		all = append(all, t.setText(s))
 		for _, op := range t.elementOps(s, s.Elements, nil) {
 			all = append(all, op.Object)
 		}
 	}
 	for _, c := range t.Chains {
-		all = append(all, t.chainWord(c))
+		all = append(all, t.chainText(c))
 		for _, op := range t.ruleOps(nil, c) {
 			all = append(all, op.Object)
 		}

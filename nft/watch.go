@@ -18,9 +18,9 @@ type Event struct {
 	BaseChain bool // Kind is unix.NFT_MSG_NEWCHAIN, and the chain is a base chain
 }
 
-// Watch calls changed with each change of the rule set. Without events, anything may have changed: Watch has just begun, or
-// the kernel dropped events. changed must not block. Watch returns nil when ctx ends. It works in the calling thread's network
-// namespace.
+// Watch calls changed for each change of the rule set. A call without events means that anything may have changed: Watch has
+// just begun, or the kernel dropped events. changed must not block. Watch returns nil when ctx ends. It works in the calling
+// thread's network namespace.
 func Watch(ctx context.Context, changed func([]Event)) error {
 	c, err := dial(nil)
 	if err != nil {
@@ -51,7 +51,8 @@ func Watch(ctx context.Context, changed func([]Event)) error {
 	}
 }
 
-// parseEvents returns the changes. The first attribute of each is the name of its table. The end of a transaction is no change.
+// parseEvents returns the changes. In each message, the attribute of type 1 is the name of the table. The message that ends a
+// transaction is not a change.
 func parseEvents(messages []netlink.Message) (events []Event) {
 	for _, m := range messages {
 		if len(m.Data) < 4 || m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {

@@ -14,12 +14,12 @@ import (
 	"github.com/podlane/podlane/kernel"
 )
 
-// patience is how long the kernel may take for a transaction. 20,000 elements take some 0.2 s.
-const patience = 10 * time.Second
+// commitTimeout is the longest time for a transaction. 20,000 elements take some 0.2 s.
+const commitTimeout = 10 * time.Second
 
 // Commit executes a plan in one transaction. The kernel applies all of it, or nothing. Commit works in the calling thread's
-// network namespace. The error is a kernel.Failure with the step that the kernel refused. If it refused the transaction as
-// such, the failure has the plan's first op.
+// network namespace. If the kernel refuses a step, the error is a kernel.Failure with its op. If the kernel refuses the
+// transaction as a whole, the failure has the plan's first op.
 func Commit(p Plan) error {
 	if len(p.Steps) == 0 {
 		return nil
@@ -48,14 +48,15 @@ func Commit(p Plan) error {
 	return nil
 }
 
-// prepare allows the socket to send a transaction whole: some 20 bytes for each element. Memory is allocated only if needed.
-// The deadline matters if the kernel refuses a transaction as such. Then it sends one answer, but the library waits for one to
-// each message.
+// prepare makes the send buffer large enough for a whole transaction, with some 20 bytes for each element. The kernel allocates
+// the memory only if it is used. The deadline matters if the kernel refuses a transaction as a whole. Then it sends one answer,
+// but the library waits for one to each message.
 func prepare(c *netlink.Conn) error {
-	return errors.Join(c.SetWriteBuffer(16<<20), c.SetDeadline(time.Now().Add(patience)))
+	return errors.Join(c.SetWriteBuffer(16<<20), c.SetDeadline(time.Now().Add(commitTimeout)))
 }
 
-// sequence returns the number of the last message that was sent. It sends one that changes nothing.
+// sequence returns the current sequence number of the socket. It sends a request that changes nothing, and reads the number
+// from the answer.
 func sequence(c *netlink.Conn) (uint32, error) {
 	answers, err := (&Conn{c}).ask(unix.NFT_MSG_GETGEN, 0, nftables.TableFamilyUnspecified)
 	switch {
@@ -78,7 +79,7 @@ func (p Plan) failure(err error, before uint32) kernel.Failure {
 	var refused *netlink.OpError
 	if errors.As(err, &refused) {
 		if i := refused.Sequence - before - 2; i < uint32(len(p.Steps)) { //nolint:gosec // few; the numbers may wrap around
-			f.Op, err = p.Steps[i].Op, refused // later errors are its consequences
+			f.Op, err = p.Steps[i].Op, refused // later errors are only consequences of this one
 		}
 	}
 	f.Err = fmt.Errorf("write nftables: %w", explainWrite(err))
@@ -91,22 +92,22 @@ func (t Table) rebuild(have Installed) (steps []Step) {
 		steps = append(steps, Step{kernel.Op{Verb: verb, Kind: kind, Object: object}, add})
 	}
 	steps = t.Remove(have).Steps
-	add("add", "table", t.word(), func(c *nftables.Conn) error {
+	add("add", "table", t.text(), func(c *nftables.Conn) error {
 		c.AddTable(t.nft())
 		return nil
 	})
 	for _, s := range t.Sets {
-		add("add", "set", t.setWord(s), func(c *nftables.Conn) error { return c.AddSet(s.nft(t.ID), nil) })
+		add("add", "set", t.setText(s), func(c *nftables.Conn) error { return c.AddSet(s.nft(t.ID), nil) })
 		steps = append(steps, t.changeElements(s, s.Elements, nil)...)
 	}
 	for _, ch := range t.Chains { // all chains before the first rule, because a rule may jump to any
-		add("add", "chain", t.chainWord(ch), func(c *nftables.Conn) error {
+		add("add", "chain", t.chainText(ch), func(c *nftables.Conn) error {
 			c.AddChain(ch.nft(t.ID))
 			return nil
 		})
 	}
 	for _, ch := range t.Chains {
-		steps = append(steps, t.addRules(ch, have.In(ch.Name))...)
+		steps = append(steps, t.addRules(ch, have.RulesOf(ch.Name))...)
 	}
 	return steps
 }
@@ -127,8 +128,8 @@ func (id ID) addRules(ch Chain, have []KernelRule) (steps []Step) {
 	return steps
 }
 
-// keepCounts returns the rules with the counts of the same rules in the kernel. So a rewrite does not reset them. It loses
-// what is counted between reading and writing.
+// keepCounts returns the rules with the counts of the same rules in the kernel, so that a rewrite does not reset them. What the
+// kernel counts between the read and the write is lost.
 func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {
@@ -145,13 +146,13 @@ func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	return rules
 }
 
-// chunk is how many elements are in one message. Its list has at most 64 KiB, and an IPv6 element some 32 bytes.
+// chunk is the number of elements in one message. An attribute has at most 64 KiB, and an IPv6 element has some 32 bytes.
 const chunk = 1000
 
 func (id ID) changeElements(s Set, missing, extra []Element) (steps []Step) {
 	change := func(verb string, elements []Element, message func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) {
 		for part := range slices.Chunk(elements, chunk) {
-			op := kernel.Op{Verb: verb, Kind: "element", Object: id.at("element", s.Name) + " " + s.word(part[0])}
+			op := kernel.Op{Verb: verb, Kind: "element", Object: id.at("element", s.Name) + " " + s.elementText(part[0])}
 			if len(part) > 1 {
 				op.Object = fmt.Sprintf("%d elements of %s", len(part), id.at("set", s.Name))
 			}

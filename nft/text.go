@@ -7,29 +7,29 @@ import (
 	"github.com/google/nftables"
 )
 
-// The objects of ops, as an operator types them.
+// The texts are the objects of ops, as an operator types them.
 
-func (id ID) word() string { return "table " + id.String() }
+func (id ID) text() string { return "table " + id.String() }
 
 // at returns the beginning of an object in the table.
 func (id ID) at(kind, name string) string { return kind + " " + id.String() + " " + name }
 
-func (id ID) chainWord(c Chain) string {
-	word := id.at("chain", c.Name)
+func (id ID) chainText(c Chain) string {
+	text := id.at("chain", c.Name)
 	if b := c.Base; b != (Base{}) {
-		word += fmt.Sprintf(" { type %s hook %s priority %d; policy %s; }", b.Type, hookName(b.Hook), b.Priority, policyName(b.Policy))
+		text += fmt.Sprintf(" { type %s hook %s priority %d; policy %s; }", b.Type, hookName(b.Hook), b.Priority, policyName(b.Policy))
 	}
-	return word
+	return text
 }
 
-func (id ID) setWord(s Set) string {
+func (id ID) setText(s Set) string {
 	if d := s.Dynamic; d != (Dynamic{}) {
 		return id.at("set", s.Name) + fmt.Sprintf(" { type %s; size %d; flags dynamic,timeout; timeout %ds; }", s.KeyType.Name, d.Size, d.Timeout/time.Second)
 	}
 	return id.at("set", s.Name) + " { type " + s.KeyType.Name + "; }"
 }
 
-// FamilyName returns nft's word for a family.
+// FamilyName returns the name that nft prints for a family.
 func FamilyName(f nftables.TableFamily) string {
 	switch f {
 	case nftables.TableFamilyINet:
