@@ -7,10 +7,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Patience is how long an address that peers know must be missing before a node gives it up. A program that
+// FollowDelay is how long an address that peers know must be missing before a node gives it up. A program that
 // configures an interface again, such as NetworkManager, removes its addresses and routes for some hundred
 // milliseconds. Meanwhile a virtual address, or the interface of another default route, looks like the right choice.
-const Patience = 500 * time.Millisecond
+const FollowDelay = 500 * time.Millisecond
 
 // Follower decides when to follow a changed underlay. The zero Follower is ready for use.
 type Follower struct {
@@ -18,7 +18,7 @@ type Follower struct {
 }
 
 // Follow reports whether to move now from the underlay in use to the choice of Choose. It moves at once if the choice
-// has the addresses that peers know, even on another interface. Otherwise it waits for Patience. again is the time
+// has the addresses that peers know, even on another interface. Otherwise it waits for FollowDelay. again is the time
 // until the next check, or 0 if there is nothing to wait for.
 func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, again time.Duration) {
 	if inUse.Same(choice) || keepsLocal(inUse, choice) {
@@ -28,7 +28,7 @@ func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, ag
 	if f.since.IsZero() {
 		f.since = now
 	}
-	if again = Patience - now.Sub(f.since); again > 0 {
+	if again = FollowDelay - now.Sub(f.since); again > 0 {
 		return false, again
 	}
 	f.since = time.Time{}

@@ -35,13 +35,13 @@ func TestFollow(t *testing.T) {
 		"the address moves along":          {{0, moved, true, 0}},
 		"the MTU":                          {{0, smaller, true, 0}},
 		"a further address":                {{0, further, true, 0}},
-		"another interface":                {{0, other, false, Patience}, {200 * ms, other, false, 300 * ms}, {500 * ms, other, true, 0}},
-		"another interface, for a moment":  {{0, other, false, Patience}, {300 * ms, eth0, false, 0}, {900 * ms, other, false, Patience}},
-		"another address, for a moment":    {{0, virtual, false, Patience}, {499 * ms, virtual, false, 1 * ms}, {499 * ms, eth0, false, 0}},
-		"another address":                  {{0, virtual, false, Patience}, {700 * ms, virtual, true, 0}},
-		"one thing after the other":        {{0, only4, false, Patience}, {300 * ms, other, false, 200 * ms}, {600 * ms, virtual, true, 0}},
-		"no IPv6 address, for a moment":    {{0, only4, false, Patience}, {300 * ms, eth0, false, 0}},
-		"another interface, then with all": {{0, other, false, Patience}, {300 * ms, moved, true, 0}},
+		"another interface":                {{0, other, false, FollowDelay}, {200 * ms, other, false, 300 * ms}, {500 * ms, other, true, 0}},
+		"another interface, for a moment":  {{0, other, false, FollowDelay}, {300 * ms, eth0, false, 0}, {900 * ms, other, false, FollowDelay}},
+		"another address, for a moment":    {{0, virtual, false, FollowDelay}, {499 * ms, virtual, false, 1 * ms}, {499 * ms, eth0, false, 0}},
+		"another address":                  {{0, virtual, false, FollowDelay}, {700 * ms, virtual, true, 0}},
+		"one thing after the other":        {{0, only4, false, FollowDelay}, {300 * ms, other, false, 200 * ms}, {600 * ms, virtual, true, 0}},
+		"no IPv6 address, for a moment":    {{0, only4, false, FollowDelay}, {300 * ms, eth0, false, 0}},
+		"another interface, then with all": {{0, other, false, FollowDelay}, {300 * ms, moved, true, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var f Follower
