@@ -157,9 +157,9 @@ func has(key, value string) (bool, error) {
 func set(key, value string) (kernel.Op, error) {
 	err := os.WriteFile(procSys+key, []byte(value), 0)
 	if err == nil {
-		var kept bool
-		if kept, err = has(key, value); err == nil && !kept {
-			err = errors.New("the kernel did not keep it")
+		var same bool
+		if same, err = has(key, value); err == nil && !same {
+			err = errors.New("it still has another value")
 		}
 	}
 	if err != nil {
