@@ -1,4 +1,5 @@
-// Package backend is the interface between the daemon and a backend. The backend carries packets between nodes.
+// Package backend is the interface between the daemon and a backend. A backend programs the kernel to carry packets between
+// nodes.
 package backend
 
 import (
@@ -28,7 +29,7 @@ type Report struct {
 	Ops      []kernel.Op      // writes, in order
 	Failed   []kernel.Failure // writes that failed
 	Skipped  []subnet.Skip    // peers that are not programmed, with the reason
-	Degraded []subnet.Skip    // peers of which the kernel refused a part, with its error
+	Degraded []subnet.Skip    // peers of which the kernel refused an entry, with its error
 	// Problems are sentences about other programs' entries in the kernel that stop traffic. Each ends with the
 	// command that fixes it. At most MaxNotes.
 	Problems []string

@@ -31,13 +31,13 @@ var _ backend.Backend = (*Backend)(nil)
 // lastApply holds what one family keeps between two calls of Apply. No decision depends on it.
 type lastApply struct {
 	have     state            // only to reuse its memory
-	before   state            // the state at the end of the last Apply; a difference to it is drift
+	before   state            // the state at the end of the last Apply; a difference from it is drift
 	verified bool             // the last Apply succeeded
 	failed   []kernel.Failure // the writes of the last Apply that the kernel refused
 }
 
-// New returns the backend for a network on an underlay interface. It returns an error if they do not fit. A family
-// may have no address, or the MTU may be too small or configured too large.
+// New returns the backend for a network on an underlay interface. It returns an error if the underlay lacks an address
+// of a wanted family, if its MTU is unknown or too small, or if the configured MTU is too large.
 func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	mtu, err := overlayMTU(network, u)
 	if err != nil {
@@ -58,7 +58,8 @@ func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 func (b *Backend) MTU() int { return b.mtu }
 
 // Apply makes the kernel's state match the leases and reads it again. See backend.Backend. The families are
-// independent: an error in one does not stop the other. If the overlay of a family is off, its remains are removed.
+// independent: an error in one does not stop the other. If the overlay of a family is off, its device and routes are
+// removed.
 // The Report's Problems and Notes are from the last scan of other programs' entries. On a router with a million
 // routes they may be minutes old.
 func (b *Backend) Apply(ctx context.Context, self subnet.Lease, peers []subnet.Lease) (backend.Report, error) {

@@ -9,9 +9,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Cleanup removes from the caller's network namespace all that this backend ever makes, for any configuration. These
-// are VXLAN devices with our names, all entries on them, and the main table's routes with our protocol. It touches
-// nothing else. It returns what was removed.
+// Cleanup removes everything that this backend creates, with any configuration, from the calling thread's network
+// namespace: VXLAN devices with our names, all entries on them, and the main table's routes with our protocol. It
+// changes nothing else. It returns what it removed.
 func Cleanup(ctx context.Context) ([]kernel.Op, error) {
 	conn, err := rtnl.Dial()
 	if err != nil {

@@ -37,7 +37,7 @@ func TestNameVNIOrPortIsTaken(t *testing.T) {
 		},
 		"the port, with GBP": {
 			configIPv4, "ip link add other type vxlan id 9 dstport 8472 local 198.18.0.1 gbp\nip link set other up",
-			"IPv4 overlay: raise device podlane.1: UDP port 8472 is taken by the vxlan device other (VNI 9, UDP port 8472), which does not share it: ", unix.EADDRINUSE,
+			"IPv4 overlay: set device podlane.1 up: UDP port 8472 is taken by the vxlan device other (VNI 9, UDP port 8472), which does not share it: ", unix.EADDRINUSE,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestPortHeldByAProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = d.try(leases(3))
-	want := "IPv4 overlay: raise device podlane.1: UDP port 8472 is taken by another program's socket: "
+	want := "IPv4 overlay: set device podlane.1 up: UDP port 8472 is taken by another program's socket: "
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

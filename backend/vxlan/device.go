@@ -11,7 +11,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// device is a VXLAN device as a value. The kernel cannot change fixed in place; it can change the rest.
+// device is an existing or a wanted VXLAN device. The kernel cannot change the field fixed in place; it can change the
+// others.
 type device struct {
 	name     string
 	fixed    fixed
@@ -26,21 +27,21 @@ type device struct {
 	off      off
 }
 
-// outer holds settings of the outer header that we leave to the kernel. Another program may change them. The type of
-// service and the flow label are not among them. An operator may mark the tunnel's packets.
+// outer holds settings of the outer header. We use the kernel's defaults, and revert changes by other programs. The type
+// of service and the flow label are not among them, because an operator may mark the tunnel's packets.
 type outer struct {
 	group netip.Addr // destination of packets without an FDB entry; not valid: they are dropped
 	ttl   uint8      // 0: the kernel's default
 	df    uint8      // 0: may be fragmented
 }
 
-// off holds what another program may turn off, so that the device carries nothing.
+// off holds what another program may turn off. Either makes the device carry no packets.
 type off struct {
 	arp     bool // IFF_NOARP: the neighbours' MACs are not used
 	carrier bool // IFLA_PROTO_DOWN, Linux 4.3
 }
 
-// fixed holds what only the creation sets.
+// fixed holds the attributes that can be set only when the device is created.
 type fixed struct {
 	family      subnet.Family // of the outer header
 	vni         uint32
@@ -74,8 +75,10 @@ const (
 // wantDevice returns the device that a family should have.
 //
 // Its reverse-path filter is loose. A process on a peer may send from the peer's underlay address. Such a packet
-// arrives through the tunnel, but the route back to that address is the underlay. The device has no link-local
-// address. No FDB entry leads to all peers, so no node would answer router solicitations or MLD.
+// arrives through the tunnel, but the route back to that address is the underlay.
+//
+// The device has no link-local address, which the kernel would use for router solicitations and MLD. No node would
+// answer, because no FDB entry leads to all peers.
 func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own subnet.Endpoint) device {
 	mtu, _ := overlayMTU(n, u) // New has checked the error
 	d := device{
@@ -169,8 +172,8 @@ func setUp(index int) change {
 	return change{"set", "up", func(b *rtnl.Batch) { startLink(b, 0, index, unix.IFF_UP, unix.IFF_UP) }}
 }
 
-// create sets all attributes of a new device at once. Setting the MAC later would flush the neighbours. It has no
-// dev: the kernel would delete it with that underlay interface.
+// create requests a device with all its attributes at once. Setting the MAC later would flush the neighbours. The
+// device is not bound to an underlay interface (dev): the kernel would delete it together with that interface.
 func create(b *rtnl.Batch, d device) {
 	startLink(b, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0, 0)
 	b.String(unix.IFLA_IFNAME, d.name)
@@ -220,7 +223,7 @@ func addrGenMode(value setting) func(b *rtnl.Batch) {
 	}
 }
 
-// clearProtoDown also clears all reasons for protodown. With a reason set the kernel refuses.
+// clearProtoDown clears protodown and all its reasons. While there is a reason, the kernel refuses.
 func clearProtoDown(b *rtnl.Batch) {
 	b.Nest(unix.IFLA_PROTO_DOWN_REASON, func() {
 		b.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, math.MaxUint32)
@@ -229,7 +232,7 @@ func clearProtoDown(b *rtnl.Batch) {
 	b.Uint8(unix.IFLA_PROTO_DOWN, 0)
 }
 
-// unspecified returns a family's unspecified address. As remote it removes the default destination.
+// unspecified returns a family's unspecified address. As a device's remote it removes the default destination.
 func unspecified(f subnet.Family) netip.Addr {
 	if f == subnet.IPv4 {
 		return netip.IPv4Unspecified()

@@ -50,7 +50,7 @@ func (rec *reconciler) renamed(d device) bool {
 // sameDevice reports whether the last Apply left the device that is wanted now.
 func (rec *reconciler) sameDevice() bool { return rec.verified && rec.before.device == rec.want.device }
 
-// setDevice queues the changes of the existing device, including its addresses.
+// setDevice queues the changes of the existing device, including its addresses. It reports whether it queued any.
 func (rec *reconciler) setDevice(links []link) (changed bool, err error) {
 	var have device
 	for _, l := range links {
@@ -170,11 +170,11 @@ func (rec *reconciler) explainPortTaken(links []link, f kernel.Failure) error {
 	d := rec.want.device
 	for _, l := range links {
 		if l.index != rec.index && l.device.up && l.device.fixed.port == d.fixed.port {
-			return fmt.Errorf("raise device %s: UDP port %d is taken by the %s, which does not share it: %w",
+			return fmt.Errorf("set device %s up: UDP port %d is taken by the %s, which does not share it: %w",
 				d.name, d.fixed.port, l.describe(), f.Err)
 		}
 	}
-	return fmt.Errorf("raise device %s: UDP port %d is taken by another program's socket: %w", d.name, d.fixed.port, f.Err)
+	return fmt.Errorf("set device %s up: UDP port %d is taken by another program's socket: %w", d.name, d.fixed.port, f.Err)
 }
 
 // describe names a device with its VNI and port.
@@ -183,7 +183,7 @@ func (l link) describe() string {
 	case linkKind:
 		return fmt.Sprintf("vxlan device %s (VNI %d, UDP port %d)", l.device.name, l.device.fixed.vni, l.device.fixed.port)
 	case "":
-		return fmt.Sprintf("device %s (of no kind the kernel names)", l.device.name)
+		return fmt.Sprintf("device %s (the kernel reports no kind)", l.device.name)
 	}
 	return fmt.Sprintf("%s device %s", l.kind, l.device.name)
 }

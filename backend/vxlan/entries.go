@@ -12,10 +12,10 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// conflicts holds entries that must be deleted first. The kernel takes them for ours or cannot replace them.
+// conflicts holds entries of other programs that must be deleted before ours are written.
 type conflicts struct {
-	routes []duplicate
-	fdb    []subnet.MAC
+	routes []duplicate  // the kernel could change these instead of ours
+	fdb    []subnet.MAC // they point to next hop objects; the kernel cannot replace them
 }
 
 // writeEntries queues the changes of all entries. A peer is added in the order neighbour, FDB entry, route, and
@@ -83,8 +83,8 @@ func (rec *reconciler) routeAppeared(k routeKey) bool {
 	return rec.verified && !known
 }
 
-// A write is drift if the last Apply left the entry in its wanted state. Now it is restored or removed again. An
-// entry that the kernel refused is deleted from the wanted state of this run.
+// A write is drift if the last Apply left the entry in its wanted state: another program changed it since. An entry
+// that the kernel refused is deleted from the wanted state of this run.
 
 func (rec *reconciler) putNeighbour(n backend.Put[netip.Addr, subnet.MAC]) {
 	last, wasPut := rec.before.neighbours[n.Key]
@@ -112,11 +112,11 @@ func (rec *reconciler) putFDB(e backend.Put[subnet.MAC, netip.Addr]) {
 	delete(rec.want.fdb, e.Key)
 }
 
-// rewriteFDB writes all FDB entries again. by is the underlay interface to bind them to; without an index: none. The
-// kernel caches in each entry the last route, with its source address. It uses that as long as the route exists, even
-// after the device's local address has changed. It drops the cache when the entry changes (dst_cache in
-// vxlan_fdb_replace, Linux 4.6). Without this, peers would drop our packets. Their source is no longer a peer's
-// address.
+// rewriteFDB writes all FDB entries again. by is the interface to bind them to; the zero Interface binds them to none.
+//
+// The kernel caches the last route in each entry, with its source address. It uses that as long as the route exists,
+// even after the device's local address has changed. Peers would drop such packets: their source is no longer a peer's
+// address. The kernel clears the cache when the entry changes (dst_cache in vxlan_fdb_replace, Linux 4.6).
 func (rec *reconciler) rewriteFDB(by underlay.Interface) {
 	for _, mac := range slices.SortedFunc(maps.Keys(rec.want.fdb), compareMAC) {
 		dst := rec.want.fdb[mac]

@@ -32,7 +32,7 @@ func (n *notes) all() []string {
 
 // addUnreadable adds a note about a failed read.
 func (n *notes) addUnreadable(what string, err error) {
-	n.add(func() string { return fmt.Sprintf("cannot see %s: %v", what, err) })
+	n.add(func() string { return fmt.Sprintf("cannot find out %s: %v", what, err) })
 }
 
 // findings holds the result of a scan.

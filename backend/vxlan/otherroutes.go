@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Other programs' addresses and routes may divert traffic. This concerns those in the pod network. In our own pod
-// subnet they are normal: it has the bridge and the pods.
+// Other programs' addresses and routes in the pod network may divert traffic to peers. Those in our own pod subnet do
+// not: they belong to the bridge and the pods.
 
 // otherAddr is an address on an interface other than our device.
 type otherAddr struct {
@@ -62,7 +62,7 @@ func divertedRoute(network, q netip.Prefix, metric uint32, routes map[routeKey]r
 	return routeKey{}, false
 }
 
-// findDiversions finds what diverts traffic.
+// findDiversions finds addresses, routes and rules that divert traffic to peers.
 func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
 	if rec.name == "" {
 		return
@@ -128,8 +128,8 @@ func (r tableRoute) drops() bool {
 	return r.routeType == unix.RTN_BLACKHOLE || r.routeType == unix.RTN_UNREACHABLE || r.routeType == unix.RTN_PROHIBIT
 }
 
-// divertedBy returns the peer's route from which a route of the main table diverts traffic. It ignores a route that
-// leads like ours. It also ignores a route that the kernel made for an address, because findAddrs reports the
+// divertedBy returns the peer's route from which a route of the main table diverts traffic. It ignores a route with the
+// same next hop as ours. It also ignores a route that the kernel made for an address, because findAddrs reports the
 // address.
 func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
 	if r.protocol == protocol || r.dead || !rec.hasRemotePods(r.key.prefix) {

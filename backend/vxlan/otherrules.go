@@ -12,25 +12,25 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// A routing rule of another program may lead packets to pods past the main table, which has our routes. This file
-// finds such rules. For a packet without a mark it evaluates them like the kernel:
+// A routing rule of another program may lead packets to pods past the main table, which has our routes. This file finds
+// such rules. Like the kernel, it evaluates the rules for packets without a mark:
 //
 //	source         an address of a pod, or another one of this node
 //	destination    a peer's pod subnet, or our own
 //
-// The node's own packets may have addresses of pods as source. The bridge and our device have some. The firewall's
-// reverse-path check looks up the route back like that of a packet of the node itself.
+// The node's own packets may have a pod network address as source, because the bridge and our device have some. The
+// firewall's reverse-path check also looks up the route back as for a packet of the node itself.
 
 // traffic is the packets to pods from one source.
 type traffic struct {
 	from   netip.Prefix
-	ifaces []string // the interfaces on which they may arrive; lo: they are the node's own
+	ifaces []string // the interfaces on which they may arrive; lo means the node's own packets
 }
 
 // match reports whether a rule matches some, or all, packets of traffic to a destination.
 func (r rule) match(t traffic, to netip.Prefix) (some, all bool) {
 	some = !r.rare && r.mark.value == 0
-	all = some && !r.unsure
+	all = some && !r.uncertain
 	narrow := func(p, region netip.Prefix) {
 		some = some && (!p.IsValid() || p.Overlaps(region))
 		all = all && (!p.IsValid() || subnet.Contains(p, region))
@@ -71,10 +71,10 @@ type diversion struct {
 	to map[netip.Prefix]bool
 }
 
-// diversions returns the rules that divert packets to pods. They match before another rule leads all of these packets
-// to the main table. leadsPods reports whether a rule leads packets of pods to the main table. diversions is pure.
+// diversions returns the rules that divert packets to pods: they match before another rule leads all of these packets to
+// the main table. leadsPods reports whether any rule leads packets between pods to the main table. diversions is pure.
 func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) (list []diversion, leadsPods bool) {
-	var mains []rule
+	var toMain []rule
 	anyInterface := []string{"lo", "*"}
 	anywhere := netip.PrefixFrom(network.Addr(), 0).Masked()
 	jump := uint32(0)
@@ -89,9 +89,9 @@ func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []ne
 			if leadsPods = leadsPods || ofPods; all {
 				return list, leadsPods
 			}
-			mains = append(mains, r)
+			toMain = append(toMain, r)
 		case r.leadsAway():
-			if to := r.affected(mains, network, sources, pods); len(to) > 0 {
+			if to := r.affected(toMain, network, sources, pods); len(to) > 0 {
 				list = append(list, diversion{r, to})
 			}
 		}
@@ -101,7 +101,7 @@ func diversions(rules []rule, network netip.Prefix, sources []traffic, pods []ne
 
 // affected returns the destinations, or parts of them, whose packets this rule diverts. No earlier rule leads these
 // to the main table.
-func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
+func (r rule) affected(toMain []rule, network netip.Prefix, sources []traffic, pods []netip.Prefix) map[netip.Prefix]bool {
 	to := map[netip.Prefix]bool{}
 	for _, t := range sources {
 		if some, _ := r.match(t, network); !some {
@@ -112,7 +112,7 @@ func (r rule) affected(mains []rule, network netip.Prefix, sources []traffic, po
 				continue
 			}
 			part, at := r.within(t, pod)
-			if !slices.ContainsFunc(mains, func(m rule) bool { _, all := m.match(part, at); return all }) {
+			if !slices.ContainsFunc(toMain, func(m rule) bool { _, all := m.match(part, at); return all }) {
 				to[at] = true
 			}
 		}
@@ -188,7 +188,7 @@ func (rec *reconciler) reportRules(f *findings, list []diversion) {
 	for _, s := range list {
 		route := ""
 		if s.action == actionTable && !s.l3mdev {
-			if _, is := tables[s.table]; !is {
+			if _, ok := tables[s.table]; !ok {
 				t, err := rec.readTable(s.table)
 				if err != nil {
 					f.notes.addUnreadable(fmt.Sprintf("whether rule %s diverts traffic to pods", s.rule), err)
@@ -202,7 +202,7 @@ func (rec *reconciler) reportRules(f *findings, list []diversion) {
 			}
 			route = ", whose table has " + diverting.text(rec.linkName(diverting.route.link)) + ","
 		}
-		if s.unsure {
+		if s.uncertain {
 			f.notes.add(func() string {
 				return fmt.Sprintf("rule %s%s may divert traffic to pods before the main table: podlaned cannot tell which packets it matches", s.rule, route)
 			})
@@ -230,7 +230,8 @@ func (rec *reconciler) fixCommand(first, r rule) string {
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// matchesOurRoute reports whether a route of another table leads packets to a pod subnet like our route.
+// matchesOurRoute reports whether a route of another table leads packets to a pod subnet as our route does: through the
+// same interface, or to the same next hop.
 func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	if rec.subnet.Overlaps(pods) {
 		return rec.podLinks()[r.route.link]
@@ -241,7 +242,7 @@ func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	for bits := pods.Bits(); bits >= rec.network.Bits(); bits-- {
 		q := netip.PrefixFrom(pods.Addr(), bits).Masked()
 		for _, base := range []uint32{metricDirect, metricTunnel} {
-			if want, is := rec.want.routes[routeKey{prefix: q, metric: base + subnetIndex(rec.network, q)}]; is {
+			if want, ok := rec.want.routes[routeKey{prefix: q, metric: base + subnetIndex(rec.network, q)}]; ok {
 				return r.route == want
 			}
 		}
@@ -249,7 +250,7 @@ func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	return false
 }
 
-// table holds the routes of a routing table that packets to pods may use, by prefix.
+// table holds the routes of a routing table that packets to pods may use, by prefix: the one with the lowest metric.
 type table map[netip.Prefix]tableRoute
 
 func (rec *reconciler) readTable(number uint32) (table, error) {
@@ -258,7 +259,7 @@ func (rec *reconciler) readTable(number uint32) (table, error) {
 		if r.dead || r.key.tos != 0 || !rec.network.Overlaps(r.key.prefix) {
 			return
 		}
-		if other, is := t[r.key.prefix]; !is || r.key.metric < other.key.metric {
+		if other, ok := t[r.key.prefix]; !ok || r.key.metric < other.key.metric {
 			t[r.key.prefix] = r
 		}
 	})
@@ -267,17 +268,17 @@ func (rec *reconciler) readTable(number uint32) (table, error) {
 
 // diverts returns a route of this table that leads a rule's packets elsewhere. It is the longest route that contains
 // a whole destination, or a route to a part of one.
-func (t table) diverts(s diversion, right func(r tableRoute, pods netip.Prefix) bool) (diverting tableRoute, found bool) {
+func (t table) diverts(s diversion, likeOurs func(r tableRoute, pods netip.Prefix) bool) (diverting tableRoute, found bool) {
 	elsewhere := func(r tableRoute, to netip.Prefix) bool {
-		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.routeType != unix.RTN_UNICAST || !right(r, to))
+		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.routeType != unix.RTN_UNICAST || !likeOurs(r, to))
 	}
 	if len(t) == 0 {
 		return diverting, false
 	}
 	for _, to := range slices.SortedFunc(maps.Keys(s.to), netip.Prefix.Compare) {
 		for bits := to.Bits(); bits >= 0; bits-- {
-			r, is := t[netip.PrefixFrom(to.Addr(), bits).Masked()]
-			if is && r.key.prefix.Bits() > s.suppress {
+			r, ok := t[netip.PrefixFrom(to.Addr(), bits).Masked()]
+			if ok && r.key.prefix.Bits() > s.suppress {
 				if elsewhere(r, to) {
 					return r, true
 				}

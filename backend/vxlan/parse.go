@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Parsers of messages. They copy nothing.
+// Parsers of messages. They do not copy a message.
 
 // parseNeighbour parses RTM_NEWNEIGH of an IP family. It returns false for the kernel's own entries (NOARP:
 // multicast) and for entries without a MAC. The MAC is zero if the entry is not permanent.
@@ -39,7 +39,7 @@ func parseNeighbour(m rtnl.Message, f subnet.Family, index int) (a netip.Addr, m
 // fdbEntry is one destination of one entry.
 type fdbEntry struct {
 	mac     subnet.MAC
-	dst     netip.Addr // not valid if it differs from ours: another port, VNI or interface
+	dst     netip.Addr // not valid if the entry is unlike ours: it is not permanent, or has another port, VNI or interface
 	nexthop bool       // the entry points to a next hop object; the kernel cannot replace it in place
 	learned bool       // from traffic: it ages
 }

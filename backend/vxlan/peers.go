@@ -59,7 +59,7 @@ func (b *Backend) failureReason(f subnet.Family, e subnet.Endpoint, refused map[
 		objects = []string{routeText(key, r, b.underlay.Name)}
 	}
 	for _, object := range objects {
-		if f, is := refused[object]; is {
+		if f, ok := refused[object]; ok {
 			return f.Error()
 		}
 	}

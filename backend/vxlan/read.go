@@ -85,7 +85,7 @@ func (s *state) readAddrs(c *rtnl.Conn, index int) (others []otherAddr, err erro
 func (s *state) readNeighbours(c *rtnl.Conn, f subnet.Family, index int) error {
 	return dump(c, "neighbours", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETNEIGH, 0, ndmsg(socketFamily[f], 0, 0, 0)...)
-		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as above
+		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as in ndmsg
 	}, func() { clear(s.neighbours) }, func(m rtnl.Message) {
 		if a, mac, ok := parseNeighbour(m, f, index); ok {
 			s.neighbours[a] = mac
@@ -98,7 +98,7 @@ func (s *state) readNeighbours(c *rtnl.Conn, f subnet.Family, index int) error {
 func (s *state) readFDB(c *rtnl.Conn, index int, learning bool) (conflicting []subnet.MAC, err error) {
 	err = dump(c, "fdb", func(b *rtnl.Batch) {
 		b.Start(unix.RTM_GETNEIGH, 0, ndmsg(unix.AF_BRIDGE, 0, 0, 0)...)
-		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as above
+		b.Uint32(unix.NDA_IFINDEX, uint32(index)) //nolint:gosec // as in ndmsg
 	}, func() { clear(s.fdb); conflicting = nil }, func(m rtnl.Message) {
 		e, ok := parseFDB(m, index)
 		switch {

@@ -29,15 +29,15 @@ type reconciler struct {
 	w        writer
 	have     *state
 	want     state
-	before   state       // state at the end of the last Apply; only to mark drift
-	verified bool        // the last Apply ended with everything in sync
-	created  bool        // this run has created the device
-	others   []otherAddr // addresses of all other interfaces, of both families
-	links    map[int]string
+	before   state          // state at the end of the last Apply; only to mark drift
+	verified bool           // the last Apply ended with everything in sync
+	created  bool           // this run has created the device
+	others   []otherAddr    // addresses of all other interfaces, of both families
+	links    map[int]string // names of interfaces by index, for texts
 }
 
-// run reads the kernel and writes the differences, until a round finds none. Then want, without the refused entries,
-// is what is installed.
+// run reads the kernel and writes the differences, until a round finds none. Then the kernel has want, from which the
+// refused entries were deleted.
 func (rec *reconciler) run(ctx context.Context) error {
 	for range maxRounds {
 		if err := ctx.Err(); err != nil {

@@ -13,18 +13,18 @@ import (
 
 // rule is a routing rule (ip-rule(8)).
 type rule struct {
-	priority uint32
-	not      bool
-	src, dst netip.Prefix // not valid: all
-	iif      string       // the interface on which packets arrive; lo: the node's own packets
-	mark     mark
-	rare     bool // it matches few packets: those of sockets bound to an interface
-	unsure   bool // it has an unsupported condition: a user, a port, a type of service, a VRF
-	l3mdev   bool // its table is that of the packet's VRF
-	action   uint8
-	table    uint32
-	target   uint32 // of a goto, the priority
-	suppress int    // routes with prefixes no longer than this are ignored; -1: none
+	priority  uint32
+	not       bool
+	src, dst  netip.Prefix // not valid: all
+	iif       string       // the interface on which packets arrive; lo: the node's own packets
+	mark      mark
+	rare      bool // it matches few packets: those of sockets bound to an interface
+	uncertain bool // it has an unsupported condition: a user, a port, a type of service, a VRF
+	l3mdev    bool // its table is that of the packet's VRF
+	action    uint8
+	table     uint32
+	target    uint32 // of a goto, the priority
+	suppress  int    // routes with prefixes no longer than this are ignored; -1: none
 }
 
 // mark is a firewall mark with its mask. The zero mark matches all packets.
@@ -58,14 +58,14 @@ const (
 	fraRuleProtocol = 21 // the program that made the rule
 )
 
-// parseRule parses RTM_NEWRULE. An unknown attribute may be a condition: the rule is then unsure.
+// parseRule parses RTM_NEWRULE. An unknown attribute may be a condition, so it makes the rule uncertain.
 func parseRule(m rtnl.Message, f subnet.Family) (r rule, ok bool) {
 	h, attrs, ok := m.Header(sizeofRule)
 	if !ok || m.Type != unix.RTM_NEWRULE || h[0] != socketFamily[f] {
 		return r, false
 	}
 	r = rule{
-		table: uint32(h[4]), action: h[7], unsure: h[3] != 0, suppress: -1,
+		table: uint32(h[4]), action: h[7], uncertain: h[3] != 0, suppress: -1,
 		not: binary.NativeEndian.Uint32(h[8:])&flagInvert != 0,
 	}
 	for attrs.Next() {
@@ -89,17 +89,17 @@ func parseRule(m rtnl.Message, f subnet.Family) (r rule, ok bool) {
 		case fraSuppressLen:
 			r.suppress = int(int32(attrs.Uint32())) //nolint:gosec // -1 means none
 		case fraSuppressIf:
-			r.unsure = r.unsure || int32(attrs.Uint32()) != -1 //nolint:gosec // -1 means none
+			r.uncertain = r.uncertain || int32(attrs.Uint32()) != -1 //nolint:gosec // -1 means none
 		case fraOifname:
 			r.rare = true
 		case fraL3mdev:
 			r.l3mdev = attrs.Uint8() != 0
 		case fraFlow, fraPad, fraRuleProtocol:
 		default:
-			r.unsure = true
+			r.uncertain = true
 		}
 	}
-	r.unsure = r.unsure || r.l3mdev
+	r.uncertain = r.uncertain || r.l3mdev
 	return r, true
 }
 

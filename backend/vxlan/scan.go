@@ -13,12 +13,11 @@ import (
 // router may have a million. (Asking for the route to each peer, RTM_GETROUTE, would miss routes to single pods.) So
 // a scan runs after the repair of both families. It may fail. A slow scan runs seldom.
 
-// scanBudget is the time for scans. It grows by a hundredth of all time. A long scan makes it negative until that
-// time is earned again. After a scan of a second, the next one comes a minute and a half later. The zero budget is
-// full.
+// scanBudget limits the time for scans to a hundredth of all time. A long scan makes it negative, and the next scan
+// waits until it is positive again. After a scan of one second, that takes a minute and a half. The zero budget is full.
 type scanBudget struct {
-	left time.Duration
-	at   time.Time // time of the last update
+	left time.Duration // scans are allowed while it is positive
+	at   time.Time     // time of the last update
 }
 
 const (
@@ -30,13 +29,13 @@ const (
 )
 
 // ready reports whether the budget allows a scan.
-func (a *scanBudget) ready(now time.Time) bool {
-	a.left = min(a.left+now.Sub(a.at)/scanShare, scanReserve)
-	a.at = now
-	return a.left > 0
+func (s *scanBudget) ready(now time.Time) bool {
+	s.left = min(s.left+now.Sub(s.at)/scanShare, scanReserve)
+	s.at = now
+	return s.left > 0
 }
 
-func (a *scanBudget) spend(d time.Duration) { a.left -= d }
+func (s *scanBudget) spend(d time.Duration) { s.left -= d }
 
 // scan finds other programs' entries that divert traffic, in the families that were reconciled. If no scan is due, it
 // returns the result of the last one.

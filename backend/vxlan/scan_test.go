@@ -112,8 +112,8 @@ func TestScanFails(t *testing.T) {
 	}
 	_, got := d.backend.scan(reconcilers, leases(4))
 	want := []string{
-		"cannot see which IPv4 routes divert traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
-		"cannot see which IPv4 rules divert traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
+		"cannot find out which IPv4 routes divert traffic to peers: read routes: send to the kernel: " + unix.ENOTSOCK.Error(),
+		"cannot find out which IPv4 rules divert traffic to peers: read rules: send to the kernel: " + unix.ENOTSOCK.Error(),
 	}
 	for _, w := range slices.Clone(want) {
 		want = append(want, strings.Replace(w, "IPv4", "IPv6", 1))
@@ -123,7 +123,7 @@ func TestScanFails(t *testing.T) {
 	}
 	var f findings
 	reconcilers[0].reportRules(&f, []diversion{{rule: rule{priority: 7, action: actionTable, table: 9, suppress: -1}}})
-	if got, want := f.notes.all(), "cannot see whether rule pref 7 from all lookup 9 diverts traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
+	if got, want := f.notes.all(), "cannot find out whether rule pref 7 from all lookup 9 diverts traffic to pods: read routes: "; len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

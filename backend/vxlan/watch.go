@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// coalesce is how long Watch waits after a kick, so that later changes become one kick. Thousands of peers cause as
-// many notifications. This makes them a few kicks and a few system calls.
+// coalesce is how long Watch waits after a kick, so that all changes within that time become one kick. Thousands of
+// peers cause as many notifications. They become a few kicks and a few system calls.
 const coalesce = 50 * time.Millisecond
 
 var groups = []int{
@@ -94,9 +94,9 @@ func (f filter) matters(m rtnl.Message) bool {
 	switch m.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, ok := parseLink(m)
-		off := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be the pods' bridge
+		bridgeDown := l.kind == "bridge" && (m.Type == unix.RTM_DELLINK || !l.device.up) // it may be the pods' bridge
 		return ok && (l.kind == linkKind || l.index == f.underlay.Index || l.device.name == f.underlay.Name || isOwn(l) ||
-			f.underlay.Virtual && l.device.master == 0 || off)
+			f.underlay.Virtual && l.device.master == 0 || bridgeDown)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		h, _, ok := m.Header(unix.SizeofNdMsg)
 		return ok && f.own[ndIndex(h)]

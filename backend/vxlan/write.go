@@ -69,7 +69,7 @@ func (w *writer) send() error {
 	return err
 }
 
-// clearRefused clears what the kernel has refused.
+// clearRefused clears the record of refused requests, so that they are tried again.
 func (w *writer) clearRefused() { w.failed, w.refused = nil, nil }
 
 // alreadyGone reports whether the kernel refused a deletion because the object does not exist. The errors are ENOENT

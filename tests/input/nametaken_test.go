@@ -22,7 +22,7 @@ func TestDeviceNameOrPortIsTaken(t *testing.T) {
 		{"VNI and port", lab.DefaultConfig, "ip link add vx7 type vxlan id 1 dstport 8472 local 198.18.1.1", "vx7",
 			"add device podlane.1: VNI 1 on UDP port 8472 is taken by the vxlan device vx7 (VNI 1, UDP port 8472)"},
 		{"port of other extensions", lab.DefaultConfig, "ip link add vx7 type vxlan id 9 dstport 8472 gbp local 198.18.1.1; ip link set vx7 up", "vx7",
-			"raise device podlane.1: UDP port 8472 is taken by the vxlan device vx7 (VNI 9, UDP port 8472), which does not share it"},
+			"set device podlane.1 up: UDP port 8472 is taken by the vxlan device vx7 (VNI 9, UDP port 8472), which does not share it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := build(t, 1)
@@ -56,7 +56,7 @@ func TestPortIsTakenByAnotherProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, n, nil).expectError(t, exitError, "raise device podlane.1: UDP port 8472 is taken by another program's socket")
+	run(t, n, nil).expectError(t, exitError, "set device podlane.1 up: UDP port 8472 is taken by another program's socket")
 	expectUntouched(t, l, n, "")
 	if err := socket.Close(); err != nil {
 		t.Fatal(err)
