@@ -11,30 +11,30 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Want describes the wanted underlay interface. Its fields are tried in order. If none is set, Choose returns the
-// interface with the Kept addresses. If there is none, it returns that of the default route, IPv4's before IPv6's.
+// Want describes the wanted underlay interface. Choose tries Ifaces, Regex and CanReach in this order. If none of them is
+// set, it tries PublicIP, then Kept, then the default route, IPv4's before IPv6's.
 type Want struct {
 	Ifaces   []string   // names, altnames, addresses or CIDRs, tried in order
-	Regex    string     // matches in a name or an address; in an altname if no name and no address matches
+	Regex    string     // matches a name or an address; an altname only if it matches no name and no address
 	CanReach netip.Addr // the interface through which the kernel sends to this address
-	PublicIP netip.Addr // the interface with this address; if there is none (the node is behind NAT), that of the default route
+	PublicIP netip.Addr // the interface with this address; a node behind NAT has none
 
-	// Known holds the addresses that peers know. They choose no interface. On the chosen interface they come first.
-	// So another one, such as a virtual address, does not replace them.
+	// Known holds the addresses that peers know. They choose no interface. On the chosen interface they come first, so
+	// that another address, such as a virtual one, does not replace them.
 	Known []netip.Addr
 
-	// Kept holds the addresses of this node's tunnels. While an interface has them and is up, a changed default route
-	// does not move the underlay. Peers may not reach other addresses.
+	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed default
+	// route does not move the underlay, because peers may not reach other addresses.
 	Kept []netip.Addr
 }
 
 // named reports whether the operator names the interface.
 func (w Want) named() bool { return len(w.Ifaces) > 0 || w.Regex != "" || w.CanReach.IsValid() }
 
-// Choose returns the underlay interface. route is RouteTo; otherwise Choose is pure. The interface is up and has an
-// address that other nodes can use. The loopback interface is chosen only by its name or by an address, which may be
-// a Kept one. podlane's own interfaces, podlane.* and cni0, are chosen only by name. The error names the wanted and
-// the existing interfaces.
+// Choose returns the underlay interface. route is RouteTo; otherwise Choose is pure. The returned interface is up and has
+// an address that other nodes can use. Choose returns the loopback interface only for its name or one of its addresses,
+// and podlane's own interfaces (podlane*, pl-v6.*, cni0) only for their name. The error names the wanted and the
+// existing interfaces.
 func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
 	c := chooser{ifaces, route}
 	var ways []func() (Interface, error)
@@ -72,8 +72,8 @@ type chooser struct {
 	route  func(netip.Addr) (int, error)
 }
 
-// named returns the interface with a name, an altname, an address or a CIDR. No two interfaces share a name or
-// altname.
+// named returns the interface with a name, an altname, an address, or an address in a CIDR. No two interfaces share a
+// name or an altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
 		if i, ok := c.holding(a); ok {
@@ -206,8 +206,8 @@ func usable(i Interface) error {
 	return nil
 }
 
-// list returns the interfaces in an operator's words: eth0 (198.18.0.1/16), eth1 (down). It omits podlane's own and
-// the pods' ends, of which there may be hundreds.
+// list returns the interfaces in an operator's words: eth0 (198.18.0.1/16), eth1 (down). It omits podlane's own, and the
+// host's ends of the pods' links, of which there may be hundreds.
 func list(ifaces []Interface) string {
 	var names []string
 	for _, i := range ifaces {

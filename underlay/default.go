@@ -70,8 +70,8 @@ type defaultTo struct {
 	metric uint32
 }
 
-// parseDefault parses a default route of a family. It uses the first of several next hops. A kernel without IPv6
-// answers with routes of other families, which it rejects.
+// parseDefault parses a default route of a family. It uses the first of several next hops. It rejects routes of other
+// families, which a kernel without IPv6 returns.
 func parseDefault(m rtnl.Message, f subnet.Family) (r defaultTo, ok bool) {
 	h, attrs, ok := m.Header(unix.SizeofRtMsg)
 	if !ok || m.Type != unix.RTM_NEWROUTE || h[0] != families[f] || h[1] != 0 || h[4] != unix.RT_TABLE_MAIN || h[7] != unix.RTN_UNICAST {

@@ -17,9 +17,9 @@ type Follower struct {
 	since time.Time // when an address in use was first missing from the choice; zero if it is not missing
 }
 
-// Follow reports whether to move now from the underlay in use to the choice of Choose. It moves at once if the choice
-// has the addresses that peers know, even on another interface. Otherwise it waits for FollowDelay. again is the time
-// until the next check, or 0 if there is nothing to wait for.
+// Follow reports whether to move now from the underlay in use to the choice of Choose. The answer is yes at once if the
+// choice has the addresses that peers know, even on another interface. Otherwise it is yes after FollowDelay. again is
+// the time until the next check, or 0 if no check is due.
 func (f *Follower) Follow(inUse, choice Interface, now time.Time) (move bool, again time.Duration) {
 	if inUse.Same(choice) || keepsLocal(inUse, choice) {
 		f.since = time.Time{}

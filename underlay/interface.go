@@ -18,8 +18,8 @@ type Interface struct {
 	NoCarrier  bool           // it is up, but its link is down: a cable is unplugged
 	Loopback   bool           // it reaches only the node itself
 	Virtual    bool           // no packet leaves the node through it: loopback, dummy and VRF interfaces, bridges without ports
-	Addrs      []netip.Prefix // with the prefix length of their link, preferred ones first
-	Tunnel     netip.Addr     // the address at which the tunnels of podlane's VXLAN device end; not valid for other interfaces
+	Addrs      []netip.Prefix // with the prefix length of their link; deprecated ones last
+	Tunnel     netip.Addr     // of podlane's VXLAN device: the address at which its tunnels end; otherwise not valid
 	Deprecated []netip.Addr   // those of Addrs that new connections must not use (RFC 4862 section 5.5.4)
 }
 
@@ -42,8 +42,8 @@ func (i Interface) preferring(known []netip.Addr) Interface {
 	return i
 }
 
-// Same reports whether two values of an interface mean the same underlay. It ignores link-local addresses, which come
-// and go with the link. It ignores the order of the addresses unless that changes the node's address.
+// Same reports whether two values describe the same underlay. It ignores link-local addresses, which the kernel adds and
+// removes with the link. It ignores the order of the addresses unless that changes a result of Local.
 func (i Interface) Same(j Interface) bool {
 	return i.Name == j.Name && i.Index == j.Index && i.MTU == j.MTU && slices.Equal(i.global(), j.global()) &&
 		i.Local(subnet.IPv4) == j.Local(subnet.IPv4) && i.Local(subnet.IPv6) == j.Local(subnet.IPv6)

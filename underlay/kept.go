@@ -9,9 +9,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// keeping returns the interface with the addresses at which the tunnels end. If no interface has all of them, it may
-// have some, with other addresses of the missing families. This happens when the IPv6 prefix changes. Several may
-// have them, as while eth0 becomes a port of br0. Then it is that of the default route.
+// keeping returns the interface with the addresses at which the tunnels end. If no interface has all of them, it returns
+// one that has some, and other addresses of the missing families. This happens when the IPv6 prefix changes. If several
+// interfaces have them, as while eth0 becomes a port of br0, it returns that of the default route.
 func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	has := func(i Interface) bool { return i.HasAll(kept) }
 	all := c.holders(has)
@@ -37,8 +37,8 @@ func (i Interface) hasInPart(addrs []netip.Addr) bool {
 		!slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.Local(subnet.FamilyOf(a)).IsValid() })
 }
 
-// holders returns the interfaces that has accepts. Those that are up come first, and real ones before virtual ones.
-// An address may also be on lo, so that the node accepts a load balancer's packets.
+// holders returns the interfaces that has accepts, except podlane's own. Those that are up come first, and of these the
+// ones that are not virtual: an address may also be on lo, so that the node accepts a load balancer's packets.
 func (c chooser) holders(has func(Interface) bool) []Interface {
 	all := slices.DeleteFunc(slices.Clone(c.ifaces), func(i Interface) bool { return i.ours() || !has(i) })
 	worse := func(i Interface) int {
@@ -54,7 +54,7 @@ func (c chooser) holders(has func(Interface) bool) []Interface {
 	return all
 }
 
-// Notes returns notes about a working underlay. The default route may lead to another interface, or an address may be
+// Notes returns notes about a working underlay: no default route leads to it, or an address that peers know is
 // deprecated. route is RouteTo.
 func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
 	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))

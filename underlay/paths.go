@@ -13,10 +13,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Paths finds the MTU of a virtual underlay. Its address is on lo or a dummy interface. Packets to other nodes leave
-// through other interfaces. The MTU is that of the narrowest path to a peer. While no peer is known, it is the
-// smallest on the routes to routers. With peers it only falls until podlaned restarts. Otherwise it would change with
-// each peer.
+// Paths finds the MTU of a virtual underlay, whose address is on lo or a dummy interface. Packets to other nodes leave
+// through other interfaces. The MTU is the smallest of the paths to the peers. While no peer is known, it is the
+// smallest of the routes to routers. Once peers are known, it only falls until podlaned restarts. Otherwise it would
+// change with each peer.
 //
 // The zero Paths is ready for use.
 type Paths struct {
@@ -55,7 +55,7 @@ func (p *Paths) Measure(i Interface, ifaces []Interface, peers func() []netip.Ad
 // update returns the MTU to use now. Each of the two MTUs is 0 if it is not known.
 func (p *Paths) update(toPeers, toRouters int) int {
 	switch {
-	case toPeers == 0 && p.toPeers: // all peers are gone
+	case toPeers == 0 && p.toPeers: // all peers are gone: the MTU stays
 	case toPeers == 0:
 		p.mtu = toRouters
 	case p.toPeers:

@@ -24,10 +24,10 @@ func again[T any](dump func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// Read returns the interfaces of the calling thread's network namespace with their addresses, in the kernel's order.
-// It omits addresses on which another node cannot rely. These are temporary ones (RFC 8981), and those that duplicate
-// address detection also found on another machine. Tentative addresses, which are still being checked, come after the
-// others. Deprecated ones (RFC 4862 section 5.5.4) still carry packets but may be removed soon. They come last.
+// Read returns the interfaces of the calling thread's network namespace with their addresses, in the kernel's order. It
+// omits addresses that other nodes cannot use reliably: temporary ones (RFC 8981), and those that duplicate address
+// detection found on another machine. Tentative addresses, whose duplicate address detection still runs, come after the
+// others. Deprecated ones (RFC 4862 section 5.5.4) come last: they still carry packets but may be removed soon.
 func Read() ([]Interface, error) {
 	links, err := again(netlink.LinkList) //nolint:forbidigo // this is the reader that tries again
 	if err != nil {
