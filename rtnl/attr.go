@@ -20,10 +20,10 @@ type Attrs struct {
 	rest  []byte
 }
 
-// AttrsOf iterates over the attributes in data.
+// AttrsOf returns an iterator over the attributes in data.
 func AttrsOf(data []byte) Attrs { return Attrs{rest: data} }
 
-// Next steps to the next attribute. It returns false if there is none.
+// Next advances to the next attribute. It returns false if there is none.
 func (a *Attrs) Next() bool {
 	if len(a.rest) < unix.SizeofRtAttr {
 		return false
@@ -71,8 +71,8 @@ func (a *Attrs) Addr() netip.Addr {
 // Text returns the value as a string without the final zero byte.
 func (a *Attrs) Text() string { return string(bytes.TrimRight(a.Value, "\x00")) }
 
-// Array32 returns the i-th number of an array. The kernel counts its settings from 1. It returns false if the array
-// is too short.
+// Array32 returns the i-th 32-bit number of an array, counted from 1 like the kernel's DEVCONF settings. It returns
+// false if the array is too short.
 func (a *Attrs) Array32(i int) (uint32, bool) {
 	if i < 1 || len(a.Value) < 4*i {
 		return 0, false
@@ -80,7 +80,7 @@ func (a *Attrs) Array32(i int) (uint32, bool) {
 	return native.Uint32(a.Value[4*(i-1):]), true
 }
 
-// Nested iterates over the attributes inside this one.
+// Nested returns an iterator over the attributes inside this one.
 func (a *Attrs) Nested() Attrs { return AttrsOf(a.Value) }
 
 // Message is one message from the kernel. Its body is not copied.
@@ -99,7 +99,7 @@ func (m Message) Header(n int) ([]byte, Attrs, bool) {
 	return m.Body[:n], AttrsOf(m.Body[n:]), true
 }
 
-// Next cuts the first message off data. It returns false if data has no complete message.
+// Next returns the first message in data, and the data after it. It returns false if data has no complete message.
 func Next(data []byte) (m Message, rest []byte, ok bool) {
 	if len(data) < unix.SizeofNlMsghdr {
 		return m, nil, false

@@ -25,8 +25,8 @@ const (
 type Conn struct {
 	fd    int
 	seq   uint32
-	limit int // of requests in one sendmsg: the error replies to all of them fit the receive buffer
-	size  int // of one sendmsg in bytes
+	limit int // largest number of requests in one sendmsg: the error replies to all of them fit the receive buffer
+	size  int // largest size of one sendmsg, in bytes
 	buf   []byte
 }
 
@@ -75,8 +75,9 @@ func (c *Conn) prepare() error {
 	return nil
 }
 
-// grow enlarges a socket's buffer as far as possible. It returns the size in bytes as the kernel accounts them.
-// Exceeding the machine's limit needs CAP_NET_ADMIN in the first user namespace, which a container may lack.
+// grow enlarges a socket's buffer to the wanted size, or to the machine's limit (net.core.rmem_max, wmem_max). It
+// returns the size in bytes as the kernel accounts them. To exceed the limit needs CAP_NET_ADMIN in the initial user
+// namespace, which a container may lack.
 func grow(fd, force, option, size int) (int, error) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, size); err != nil {
@@ -120,7 +121,8 @@ func (c *Conn) Dump(b *Batch, each func(Message)) error {
 	}
 }
 
-// Get sends the one request in b and calls each for the answer.
+// Get sends the one request in b and calls each for the messages of the answer. If the kernel refuses the request, the
+// error wraps an *Error.
 func (c *Conn) Get(b *Batch, each func(Message)) error {
 	var refused error
 	err := c.exchange(b, 0, 1, func(_ int, m Message) {
@@ -135,7 +137,7 @@ func (c *Conn) Get(b *Batch, each func(Message)) error {
 
 // Send sends all requests, many in one sendmsg. Only the last one of each sendmsg asks for an acknowledgement. The
 // kernel reports every failed request anyway, with its sequence number. Send calls failed for each of those, in the
-// order of the requests. An error means that the outcome is unknown.
+// order of the requests. If Send returns an error, it is unknown which requests the kernel executed.
 //
 // Acknowledgements for all requests would overflow the socket. 1,000 requests gave 256 of them and then ENOBUFS.
 func (c *Conn) Send(b *Batch, failed func(i int, err error)) error {

@@ -1,6 +1,6 @@
-// Package rtnl speaks rtnetlink (RFC 3549, rtnetlink(7)) at the speed of the kernel. It sends many requests in one
-// sendmsg with one acknowledgement, and does not copy dumps. It encodes and decodes messages and attributes; the
-// caller knows their meaning.
+// Package rtnl is a fast client for rtnetlink (RFC 3549, rtnetlink(7)). It sends many requests in one sendmsg with one
+// acknowledgement, and does not copy dumps. It encodes and decodes messages and attributes; the caller knows their
+// meaning.
 package rtnl
 
 import (
@@ -14,7 +14,7 @@ import (
 // native is the byte order of netlink: the machine's own, except for values that go on the wire.
 var native = binary.NativeEndian
 
-// Batch holds requests one after the other, as they are sent. The zero Batch is empty and ready for use.
+// Batch holds requests in the form in which they are sent. The zero Batch is empty and ready for use.
 //
 //	 nlmsghdr        family header   attributes
 //	| len type ... |               | len type value, padded to 4 | ... |
