@@ -23,9 +23,9 @@ func HasBridgeNetfilter() bool {
 	return err == nil
 }
 
-// EnableBridgeNetfilter makes the firewall see the packets between pods of this node. kube-proxy needs it. A pod may answer a
-// client of a Service on the same node. Without it, nothing translates the answer's address back. The client then discards it.
-// It works in the network namespace of the calling thread. The ops are the writes.
+// EnableBridgeNetfilter makes the node's firewall see the packets between pods of this node. kube-proxy needs that. A pod of a
+// Service may answer a client on the same node. If the firewall does not see the answer, nothing translates its address back,
+// and the client discards it. EnableBridgeNetfilter works in the network namespace of the calling thread. The ops are the writes.
 func EnableBridgeNetfilter(v4, v6 bool) (ops []kernel.Op, err error) {
 	for f, wanted := range [...]bool{subnet.IPv4: v4, subnet.IPv6: v6} {
 		if !wanted {

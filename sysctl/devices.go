@@ -13,9 +13,9 @@ import (
 // devconfForwarding is IPV4_DEVCONF_FORWARDING of linux/ip.h.
 const devconfForwarding = 1
 
-// forwardFrom turns on IPv4 forwarding for packets that arrive on the named interfaces. Each interface has its own
-// setting; net.ipv4.ip_forward is only the common one. Netlink sets it (IFLA_INET_CONF, Linux 2.6.37). This works where
-// /proc/sys is read-only, as in a container. Interfaces that do not exist are ignored.
+// forwardFrom turns on IPv4 forwarding for packets that arrive on the named interfaces. Each interface has its own setting;
+// net.ipv4.ip_forward sets all of them. forwardFrom uses netlink (IFLA_INET_CONF, Linux 2.6.37), which works even if
+// /proc/sys is read-only, as in a container. It ignores interfaces that do not exist.
 func forwardFrom(interfaces []string) (ops []kernel.Op, err error) {
 	conn, err := rtnl.Dial()
 	if err != nil {

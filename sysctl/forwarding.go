@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// procSys has the network settings of the thread that opens a file in it.
+// procSys is the folder of the settings. A file in it belongs to the network namespace of the thread that opens it.
 const procSys = "/proc/sys/"
 
 // keys are the settings that turn on forwarding.
@@ -27,8 +27,8 @@ var keys = [...]string{
 // EnableForwarding makes the node forward packets of the wanted families. It writes only what differs: a read-only /proc/sys with
 // the correct values is no error. The ops are the writes. It works in the network namespace of the calling thread.
 //
-// IPv4: it also turns on forwarding for each interface on which pods' packets arrive. These are the underlay and the interfaces
-// that lead to pods. If /proc/sys is read-only, their settings suffice.
+// IPv4: it also turns on forwarding for each interface on which pods' packets arrive: the underlay, and the interfaces that lead
+// to pods. It does so through netlink. If /proc/sys is read-only, that is enough.
 //
 // IPv6: a node that forwards ignores router advertisements if accept_ra is 1. That is the kernel's default. The node would lose
 // addresses and routes that come from advertisements. So EnableForwarding first sets accept_ra to 2 on the underlay interface. It
@@ -93,7 +93,7 @@ func Advice(underlay string) string {
 		"run this on the node: sysctl -w %s=2", underlay, dotted(acceptRA(underlay)))
 }
 
-// ignoreForbidden returns the error, unless a setting could only be read.
+// ignoreForbidden returns nil if the error is Forbidden, and otherwise the error.
 func ignoreForbidden(err error) error {
 	if Forbidden(err) {
 		return nil
@@ -101,11 +101,11 @@ func ignoreForbidden(err error) error {
 	return err
 }
 
-// Forbidden reports whether a setting could not be written because /proc/sys is read-only, as in a container.
+// Forbidden reports whether an error means that this process may not write to /proc/sys, as in a container.
 func Forbidden(err error) bool { return errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission) }
 
-// EnableIPv6 lets an interface have IPv6 addresses. net.ipv6.conf.default.disable_ipv6 denies them to new interfaces. It works in
-// the network namespace of the calling thread.
+// EnableIPv6 allows IPv6 addresses on an interface. If net.ipv6.conf.default.disable_ipv6 is 1, new interfaces have none. It works
+// in the network namespace of the calling thread.
 func EnableIPv6(iface string) (kernel.Op, error) {
 	return set("net/ipv6/conf/"+iface+"/disable_ipv6", "0")
 }
