@@ -14,12 +14,12 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Bridge holds what is known about one bridge of the node's pods. It is saved for the next start.
+// Bridge describes one bridge of the node's pods. podlaned saves it for the next start.
 type Bridge struct {
 	Name  string
 	Index int            // of the interface; 0: it was deleted
 	Addrs []netip.Prefix `json:",omitempty"` // its addresses of the pod subnets, and link-local ones
-	Used  bool           // pods were attached in the last round
+	Used  bool           // pods were attached at the last Restore
 	// Cut holds the host's interfaces of the pods that lost the bridge, as long as these interfaces exist.
 	Cut []string `json:",omitempty"`
 	// Pods holds the names of these pods: their addresses and containers.
@@ -31,11 +31,12 @@ func (b Bridge) Equal(o Bridge) bool {
 	return b.Name == o.Name && b.Index == o.Index && b.Used == o.Used && slices.Equal(b.Addrs, o.Addrs) && slices.Equal(b.Cut, o.Cut) && slices.Equal(b.Pods, o.Pods)
 }
 
-// Keeper records the bridges of the node's pods. The zero value is ready. It is for one goroutine at a time.
+// Keeper records and restores the bridges of the node's pods. The zero value is ready for use. Only one goroutine at a time may
+// use it.
 type Keeper struct {
 	known     []Bridge
-	unbridged []string        // veth interfaces that had no bridge before one was deleted: another program's
-	visible   map[string]bool // bridges whose traffic connection tracking saw in the last round, by name
+	unbridged []string        // veth interfaces that had no bridge before one was deleted; they are another program's
+	visible   map[string]bool // bridges whose traffic connection tracking saw at the last Restore, by name
 	hidden    bool            // connection tracking does not see the traffic of some bridge
 	reserved  string          // host-local's folder; empty: the default
 }
@@ -107,7 +108,7 @@ func (k *Keeper) cut() (all []string) {
 	return all
 }
 
-// nameCutPods records the names of the pods of bridges that were deleted since the last round.
+// nameCutPods records the names of the pods of bridges that were deleted since the last Restore.
 func (k *Keeper) nameCutPods(before []Bridge, own subnet.Pair) {
 	for i, b := range k.known {
 		at := slices.IndexFunc(before, func(o Bridge) bool { return o.Name == b.Name })
@@ -120,7 +121,7 @@ func (k *Keeper) nameCutPods(before []Bridge, own subnet.Pair) {
 // maxNamed bounds how many pods a problem names.
 const maxNamed = 10
 
-// problems names the pods that have lost their bridge. podlaned cannot attach them again.
+// problems returns a sentence for each deleted bridge that names its pods. podlaned cannot attach them again.
 func (k *Keeper) problems(own subnet.Pair) (list []string) {
 	for _, b := range k.known {
 		if len(b.Cut) == 0 {

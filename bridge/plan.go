@@ -65,7 +65,7 @@ type fix struct {
 	up     bool
 }
 
-// next returns the known bridges after a round, and what to restore. others are the interfaces that had no bridge before one
+// next returns the known bridges after a read, and what to restore. others are the interfaces that had no bridge before one
 // was deleted. It is pure.
 func next(known []Bridge, others []string, have snapshot, own subnet.Pair) (now []Bridge, fixes []fix) {
 	cut := slices.DeleteFunc(have.unbridged(), func(name string) bool { return slices.Contains(others, name) })
@@ -147,8 +147,9 @@ func lacks(wanted []netip.Prefix, d device, attached bool, own subnet.Pair) (add
 	return addrs, f
 }
 
-// linkLocalFirst orders addresses for adding, the link-local one first. Another address brings the route to the pods, and
-// the kernel then resolves them from the link-local address. Without that it tries again only after a second.
+// linkLocalFirst orders addresses for adding, the link-local one first. The other address creates the route to the pods. Then
+// the kernel resolves the pods' addresses, with the link-local address as source. Without that it tries again only after a
+// second.
 func linkLocalFirst(a, b netip.Prefix) int {
 	switch {
 	case isLinkLocal(a) == isLinkLocal(b):

@@ -15,9 +15,8 @@ import (
 // file's first line is the container's ID.
 const defaultReserved = "/var/lib/cni/networks"
 
-// reservations returns the names of the containers that have an address of the node's pod subnets, sorted by address:
-// "10.5.1.2 (container 3f2a)". There are none if another plugin allocates the addresses, or podlaned cannot read the
-// folder.
+// reservations returns the pods that have an address of the node's pod subnets, sorted by address: "10.5.1.2 (container
+// 3f2a)". It returns none if another plugin allocates the addresses, or podlaned cannot read the folder.
 func reservations(folder string, own subnet.Pair) []string {
 	type pod struct {
 		container string

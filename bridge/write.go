@@ -28,7 +28,7 @@ func (f fix) write(c *rtnl.Conn) (ops []kernel.Op, err error) {
 		op := kernel.Op{Verb: "add", Kind: "address", Object: "address " + a.String() + " dev " + name, Drift: true}
 		if f.ipv6 && isLinkLocal(a) {
 			// The kernel created it again when IPv6 was enabled, and does not use it for a second (duplicate address detection).
-			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // or it does not exist
+			_ = send(c, func(b *rtnl.Batch) { address(b, unix.RTM_DELADDR, 0, f.device.index, a) }) // it fails if there is none
 		}
 		if err := send(c, func(b *rtnl.Batch) { address(b, unix.RTM_NEWADDR, putFlags, f.device.index, a) }); err != nil {
 			return ops, fmt.Errorf("%s: %w; run this on the node: ip address add %s dev %s", op, err, a, name)
@@ -45,9 +45,9 @@ func (f fix) write(c *rtnl.Conn) (ops []kernel.Op, err error) {
 	return ops, nil
 }
 
-// makeVisible makes iptables and nftables, and with them connection tracking, see the packets that the bridges forward. A pod
-// may reach another pod of its node through a port of the node. Unless connection tracking sees the answer, nothing translates
-// its address back.
+// makeVisible makes iptables, nftables and connection tracking see the packets that the bridges forward. A pod may reach
+// another pod of its node through a port of the node. If connection tracking does not see the answer, nothing translates its
+// address back.
 //
 // It writes the bridge's own setting (Linux 2.6.37), whatever net.bridge.bridge-nf-call-iptables is. This needs the kernel
 // module br_netfilter; netfilter reports whether that is loaded. Without it, or if the kernel refuses, makeVisible sets hidden.
