@@ -14,7 +14,7 @@ import (
 //   - IPv4: by a gratuitous ARP request
 //   - IPv6: by an unsolicited neighbour advertisement that overrides (RFC 4861, section 7.2.6)
 //
-// They remain on. A tentative IPv6 address is announced later, when its duplicate address detection ends.
+// The settings stay on. The kernel announces a tentative IPv6 address later, when its duplicate address detection ends.
 var notify = []string{"ipv4/conf/%s/arp_notify", "ipv6/conf/%s/ndisc_notify"}
 
 // announceAll announces the addresses of interfaces, and warns about those that it cannot announce.
@@ -29,8 +29,8 @@ func announceAll(ifNames []string, containerID string) {
 
 // announce announces every address of an interface in the calling thread's network namespace.
 //
-// The node and the pods on its bridge may have a neighbour entry of an earlier pod with the same address. Linux uses it for up
-// to 45 seconds. Then it first asks the old MAC address. An announcement corrects the entry at once, whatever its age.
+// The node and the pods on its bridge may have a neighbour entry of an earlier pod with the same address. Linux uses the entry
+// for up to 45 seconds. Then it first probes the old MAC address. An announcement corrects the entry at once, whatever its age.
 //
 // To make the kernel send, announce sets the MAC address that the interface already has. A packet socket could send too. But
 // its close waits for an RCU grace period of 8 to 24 ms, which is longer than the rest of an ADD.

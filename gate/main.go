@@ -42,8 +42,8 @@ func noOp(*skel.CmdArgs) error { return nil }
 // add announces the pod's addresses and returns the result of the plugins before it.
 //
 // A failed announcement is only a warning on standard error, which the runtime logs. The pod works. A node or pod that has the
-// neighbour entry of an earlier pod corrects it by itself within a minute. A call without a pod's result is an error. So is one
-// without a network namespace.
+// neighbour entry of an earlier pod corrects it by itself within a minute. Without the result of another plugin, or without
+// the pod's network namespace, add returns an error.
 func add(args *skel.CmdArgs) error {
 	result, version, err := previousResult(args.StdinData)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	cni "github.com/containernetworking/cni/pkg/version"
 )
 
-// previousResult returns the result of the plugins before this one. version is the one that the runtime wants.
+// previousResult returns the result of the plugins before this one. version is the CNI version that the result must have.
 func previousResult(data []byte) (result *current.Result, version string, err error) {
 	var conf types.NetConf
 	if err := json.Unmarshal(data, &conf); err != nil {
