@@ -50,8 +50,8 @@ func add(args *skel.CmdArgs) error {
 	return delegate(t.plugin, args.Path, t.conf)
 }
 
-// freeEmpty frees the addresses whose reservations a crash left empty. They may block every address. An error does not
-// fail the ADD, because host-local may still have a free address.
+// freeEmpty frees the addresses whose reservations a crash left empty. They may be all addresses of the subnet. An error
+// does not fail the ADD, because host-local may still have a free address.
 func (t task) freeEmpty() {
 	if t.ipamType != hostLocal {
 		return
@@ -61,8 +61,8 @@ func (t task) freeEmpty() {
 	}
 }
 
-// status makes add's checks. Their errors get code 50 (not available). Then the delegate gets the STATUS, as the spec
-// requires (section 2). bridge 1.9.1 passes it to its IPAM plugin. host-local always succeeds.
+// status makes add's checks. Their errors get code 50 (not available). Without an error, it becomes the delegate, which
+// answers the STATUS, as the spec requires (section 2). bridge 1.9.1 asks its IPAM plugin. host-local always succeeds.
 func status(args *skel.CmdArgs) error {
 	err := add(args) // returns only with an error; otherwise this process is the delegate
 	var e *types.Error

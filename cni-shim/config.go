@@ -16,7 +16,7 @@ const (
 	hostLocal       = "host-local"
 )
 
-// object is a JSON object whose values stay as they were written.
+// object is a JSON object. Its values are not parsed, so that they are written as they were read.
 type object map[string]json.RawMessage
 
 // config is our parsed configuration. The delegate's keys have three sources. The first source that has a key wins:

@@ -12,9 +12,9 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// gc frees the addresses of stale attachments. bridge and host-local 1.9.1 do nothing for a GC, so gc runs the delegate's
-// DEL. It also frees addresses that lost their owner in a crash. An error does not stop it. At the end the delegate gets
-// the GC, as the spec requires (section 2).
+// gc frees the addresses of stale attachments. bridge and host-local 1.9.1 do nothing at a GC, so gc runs the delegate's
+// DEL for each. It also frees addresses whose reservations lost their owner in a crash. It goes on after an error. At the
+// end it runs the delegate's GC, as the spec requires (section 2).
 func gc(args *skel.CmdArgs) error {
 	t, err := prepare(args.StdinData, nodeOrPlaceholder)
 	if err != nil {
@@ -80,8 +80,8 @@ func staleAttachments(all, valid []types.GCAttachment) (stale []types.GCAttachme
 	return stale
 }
 
-// delEnvironment returns the environment for an attachment's DEL. It names no network namespace: that may be gone. If the
-// interface is unknown, it uses any name, because the delegate needs one.
+// delEnvironment returns the environment for an attachment's DEL. It names no network namespace, because that may be gone.
+// If the interface is unknown, it is eth0, because the delegate needs a name.
 func delEnvironment(environ []string, a types.GCAttachment) []string {
 	ifName := a.IfName
 	if ifName == "" {

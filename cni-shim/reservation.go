@@ -31,8 +31,8 @@ func (c config) reservationDir() (string, error) {
 }
 
 // readReservations returns the attachments that have a reservation, one for each address. If some files cannot be read,
-// it returns the others and an error. It ignores a file that names no container: an ADD is about to write it, because
-// gc freed those of a crash before.
+// it returns the others and an error. It ignores a file that names no container. An ADD is about to write it: gc has
+// already freed those that a crash left.
 func readReservations(dir string) (all []types.GCAttachment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -18,8 +18,8 @@ func (c config) translate(n subnet.NodeFile) ([]byte, error) {
 	}
 	defaults := map[string]any{
 		"mtu": n.MTU,
-		// bridge would also masquerade packets to other nodes' pods. podlaned knows which addresses are pods'. If it
-		// does not masquerade, the operator turned it off.
+		// bridge would also masquerade packets to other nodes' pods. podlaned masquerades, because it knows which
+		// addresses are pods'. If it does not, the operator turned that off.
 		"ipMasq": false,
 	}
 	if c.plugin == bridge {
