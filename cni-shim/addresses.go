@@ -72,8 +72,8 @@ func readAddress(m syscall.NetlinkMessage, index uint32) netip.Prefix {
 	return netip.PrefixFrom(addr, int(m.Data[1]))
 }
 
-// indexOf returns a device's index. Unlike RTM_GETLINK, the ioctl does not wait for the kernel's RTNL lock, which is held for
-// long on a busy node. It has a cost: if the device does not exist, as before a node's first pod, the kernel runs modprobe.
+// indexOf returns a device's index. Unlike RTM_GETLINK, the ioctl does not wait for the kernel's RTNL lock, which a busy node
+// holds for long. If the device does not exist, as before a node's first pod, the kernel runs modprobe.
 func indexOf(device string) (uint32, error) {
 	request, err := unix.NewIfreq(device)
 	if err != nil {

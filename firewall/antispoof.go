@@ -27,8 +27,8 @@ func checkedFromPod(f subnet.Family) part {
 		address(source, expr.CmpOpNeq, netip.MustParsePrefix("fe80::/10")), fromPod())
 }
 
-// antispoof drops packets that fail a strict reverse-path check: the kernel would not send an answer to their source through the
-// interface on which they arrived. It checks packets
+// antispoof drops packets that fail a strict reverse-path check. The route to their source must lead through the interface on
+// which they arrived. It checks packets
 //
 //	from a pod      with any source: so a pod can use only addresses of its node's pod subnets
 //	from anywhere   with a source in this node's pod subnets

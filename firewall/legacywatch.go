@@ -23,7 +23,7 @@ const (
 //
 // The kernel does not announce such a change. But a program that makes one holds the lock of iptables-legacy. So WatchLegacy
 // reads FORWARD when the lock is released. If the lock cannot be watched, it reads twice a second. Without a release it reads
-// every 10 seconds: a container may have a lock of its own, or the program is installed later. If the program fails, that is a
+// every 10 seconds. A container may have a lock of its own, or the program is installed later. If the program fails, that is a
 // change too: Apply returns the error.
 func WatchLegacy(ctx context.Context, kick func()) error {
 	lock := watchLock(legacyLock)

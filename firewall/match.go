@@ -160,8 +160,8 @@ func destinationType(op expr.CmpOp, t addrType) part {
 	}}
 }
 
-// noReversePath matches a packet that fails a strict reverse-path check: the kernel would not send an answer to its source
-// through the interface on which it arrived.
+// noReversePath matches a packet that fails a strict reverse-path check. The route to its source leads through another
+// interface, or there is none.
 func noReversePath() part {
 	return part{"fib saddr . iif oif missing", []expr.Any{
 		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},

@@ -103,8 +103,8 @@ func bridgePackets(r Rules, bridge string) (all []eval.Packet) {
 	return all
 }
 
-// forwardedPackets returns the packets that the accept rules in FORWARD are for: from the pods of this node to anywhere, and
-// from anywhere to them.
+// forwardedPackets returns the packets that the accept rules in FORWARD are for. They go from the pods of this node to
+// anywhere, and back.
 func forwardedPackets(r Rules, f subnet.Family) (all []eval.Packet) {
 	own := r.Subnet.Half(f)
 	if !own.IsValid() {

@@ -18,8 +18,8 @@ import (
 //	               if its destination is in the pod network: peers send to underlay addresses, so it may come out of a tunnel
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
-// IPv4's reverse-path check is strict (RFC 3704 section 2.2), because with a default route a loose one accepts any source. So
-// the route to a peer must lead over the link of its packets. In a multipath route, any of the links is accepted.
+// IPv4's reverse-path check is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So the route
+// to a peer must lead over the link of its packets. In a multipath route, any of the links is accepted.
 //
 // IPv6's check is loose: some route must exist. A strict one checks only one next hop of a multipath route (seen in Linux
 // 6.18). It would drop what a peer sends over the others. VXLAN from pods is still dropped, by its interface. But a container

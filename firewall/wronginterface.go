@@ -15,8 +15,8 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// wrongInterfaceSet returns the set of the peers whose VXLAN is dropped because it arrived on a wrong interface, each with
-// that interface. Only packets with a peer's address are recorded, so other hosts cannot fill the set.
+// wrongInterfaceSet returns the set of the peers whose VXLAN arrived on a wrong interface, each with that interface. Only
+// packets with a peer's address are recorded. So other hosts cannot fill the set.
 func wrongInterfaceSet(f subnet.Family) nft.Set {
 	return [...]nft.Set{
 		subnet.IPv4: {Name: "vxlan_wrong_iface4", KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIFName), Dynamic: wrongInterfaceBounds},

@@ -84,7 +84,7 @@ func (i Installed) RulesOf(chain string) (rules []KernelRule) {
 	return rules
 }
 
-// Comment returns the rule's comment, which nft stores in the user data and iptables in a match; empty if there is none.
+// Comment returns the rule's comment; empty if there is none. nft stores it in the user data, iptables in a match.
 func (r KernelRule) Comment() string {
 	for _, e := range r.Exprs {
 		if c, ok := matchComment(e); ok {

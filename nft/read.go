@@ -89,7 +89,7 @@ func (c *Conn) KeyLength(id ID, set string) (int, error) {
 	return int(answers[0].attrs.Number(unix.NFTA_SET_KEY_LEN)), nil
 }
 
-// Lookup reads the element with one key, so a large set costs no more than a small one. data is the value in a map.
+// Lookup reads the element with one key. So a large set costs no more than a small one. data is the value in a map.
 func (c *Conn) Lookup(id ID, set string, key []byte) (data Attrs, found bool, err error) {
 	list, err := elementList(key)
 	if err != nil {

@@ -128,7 +128,7 @@ func (id ID) addRules(ch Chain, have []KernelRule) (steps []Step) {
 	return steps
 }
 
-// keepCounts returns the rules with the counts of the same rules in the kernel, so that a rewrite does not reset them. What the
+// keepCounts returns the rules with the counts of the same rules in the kernel. So a rewrite does not reset them. What the
 // kernel counts between the read and the write is lost.
 func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	rules = slices.Clone(rules)

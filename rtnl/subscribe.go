@@ -48,7 +48,7 @@ func Subscribe(groups ...int) (*Subscription, error) {
 func (s *Subscription) Close() { _ = s.file.Close() } // nothing is buffered, so no error matters
 
 // Await reads until matters returns true for a notification. It also returns nil if the kernel dropped notifications
-// because they were not read in time: any of them may have mattered. It returns ctx's error when ctx ends.
+// that were not read in time. Any of them may have mattered. It returns ctx's error when ctx ends.
 func (s *Subscription) Await(ctx context.Context, matters func(Message) bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }) // it fails only on a closed file
 	defer stop()

@@ -24,7 +24,7 @@ type Want struct {
 	Known []netip.Addr
 
 	// Kept holds the addresses at which this node's tunnels end. While an interface has them and is up, a changed default
-	// route does not move the underlay, because peers may not reach other addresses.
+	// route does not move the underlay. Peers may not reach other addresses.
 	Kept []netip.Addr
 }
 
@@ -32,8 +32,8 @@ type Want struct {
 func (w Want) named() bool { return len(w.Ifaces) > 0 || w.Regex != "" || w.CanReach.IsValid() }
 
 // Choose returns the underlay interface. route is RouteTo; otherwise Choose is pure. The returned interface is up and has
-// an address that other nodes can use. Choose returns the loopback interface only for its name or one of its addresses,
-// and podlane's own interfaces (podlane*, pl-v6.*, cni0) only for their name. The error names the wanted and the
+// an address that other nodes can use. Choose returns the loopback interface only for its name or one of its addresses.
+// It returns podlane's own interfaces (podlane*, pl-v6.*, cni0) only for their name. The error names the wanted and the
 // existing interfaces.
 func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, err error)) (Interface, error) {
 	c := chooser{ifaces, route}

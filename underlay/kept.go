@@ -37,8 +37,8 @@ func (i Interface) hasInPart(addrs []netip.Addr) bool {
 		!slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.Local(subnet.FamilyOf(a)).IsValid() })
 }
 
-// holders returns the interfaces that has accepts, except podlane's own. Those that are up come first, and of these the
-// ones that are not virtual: an address may also be on lo, so that the node accepts a load balancer's packets.
+// holders returns the interfaces that has accepts, except podlane's own. They are sorted: up and not virtual, up and
+// virtual, down. An address may also be on lo, so that the node accepts a load balancer's packets.
 func (c chooser) holders(has func(Interface) bool) []Interface {
 	all := slices.DeleteFunc(slices.Clone(c.ifaces), func(i Interface) bool { return i.ours() || !has(i) })
 	worse := func(i Interface) int {
@@ -54,7 +54,7 @@ func (c chooser) holders(has func(Interface) bool) []Interface {
 	return all
 }
 
-// Notes returns notes about a working underlay: no default route leads to it, or an address that peers know is
+// Notes returns notes about a working underlay. No default route leads to it, or an address that peers know is
 // deprecated. route is RouteTo.
 func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
 	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))

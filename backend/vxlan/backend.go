@@ -36,8 +36,10 @@ type lastApply struct {
 	failed   []kernel.Failure // the writes of the last Apply that the kernel refused
 }
 
-// New returns the backend for a network on an underlay interface. It returns an error if the underlay lacks an address
-// of a wanted family, if its MTU is unknown or too small, or if the configured MTU is too large.
+// New returns the backend for a network on an underlay interface. These are errors:
+//   - the underlay lacks an address of a wanted family
+//   - the underlay's MTU is too small, or it is unknown and none is configured
+//   - the configured MTU is too large for the underlay
 func New(network subnet.Network, u underlay.Interface) (*Backend, error) {
 	mtu, err := overlayMTU(network, u)
 	if err != nil {

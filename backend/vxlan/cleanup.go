@@ -9,9 +9,11 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Cleanup removes everything that this backend creates, with any configuration, from the calling thread's network
-// namespace: VXLAN devices with our names, all entries on them, and the main table's routes with our protocol. It
-// changes nothing else. It returns what it removed.
+// Cleanup removes from the calling thread's network namespace what this backend creates with any configuration:
+//   - VXLAN devices with our names, and all entries on them
+//   - the main table's routes with our protocol
+//
+// It changes nothing else. It returns what it removed.
 func Cleanup(ctx context.Context) ([]kernel.Op, error) {
 	conn, err := rtnl.Dial()
 	if err != nil {

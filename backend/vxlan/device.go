@@ -27,8 +27,8 @@ type device struct {
 	off      off
 }
 
-// outer holds settings of the outer header. We use the kernel's defaults, and revert changes by other programs. The type
-// of service and the flow label are not among them, because an operator may mark the tunnel's packets.
+// outer holds settings of the outer header. We use the kernel's defaults, and revert changes by other programs. It omits
+// the type of service and the flow label: an operator may mark the tunnel's packets.
 type outer struct {
 	group netip.Addr // destination of packets without an FDB entry; not valid: they are dropped
 	ttl   uint8      // 0: the kernel's default

@@ -230,8 +230,8 @@ func (rec *reconciler) fixCommand(first, r rule) string {
 	return "add a rule before it: " + strings.Join(commands, " && ")
 }
 
-// matchesOurRoute reports whether a route of another table leads packets to a pod subnet as our route does: through the
-// same interface, or to the same next hop.
+// matchesOurRoute reports whether a route of another table leads packets to a pod subnet like our route. It must have
+// the same interface or the same next hop.
 func (rec *reconciler) matchesOurRoute(r tableRoute, pods netip.Prefix) bool {
 	if rec.subnet.Overlaps(pods) {
 		return rec.podLinks()[r.route.link]

@@ -167,7 +167,7 @@ func (m *machine) lookup(e nft.Attrs) match {
 }
 
 // find looks up a register's bytes in a set. It tries three patterns for the unknown bits. For the addresses of a prefix that is
-// enough. But it does not prove that a set contains no port at all, so a miss with a blank field is undecided.
+// enough. But it does not prove that a set contains no port at all. So a miss with a blank field is undecided.
 func (m *machine) find(set string, register uint32) (f found, err error) {
 	n, err := m.sets.KeyLength(set)
 	if err != nil {
