@@ -71,7 +71,7 @@ func TestForgedSourceIsDropped(t *testing.T) {
 	}
 }
 
-var directRouting = without(func(r *Rules) { r.Network.VXLAN.DirectRouting = true })
+var directRouting = with(func(r *Rules) { r.Network.VXLAN.DirectRouting = true })
 
 func TestValidSourceArrives(t *testing.T) {
 	w := newSpoofWires(t)
@@ -112,7 +112,7 @@ ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`)
 		return strings.Contains(w.pod.sh("ip -6 addr show dev eth0 dadfailed"), "fd00:5:0:22::1/64")
 	})
 
-	w.node.sh("ip -6 route del fe80::/64 dev pod0") // no way back to link-local addresses is known
+	w.node.sh("ip -6 route del fe80::/64 dev pod0") // there is no route to link-local addresses
 	atNode := w.node.socket("[fd00:5:0:22::1]:4567")
 	send := w.pod.sends(fmt.Sprintf("%s%%%d", w.pod.linkLocal("eth0"), w.pod.index("eth0")), "[fd00:5:0:22::1]:4567", []byte("hello"))
 	passes(t, send, atNode)
@@ -186,7 +186,7 @@ sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tab
 	w.outside.sh(`
 ip route flush 10.5.34.0/24; ip -6 route flush fd00:5:0:22::/64
 ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22::7/64 dev eth1 nodad`)
-	bridged := without(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })
+	bridged := with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })
 	w.node.apply(bridged)
 	for f, family := range subnet.Families {
 		t.Run(family.String(), func(t *testing.T) {
@@ -202,7 +202,7 @@ ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22:
 
 func TestInvalidInterfaceNamesAreRefused(t *testing.T) {
 	for _, name := range []string{"", "sixteen-letters-"} {
-		if err := without(func(r *Rules) { r.PodInterfaces = []string{name} }).check(); err == nil {
+		if err := with(func(r *Rules) { r.PodInterfaces = []string{name} }).check(); err == nil {
 			t.Errorf("%q: no error", name)
 		}
 	}

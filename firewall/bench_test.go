@@ -10,7 +10,7 @@ import (
 
 // manyPeers returns dual with a number of peers, half of each family.
 func manyPeers(count int) Rules {
-	return without(func(r *Rules) {
+	return with(func(r *Rules) {
 		r.Peers = nil
 		for i := range count / 2 {
 			r.Peers = append(r.Peers, netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}),

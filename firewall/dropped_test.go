@@ -24,13 +24,13 @@ func TestDroppedHasEveryReason(t *testing.T) {
 }
 
 // Repairs and changed Rules keep the counts of the other rules.
-func TestCountsSurviveChanges(t *testing.T) {
+func TestChangesKeepCounts(t *testing.T) {
 	w := newOverlayWires(t)
 	w.node.apply(dual)
 	f := subnet.IPv4
 	passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
 	w.node.drops(dual, "vxlan_not_from_a_peer", w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
-	noHTTP := without(func(r *Rules) { r.HTTPPort = 0 })
+	noHTTP := with(func(r *Rules) { r.HTTPPort = 0 })
 	for name, change := range map[string]func(){
 		"a rule deleted": func() { w.node.sh("nft insert rule inet podlane vxlan_to_node accept"); w.node.apply(dual) },
 		"a chain deleted": func() {

@@ -116,7 +116,7 @@ func TestNodesReachHTTP(t *testing.T) {
 			{"the node itself, on loopback", dual, w.node, "", [...]string{"127.0.0.1", "::1"}[f]},
 			{"a peer", dual, w.outside, peerAt[f], nodeAt[f]},
 			{"a pod, at a host that is not a peer", noPeers, w.pod, podAt[f], peerAt[f]},
-			{"a pod, and the daemon has no HTTP", without(func(r *Rules) { r.HTTPPort = 0 }), w.pod, podAt[f], nodeAt[f]},
+			{"a pod, and the daemon has no HTTP", with(func(r *Rules) { r.HTTPPort = 0 }), w.pod, podAt[f], nodeAt[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The accepts are inserted directly before the rule that drops everything, and nowhere else. @ is the program.
+// The accept rules are inserted directly before the rule that drops everything, and nowhere else. @ is the program.
 var insertPoints = map[string]struct{ script, want string }{
 	"RHEL's": {"@ -A FORWARD -j REJECT --reject-with icmp-host-prohibited", `-P FORWARD ACCEPT
 -A FORWARD -d 10.5.0.0/16 -m comment --comment podlane -j ACCEPT
@@ -77,7 +77,7 @@ var insertPoints = map[string]struct{ script, want string }{
 -A FORWARD -j DROP`},
 }
 
-func TestAcceptsGoBeforeTheDrop(t *testing.T) {
+func TestAcceptRulesGoBeforeTheDrop(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
 		for name, c := range insertPoints {
 			t.Run(program+" "+name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestAcceptsGoBeforeTheDrop(t *testing.T) {
 }
 
 // Docker's and kube-proxy's chains do not end in a drop.
-func TestChainsWithoutADropGetNoAccepts(t *testing.T) {
+func TestChainsWithoutADropGetNoAcceptRules(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
 		for name, script := range map[string]string{
 			"Docker":     strings.ReplaceAll(docker(program), "-P FORWARD DROP", "-P FORWARD ACCEPT"),
@@ -115,8 +115,8 @@ func TestChainsWithoutADropGetNoAccepts(t *testing.T) {
 	}
 }
 
-// The accepts are restored if the rule set is loaded again without them, or gets its drop later.
-func TestAcceptsAreRestored(t *testing.T) {
+// The accept rules are restored if the rule set is loaded again without them, or gets its drop later.
+func TestAcceptRulesAreRestored(t *testing.T) {
 	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(program, func(t *testing.T) {
 			n := newNode(t, "node")

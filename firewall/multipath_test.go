@@ -14,7 +14,7 @@ var (
 	peerLoopback = [...]string{"198.18.10.2", "2001:db8:10::2"}
 )
 
-var multipath = without(func(r *Rules) {
+var multipath = with(func(r *Rules) {
 	r.Peers = nil
 	for _, a := range peerLoopback {
 		r.Peers = append(r.Peers, netip.MustParseAddr(a))

@@ -41,24 +41,24 @@ func newOverlayWires(t *testing.T) overlayWires {
 	return w
 }
 
-// in makes failures of the nodes fail this test.
+// in makes an error of the nodes fail this test.
 func (w wires) in(t *testing.T) { w.pod.T, w.node.T, w.outside.T = t, t, t }
 
 func to8472(addr string) string { return net.JoinHostPort(addr, "8472") }
 
-// without returns dual after a change.
-func without(change func(r *Rules)) Rules {
+// with returns dual after a change.
+func with(change func(r *Rules)) Rules {
 	r := dual
 	change(&r)
 	return r
 }
 
 var (
-	podsUnknown  = without(func(r *Rules) { r.PodInterfaces = nil })
-	peersUnknown = without(func(r *Rules) { r.Peers = nil })
-	noPeers      = without(func(r *Rules) { r.Peers = []netip.Addr{} })
-	// nowhereIsPeer has peers without a route: their packets fail only the check of the reverse path.
-	nowhereIsPeer = without(func(r *Rules) {
+	podsUnknown  = with(func(r *Rules) { r.PodInterfaces = nil })
+	peersUnknown = with(func(r *Rules) { r.Peers = nil })
+	noPeers      = with(func(r *Rules) { r.Peers = []netip.Addr{} })
+	// nowhereIsPeer has peers without a route: their packets fail only the reverse-path check.
+	nowhereIsPeer = with(func(r *Rules) {
 		for _, a := range nowhereAt {
 			r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(a))
 		}
@@ -100,7 +100,7 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 	}
 }
 
-// If the pods' interfaces are not known, IPv4's strict reverse path still catches a pod.
+// If the pods' interfaces are not known, IPv4's strict reverse-path check still drops a pod's packets.
 func TestPodSendsVXLANAsAPeer(t *testing.T) {
 	w := newOverlayWires(t)
 	f := subnet.IPv4
@@ -162,7 +162,7 @@ func TestNewPeerIsAcceptedAtOnce(t *testing.T) {
 			send := w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1))
 			passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
 			w.node.drops(dual, "vxlan_not_from_a_peer", send, w.ours[f])
-			more := without(func(r *Rules) { r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(strangerAt[f])) })
+			more := with(func(r *Rules) { r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(strangerAt[f])) })
 			element := fmt.Sprintf("element inet podlane peers%d %s", []int{4, 6}[f], strangerAt[f])
 			equal(t, "ops", words(w.node.apply(more)), "add "+element)
 			passes(t, send, w.ours[f])
@@ -198,7 +198,7 @@ nft add rule inet services c udp dport 9999 redirect to :8472`)
 // A first fragment may end before the VNI. The kernel always reassembles IPv4 before input, but not IPv6.
 func TestFragmentsOfForgedVXLANAreDropped(t *testing.T) {
 	w := newOverlayWires(t)
-	rules := without(func(r *Rules) { r.Masquerade = false }) // masquerading makes the kernel reassemble too
+	rules := with(func(r *Rules) { r.Masquerade = false }) // masquerading makes the kernel reassemble too
 	from, to := netip.MustParseAddr(strangerAt[subnet.IPv6]), netip.MustParseAddr(nodeAt[subnet.IPv6])
 	socket, err := here(w.outside.ns, func() (int, error) {
 		return unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
@@ -265,7 +265,7 @@ func inFragments(packet []byte, from, to netip.Addr, id uint32) (fragments [][]b
 func TestOrderOfPeersDoesNotMatter(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
-	r := without(func(r *Rules) { r.Peers = slices.Clone(r.Peers); slices.Reverse(r.Peers) })
+	r := with(func(r *Rules) { r.Peers = slices.Clone(r.Peers); slices.Reverse(r.Peers) })
 	for name, c := range map[string]struct {
 		a, b  Rules
 		equal bool

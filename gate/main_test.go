@@ -69,16 +69,16 @@ func TestAddFails(t *testing.T) {
 		code                       uint
 		text                       string
 	}{
-		"no result":            {pod.Path(), ``, "1.0.0", types.ErrInvalidNetworkConfig, "name it last in a list"},
-		"null":                 {pod.Path(), `null`, "1.0.0", types.ErrInvalidNetworkConfig, "name it last in a list"},
-		"not an object":        {pod.Path(), `[]`, "1.0.0", types.ErrDecodingFailure, "network configuration"},
-		"not an address":       {pod.Path(), `{"cniVersion":"1.0.0","ips":[{"address":"ten"}]}`, "1.0.0", types.ErrDecodingFailure, "prevResult"},
-		"another version":      {pod.Path(), `{"cniVersion":"0.2.0","ip4":{"ip":"10.9.0.2/24"}}`, "1.0.0", types.ErrDecodingFailure, "prevResult"},
-		"no such interface":    {pod.Path(), strings.Replace(result, `"interface":0`, `"interface":1`, 1), "1.0.0", types.ErrInvalidNetworkConfig, "prevResult: 10.9.0.2 belongs to interface 1 of 1"},
-		"negative":             {pod.Path(), strings.Replace(result, `"interface":0`, `"interface":-1`, 1), "1.0.0", types.ErrInvalidNetworkConfig, "interface -1 of 1"},
-		"no network namespace": {"/run/netns/none", result, "1.0.0", types.ErrInvalidEnvironmentVariables, "CNI_NETNS: open /run/netns/none: no such file"},
-		"another file":         {"/proc/self/status", result, "1.0.0", types.ErrInvalidEnvironmentVariables, "enter /proc/self/status: invalid argument"},
-		"too old":              {pod.Path(), `{}`, "0.2.0", types.ErrIncompatibleCNIVersion, ""},
+		"no result":                {pod.Path(), ``, "1.0.0", types.ErrInvalidNetworkConfig, "name it last in a list"},
+		"null":                     {pod.Path(), `null`, "1.0.0", types.ErrInvalidNetworkConfig, "name it last in a list"},
+		"not an object":            {pod.Path(), `[]`, "1.0.0", types.ErrDecodingFailure, "network configuration"},
+		"not an address":           {pod.Path(), `{"cniVersion":"1.0.0","ips":[{"address":"ten"}]}`, "1.0.0", types.ErrDecodingFailure, "prevResult"},
+		"another version":          {pod.Path(), `{"cniVersion":"0.2.0","ip4":{"ip":"10.9.0.2/24"}}`, "1.0.0", types.ErrDecodingFailure, "prevResult"},
+		"no such interface":        {pod.Path(), strings.Replace(result, `"interface":0`, `"interface":1`, 1), "1.0.0", types.ErrInvalidNetworkConfig, "prevResult: 10.9.0.2 belongs to interface 1 of 1"},
+		"negative interface index": {pod.Path(), strings.Replace(result, `"interface":0`, `"interface":-1`, 1), "1.0.0", types.ErrInvalidNetworkConfig, "interface -1 of 1"},
+		"no network namespace":     {"/run/netns/none", result, "1.0.0", types.ErrInvalidEnvironmentVariables, "CNI_NETNS: open /run/netns/none: no such file"},
+		"another file":             {"/proc/self/status", result, "1.0.0", types.ErrInvalidEnvironmentVariables, "enter /proc/self/status: invalid argument"},
+		"too old":                  {pod.Path(), `{}`, "0.2.0", types.ErrIncompatibleCNIVersion, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := `{"name":"n","type":"podlane-gate","cniVersion":"` + c.version + `"`
@@ -108,9 +108,9 @@ func TestPodIsAttachedWithoutAnAnnouncement(t *testing.T) {
 		"address of the node":    {pod.Path(), `[{"name":"cni0"}]`, `[{"address":"10.9.0.1/24","interface":0}]`, ""},
 		"no Ethernet":            {pod.Path(), `[{"name":"tun0","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, ""},
 		"loopback":               {pod.Path(), `[{"name":"lo","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, ""},
-		"interface went away":    {pod.Path(), `[{"name":"net1","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, "interface net1: read the MAC address: no such device"},
+		"deleted interface":      {pod.Path(), `[{"name":"net1","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, "interface net1: read the MAC address: no such device"},
 		"no interface in result": {pod.Path(), `[]`, `[{"address":"10.9.0.2/24"}]`, "container c1, interface eth0: read the MAC address: no such device"},
-		"impossible name":        {pod.Path(), `[{"name":"../../../../../tmp","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, "invalid argument"},
+		"name with a path":       {pod.Path(), `[{"name":"../../../../../tmp","sandbox":"/x"}]`, `[{"address":"10.9.0.2/24","interface":0}]`, "invalid argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := `{"cniVersion":"1.0.0","name":"n","type":"podlane-gate","prevResult":{"cniVersion":"1.0.0","interfaces":` + c.interfaces + `,"ips":` + c.ips + `}}`

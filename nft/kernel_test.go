@@ -35,7 +35,7 @@ const siteWithTwoHosts = `table inet site {
 	}
 }`
 
-func TestElementsChangeSingly(t *testing.T) {
+func TestElementsChangeOneByOne(t *testing.T) {
 	n := newNode(t)
 	n.apply(table(siteID, "198.18.0.2", "198.18.0.3", "2001:db8::2"))
 	handles := n.sh("nft -a list chain inet site input")
@@ -129,7 +129,7 @@ func TestTenThousandElements(t *testing.T) {
 	n.apply(table(siteID, "198.18.0.2"))
 }
 
-func TestCountsSurviveARewrite(t *testing.T) {
+func TestRewriteKeepsCounts(t *testing.T) {
 	n := newNode(t)
 	want := table(siteID)
 	n.apply(want)
@@ -236,7 +236,7 @@ func TestInterruptedReadIsRepeated(t *testing.T) {
 	}
 }
 
-func TestReadFailsIfTheRuleSetChangesAllTheTime(t *testing.T) {
+func TestReadFailsIfTheRuleSetKeepsChanging(t *testing.T) {
 	n := newNode(t)
 	n.sh("nft add table inet other")
 	err := n.ns.Do(func() error {

@@ -77,7 +77,7 @@ func TestWatchReportsChangesByTable(t *testing.T) {
 	}
 }
 
-func TestWatchSurvivesLostEvents(t *testing.T) {
+func TestWatchContinuesAfterLostEvents(t *testing.T) {
 	n := newNode(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	began, resume, lost, done := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
