@@ -52,7 +52,7 @@ func Choose(ifaces []Interface, want Want, route func(netip.Addr) (index int, er
 			ways = append(ways, func() (Interface, error) { return c.named(want.PublicIP.String()) })
 		}
 		if len(want.Kept) > 0 {
-			ways = append(ways, func() (Interface, error) { return c.keeping(want.Kept) })
+			ways = append(ways, func() (Interface, error) { return c.withKept(want.Kept) })
 		}
 		ways = append(ways, c.byDefault)
 	}
@@ -76,7 +76,7 @@ type chooser struct {
 // name or an altname.
 func (c chooser) named(w string) (Interface, error) {
 	if a, err := netip.ParseAddr(w); err == nil {
-		if i, ok := c.holding(a); ok {
+		if i, ok := c.withAddress(a); ok {
 			return i, usable(i)
 		}
 		return Interface{}, fmt.Errorf("no interface has address %s", w)
@@ -181,8 +181,8 @@ func (c chooser) routed(a netip.Addr) (Interface, error) {
 	return Interface{}, fmt.Errorf("the route goes through interface number %d, which does not exist", index)
 }
 
-// holding returns the interface that has an address.
-func (c chooser) holding(a netip.Addr) (Interface, bool) {
+// withAddress returns the interface that has an address.
+func (c chooser) withAddress(a netip.Addr) (Interface, bool) {
 	all := c.holders(func(i Interface) bool { return i.has(a) })
 	if len(all) == 0 {
 		return Interface{}, false

@@ -9,14 +9,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// keeping returns the interface with the addresses at which the tunnels end. If no interface has all of them, it returns
+// withKept returns the interface with the addresses at which the tunnels end. If no interface has all of them, it returns
 // one that has some, and other addresses of the missing families. This happens when the IPv6 prefix changes. If several
 // interfaces have them, as while eth0 becomes a port of br0, it returns that of the default route.
-func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
+func (c chooser) withKept(kept []netip.Addr) (Interface, error) {
 	has := func(i Interface) bool { return i.HasAll(kept) }
 	all := c.holders(has)
 	if len(all) == 0 {
-		has = func(i Interface) bool { return i.hasInPart(kept) }
+		has = func(i Interface) bool { return i.hasSomeOf(kept) }
 		all = c.holders(has)
 	}
 	if len(all) == 0 {
@@ -30,9 +30,9 @@ func (c chooser) keeping(kept []netip.Addr) (Interface, error) {
 	return all[0], usable(all[0])
 }
 
-// hasInPart reports whether the interface has some of these addresses. For each missing one it must have another
+// hasSomeOf reports whether the interface has some of these addresses. For each missing one it must have another
 // address of the same family.
-func (i Interface) hasInPart(addrs []netip.Addr) bool {
+func (i Interface) hasSomeOf(addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, i.has) &&
 		!slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !i.Local(subnet.FamilyOf(a)).IsValid() })
 }
@@ -58,7 +58,7 @@ func (c chooser) holders(has func(Interface) bool) []Interface {
 // deprecated. route is RouteTo.
 func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
 	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))
-	if !want.named() && !inUse.hasSome(want.PublicIP) {
+	if !want.named() && !inUse.has(want.PublicIP) {
 		d, err := chooser{ifaces, route}.byDefault()
 		switch {
 		case err != nil:
@@ -76,9 +76,6 @@ func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr
 	}
 	return notes
 }
-
-// hasSome reports whether the address is valid and the interface has it.
-func (i Interface) hasSome(a netip.Addr) bool { return a.IsValid() && i.has(a) }
 
 func join(addrs []netip.Addr) string {
 	var texts []string

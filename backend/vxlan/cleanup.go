@@ -24,10 +24,10 @@ func Cleanup(ctx context.Context) ([]kernel.Op, error) {
 	var errs []error
 	for _, f := range subnet.Families {
 		have := newState(0)
-		p := reconciler{family: f, w: writer{conn: conn}, have: &have, want: newState(0)}
-		errs = append(errs, p.run(ctx))
-		ops = append(ops, p.w.done...)
-		for _, failure := range p.w.failed {
+		rec := reconciler{family: f, w: writer{conn: conn}, have: &have, want: newState(0)}
+		errs = append(errs, rec.run(ctx))
+		ops = append(ops, rec.w.done...)
+		for _, failure := range rec.w.failed {
 			errs = append(errs, failure)
 		}
 	}

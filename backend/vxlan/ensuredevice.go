@@ -58,7 +58,7 @@ func (rec *reconciler) setDevice(links []link) (changed bool, err error) {
 			have = l.device
 		}
 	}
-	if rec.others, err = rec.have.readAddrs(rec.w.conn, rec.index); err != nil {
+	if rec.otherAddrs, err = rec.have.readAddrs(rec.w.conn, rec.index); err != nil {
 		return false, err
 	}
 	if rec.want.device.settings.noIPv6 == 0 && have.settings.noIPv6 > 0 {

@@ -22,8 +22,8 @@ type conflicts struct {
 // removed in reverse. So no packet uses a route without a neighbour. Additions come before removals, so that a peer
 // that moves always has a route.
 func (rec *reconciler) writeEntries(conflicting conflicts) {
-	for _, s := range conflicting.routes {
-		rec.deleteRoute(s.key, s.route, rec.verified)
+	for _, d := range conflicting.routes {
+		rec.deleteRoute(d.key, d.route, rec.verified)
 	}
 	for _, mac := range conflicting.fdb {
 		rec.deleteFDB(mac, netip.Addr{}, rec.verified)

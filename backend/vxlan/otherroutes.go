@@ -39,7 +39,7 @@ func (rec *reconciler) podPrefixes() (all []netip.Prefix) {
 // podLinks returns the indexes of the interfaces that lead to this node's pods.
 func (rec *reconciler) podLinks() map[int]bool {
 	links := map[int]bool{}
-	for _, a := range rec.others {
+	for _, a := range rec.otherAddrs {
 		if rec.subnet.Contains(a.addr.Addr()) {
 			links[a.link] = true
 		}
@@ -74,7 +74,7 @@ func (rec *reconciler) findDiversions(f *findings, peers []subnet.Lease) {
 
 // findAddrs finds addresses of peers' pods on this node. The kernel delivers packets for them locally.
 func (rec *reconciler) findAddrs(f *findings, peers []subnet.Lease) {
-	for _, a := range rec.others {
+	for _, a := range rec.otherAddrs {
 		if !rec.hasRemotePods(hostPrefix(a.addr.Addr())) {
 			continue
 		}
@@ -146,7 +146,7 @@ func (rec *reconciler) divertedBy(r tableRoute) (key routeKey, found bool) {
 	if key, found = divertedRoute(rec.network, r.key.prefix, metric, rec.want.routes); !found || same == rec.want.routes[key] {
 		return key, false
 	}
-	for _, a := range rec.others {
+	for _, a := range rec.otherAddrs {
 		if r.protocol == unix.RTPROT_KERNEL && a.link == r.route.link && r.key.prefix.Contains(a.addr.Addr()) {
 			return key, false
 		}

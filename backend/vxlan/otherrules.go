@@ -154,7 +154,7 @@ func (rec *reconciler) sources() []traffic {
 	for _, from := range pods {
 		all = append(all, traffic{from, by})
 	}
-	for _, a := range rec.others {
+	for _, a := range rec.otherAddrs {
 		host := hostPrefix(a.addr.Addr())
 		isPod := slices.ContainsFunc(pods, func(q netip.Prefix) bool { return subnet.Contains(q, host) })
 		if addressFamily(host.Addr()) == socketFamily[rec.family] && !isPod {
@@ -185,34 +185,34 @@ func (rec *reconciler) reportRules(f *findings, list []diversion) {
 		route string
 	}
 	var certain []finding
-	for _, s := range list {
+	for _, d := range list {
 		route := ""
-		if s.action == actionTable && !s.l3mdev {
-			if _, ok := tables[s.table]; !ok {
-				t, err := rec.readTable(s.table)
+		if d.action == actionTable && !d.l3mdev {
+			if _, ok := tables[d.table]; !ok {
+				t, err := rec.readTable(d.table)
 				if err != nil {
-					f.notes.addUnreadable(fmt.Sprintf("whether rule %s diverts traffic to pods", s.rule), err)
+					f.notes.addUnreadable(fmt.Sprintf("whether rule %s diverts traffic to pods", d.rule), err)
 					continue
 				}
-				tables[s.table] = t
+				tables[d.table] = t
 			}
-			diverting, found := tables[s.table].diverts(s, rec.matchesOurRoute)
+			diverting, found := tables[d.table].diverts(d, rec.matchesOurRoute)
 			if !found {
 				continue
 			}
 			route = ", whose table has " + diverting.text(rec.linkName(diverting.route.link)) + ","
 		}
-		if s.uncertain {
+		if d.uncertain {
 			f.notes.add(func() string {
-				return fmt.Sprintf("rule %s%s may divert traffic to pods before the main table: podlaned cannot tell which packets it matches", s.rule, route)
+				return fmt.Sprintf("rule %s%s may divert traffic to pods before the main table: podlaned cannot tell which packets it matches", d.rule, route)
 			})
 			continue
 		}
-		certain = append(certain, finding{s.rule, route})
+		certain = append(certain, finding{d.rule, route})
 	}
-	for _, v := range certain { // in the order of their priorities
+	for _, c := range certain { // in the order of their priorities
 		f.problems.add(func() string {
-			return fmt.Sprintf("rule %s%s diverts traffic to pods before the main table; %s", v.rule, v.route, rec.fixCommand(certain[0].rule, v.rule))
+			return fmt.Sprintf("rule %s%s diverts traffic to pods before the main table; %s", c.rule, c.route, rec.fixCommand(certain[0].rule, c.rule))
 		})
 	}
 }
@@ -268,17 +268,17 @@ func (rec *reconciler) readTable(number uint32) (table, error) {
 
 // diverts returns a route of this table that leads a rule's packets elsewhere. It is the longest route that contains
 // a whole destination, or a route to a part of one.
-func (t table) diverts(s diversion, likeOurs func(r tableRoute, pods netip.Prefix) bool) (diverting tableRoute, found bool) {
+func (t table) diverts(d diversion, likeOurs func(r tableRoute, pods netip.Prefix) bool) (diverting tableRoute, found bool) {
 	elsewhere := func(r tableRoute, to netip.Prefix) bool {
-		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > s.suppress && (r.routeType != unix.RTN_UNICAST || !likeOurs(r, to))
+		return r.routeType != unix.RTN_THROW && r.key.prefix.Bits() > d.suppress && (r.routeType != unix.RTN_UNICAST || !likeOurs(r, to))
 	}
 	if len(t) == 0 {
 		return diverting, false
 	}
-	for _, to := range slices.SortedFunc(maps.Keys(s.to), netip.Prefix.Compare) {
+	for _, to := range slices.SortedFunc(maps.Keys(d.to), netip.Prefix.Compare) {
 		for bits := to.Bits(); bits >= 0; bits-- {
 			r, ok := t[netip.PrefixFrom(to.Addr(), bits).Masked()]
-			if ok && r.key.prefix.Bits() > s.suppress {
+			if ok && r.key.prefix.Bits() > d.suppress {
 				if elsewhere(r, to) {
 					return r, true
 				}
@@ -289,7 +289,7 @@ func (t table) diverts(s diversion, likeOurs func(r tableRoute, pods netip.Prefi
 	for p, r := range t {
 		for bits := p.Bits() - 1; bits >= 0; bits-- {
 			to := netip.PrefixFrom(p.Addr(), bits).Masked()
-			if s.to[to] && elsewhere(r, p) && (!found || p.Compare(diverting.key.prefix) < 0) {
+			if d.to[to] && elsewhere(r, p) && (!found || p.Compare(diverting.key.prefix) < 0) {
 				diverting, found = r, true
 			}
 		}

@@ -22,10 +22,10 @@ func (b *Backend) peerStatus(peers []subnet.Lease) (count int, degraded []subnet
 			if !b.network.Range(f).On() || !e.Subnet.IsValid() || unsupported(p, e, b.network.VXLAN.VNI) != "" {
 				continue
 			}
-			m := &b.families[f]
-			ok := m.verified && (len(m.failed) == 0 || m.before.hasPeer(f, b.network, b.underlay, e))
+			last := &b.families[f]
+			ok := last.verified && (len(last.failed) == 0 || last.before.hasPeer(f, b.network, b.underlay, e))
 			installed, missing = installed || ok, missing || !ok
-			if m.verified && !ok {
+			if last.verified && !ok {
 				reasons = append(reasons, b.failureReason(f, e, refused[f]))
 			}
 		}

@@ -19,21 +19,21 @@ const maxRounds = 8
 
 // reconciler makes the kernel's state of one family match the wanted one. Each Apply has one run for each family.
 type reconciler struct {
-	family   subnet.Family
-	name     string            // of the wanted device; empty if the family is off
-	index    int               // of that device; 0 if it does not exist
-	network  netip.Prefix      // of the family's pods
-	pods     []subnet.Interval // the addresses of all pods, of both families
-	subnet   netip.Prefix      // our own
-	underlay underlay.Interface
-	w        writer
-	have     *state
-	want     state
-	before   state          // state at the end of the last Apply; only to mark drift
-	verified bool           // the last Apply ended with everything in sync
-	created  bool           // this run has created the device
-	others   []otherAddr    // addresses of all other interfaces, of both families
-	links    map[int]string // names of interfaces by index, for texts
+	family     subnet.Family
+	name       string            // of the wanted device; empty if the family is off
+	index      int               // of that device; 0 if it does not exist
+	network    netip.Prefix      // of the family's pods
+	pods       []subnet.Interval // the addresses of all pods, of both families
+	subnet     netip.Prefix      // our own
+	underlay   underlay.Interface
+	w          writer
+	have       *state
+	want       state
+	before     state          // state at the end of the last Apply; only to mark drift
+	verified   bool           // the last Apply ended with everything in sync
+	created    bool           // this run has created the device
+	otherAddrs []otherAddr    // addresses of all other interfaces, of both families
+	links      map[int]string // names of interfaces by index, for texts
 }
 
 // run reads the kernel and writes the differences, until a round finds none. Then the kernel has want, from which the

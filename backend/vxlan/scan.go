@@ -43,8 +43,8 @@ func (b *Backend) scan(reconcilers []*reconciler, peers []subnet.Lease) (problem
 	start := time.Now()
 	if b.budget.ready(start) {
 		var f findings
-		for _, p := range reconcilers {
-			p.findDiversions(&f, peers)
+		for _, rec := range reconcilers {
+			rec.findDiversions(&f, peers)
 		}
 		b.problems, b.notes = f.problems.all(), f.notes.all()
 		b.budget.spend(time.Since(start))
