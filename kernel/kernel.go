@@ -16,7 +16,7 @@ func (o Op) String() string { return o.Verb + " " + o.Object }
 // Failure is a write that the kernel refused.
 type Failure struct {
 	Op  Op
-	Err error // the kernel's own
+	Err error // the kernel's own, such as unix.EEXIST
 }
 
 // Error returns the write and the kernel's error.

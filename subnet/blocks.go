@@ -10,8 +10,8 @@ import (
 //
 //   - The key of a possible pod subnet always blocks, even if its value is not a lease. Its owner may soon repair it.
 //   - A key of another length, or outside SubnetMin to SubnetMax, does not block if it has no lease. No node can use it.
-//   - If such a key has a lease, it blocks. The configuration may have changed since its claim. The node keeps it
-//     until podlaned restarts.
+//   - If such a key has a lease, it blocks. The configuration may have changed since the lease was written. Its node keeps
+//     it until podlaned restarts.
 //   - A lease outside the pod network, or too large for every SubnetLen, does not block. No peer programs it.
 
 // Blocks returns the halves of a key that other nodes must not use. lease reports whether the key's value is a lease.
@@ -26,7 +26,8 @@ func (n Network) Blocks(p Pair, lease bool) Pair {
 	return blocking
 }
 
-// minSubnets is the smallest number of pod subnets in a pod network, as a number of bits. ParseNetwork refuses fewer.
+// minSubnets is the smallest number of pod subnets in a pod network, as a number of bits: 2 bits are four pod subnets.
+// ParseNetwork refuses fewer.
 const minSubnets = 2
 
 // unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network. It is empty if it can be.
@@ -40,7 +41,7 @@ func (r Range) unusable(p netip.Prefix) string {
 	return ""
 }
 
-// blocking returns the prefixes that a joining node must not use.
+// blocking returns the pod subnets that a joining node must not use.
 func (s Set) blocking(n Network) []Pair {
 	var pairs []Pair
 	for _, p := range s.Lost {
@@ -55,7 +56,7 @@ func (s Set) blocking(n Network) []Pair {
 	return pairs
 }
 
-// group holds the keys of one kind that fill the range.
+// group holds the keys of one kind that block pod subnets of the range.
 type group struct {
 	one, many string // the kind's name, singular and plural
 	keys      []string
@@ -76,8 +77,8 @@ func (g group) String() string {
 	return text
 }
 
-// fills describes the keys that fill the range. It names the first ones of each kind.
-func (s Set) fills(n Network) string {
+// blockingKeys returns a text with the keys that block pod subnets: how many of each kind, and the first names.
+func (s Set) blockingKeys(n Network) string {
 	leases := group{one: "lease", many: "leases"}
 	mismatched := group{one: "lease that does not fit the network configuration", many: "leases that do not fit the network configuration"}
 	junk := group{one: "key that is not a lease", many: "keys that are not leases"}

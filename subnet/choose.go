@@ -13,9 +13,9 @@ import (
 // ErrFull is the error if every pod subnet of the network is taken.
 var ErrFull = errors.New("every pod subnet is taken")
 
-// Choose returns a free pair of pod subnets: its halves overlap no half in taken. The search starts at a hash of the
-// node's identity, spread over the whole range. So many nodes that choose at once from the same set choose differently.
-// The same arguments always give the same pair.
+// Choose returns a free pair of pod subnets: its halves overlap no half in taken. The error wraps ErrFull if none is
+// free. The search starts at a hash of the node's identity, spread over the whole range. Nodes that choose at the same
+// time from the same set therefore usually choose different pairs. The same arguments always give the same pair.
 func Choose(n Network, taken []Pair, identity string) (Pair, error) {
 	var p Pair
 	for _, f := range Families {
@@ -53,11 +53,12 @@ func (r Range) choose(taken []Pair, identity string) (netip.Prefix, bool) {
 func (r Range) start(identity string) netip.Addr {
 	f := FamilyOf(r.Prefix.Addr())
 	size := blockSize(f, r.SubnetLen)
-	// count is the number of pod subnets minus one. It is a big.Int because there can be 2¹²⁴ of them.
+	// count is the number of pod subnets. It is a big.Int because there can be 2¹²⁴ of them.
 	count := new(big.Int).Div(numberOf(r.Max).sub(numberOf(r.Min)).big(), size.big())
+	count.Add(count, big.NewInt(1))
 	sum := sha256.Sum256([]byte(identity))
 	index := new(big.Int).SetBytes(sum[:])
-	index.Mod(index, count.Add(count, big.NewInt(1)))
+	index.Mod(index, count)
 	var b [16]byte
 	index.Mul(index, size.big()).FillBytes(b[:])
 	offset := number{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}

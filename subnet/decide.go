@@ -14,7 +14,7 @@ type Verdict int
 // The verdicts.
 const (
 	Create   Verdict = iota // create the key of a free pair
-	TakeOver                // adopt the existing key, by compare-and-swap: it is ours, or its holder is gone
+	TakeOver                // overwrite the existing key, by compare-and-swap: it is ours, or its holder is gone
 	Ask                     // write a claim; decide again after the answer or the timeout
 	Refuse                  // another live node has our public address; two nodes cannot share a tunnel address
 )
@@ -23,11 +23,11 @@ const (
 type Decision struct {
 	Verdict Verdict
 	Pair    Pair   // to create
-	Record  Record // to adopt
+	Record  Record // to take over
 	Warning string // for the log; with Refuse: the reason
 }
 
-// Claim is the state of this node's question to the holders of leases like its own.
+// Claim is the state of this node's question to the holders of leases that share a mark with it: are you alive?
 type Claim struct {
 	Revision int64  // etcd revision of the claim; 0: not written yet
 	Expired  bool   // the time for an answer has run out
@@ -49,14 +49,15 @@ func (c Claim) match(self Self, r Record) match {
 	return m
 }
 
-// Decide chooses the lease of a node that holds none. It is a pure function of the set and the claim.
+// Decide chooses the lease of a node that holds none. It is a pure function of the set and the claim. Its error wraps
+// ErrFull if no pod subnet is free.
 //
-//   - A lease is the node's own if node id, public address and node name match. flannel writes only the address, so the
-//     address decides.
+//   - A lease is the node's own if node id, public address and node name match. In a lease of flannel the address alone
+//     decides, because flannel writes no id and no name.
 //   - If only some of them match, the node must ask first. The machine may be a clone, its address recycled, or its name
 //     or address changed. Decide returns Ask until all holders have answered or the time has run out.
-//   - A holder that answers keeps its lease.
-//   - If a holder does not answer, the node adopts the lease if the address matches, or both id and name.
+//   - A holder that answers keeps its lease. If it has the node's public address, Decide returns Refuse.
+//   - If a holder does not answer, the node takes its lease over if the address matches, or both id and name.
 func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	var own *Record
 	var doubts []Record
@@ -83,8 +84,8 @@ func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	return chooseLease(n, self, set, own, doubts, claim)
 }
 
-// preferred returns one of two leases. It prefers one that fits the network, then one with more of our marks, then the
-// one that this node held last, then a.
+// preferred returns one of two leases, of which a may be nil. It prefers one that fits the network, then one with more of
+// our marks, then the one that this node held last, then a.
 func preferred(a, b *Record, n Network, self Self) *Record {
 	rank := func(r *Record) int {
 		rank := 2 * self.match(r.Lease).count()
@@ -108,7 +109,7 @@ func chooseLease(n Network, self Self, set Set, own *Record, doubts []Record, cl
 	chosen := own
 	if own == nil || !n.Fits(own.Pair()) {
 		for i, r := range doubts {
-			if claim.match(self, r).canAdopt() && !claim.answered(r) {
+			if claim.match(self, r).canTakeOver() && !claim.answered(r) {
 				chosen = preferred(chosen, &doubts[i], n, self)
 			}
 		}
@@ -172,7 +173,7 @@ func freePair(n Network, self Self, set Set) (Pair, error) {
 	}
 	p, err := Choose(n, taken, fmt.Sprint(self.Node.ID, " ", self.Node.Name, " ", self.PublicIP, " ", self.PublicIPv6))
 	if errors.Is(err, ErrFull) {
-		return Pair{}, fmt.Errorf("%w by %s", err, set.fills(n))
+		return Pair{}, fmt.Errorf("%w by %s", err, set.blockingKeys(n))
 	}
 	return p, err
 }

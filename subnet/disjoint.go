@@ -33,8 +33,8 @@ func disjoint(records []Record) bool {
 	return true
 }
 
-// anyAdjacent reports whether a condition holds for two neighbours in a list. If the list of prefixes is sorted by address
-// and length and any two overlap, two neighbours overlap.
+// anyAdjacent reports whether a condition holds for two adjacent items of a list. If prefixes are sorted by address and
+// length, and any two overlap, then two adjacent ones overlap.
 func anyAdjacent[T any](list []T, holds func(a, b T) bool) bool {
 	for i := 1; i < len(list); i++ {
 		if holds(list[i-1], list[i]) {

@@ -11,7 +11,7 @@ package subnet
 
 import "net/netip"
 
-// Family is an address family of the overlay. Code loops over Families, so both families share it.
+// Family is an address family of the overlay. Code loops over Families, so that the same lines serve both.
 type Family int
 
 // The families, in the order of a lease key.

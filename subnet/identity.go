@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Self holds what a node knows about itself before it holds a lease.
+// Self holds what a node knows about itself before it holds a lease. Node id, node name and public address are its marks:
+// by them it recognizes its own lease.
 type Self struct {
 	Node       Node
 	PublicIP   netip.Addr // on the IPv4 underlay; not valid without one
 	PublicIPv6 netip.Addr // on the IPv6 underlay; not valid without one
-	Previous   Pair       // the pod subnets it held last, from the node file or the saved state
+	Previous   Pair       // the pod subnets it held last, from the node file or the saved state; zero: not known
 	InUse      bool       // pods may run on Previous: the node must not switch to another pair, even if another node has it
 }
 
@@ -38,7 +39,7 @@ func (s Self) Lease(n Network, p Pair, old Lease) Lease {
 	return l
 }
 
-// match holds which of the three marks of identity a lease shares with this node.
+// match holds which of the three marks a lease shares with this node.
 type match struct{ id, address, name bool }
 
 func (s Self) match(l Lease) match {
@@ -67,9 +68,9 @@ func (s Self) Ours(l Lease) bool {
 	return m.count() == 3 || m.address && l.Node == (Node{})
 }
 
-// canAdopt reports whether this node may adopt a lease whose holder does not answer. Two marks must match, or the
+// canTakeOver reports whether this node may take over a lease whose holder does not answer. Two marks must match, or the
 // address, because no two nodes can share one.
-func (m match) canAdopt() bool { return m.count() >= 2 || m.address }
+func (m match) canTakeOver() bool { return m.count() >= 2 || m.address }
 
 // String returns the names of the marks that match.
 func (m match) String() string {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// decode reads a JSON object. at is the key that holds it, or empty. Errors are short for any input, and use JSON's words,
-// not Go's.
+// decode reads a JSON object into v. at is the key that holds the object, or empty. Errors are short for any input, and use
+// JSON's words, not Go's.
 func decode(at string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
@@ -21,7 +21,7 @@ func decode(at string, data []byte, v any) error {
 	return fmt.Errorf("%s is %s %.40s: want %s", key, article(wrong.Value), wrong.Value, wanted[wrong.Type.Kind()])
 }
 
-// wanted names the kinds of values in the configuration and in leases.
+// wanted describes the kinds of values in the configuration and in leases, for errors.
 var wanted = map[reflect.Kind]string{
 	reflect.String: "a string",
 	reflect.Bool:   "true or false",

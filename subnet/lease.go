@@ -11,7 +11,7 @@ import (
 // BackendVXLAN is the BackendType of leases that podlane programs.
 const BackendVXLAN = "vxlan"
 
-// Lease is a node's claim to its pod subnets, with the address that packets for them go to. Leases compare with ==.
+// Lease records which node owns a pair of pod subnets, and to which address packets for them go. Leases compare with ==.
 type Lease struct {
 	IPv4, IPv6  Endpoint // without a Subnet if the node has no pod subnet of the family
 	BackendType string   // as flannel writes it; peers with another type than BackendVXLAN are shown, not programmed

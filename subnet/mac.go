@@ -10,8 +10,8 @@ import (
 // MAC is an Ethernet address (IEEE 802, 48 bits). It is comparable and can be a map key.
 type MAC [6]byte
 
-// MACFor derives the MAC of a node's VXLAN device from its pod subnet. So it survives reboots, and a device that is
-// created again. It is unicast and locally administered (IEEE 802 section 8.4).
+// MACFor derives the MAC of a node's VXLAN device from its pod subnet. So it stays the same after a reboot, and if the
+// device is created again. It is unicast and locally administered (IEEE 802 section 8.4).
 func MACFor(p netip.Prefix) MAC {
 	sum := sha256.Sum256([]byte("podlane " + p.Masked().String()))
 	m := MAC(sum[:6])

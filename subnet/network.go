@@ -95,8 +95,8 @@ type backendJSON struct {
 	GBP, Learning, DirectRouting bool
 }
 
-// ParseNetwork parses and checks the configuration. Keys match case-insensitively, as with flannel. The warnings name
-// unknown keys. An error names the key and its invalid value.
+// ParseNetwork parses and checks the configuration, of at most MaxValue bytes. Keys match case-insensitively, as with
+// flannel. The warnings name probable mistakes, such as unknown keys. An error names the key and its invalid value.
 func ParseNetwork(data []byte) (n Network, warnings []string, err error) {
 	if len(data) > MaxValue {
 		return Network{}, nil, fmt.Errorf("network configuration: more than %d bytes", MaxValue)

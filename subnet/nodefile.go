@@ -133,7 +133,8 @@ func parseValues(values map[string]string) (n NodeFile, err error) {
 	return n, nil
 }
 
-// ReadNodeFile reads the file at path. The error is fs.ErrNotExist if it does not exist.
+// ReadNodeFile reads the file at path. The error wraps fs.ErrNotExist if the file does not exist, and ErrIncomplete if it
+// is truncated.
 func ReadNodeFile(path string) (NodeFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -147,7 +148,7 @@ func ReadNodeFile(path string) (NodeFile, error) {
 }
 
 // WriteFile writes data to path by rename, so a reader sees either the old file or the new one. It syncs the file, so a
-// power cut also leaves one of the two. It creates a missing folder.
+// power cut also leaves one of the two. It creates a missing folder with mode 0755.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the CNI plugin and the user read what is in it
@@ -169,8 +170,8 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-// replace renames a file over another, or over an empty folder. Container runtimes create such a folder if a file that
-// they shall mount does not exist yet.
+// replace renames a file over another, or over an empty folder. Container runtimes create such a folder if they must mount
+// a file that does not exist yet.
 func replace(from, to string) error {
 	err := os.Rename(from, to)
 	if err != nil && syscall.Rmdir(to) == nil {

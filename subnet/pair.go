@@ -49,7 +49,7 @@ func (p Pair) String() string {
 	return p.IPv4.String() + " and " + p.IPv6.String()
 }
 
-// noIPv4 is what flannel writes for the IPv4 half of an IPv6-only key. It is not a prefix and overlaps no key.
+// noIPv4 is what flannel writes for the IPv4 half of an IPv6-only key. The pair of such a key has no IPv4 half.
 const noIPv4 = "0.0.0.0-0"
 
 // Key returns the last part of the lease's key in etcd, as flannel writes it: 10.5.34.0-24, 10.5.34.0-24&fd00:5:22::-64,

@@ -9,15 +9,16 @@ import (
 // Pods returns the addresses of all pod subnets of the range, the whole last one included.
 func (r Range) Pods() Interval { return Interval{r.Min, last(netip.PrefixFrom(r.Max, r.SubnetLen))} }
 
-// handsOut reports whether all addresses of a prefix are in pod subnets of the range.
-func (r Range) handsOut(p netip.Prefix) bool {
+// covers reports whether all addresses of a prefix are in pod subnets of the range.
+func (r Range) covers(p netip.Prefix) bool {
 	pods := r.Pods()
 	return pods.Contains(p.Masked().Addr()) && pods.Contains(last(p))
 }
 
-// Pods returns the addresses that pods can have, as the fewest intervals. Usually these are the addresses of the pod
-// network. But the pod network may also contain the underlay. Then they are the addresses of the range, of our own lease,
-// and of peers' leases from another configuration. links holds the underlay's prefixes.
+// Pods returns the addresses that pods can have, as the fewest intervals. links holds the underlay's prefixes. In each
+// family these are:
+//   - all addresses of the pod network, if it contains no address of the underlay,
+//   - else the addresses of the range, of our own lease, and of peers' leases from another configuration.
 func (n Network) Pods(links []netip.Prefix, self Lease, peers []Lease) (pods []Interval) {
 	for _, f := range Families {
 		r := n.Range(f)
@@ -28,7 +29,7 @@ func (n Network) Pods(links []netip.Prefix, self Lease, peers []Lease) (pods []I
 		default:
 			pods = append(pods, r.Pods())
 			for _, l := range append([]Lease{self}, peers...) {
-				if p := l.Endpoint(f).Subnet; p.IsValid() && !r.handsOut(p) {
+				if p := l.Endpoint(f).Subnet; p.IsValid() && !r.covers(p) {
 					pods = append(pods, IntervalOf(p))
 				}
 			}
@@ -44,7 +45,8 @@ func (n Network) containsUnderlay(f Family, links []netip.Prefix, self Lease, pe
 		slices.ContainsFunc(peers, func(l Lease) bool { return network.Contains(l.Endpoint(f).PublicIP) })
 }
 
-// CheckPublicIP returns an error if no node can have this public address on the underlay's links.
+// CheckPublicIP returns an error if no node can have this public address on the underlay's links: a pod can have it, or it
+// is reserved on a link.
 func (n Network) CheckPublicIP(links []netip.Prefix, a netip.Addr) error {
 	if !CanBeNode(a) {
 		return fmt.Errorf("public address %s cannot be the address of a node", a)

@@ -12,7 +12,7 @@ type Record struct {
 
 // Skip is a key in etcd that is not used, with the reason.
 type Skip struct {
-	Key    string `json:"key"` // the last part of its key
+	Key    string `json:"key"` // the last part of the key
 	Reason string `json:"reason"`
 }
 
@@ -38,7 +38,7 @@ func (s Set) Taken() []Pair {
 	return taken
 }
 
-// Leases returns the set's leases without their records.
+// Leases returns the set's leases without their revisions.
 func (s Set) Leases() []Lease {
 	leases := make([]Lease, len(s.Records))
 	for i, r := range s.Records {

@@ -7,11 +7,12 @@ import (
 	"slices"
 )
 
-// Screen removes the leases that conflict with another lease or with our own. Such a lease would divert traffic.
+// Screen removes the leases that conflict with another lease, with our own, with the pod network or with the underlay. Such
+// a lease would divert traffic. links holds the underlay's addresses on this node, with their prefixes.
 //
-//   - If two leases clash, Screen keeps the older one.
+//   - If two leases conflict, Screen keeps the older one.
 //   - One exception: if a node returns with another address and other pod subnets, Screen keeps its newer lease.
-//   - links holds the underlay's addresses on this node, with their prefixes.
+//   - Each skip has its reason.
 //   - Peers and skips are in the order of the records. They do not contain our own lease (self).
 func Screen(n Network, links []netip.Prefix, self Lease, records []Record) (peers []Lease, skipped []Skip) {
 	faults := leaseFaults(n, links, self, records)
@@ -42,11 +43,11 @@ func leaseFaults(n Network, links []netip.Prefix, self Lease, records []Record) 
 		if faults[i] != "" {
 			continue
 		}
-		var moved []int
-		if moved, faults[i] = s.clash(i); faults[i] != "" {
+		var replaced []int
+		if replaced, faults[i] = s.conflict(i); faults[i] != "" {
 			continue
 		}
-		for _, old := range moved {
+		for _, old := range replaced {
 			faults[old] = fmt.Sprintf("the same node has a newer lease, %s", records[i].Lease)
 		}
 		s.admit(i)
@@ -124,28 +125,28 @@ func (s *screen) admit(i int) {
 	}
 }
 
-// clash returns why a lease cannot be programmed together with those admitted before, or nothing. moved holds the older
-// admitted leases of the same node: this one replaces them. A replaced lease still blocks its pod subnets. Otherwise a
-// forged lease of the same node could get them.
-func (s *screen) clash(i int) (moved []int, fault string) {
+// conflict returns why a lease cannot be programmed together with those admitted before, or nothing. replaced holds the
+// older admitted leases of the same node: this one replaces them. A replaced lease still blocks its pod subnets. Otherwise
+// a forged lease of the same node could get them.
+func (s *screen) conflict(i int) (replaced []int, fault string) {
 	l := s.records[i].Lease
 	for _, f := range Families {
 		e := l.Endpoint(f)
 		if !e.Subnet.IsValid() || !s.network.Range(f).On() {
 			continue
 		}
-		if old, clash := s.overlapping(e.Subnet); clash {
+		if old, found := s.overlapping(e.Subnet); found {
 			return nil, fmt.Sprintf("pod subnet %s overlaps that of an older lease, %s", e.Subnet, s.records[old].Lease)
 		}
-		if old, clash := s.macs[familyMAC{f, e.MAC}]; clash {
+		if old, found := s.macs[familyMAC{f, e.MAC}]; found {
 			other := s.records[old].Lease
 			if !sameNode(other, l) {
 				return nil, fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
 			}
-			moved = append(moved, old)
+			replaced = append(replaced, old)
 		}
 	}
-	return moved, ""
+	return replaced, ""
 }
 
 // sameNode reports whether two leases with the same VTEP MAC are of one node. The MAC alone does not prove it, because a
@@ -207,8 +208,8 @@ func faultOnLinks(n Network, links []netip.Prefix, own, e Endpoint) string {
 	return ""
 }
 
-// overlapping returns an admitted lease of another record whose pod subnet overlaps p. That pod subnet equals p, contains
-// p, or is in p.
+// overlapping returns the index of an admitted lease whose pod subnet overlaps p, if there is one. That pod subnet equals
+// p, contains p, or is in p.
 func (s *screen) overlapping(p netip.Prefix) (int, bool) {
 	if i, ok := s.containing[p]; ok {
 		return i, true

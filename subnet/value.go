@@ -98,7 +98,8 @@ func ParseLease(key string, value []byte) (Lease, error) {
 
 var publicIPKey = map[Family]string{IPv4: "PublicIP", IPv6: "PublicIPv6"}
 
-// publicIP parses a node's address on the underlay. It is needed if the lease has a pod subnet of the family.
+// publicIP parses a node's address on the underlay. The address may be missing, unless needed: then the lease has a pod
+// subnet of the family.
 func publicIP(f Family, text string, needed bool) (netip.Addr, error) {
 	if text == "" || text == unspecified[f] {
 		if needed {

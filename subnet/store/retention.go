@@ -32,8 +32,8 @@ func (r *Retention) Add(leases []subnet.Lease, until time.Time) {
 	}
 }
 
-// Prune drops the leases whose time is over, and those that are replaced. A lease is replaced if the store has its key again,
-// or if another node has its pod subnet.
+// Prune drops the leases whose time is over, and those that replaced reports: the store has the key again, or another node
+// has the pod subnet.
 func (r *Retention) Prune(now time.Time, replaced func(subnet.Lease) bool) {
 	for key, kept := range r.leases {
 		if !now.Before(kept.until) || replaced(kept.lease) {
@@ -42,7 +42,7 @@ func (r *Retention) Prune(now time.Time, replaced func(subnet.Lease) bool) {
 	}
 }
 
-// Next returns when the time of the next lease is over. Zero: there is none.
+// Next returns when the next lease must be dropped. Zero: none is retained.
 func (r *Retention) Next() (at time.Time) {
 	for _, kept := range r.leases {
 		if at.IsZero() || kept.until.Before(at) {

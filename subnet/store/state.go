@@ -1,6 +1,10 @@
-// Package store holds what every lease store delivers: the State of all leases and of this node's own. It also holds the part of
-// it that a node saves over restarts, and the leases that a store has lost. Stores differ in how they claim and renew a lease.
-// The rest is shared.
+// Package store holds what every lease store delivers:
+//
+//   - State: all leases, and this node's own
+//   - Saved: the part of a State that a node saves over restarts
+//   - Retention: the leases that a store has lost
+//
+// Stores differ in how they write and renew a lease. The rest is shared.
 package store
 
 import (
@@ -20,10 +24,10 @@ type State struct {
 	Retained int        // how many records of the Set the store has lost: retained for the grace period
 
 	Own      subnet.Lease // the lease that this node holds; zero until it is certainly its own
-	Held     bool         // the own key in the store was ours when last seen
+	Held     bool         // when the store was last read, the own key had our lease
 	Expiry   time.Time    // when the own lease expires unless it is renewed; zero: never, it is a reservation
 	Seen     time.Time    // when the store last answered
-	Watching bool         // the watch has sent something in the last 6 s, or 30 s if the store does not answer when nothing has changed
+	Watching bool         // the watch works: changes arrive at once
 	Lists    int          // how often everything has been listed since the start
 	Losses   int          // how many lists and events have shown since then that the store lost data
 	Conflict string       // which node also has our pod subnet; our pods keep it, new ones should not be attached
