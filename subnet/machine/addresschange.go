@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -11,30 +10,23 @@ import (
 // Does the holder of a lease still have the address in it?
 //
 // A node whose address changes keeps the former one in its lease as long as another lease has the new one. If two nodes swap
-// their addresses, each waits for the other. So a live holder answers a question about an address that it has left.
-// Its answer is PREFIX/claims/moved-KEY. It has the current address of the holder of the lease KEY. The asking node then does not wait. If a
-// holder does not answer, it may be gone, and the node waits as always.
+// their addresses, each waits for the other. So a live holder answers a claim about an address that it has left. Its answer
+// is PREFIX/claims/moved-KEY. KEY is the key of the holder's lease, and the value has the holder's current address. The
+// asking node then does not wait. If a holder does not answer, it may be gone, and the node waits for the whole AnswerTime.
 //
 //	n1, lease 10.5.1.0-24 at A, is now at B          n2, lease 10.5.2.0-24 at B, is now at A
 //	claims/n1: who is at B?                    ->    claims/moved-10.5.2.0-24: I am at A
 //	its lease has B
 //
-// An answer counts only if it is younger than the question and than the holder's lease. A holder that has moved back
-// invalidates it by writing its lease. An older podlaned reads the answer as the holder's question about its new address,
-// and answers that if it has the address. It gives no such answers itself, so other nodes wait for it. A machine's clone
-// cannot answer for it: a clone has another lease, and so another KEY.
+// An answer counts only if it is younger than the claim and than the holder's lease. A holder that has moved back
+// invalidates it by writing its lease. A machine's clone cannot answer for it: a clone has another lease, and so another
+// KEY.
+//
+// An older podlaned does not know such answers. It reads one as a claim by the holder about the new address. If its own
+// lease has that address, it writes its lease again. It never gives such an answer, so other nodes wait for it.
 
 // movePrefix is the part of an answer's key before the key of the lease.
 const movePrefix = "moved-"
-
-// moveValue returns the value of an answer: the current addresses of a lease's holder.
-func moveValue(self subnet.Self, lease string) []byte {
-	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6, lease})
-	if err != nil {
-		panic(err) // strings and addresses: it cannot fail
-	}
-	return b
-}
 
 // identityLease returns this node's marks as a lease without pod subnets.
 func (m *Machine) identityLease() subnet.Lease {
@@ -45,8 +37,8 @@ func (m *Machine) identityLease() subnet.Lease {
 	}
 }
 
-// mustAnnounceMove reports whether another node asks about an address that our lease has and this node has left. If a clone
-// asks, our lease also shows it that we are alive.
+// mustAnnounceMove reports whether another node asks about an address that our lease has and this node has left. A clone
+// that asks gets both answers: our lease is also written again (Mirror.hasClaim).
 func (m *Machine) mustAnnounceMove() bool {
 	current := m.identityLease()
 	for _, c := range m.mirror.claims {
@@ -84,7 +76,7 @@ func (m *Machine) movedHolders() (pairs []subnet.Pair) {
 // hasMoved reports whether the holder of a lease has answered that it has other addresses now.
 func (m *Machine) hasMoved(e entry) bool { return slices.Contains(m.movedHolders(), e.pair) }
 
-// identityClaim returns our question about our identity, for subnet.Decide.
+// identityClaim returns our claim about our identity, for subnet.Decide.
 func (m *Machine) identityClaim(now time.Time) subnet.Claim {
 	c := m.claim.on(identity).decision(now)
 	c.Moved = m.movedHolders()

@@ -35,7 +35,7 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 		m := New(Options{Self: self(1)})
 		m.mirror = newMirrorAt(30)
 		m.mirror.entries[pair.Key()] = entry{pair: pair, record: subnet.Record{Lease: holder, Created: 5, Modified: c.written}}
-		answer, err := parseClaim(moveValue(c.answer, pair.Key()))
+		answer, err := parseClaim(claimValue(c.answer, pair.Key()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
 		"an answer, and not a question": {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "10.5.8.0-24", false},
 		"a question without an address": {subnet.Self{Node: self(2).Node}, 21, "", false},
 	} {
-		question, err := parseClaim(moveValue(c.from, c.lease))
+		question, err := parseClaim(claimValue(c.from, c.lease))
 		if err != nil {
 			t.Fatal(err)
 		}

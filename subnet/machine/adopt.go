@@ -14,14 +14,17 @@ import (
 
 // Adoption is a lease that the node may use before it has written it.
 type Adoption struct {
-	own ownLease
-	ttl int64
+	own   ownLease
+	ttlID int64
 }
 
-// TTL returns the time to live of the lease's key. ask: only the store knows when it expires.
-func (a Adoption) TTL() (ttl int64, ask bool) { return a.ttl, !a.own.reserved && a.own.expiry.IsZero() }
+// TTL returns the id of the time to live of the lease's key. ask reports whether the caller must ask the store when it
+// expires.
+func (a Adoption) TTL() (id int64, ask bool) {
+	return a.ttlID, !a.own.reserved && a.own.expiry.IsZero()
+}
 
-// Adoptable returns the lease to adopt after its write has failed. Without one the node continues to join.
+// Adoptable returns the lease to adopt after its write has failed, if there is one. Otherwise the node continues to join.
 func (m *Machine) Adoptable(now time.Time) (a Adoption, found bool) {
 	if m.mirror == nil || m.config == nil || m.own.lease != (subnet.Lease{}) || m.opts.Check != nil && m.opts.Check(m.network) != nil {
 		return a, false
@@ -52,12 +55,12 @@ func (m *Machine) Adoptable(now time.Time) (a Adoption, found bool) {
 	if listed {
 		a.own.reserved = e.record.TTLID == 0
 	}
-	a.ttl = e.record.TTLID
+	a.ttlID = e.record.TTLID
 	return a, true
 }
 
-// Adopt uses a lease. expiry is what the store has answered, if it was asked; a lease without it may have run out, and is not
-// used.
+// Adopt uses a lease, and reports whether it may. expiry is the store's answer, if Adoption.TTL needs one. Zero: there is
+// no answer. The lease may then have run out, and is not used.
 func (m *Machine) Adopt(a Adoption, expiry time.Time) (adopted bool) {
 	if _, ask := a.TTL(); ask {
 		a.own.expiry = expiry

@@ -8,8 +8,8 @@ import (
 
 // Is the mirror the same as the store?
 
-// CatchUp applies a read of the keys that were written since Revision. count is the number of all keys in the store, revision
-// the store's own. It reports whether the mirror is complete now. If it is not, only a watch can complete it.
+// CatchUp applies a read of the keys that were written since Machine.Revision. count is the number of all keys in the store,
+// and revision is the store's. It reports whether the mirror is complete now. If it is not, only a watch can complete it.
 func (m *Machine) CatchUp(written []KV, count, revision int64) (complete bool) {
 	config := m.mirror.config.revision
 	m.seen = revision
@@ -21,9 +21,11 @@ func (m *Machine) CatchUp(written []KV, count, revision int64) (complete bool) {
 }
 
 // catchUp applies the keys that were written since the mirror's revision. Deleted keys are not among them. The mirror is
-// complete only if it holds all keys and the store has as many: then none was deleted. etcd may count only the keys that it
-// returns one day (its issue 18267). Then the counts differ, and the mirror is not complete. Keys under Leases that are not
-// leases are left to the watch, because they are counted as they come.
+// complete only if it holds all keys and the store has as many: then none was deleted. A future etcd may count only the keys
+// that it returns (etcd issue 18267). Then the counts differ, and the mirror is not complete.
+//
+// Keys under Leases that are not leases come from the watch alone. The mirror only counts them, and would count a key twice
+// that comes from both.
 func (m *Mirror) catchUp(written []KV, count, revision int64) {
 	for _, kv := range written {
 		if key, ok := strings.CutPrefix(kv.Name, Leases); ok {

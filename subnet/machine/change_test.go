@@ -222,7 +222,7 @@ func TestHolderThatHasMoved(t *testing.T) {
 				w.lease(self(2), "10.5.5.0-24")
 				clone := self(2)
 				clone.PublicIP = self(55).PublicIP
-				answer := func(name string, s subnet.Self, lease string) { w.put(claims+name, string(moveValue(s, lease))) }
+				answer := func(name string, s subnet.Self, lease string) { w.put(claims+name, string(claimValue(s, lease))) }
 				answer("moved-early", clone, "10.5.5.0-24") // from before the question
 				n.move("192.168.0.3")
 				answer("id-2", clone, "")                 // a question of the clone

@@ -10,24 +10,25 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// A claim is the question of a node that has no lease to the holders of leases that have marks of it: are you alive? Its key
-// is PREFIX/claims/<node id>. A live holder writes its lease again, which is the answer.
+// A claim is a question to the holders of leases: are you alive? A node without a lease asks the holders whose leases share
+// one of its marks: node id, node name or public address. The key is PREFIX/claims/<node id>. A live holder writes its lease
+// again, which is the answer.
 
-// claim is another node's question in the store, or our own.
+// claim is a claim in the store, of another node or our own. Or it is an answer (addresschange.go).
 type claim struct {
-	from     subnet.Lease // only what identifies a node
-	lease    string       // of an answer (addresschange.go): the last part of the key of the lease that the answer is about
+	from     subnet.Lease // the asking node's marks
+	lease    string       // of an answer: the last part of the key of the holder's lease; empty: it is a claim
 	modified int64        // revision
 }
 
 // Limits of claims.
 const (
-	maxClaims   = 10000                  // how many the mirror holds
-	maxClaim    = 4 << 10                // bytes of a value
-	maxClaimKey = 3 * subnet.MaxNodeText // bytes of a key: an escaped node id
+	maxClaims   = 10000                  // number of claims in the mirror
+	maxClaim    = 4 << 10                // length of a value, in bytes
+	maxClaimKey = 3 * subnet.MaxNodeText // length of a key, in bytes: an escaped node id
 )
 
-// claimJSON is the value of a claim.
+// claimJSON is the value of a claim, or of an answer.
 type claimJSON struct {
 	NodeID     string     `json:",omitempty"`
 	Node       string     `json:",omitempty"`
@@ -60,7 +61,7 @@ func (m *Mirror) putClaim(key string, kv KV) {
 	c, err := parseClaim(kv.Value)
 	_, known := m.claims[key]
 	if err != nil || len(key) > maxClaimKey || !known && len(m.claims) >= maxClaims {
-		delete(m.claims, key) // an unreadable question gets no answer
+		delete(m.claims, key) // an unreadable claim gets no answer
 		m.partial = true
 		return
 	}
@@ -68,8 +69,9 @@ func (m *Mirror) putClaim(key string, kv KV) {
 	m.claims[key] = c
 }
 
-// hasQuestion reports whether a claim of another node waits for the holder of a lease that was last written at a revision.
-func (m *Mirror) hasQuestion(self subnet.Self, ownClaim, written int64) bool {
+// hasClaim reports whether a claim of another node awaits an answer of this node. Its lease was last written at a revision,
+// and answers all older claims. ownClaim is the revision of our own claim.
+func (m *Mirror) hasClaim(self subnet.Self, ownClaim, written int64) bool {
 	for _, c := range m.claims {
 		if c.lease == "" && c.modified > written && c.modified != ownClaim && self.Concerns(c.from) {
 			return true
@@ -78,16 +80,22 @@ func (m *Mirror) hasQuestion(self subnet.Self, ownClaim, written int64) bool {
 	return false
 }
 
-// claimValue returns the value of a question.
-func claimValue(self subnet.Self) []byte { return moveValue(self, "") }
+// claimValue returns the value of a claim. With the key of a lease it is an answer: the current addresses of its holder.
+func claimValue(self subnet.Self, lease string) []byte {
+	b, err := json.Marshal(claimJSON{self.Node.ID, self.Node.Name, self.PublicIP, self.PublicIPv6, lease})
+	if err != nil {
+		panic(err) // strings and addresses: it cannot fail
+	}
+	return b
+}
 
-// claimKey returns the key of a node's question. The id is escaped, because it can contain a slash.
+// claimKey returns the key of a node's claim. The id is escaped, because it can contain a slash.
 func claimKey(n subnet.Node) string { return claims + url.PathEscape(n.ID) }
 
-// ReleaseClaim returns the question to the holder of a lease before another program deletes the lease. Its key is not the
-// one that the holder itself may write.
+// ReleaseClaim returns the claim by which another program asks the holder of a lease before it deletes the lease. Its key is
+// not the one that the holder itself may write.
 func ReleaseClaim(r subnet.Record) KV {
-	return KV{Name: claims + url.PathEscape("release of "+r.Node.ID), Value: claimValue(holderOf(r))}
+	return KV{Name: claims + url.PathEscape("release of "+r.Node.ID), Value: claimValue(holderOf(r), "")}
 }
 
 // holderOf returns the identity of the holder of a lease.
@@ -95,27 +103,27 @@ func holderOf(r subnet.Record) subnet.Self {
 	return subnet.Self{Node: r.Node, PublicIP: r.IPv4.PublicIP, PublicIPv6: r.IPv6.PublicIP}
 }
 
-// questions returns the claims that ask the holders of leases, each in the name of the holder. Without holders it is the
-// question about our own identity.
-func (m *Machine) questions(holders []subnet.Record) (claimKVs []KV) {
+// claimKVs returns the claims that ask the holders of leases, each in the name of the holder. Without holders it is the
+// claim about our own identity.
+func (m *Machine) claimKVs(holders []subnet.Record) (kvs []KV) {
 	if len(holders) == 0 {
-		return []KV{{Name: claimKey(m.self.Node), Value: claimValue(m.self)}}
+		return []KV{{Name: claimKey(m.self.Node), Value: claimValue(m.self, "")}}
 	}
 	for _, r := range holders {
-		claimKVs = append(claimKVs, KV{Name: claims + "restored-" + r.Pair().Key(), Value: claimValue(holderOf(r))})
+		kvs = append(kvs, KV{Name: claims + "restored-" + r.Pair().Key(), Value: claimValue(holderOf(r), "")})
 	}
-	return claimKVs
+	return kvs
 }
 
-// ownClaim is our own question.
+// ownClaim is our own claim.
 type ownClaim struct {
 	revision int64     // at which it was written; 0: there is none
 	until    time.Time // end of the time for an answer
-	ttl      int64     // its time to live. To revoke it deletes the claim, unless a clone has overwritten it
+	ttlID    int64     // of its time to live. Revoking that deletes the claim, unless a clone has overwritten it
 	about    subject
 }
 
-// subject is what a question is about.
+// subject is what a claim asks.
 type subject int
 
 const (
@@ -123,7 +131,7 @@ const (
 	podSubnet                // who has our pod subnet (snapshot.go)
 )
 
-// on returns the question if it is about the subject. Otherwise it returns the zero question.
+// on returns the claim if it is about the subject. Otherwise it returns the zero ownClaim.
 func (c ownClaim) on(about subject) ownClaim {
 	if c.about != about {
 		return ownClaim{}
@@ -131,7 +139,7 @@ func (c ownClaim) on(about subject) ownClaim {
 	return c
 }
 
-// decision returns the question as subnet.Decide needs it.
+// decision returns the claim as subnet.Decide needs it.
 func (c ownClaim) decision(now time.Time) subnet.Claim {
 	return subnet.Claim{Revision: c.revision, Expired: c.revision > 0 && !now.Before(c.until)}
 }

@@ -15,9 +15,9 @@ func TestNodeIDIsEscapedInTheKey(t *testing.T) {
 }
 
 func FuzzParseClaim(f *testing.F) {
-	f.Add(claimValue(self(1)))
+	f.Add(claimValue(self(1), ""))
 	f.Add([]byte(`{"NodeID":1}`))
-	f.Add(moveValue(self(1), "10.5.1.0-24"))
+	f.Add(claimValue(self(1), "10.5.1.0-24"))
 	f.Add([]byte(``))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		c, err := parseClaim(value)
@@ -25,7 +25,7 @@ func FuzzParseClaim(f *testing.F) {
 			return
 		}
 		l := c.from
-		again, err := parseClaim(moveValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
+		again, err := parseClaim(claimValue(subnet.Self{Node: l.Node, PublicIP: l.IPv4.PublicIP, PublicIPv6: l.IPv6.PublicIP}, c.lease))
 		if err != nil || again != c {
 			t.Errorf("parsed back: %v (-want +got):\n%s", err, cmp.Diff(fmt.Sprintf("%+v", c), fmt.Sprintf("%+v", again)))
 		}

@@ -29,8 +29,8 @@ const (
 	restoreAfterList  = time.Second
 	restoreAfterSaved = 5 * time.Second
 	restoreSpread     = 500 * time.Millisecond
-	restoreRetry      = 5 * time.Second // after a refusal
-	configWait        = restoreAfterSaved + 5*time.Second
+	restoreRetry      = 5 * time.Second                   // after a refusal
+	configWait        = restoreAfterSaved + 5*time.Second // of a node that knows no configuration
 )
 
 // configRestore is the state of restoring a missing configuration to the store.
@@ -62,7 +62,7 @@ func (m *Machine) readConfig() {
 	m.lost, m.configRestore = false, configRestore{source: fromWatch}
 }
 
-// updateNetworks gives the mirror the networks that decide which keys are rivals of our lease.
+// updateNetworks gives the mirror the network configurations that decide which keys are rivals of our lease.
 func (m *Machine) updateNetworks() {
 	if own := m.own.lease; own == (subnet.Lease{}) || m.network.Fits(own.Pair()) {
 		m.chosenBy = m.network
@@ -70,7 +70,7 @@ func (m *Machine) updateNetworks() {
 	m.mirror.setNetworks(m.network, m.chosenBy)
 }
 
-// mustRestoreConfig reports whether to write the configuration now. Otherwise it records when.
+// mustRestoreConfig reports whether to write the missing configuration now. If later, it records when.
 func (m *Machine) mustRestoreConfig(now time.Time) bool {
 	if m.mirror.config.revision != 0 || m.config == nil || m.configRestore.source == fromSaved && !m.lost {
 		m.configRestore.at = time.Time{}
@@ -83,7 +83,8 @@ func (m *Machine) mustRestoreConfig(now time.Time) bool {
 	return !now.Before(m.configRestore.at)
 }
 
-// ConfigRefused records why the store refused to restore the configuration. Nothing else is affected.
+// ConfigRefused records why the store refused the restored configuration. Next tries again after 5 s. Nothing else is
+// affected.
 func (m *Machine) ConfigRefused(err error, now time.Time) {
 	m.configRestore.at = now.Add(restoreRetry)
 	m.configRestore.err = fmt.Errorf("the network configuration is missing from etcd and this node cannot restore it: %w", err)

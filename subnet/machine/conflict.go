@@ -7,15 +7,16 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Has another node our pod subnet, or our new address?
+// Does another node have our pod subnet, or our new address?
 
 // conflict describes a lease that keeps us from our pod subnet.
 func (m *Machine) conflict(other entry) string {
 	return fmt.Sprintf("this node's pod subnet %s clashes with the lease %s", m.own.lease.Pair(), other.describe())
 }
 
-// yield gives way to an older lease. A node whose pods may use the pod subnet reports a conflict. A node that has just chosen
-// it chooses another. A reservation belongs to the operator: it stays.
+// yield returns the step of a node that must leave its pod subnet to an older lease. If its pods may use the pod subnet, the
+// node also reports a conflict. If it has only just chosen the pod subnet, it chooses another. A reservation belongs to the
+// operator: it stays.
 func (m *Machine) yield(own, rival entry) Step {
 	inUse := m.own.established || m.own.lease.Pair() == m.self.Previous
 	if inUse {
@@ -32,11 +33,10 @@ func (m *Machine) yield(own, rival entry) Step {
 }
 
 // addressHolder returns the oldest lease of another node that has the address to which ours has changed. Two nodes cannot
-// share a tunnel address, so our lease keeps the former address as long as that lease lives. As in a join, its holder is
-// asked:
-//   - If it does not answer, it is gone.
-//   - If it has another address, it answers that (addresschange.go).
-//   - flannel answers no questions: its lease lives until it is deleted.
+// share a tunnel address, so our lease keeps the former address until that lease ends. As in a join, its holder is asked:
+//   - If it does not answer, it is gone: its lease does not count.
+//   - If it has another address, it answers that (addresschange.go): its lease does not count.
+//   - flannel answers no claims: its lease counts until it is deleted.
 func (m *Machine) addressHolder(now time.Time) (other entry, found bool) {
 	updated := m.updatedLease()
 	if samePublicIPs(updated, m.own.lease) {
@@ -69,7 +69,7 @@ func (m *Machine) addressConflict(now time.Time) string {
 		m.self.Node.Name, m.updatedLease().PublicIP(), other.describe(), m.own.lease.PublicIP())
 }
 
-// awaitAddress waits with a lease that is correct, except for an address that another lease has.
+// awaitAddress returns the step of a node whose lease is correct, except for an address that another lease may have.
 func (m *Machine) awaitAddress(now time.Time) Step {
 	st := Step{Verb: Wait, Conflict: m.addressConflict(now)}
 	other, found := m.addressHolder(now)
@@ -78,9 +78,9 @@ func (m *Machine) awaitAddress(now time.Time) Step {
 	case asked.revision == 0:
 		st.Verb = Ask
 	case other.record.Modified > asked.revision:
-		st.question = answered
+		st.answer = answered
 	default:
-		st.question, st.At = awaited, asked.until
+		st.answer, st.At = awaited, asked.until
 	}
 	return st
 }

@@ -38,8 +38,8 @@ func (m *Machine) Replace(list *Mirror, forked bool, now time.Time) (lost bool) 
 	return lost
 }
 
-// applyEvents applies the events of a watch. If they delete our own key before its expiry, they delete the leases of nodes
-// that still run. Those are retained as after any other loss.
+// applyEvents applies the events of a watch. If they delete our own key before its expiry, the store has lost data. Then the
+// other deleted leases are also of nodes that still run, and are retained.
 func (m *Machine) applyEvents(events []Event, now time.Time) {
 	_, present := m.ownEntry()
 	own := Leases + m.own.key()
@@ -60,8 +60,8 @@ func (m *Machine) leaseValid(now time.Time) bool {
 	return m.own.established && (m.own.reserved || now.Before(m.own.expiry))
 }
 
-// showsLoss reports whether our own key in a list shows a loss of data. It is missing before its expiry, or older than our last
-// write. A lower revision also shows a loss (detectRestore).
+// showsLoss reports whether our own key in a list shows a loss of data: it is missing before its expiry, or older than our
+// last write. A lower revision also shows a loss (detectRestore).
 func (m *Machine) showsLoss(list *Mirror, now time.Time) bool {
 	saved := m.opts.Saved
 	key, modified, valid := m.own.key(), m.own.modified, m.leaseValid(now)

@@ -59,7 +59,7 @@ func (m *Machine) hold(now time.Time) Step {
 		return m.yield(e, rival)
 	case !m.own.established && m.lostJoinRace(e, now):
 		return Step{Verb: GiveBack, Lease: m.own.lease, Record: recordOf(e)}
-	case m.outdated(e, now), m.mirror.hasQuestion(m.self, m.claim.revision, e.record.Modified):
+	case m.outdated(e, now), m.mirror.hasClaim(m.self, m.claim.revision, e.record.Modified):
 		return Step{Verb: Write, Lease: m.desired(now), Record: recordOf(e), Reserved: m.own.reserved, Conflict: m.addressConflict(now)}
 	case m.mustAnnounceMove():
 		return Step{Verb: AnnounceMove, Conflict: m.addressConflict(now)}
@@ -92,9 +92,8 @@ func (m *Machine) ownEntry() (e entry, present bool) {
 	return e, present
 }
 
-// updatedLease returns the own lease with the node's current identity. It keeps its VNI if the
-// configuration's changes. The device keeps it too until podlaned is restarted. Peers ignore a lease with another VNI than
-// theirs.
+// updatedLease returns the own lease with the node's current identity. It keeps its VNI if that of the configuration changes:
+// the device also keeps it until podlaned is restarted. Peers ignore a lease with another VNI than theirs.
 func (m *Machine) updatedLease() subnet.Lease {
 	n, own := m.network, m.own.lease
 	n.VXLAN.VNI = max(own.IPv4.VNI, own.IPv6.VNI)
@@ -113,7 +112,7 @@ func (m *Machine) desired(now time.Time) subnet.Lease {
 
 // outdated reports whether the own entry must be written again: its value or its time to live is not the desired one.
 func (m *Machine) outdated(e entry, now time.Time) bool {
-	ttl := e.record.TTLID == m.own.ttl && m.own.ttl != 0 || e.record.TTLID == 0 && m.own.reserved
+	ttl := e.record.TTLID == m.own.ttlID && m.own.ttlID != 0 || e.record.TTLID == 0 && m.own.reserved
 	return e.fault != "" || e.record.Lease != m.desired(now) || !ttl
 }
 

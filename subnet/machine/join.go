@@ -34,21 +34,21 @@ func (m *Machine) join(now time.Time) Step {
 	m.warning = d.Warning
 	switch d.Verdict {
 	case subnet.Refuse:
-		return Step{Verb: Wait, question: answered, Conflict: d.Warning, Err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
+		return Step{Verb: Wait, answer: answered, Conflict: d.Warning, Err: fmt.Errorf("%w: %s", ErrRefused, d.Warning)}
 	case subnet.Ask:
 		asked := m.claim.on(identity)
 		if asked.revision == 0 {
 			return Step{Verb: Ask}
 		}
-		return Step{Verb: Wait, question: awaited, At: asked.until}
+		return Step{Verb: Wait, answer: awaited, At: asked.until}
 	case subnet.TakeOver, subnet.Create:
 	}
-	return m.claimLease(d, now)
+	return m.firstWrite(d, now)
 }
 
-// claimLease returns the step to the lease that was decided on. If our pods run on another pod subnet, the node keeps that
-// one. It writes it again if it is free. Otherwise there is a conflict.
-func (m *Machine) claimLease(d subnet.Decision, now time.Time) Step {
+// firstWrite returns the step that writes the lease of a decision. If our pods run on another pod subnet, the node keeps
+// that one. It writes it again if it is free. Otherwise there is a conflict.
+func (m *Machine) firstWrite(d subnet.Decision, now time.Time) Step {
 	pair, old := d.Pair, m.savedLease()
 	if d.Verdict == subnet.TakeOver {
 		pair, old = d.Record.Pair(), d.Record.Lease
@@ -66,7 +66,7 @@ func (m *Machine) claimLease(d subnet.Decision, now time.Time) Step {
 // inUse reports whether our pods may run on a pod subnet that we can still hold.
 func (m *Machine) inUse() bool { return m.self.InUse && m.network.Fits(m.self.Previous) }
 
-// resume returns the step that holds that pod subnet. MACs are copied from the lease old.
+// resume returns the step that holds the pod subnet on which our pods may run. MACs are copied from the lease old.
 func (m *Machine) resume(old subnet.Lease, now time.Time) Step {
 	m.own = ownLease{lease: m.self.Lease(m.network, m.self.Previous, old), established: true}
 	return m.hold(now)

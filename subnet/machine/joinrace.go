@@ -6,10 +6,10 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// lostJoinRace reports whether an older live lease has our public address, just after we created our key. Then two nodes joined
-// at the same time, and did not see each other. The node gives its key back and joins again: now it can ask the other node.
+// lostJoinRace reports whether an older lease has our public address, just after we created our key. Then two nodes joined at
+// the same time, and did not see each other. The node gives its key back and joins again: now it can ask the other node.
 //
-// These leases do not count, because the node would not ask about them again:
+// An older lease does not count in these cases, because the node would not ask about it again:
 //   - its holder was asked and did not answer
 //   - its holder has another address now
 //   - it is our own, and no longer fits the network

@@ -4,7 +4,7 @@ package machine
 const (
 	ConfigName = "config"   // the network configuration
 	Leases     = "subnets/" // a lease each; the last part is subnet.Pair.Key
-	claims     = "claims/"  // questions to the holders of leases, and answers
+	claims     = "claims/"  // claims to the holders of leases, and answers (claim.go)
 )
 
 // KV is a key and its value.
@@ -13,7 +13,7 @@ type KV struct {
 	Value    []byte
 	Created  int64 // revision at which the key was created
 	Modified int64 // revision at which it was last written, or deleted
-	TTLID    int64 // the time to live that the key has; 0: it never expires
+	TTLID    int64 // id of the key's time to live: in etcd, of its etcd lease; 0: the key never expires
 }
 
 // Event is a write of a key, or its deletion.

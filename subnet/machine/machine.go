@@ -1,4 +1,4 @@
-// Package machine decides how a node joins, claims and holds its pod subnet in a store of keys with revisions.
+// Package machine decides how a node joins, and how it gets and holds its lease, in a store of keys with revisions.
 //
 // It is pure: no I/O, no clock, no goroutine. A store client reports what it has read (Replace, Watched, CatchUp, Read) and
 // asks Next what to do. A step is at most one compare-and-swap (Txn). The client executes it and reports the result
@@ -36,7 +36,7 @@ type Options struct {
 	Check  func(subnet.Network) error // returns why a lease in a network would be of no use on this node; may be nil
 
 	AnswerTime time.Duration // how long the holder of a lease has to answer a claim
-	AskEvery   time.Duration // how long after that a holder that has answered is asked again
+	AskEvery   time.Duration // how long after the end of AnswerTime a holder that has answered is asked again
 	Grace      time.Duration // how long leases are retained that the store has lost
 
 	// Random returns a random duration below a limit. Nil: math/rand.
@@ -63,7 +63,7 @@ type Machine struct {
 	moveAnnounced int64 // revision of the last AnnounceMove
 
 	retained      store.Retention // peers that the store has lost
-	lost          bool            // the store lost data, and perhaps the configuration
+	lost          bool            // the store lost data, and has not had a configuration since
 	losses        int
 	warning       string // of the last decision
 	configRestore configRestore
@@ -73,11 +73,11 @@ type Machine struct {
 // ownLease is the own lease as it was last written or adopted.
 type ownLease struct {
 	lease       subnet.Lease // zero: none
-	tried       subnet.Lease // the last one to be written. Its answer may be lost, so it may be in the store
+	tried       subnet.Lease // the last one to be written. The store's answer may be lost, so it may be in the store
 	modified    int64        // revision
-	ttl         int64        // the time to live of its key
-	reserved    bool         // the key has none, and never expires
-	expiry      time.Time    // of the time to live, unless renewed
+	ttlID       int64        // of the time to live of its key; 0: none
+	reserved    bool         // the key needs no time to live, and never expires
+	expiry      time.Time    // when the time to live ends unless it is renewed
 	established bool         // it was certainly ours: from then on the node gives it up only to an older lease
 }
 
@@ -102,8 +102,8 @@ func New(o Options) *Machine {
 	return m
 }
 
-// Next decides what to do. Its only effect is on what the machine has concluded about the own lease. Call it after each
-// change, and at Step.At.
+// Next decides what to do. Its only effect is that the machine records its conclusions. Call it after each change, and at
+// Step.At.
 func (m *Machine) Next(now time.Time) Step {
 	if m.mirror == nil {
 		return Step{Verb: Wait}
@@ -111,7 +111,7 @@ func (m *Machine) Next(now time.Time) Step {
 	m.prune(now)
 	st := m.decide(now)
 	if st.Verb == Wait {
-		st = m.endClaim(st, now)
+		st = m.completeWait(st, now)
 	}
 	if m.own.established && st.Err == nil {
 		st.Err = m.configRestore.err
@@ -142,8 +142,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// SetSelf changes the identity of the node; the own lease follows. It reports whether a public address has changed. A
-// question about the former address is then dropped.
+// SetSelf changes the identity of the node; the own lease follows. It reports whether a public address has changed. A claim
+// about the former address is then dropped.
 func (m *Machine) SetSelf(self subnet.Self) (moved bool) {
 	was := m.self
 	if self.Previous.IsZero() {
@@ -174,7 +174,7 @@ func (m *Machine) State() store.State {
 	return st
 }
 
-// problems returns what an operator should know though the node works.
+// problems returns what an operator should know, although the node works.
 func (m *Machine) problems() []string {
 	ps := slices.Clone(m.warnings)
 	if m.warning != "" {
@@ -205,15 +205,15 @@ func (m *Machine) Unconfirmed() bool {
 	return present && !m.knowsOlder(e)
 }
 
-// UsesTTL reports whether a key has this time to live. 0 is none.
-func (m *Machine) UsesTTL(ttl int64) bool { return m.mirror.usesTTL(ttl) }
+// UsesTTL reports whether a lease has the time to live with this id. 0 is none.
+func (m *Machine) UsesTTL(id int64) bool { return m.mirror.usesTTL(id) }
 
-// TTLGranted records the expiry of a time to live.
-func (m *Machine) TTLGranted(ttl int64, expiry time.Time) {
-	if e, present := m.ownEntry(); present && e.record.TTLID == ttl {
+// TTLGranted records the expiry of the time to live with this id, if the own key has it.
+func (m *Machine) TTLGranted(id int64, expiry time.Time) {
+	if e, present := m.ownEntry(); present && e.record.TTLID == id {
 		m.own.expiry = expiry
 	}
 }
 
 // TTLGone records that the time to live of the own key is gone, so that the key is written with a new one.
-func (m *Machine) TTLGone() { m.own.ttl = 0 }
+func (m *Machine) TTLGone() { m.own.ttlID = 0 }

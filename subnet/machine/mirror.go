@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Mirror holds the keys of a store, parsed. It drops raw values, except for the configuration. It is complete up to its
+// Mirror holds the keys of a store, parsed. It drops raw values, except for the configuration's. It is complete up to its
 // revision. Single keys may be newer, because a write or a read has returned them.
 type Mirror struct {
 	revision  int64
@@ -18,10 +18,10 @@ type Mirror struct {
 	order     []string         // the keys of entries, sorted
 	claims    map[string]claim // by the last part of the key
 	config    storedConfig
-	deleted   storedConfig      // the configuration before it was deleted
+	deleted   storedConfig      // the last configuration that was deleted
 	invalid   int               // how many keys under Leases are not leases
 	skips     map[string]string // the first subnet.MaxSkips of them, as printed, with the reason
-	partial   bool              // the store has keys that the mirror drops
+	partial   bool              // the store has or had keys that the mirror drops
 	deletedAt map[string]int64  // keys that were deleted at a revision above the mirror's
 	rivals    rivalCache
 	network   subnet.Network // decides which keys a node can use; zero: not known yet
@@ -92,7 +92,8 @@ func (m *Mirror) putEntry(key string, kv KV) {
 	m.forgetRival(pair)
 }
 
-// printable returns the beginning of a key. Any user of the store can have chosen that key.
+// printable returns the first 200 characters of a key, quoted if one of them is not printable. Any user of the store can have
+// chosen the key.
 func printable(key string) string {
 	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return fmt.Sprintf("%.200q", key)
@@ -175,10 +176,10 @@ func (m *Mirror) lastWritten() (key string, modified int64) {
 	return key, modified
 }
 
-// usesTTL reports whether a key has this time to live. 0 is none.
-func (m *Mirror) usesTTL(ttl int64) bool {
+// usesTTL reports whether a lease has the time to live with this id. 0 is none.
+func (m *Mirror) usesTTL(id int64) bool {
 	for _, e := range m.entries {
-		if ttl != 0 && e.record.TTLID == ttl {
+		if id != 0 && e.record.TTLID == id {
 			return true
 		}
 	}

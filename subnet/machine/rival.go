@@ -4,7 +4,7 @@ import "github.com/podlane/podlane/subnet"
 
 // Does another key overlap our pod subnet?
 
-// rivalCache is the last result of rival. The keys of all nodes change between two questions about the own lease.
+// rivalCache is the last result of rival. Most changes are to other keys, and leave it valid.
 type rivalCache struct {
 	valid bool
 	pair  subnet.Pair
@@ -12,7 +12,7 @@ type rivalCache struct {
 	found bool
 }
 
-// rival returns the oldest key that keeps the node of a pair from that pair: it overlaps the pair and is not its own key.
+// rival returns the oldest key that keeps a node from a pair of pod subnets, if there is one (isRival).
 func (m *Mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	if m.rivals.valid && m.rivals.pair == p {
 		return m.rivals.rival, m.rivals.found
@@ -26,8 +26,9 @@ func (m *Mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	return rival, found
 }
 
-// isRival reports whether an entry keeps the node of a pair from that pair. A joining node and a node that holds a lease
-// must agree on it. If the network no longer has the pair, a key counts in these cases:
+// isRival reports whether an entry keeps a node from a pair of pod subnets: its key is another, and blocks a half of the
+// pair (subnet.Network.Blocks). A joining node and a node that holds a lease must agree on it. If the pair no longer fits
+// the network, a key counts in these cases:
 //   - it counted when the pair was chosen
 //   - nodes can use it now
 //   - the network of that time is not known

@@ -10,21 +10,21 @@ import (
 
 // Is our pod subnet still ours after a restore of etcd from a snapshot?
 //
-// In an old snapshot our pod subnet can belong to another node that is gone: we claimed it when its lease had run out. Our
-// pods use it, so we take it back. We must not take it from a node that holds it now. So all of these must hold:
+// In an old snapshot our pod subnet can belong to another node that is gone: we leased it when that lease had run out. Our
+// pods use it, so we take it back. We must not take it from a node that holds it now. So all of these must be true:
 //
 //   - We held the pod subnet, by a lease that has not run out, when the store's revision was last seen to be higher.
 //   - The key is from the snapshot. Its revision is at most that of the store when we first saw the lower revision. It is
 //     also lower than that of any known write after the restore. A node that joins later has a younger key. At least one key
 //     that we knew is unchanged in the store: the store was not empty.
-//   - The key has the lease of a podlaned. flannel answers no questions.
-//   - Its holder was asked by claim, and has not answered in time. We ask in the holder's own name: every podlaned, also an
-//     older one, answers a claim with its own marks by writing its lease.
+//   - The key has the lease of a podlaned. flannel answers no claims.
+//   - Its holder was asked by a claim, and has not answered within Options.AnswerTime. We ask in the holder's own name:
+//     every podlaned, also an older one, answers a claim with its own marks by writing its lease.
 //   - The key has not changed since then: it is written by compare-and-swap.
 //
 // Otherwise there is a conflict, as with any other node that has our pod subnet. A holder that is alive but cut off from
-// etcd keeps its pods. When it returns, it finds our lease under its key, and there is a conflict. If two nodes claim the
-// pod subnet, one is faster. The other finds a key younger than the snapshot.
+// etcd keeps its pods. When it returns, it finds our lease under its key, and there is a conflict. If two nodes want the pod
+// subnet back, one is faster. The other finds a key younger than the snapshot.
 
 // maxReclaimed bounds how many leases are taken back at once. Normally there are at most two, one for each half.
 const maxReclaimed = 8
@@ -144,7 +144,7 @@ func (m *Machine) contest(other entry, now time.Time) Step {
 	case asked.revision == 0:
 		st.Verb, st.Others = Ask, others
 	case now.Before(asked.until):
-		st.question, st.At = awaited, asked.until
+		st.answer, st.At = awaited, asked.until
 	default:
 		m.reclaim(&st, others, now)
 	}

@@ -16,7 +16,7 @@ type Verb int
 const (
 	Wait          Verb = iota // do nothing until something changes, or until Step.At
 	Create                    // create the key of a lease
-	Write                     // write a lease over a record
+	Write                     // overwrite a record with a lease
 	GiveBack                  // delete the own key
 	Ask                       // write a claim: ask the holders of leases
 	AskAgain                  // delete the claim, then call Next: a holder that has answered may be gone now
@@ -34,19 +34,19 @@ type Step struct {
 	EndClaim bool            // with Wait: delete the claim, it is not needed any more
 	Conflict string          // another node has our pod subnet or our address
 	Err      error           // why the node waits; it lasts until something changes
-	At       time.Time       // when to call Next though nothing changed; zero: never
+	At       time.Time       // when to call Next although nothing changed; zero: never
 
-	question question
-	warning  string // for the operator, if the step succeeds
+	answer  answer
+	warning string // for the operator, if the step succeeds
 }
 
-// question is the state of our question to the holders of leases.
-type question int
+// answer is the state of the answer to our claim.
+type answer int
 
 const (
-	notNeeded question = iota
-	awaited            // it waits for the answer
-	answered           // a live holder has answered; it is asked again, because it may be gone later
+	notNeeded answer = iota
+	awaited          // the node waits for it
+	answered         // a live holder has answered; it is asked again, because it may be gone later
 )
 
 // OwnKey reports whether the step writes or deletes the own key.
@@ -61,11 +61,11 @@ func (st Step) ClaimTTL() bool { return st.Verb == Ask || st.Verb == AnnounceMov
 // LeaseName returns the name of the key of the step's lease.
 func (st Step) LeaseName() string { return Leases + st.Lease.Pair().Key() }
 
-// endClaim completes a step that waits: when to ask again, and whether the claim is still needed.
-func (m *Machine) endClaim(st Step, now time.Time) Step {
+// completeWait completes a step that waits: when to ask again, and whether the claim is still needed.
+func (m *Machine) completeWait(st Step, now time.Time) Step {
 	switch {
-	case m.claim.revision == 0 || st.question == awaited:
-	case st.question == answered:
+	case m.claim.revision == 0 || st.answer == awaited:
+	case st.answer == answered:
 		again := m.claim.until.Add(m.opts.AskEvery)
 		if !now.Before(again) {
 			st.Verb = AskAgain
@@ -88,7 +88,7 @@ func (st Step) Check() error {
 	return nil
 }
 
-// Txn returns the compare-and-swap of a step, which is executed now.
+// Txn returns the compare-and-swap of a step. The caller executes it at once.
 func (m *Machine) Txn(st Step) Txn {
 	switch st.Verb {
 	case Create, Write:
@@ -97,10 +97,10 @@ func (m *Machine) Txn(st Step) Txn {
 		name := st.LeaseName()
 		return Txn{Compare: []Compare{{name, st.Record.Modified}}, Delete: []string{name}, Read: []string{name}}
 	case Ask:
-		return Txn{Put: m.questions(st.Others)}
+		return Txn{Put: m.claimKVs(st.Others)}
 	case AnnounceMove:
 		key := m.own.key()
-		return Txn{Put: []KV{{Name: claims + movePrefix + key, Value: moveValue(m.self, key)}}}
+		return Txn{Put: []KV{{Name: claims + movePrefix + key, Value: claimValue(m.self, key)}}}
 	case RestoreConfig:
 		return Txn{Compare: []Compare{{ConfigName, 0}}, Put: []KV{{Name: ConfigName, Value: m.config}}, Read: []string{ConfigName}}
 	case Wait, AskAgain:
@@ -108,8 +108,9 @@ func (m *Machine) Txn(st Step) Txn {
 	return Txn{}
 }
 
-// writeTxn creates or overwrites the own key. A node that joins also compares the configuration: it must still be the one
-// by which the node chose. Other leases that overlap the own key are deleted, if they have not changed.
+// writeTxn returns the compare-and-swap that creates or overwrites the own key. A node that joins also compares the
+// configuration: it must still be the one by which the node chose. The leases in st.Others are deleted, if none of them has
+// changed.
 func (m *Machine) writeTxn(st Step) Txn {
 	name := st.LeaseName()
 	m.own.tried = st.Lease
@@ -130,7 +131,7 @@ func (m *Machine) writeTxn(st Step) Txn {
 	return txn
 }
 
-// TTL is the time to live with which a step was executed. The zero TTL: without one.
+// TTL is the time to live of the keys that a step has written: in etcd, an etcd lease. The zero TTL: they have none.
 type TTL struct {
 	ID     int64
 	Expiry time.Time
@@ -151,7 +152,7 @@ func (m *Machine) Committed(st Step, revision int64, ttl TTL, now time.Time) {
 		if len(st.Others) > 0 {
 			about = podSubnet
 		}
-		m.claim = ownClaim{revision: revision, until: now.Add(m.opts.AnswerTime), ttl: ttl.ID, about: about}
+		m.claim = ownClaim{revision: revision, until: now.Add(m.opts.AnswerTime), ttlID: ttl.ID, about: about}
 		return
 	case AnnounceMove:
 		m.moveAnnounced = revision
@@ -177,10 +178,10 @@ func (m *Machine) written(st Step, revision int64, ttl TTL) {
 	})
 	m.warning = cmp.Or(st.warning, m.warning)
 	m.own.lease, m.own.modified = st.Lease, revision
-	m.own.ttl, m.own.reserved, m.own.expiry = ttl.ID, ttl.ID == 0, ttl.Expiry
+	m.own.ttlID, m.own.reserved, m.own.expiry = ttl.ID, ttl.ID == 0, ttl.Expiry
 }
 
-// Read records one key as a read or a refused compare-and-swap has returned it. found: the key exists.
+// Read records one key as a read, or a compare-and-swap that failed, has returned it. found: the key exists.
 func (m *Machine) Read(name string, kv KV, found bool, revision int64) {
 	m.Reached(revision)
 	if found {
@@ -196,7 +197,7 @@ func (m *Machine) Read(name string, kv KV, found bool, revision int64) {
 	}
 }
 
-// Watched applies the events of one response of a watch. It reports whether there was any that the mirror did not have.
+// Watched applies the events of one response of a watch. It reports whether the mirror lacked any of them.
 func (m *Machine) Watched(events []Event, now time.Time) (news bool) {
 	complete := m.mirror.revision
 	events = slices.DeleteFunc(events, func(e Event) bool { return e.Modified <= complete })
@@ -212,11 +213,11 @@ func (m *Machine) Watched(events []Event, now time.Time) (news bool) {
 	return true
 }
 
-// Reached records the store's revision.
+// Reached records that the store has this revision.
 func (m *Machine) Reached(revision int64) { m.seen = max(m.seen, revision) }
 
 // WentBack reports whether the store's revision is lower than one that the node has seen: the store has lost data. It must
-// come from a linearizable read, because a member that lags behind has lost nothing. List everything then.
+// come from a linearizable read, because a member that lags behind has lost nothing. After a loss, list everything.
 func (m *Machine) WentBack(revision int64) bool {
 	if revision >= m.seen {
 		return false
@@ -227,9 +228,9 @@ func (m *Machine) WentBack(revision int64) bool {
 	return true
 }
 
-// EndClaim drops our claim and returns its time to live, which is to be revoked. 0: there is no claim.
-func (m *Machine) EndClaim() (ttl int64) {
-	ttl = m.claim.ttl
+// EndClaim drops our claim and returns the id of its time to live, which the caller must revoke. 0: there is no claim.
+func (m *Machine) EndClaim() (ttlID int64) {
+	ttlID = m.claim.ttlID
 	m.claim = ownClaim{}
-	return ttl
+	return ttlID
 }

@@ -27,7 +27,7 @@ type State struct {
 	Held     bool         // when the store was last read, the own key had our lease
 	Expiry   time.Time    // when the own lease expires unless it is renewed; zero: never, it is a reservation
 	Seen     time.Time    // when the store last answered
-	Watching bool         // the watch works: changes arrive at once
+	Watching bool         // the watch sent something in the last 6 s; in the last 30 s if the store answers no progress requests
 	Lists    int          // how often everything has been listed since the start
 	Losses   int          // how many lists and events have shown since then that the store lost data
 	Conflict string       // which node also has our pod subnet; our pods keep it, new ones should not be attached
