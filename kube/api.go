@@ -41,7 +41,7 @@ type lister[L runtime.Object] interface {
 }
 
 // newInformer returns an informer of the objects that match a field selector. The informer retries by itself, at least every
-// 30 s. Its errors are problems.
+// 30 s. It sets its errors as problems.
 func newInformer[L runtime.Object](nodes lister[L], selector string, object runtime.Object, p *problems.Log) cache.SharedIndexInformer {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
@@ -72,7 +72,7 @@ func (k kicks) kick() {
 	}
 }
 
-// wait waits for a kick, for a time at most. It reports whether ctx still lasts.
+// wait waits for a kick, for a time at most. It reports whether ctx is still alive.
 func (k kicks) wait(ctx context.Context, most time.Duration) bool {
 	timer := time.NewTimer(most)
 	defer timer.Stop()

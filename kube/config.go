@@ -12,8 +12,8 @@ import (
 	"github.com/podlane/podlane/settings"
 )
 
-// config holds the settings of a command. Those that podlaned has too have the same names. One set of environment variables
-// serves both.
+// config holds the settings of a command. A setting that podlaned also has, has the same name, so that one set of environment
+// variables serves both.
 type config struct {
 	kubeconfig string
 
@@ -62,7 +62,8 @@ func loadConfig(command string, args, environ []string, help io.Writer) (c confi
 	return c, c.check(command)
 }
 
-// nodeName returns NODE_NAME, which the DaemonSet sets, as the variable of the flag.
+// nodeName returns NODE_NAME, which the DaemonSet sets, as the variable of the flag --node-name. It is empty if NODE_NAME is
+// not set.
 func nodeName(environ []string) (variables []string) {
 	for _, e := range environ {
 		if name, ok := strings.CutPrefix(e, "NODE_NAME="); ok {

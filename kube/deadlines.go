@@ -9,7 +9,7 @@ import (
 )
 
 // orphans returns the leases whose Node does not exist. These are never orphans:
-//   - The lease of a machine outside the cluster. Only in the DaemonSet, a node's id equals its name.
+//   - The lease of a machine outside the cluster. A node's id equals its name only in the DaemonSet.
 //   - A lease with a name that no Node can have.
 //   - A reservation: it has no etcd lease, and is the operator's.
 func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
@@ -25,16 +25,16 @@ func orphans(set subnet.Set, nodes map[string]bool) (list []subnet.Record) {
 // retryRelease is the time to the next attempt if the holder of a lease is still alive.
 const retryRelease = time.Minute
 
-// deadlines holds when each orphan is released. Each comparison makes the next one.
+// deadlines holds when each orphan is released. Each comparison returns the deadlines for the next one.
 type deadlines struct {
 	at   map[string]time.Time // by the key of the lease
 	seen map[string]bool      // names of the Nodes that existed at the last comparison
 }
 
 // next compares the Nodes and the leases. It returns the next deadlines and the leases to release now:
-//   - A Node that existed before was deleted since: its lease is released at once.
-//   - Any other Node may not be back yet: its lease is released after the grace.
-//   - Without any Node, this is not the right cluster: nothing is released.
+//   - A Node that existed at the last comparison was deleted since: its lease is released at once.
+//   - Any other missing Node may not be back yet: its lease is released after the grace.
+//   - If there is no Node at all, this is not the right cluster: nothing is released.
 func (d deadlines) next(nodes map[string]bool, set subnet.Set, grace time.Duration, now time.Time) (deadlines, []subnet.Record) {
 	if len(nodes) == 0 {
 		return d, nil

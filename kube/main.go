@@ -1,5 +1,5 @@
-// podlane-kube is for podlaned in Kubernetes. Beside podlaned on each node, it reports to the API server whether the network
-// is up. Once in a cluster, it can release the leases of deleted nodes. It never changes the overlay, not even if it fails.
+// podlane-kube runs in Kubernetes. Beside podlaned on each node, it reports to the API server whether the network is up. Once
+// in a cluster, it can release the leases of deleted nodes. It never changes the overlay, not even if it fails.
 package main
 
 import (

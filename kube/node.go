@@ -32,9 +32,9 @@ type conditionWriter struct {
 	log      logrus.FieldLogger
 	started  time.Time
 
-	podCIDR  string // the last warning about a podCIDR
-	failures int    // failed writes in a row
-	retryAt  time.Time
+	podCIDR  string    // the last warning about a podCIDR
+	failures int       // failed writes in a row
+	retryAt  time.Time // when the condition may be written again
 }
 
 // runNode runs until ctx ends.
@@ -106,7 +106,7 @@ func (n *conditionWriter) reconcile(ctx context.Context, node *corev1.Node, now 
 		n.retryAt, n.failures = now.Add(retryDelay(n.failures)), n.failures+1
 		return
 	}
-	n.retryAt, n.failures = now.Add(time.Second), 0 // the watch delivers the new condition first
+	n.retryAt, n.failures = now.Add(time.Second), 0 // by then the watch has delivered the new condition
 	n.log.Infof("the Node's condition %s is %s: %s", c.Type, c.Status, c.Message)
 }
 

@@ -20,9 +20,9 @@ type overlay struct {
 	reason string      // why no pod can be attached
 }
 
-// readOverlay reads the node file, like the CNI plugin. The file refuses pods for the reasons of podlaned's /readyz/attach.
-// podlaned writes it when the overlay is first verified after a boot. It exists until the next boot, also without podlaned.
-// If it does not exist, readOverlay asks podlaned for the reason.
+// readOverlay reads the node file, like the CNI plugin. The file refuses pods for the same reasons as podlaned's
+// /readyz/attach. podlaned writes it when the overlay is first verified after a boot. It exists until the next boot, even if
+// podlaned ends. If it does not exist, readOverlay asks podlaned for the reason.
 func readOverlay(ctx context.Context, runDir string) overlay {
 	file, err := subnet.ReadNodeFile(filepath.Join(runDir, nodeFile))
 	switch {
@@ -36,8 +36,7 @@ func readOverlay(ctx context.Context, runDir string) overlay {
 	return overlay{reason: askReason(ctx, filepath.Join(runDir, status.Socket))}
 }
 
-// askReason returns the checks of /readyz that do not hold. Without a node file there is no lease yet: these checks have the
-// reason.
+// askReason returns why there is no node file: the checks of podlaned's /readyz that do not hold.
 func askReason(ctx context.Context, socket string) string {
 	failed, err := status.AskFailedChecks(ctx, socket)
 	switch {

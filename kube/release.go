@@ -55,7 +55,7 @@ func runRelease(ctx context.Context, c config, log *logrus.Logger) error {
 		return err
 	}
 	defer store.Close()
-	log.Infof("podlane-kube %s starts to release the leases of deleted nodes; without a Node at the start, after %s", version, c.grace)
+	log.Infof("podlane-kube %s starts: it releases the leases of deleted nodes, and after %s those whose Node did not exist at the start", version, c.grace)
 	r := &releaser{grace: c.grace, nodes: nodesOf(client), leases: store, problems: problems.New(log), log: log}
 	return r.run(ctx)
 }
@@ -119,8 +119,8 @@ func (r *releaser) compare(ctx context.Context, nodes map[string]bool, now time.
 	}
 }
 
-// confirm returns the leases whose Node does not exist. It asks the API server for each, because the watch may be late. Only
-// the API server's own answer counts. To the client, the 404 of a proxy is also "not found".
+// confirm returns the leases whose Node does not exist. It asks the API server about each, because the watch may be late.
+// Only the API server's own answer counts: for the client, the 404 of a proxy is also "not found".
 func (r *releaser) confirm(ctx context.Context, due []subnet.Record) (gone []subnet.Record) {
 	for _, lease := range due {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
