@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// recoveryTime is how long a problem must be away until it is over. If it returns sooner, it is the same problem: nothing is
-// logged.
+// recoveryTime is how long a problem must be absent until it is over. If it returns sooner, it is the same problem: nothing
+// is logged.
 const recoveryTime = 3 * time.Second
 
 // episode is one occurrence of a kind of problem. It begins with the first text. It ends when there has been no text for
 // recoveryTime. It decides which texts are logged.
 type episode struct {
-	current []string             // the current texts of the problem; none: it is away
-	last    []string             // what current was before it went away
-	away    time.Time            // since when it is away
-	recent  map[string]time.Time // the texts within the last recoveryTime, and when each ended
+	current []string             // the current texts of the problem; none: it is absent
+	last    []string             // the last texts before it was absent
+	absent  time.Time            // since when it is absent
+	recent  map[string]time.Time // the texts within the last recoveryTime, and when each was last set
 }
 
 // record stores the current texts, and returns the new ones.
@@ -34,16 +34,16 @@ func (e *episode) record(texts []string, now time.Time) (added []string) {
 		}
 	}
 	if len(texts) == 0 && len(e.current) > 0 {
-		e.last, e.away = e.current, now
+		e.last, e.absent = e.current, now
 	}
 	e.current = slices.Clone(texts)
 	return added
 }
 
-// overAt returns when the episode ends if the problem stays away; zero: the problem exists.
+// overAt returns when the episode ends if the problem stays absent; zero: the problem exists.
 func (e *episode) overAt() time.Time {
 	if len(e.current) > 0 {
 		return time.Time{}
 	}
-	return e.away.Add(recoveryTime)
+	return e.absent.Add(recoveryTime)
 }

@@ -1,4 +1,4 @@
-// Package problems holds the current problems of a command. It logs each one once.
+// Package problems holds the current problems of a command. It logs each one when it begins and when it ends.
 package problems
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Log holds the current problems by kind. It logs one line at the first problem of a kind, and one at its recovery: see
-// episode. Several goroutines may use it.
+// Log holds the current problems by kind. It logs one line at the first problem of a kind. It logs another when the kind has
+// been absent for 3 s. Several goroutines may use it.
 type Log struct {
 	log      logrus.FieldLogger
 	now      func() time.Time
@@ -26,7 +26,7 @@ func New(log logrus.FieldLogger) *Log {
 	return &Log{log: log, now: time.Now, episodes: map[string]*episode{}}
 }
 
-// Set sets a kind of problem to one text. The empty text is none. While the kind lasts, another text is not logged.
+// Set sets a kind of problem to one text. The empty text means no problem. While the kind lasts, another text is not logged.
 func (l *Log) Set(kind, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +76,8 @@ func (l *Log) end(now time.Time) {
 	}
 }
 
-// LogRecovered logs the recoveries that are due. It returns a channel that delivers when the next one is due, or nil.
+// LogRecovered logs the recoveries that are due. It returns a channel that delivers when the next one is due. Nil: none will
+// be.
 func (l *Log) LogRecovered() <-chan time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,8 +111,7 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// Close logs the recovery of every problem that is away. A command calls it when it ends: then it does not wait for
-// recoveryTime.
+// Close logs the recovery of every problem that is absent, without waiting for 3 s. A command calls it when it ends.
 func (l *Log) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
