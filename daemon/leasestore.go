@@ -9,7 +9,7 @@ import (
 
 // leaseStore is a lease store. The rest of podlaned knows it only by its states.
 type leaseStore interface {
-	// Run claims and keeps a lease for this node, and delivers each new state until ctx ends. Its error ends podlaned.
+	// Run gets and holds a lease for this node, and delivers each new state until ctx ends. Its error ends podlaned.
 	Run(ctx context.Context, n storeNode, deliver func(store.State)) error
 	Close()
 }

@@ -17,7 +17,7 @@ func (l *loop) notReady(now time.Time) string {
 	case l.state.Conflict != "":
 		return l.state.Conflict
 	case !l.state.Expiry.IsZero() && !now.Before(l.state.Expiry):
-		return fmt.Sprintf("the lease of %s ran out at %s: another node may claim the pod subnet; `podlaned status` prints why podlaned cannot renew it",
+		return fmt.Sprintf("the lease of %s ran out at %s: another node may lease the pod subnet; `podlaned status` prints why podlaned cannot renew it",
 			l.state.Own.Pair(), l.state.Expiry.UTC().Format(time.DateTime+" UTC"))
 	case problem != "":
 		return "this node's part of the overlay is incomplete: " + problem
@@ -39,8 +39,8 @@ func expiresIn(expiry, now time.Time) time.Duration {
 	return max(expiry.Sub(now), minInterval)
 }
 
-// refusePods makes the node file of an earlier run refuse pods. This run has no lease, and another node may have claimed
-// the pod subnet. Attached pods are not affected.
+// refusePods makes the node file of an earlier run refuse pods. This run has no lease, and another node may have leased the
+// pod subnet since. Attached pods are not affected.
 func (l *loop) refusePods() {
 	path := filepath.Join(l.config.runDir, nodeFile)
 	file, err := subnet.ReadNodeFile(path)

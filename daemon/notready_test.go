@@ -26,7 +26,7 @@ func TestReasonsToRefusePods(t *testing.T) {
 		"valid lease":         {func(l *loop) { l.state.Expiry = now.Add(time.Second) }, ""},
 		"etcd is unreachable": {func(l *loop) { l.state.Held = false; l.problems.Set("etcd", "no answer") }, ""},
 		"conflict":            {func(l *loop) { l.state.Conflict = "n7 has it too" }, "n7 has it too"},
-		"lease ran out":       {func(l *loop) { l.state.Expiry = now }, "the lease of 10.5.34.0/24 ran out at 2026-11-30 12:00:00 UTC: another node may claim the pod subnet"},
+		"lease ran out":       {func(l *loop) { l.state.Expiry = now }, "the lease of 10.5.34.0/24 ran out at 2026-11-30 12:00:00 UTC: another node may lease the pod subnet"},
 		"kernel":              {func(l *loop) { l.problems.Set("firewall", "no such table") }, "this node's part of the overlay is incomplete: no such table"},
 	} {
 		l, _ := newTestLoop(t)

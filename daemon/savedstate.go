@@ -19,7 +19,7 @@ import (
 
 const stateName = "state.json"
 
-// savedState is saved for a start while the store is unreachable, or after it lost its data.
+// savedState is what a node saves for a start while the store is unreachable, or after the store lost its data.
 type savedState struct {
 	store.Saved
 	Prefix string // of the keys in etcd
@@ -57,7 +57,7 @@ func (s savedState) fallback(st store.State, now time.Time) (store.State, error)
 	}
 	left, never := s.Until.left(now)
 	if left <= 0 && !never {
-		return st, fmt.Errorf("%s ran out %s: another node may have claimed it, so this node waits for etcd", own.Pair(), status.Ago(now.Add(left), now))
+		return st, fmt.Errorf("%s ran out %s: another node may have leased it, so this node waits for etcd", own.Pair(), status.Ago(now.Add(left), now))
 	}
 	if st.Network == (subnet.Network{}) { // the store could not read it
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)
@@ -103,7 +103,7 @@ func (s savedState) save(dir string) error {
 }
 
 // marshal returns the state as JSON, with a line for each lease. It encodes them one by one into a buffer of the right
-// size. encoding/json would need several times that memory for the whole. A start needs most memory anyway.
+// size. encoding/json would need several times that memory for the whole, and a start already needs the most memory.
 func (s savedState) marshal() ([]byte, error) {
 	leases := s.Leases
 	s.Leases = nil // empty, it is omitted

@@ -47,7 +47,7 @@ func (e Etcd) Check() error {
 	return nil
 }
 
-// Open opens the lease store. If observe is not nil, it is called after each call to etcd.
+// Open opens the lease store. It does not wait for etcd. If observe is not nil, it is called after each call to etcd.
 func (e Etcd) Open(observe func(call string, took time.Duration, err error)) (*etcd.Store, error) {
 	return etcd.Open(etcd.Config{
 		Endpoints:    e.Endpoints,

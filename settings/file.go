@@ -15,8 +15,8 @@ import (
 // FileFlag is the flag that names the YAML file with settings. A command without this flag reads no file.
 const FileFlag = "config"
 
-// fromFile sets the flags that are not given yet. The default file may be absent. A file that the operator named may not. The
-// error is about the first wrong line. The correct lines are set anyway.
+// fromFile sets the flags that are not given yet. The default file may be absent; a file that the operator named must exist.
+// The error is about the first wrong line. The correct lines are set anyway.
 func fromFile(f *flag.FlagSet, given map[string]bool) error {
 	named := f.Lookup(FileFlag)
 	if named == nil {

@@ -1,6 +1,6 @@
-// Package settings reads the settings of a command. They come from its flags, the environment and a YAML file. Flags win over
-// the environment, and that wins over the file. Each command has flags of its own. One name serves all three: for the flag
-// --etcd-prefix, the file has the key etcd-prefix, and the environment the variable PODLANE_ETCD_PREFIX.
+// Package settings reads the settings of a command from its flags, the environment and a YAML file. A flag wins over the
+// environment, and the environment wins over the file. Each command has flags of its own. One name serves all three: for the
+// flag --etcd-prefix, the file has the key etcd-prefix, and the environment the variable PODLANE_ETCD_PREFIX.
 package settings
 
 import (
@@ -49,7 +49,7 @@ func (a *Addr) Set(s string) (err error) {
 	return nil
 }
 
-// Duration is a length of time. Its error gives an example, which that of the flag package does not.
+// Duration is a length of time. Its error gives an example; the error of the flag package does not.
 type Duration struct{ To *time.Duration }
 
 func (d Duration) String() string {

@@ -23,7 +23,8 @@ const (
 	maxChecks = 64 << 10
 )
 
-// Ask returns the status from podlaned's local socket, with the peers sorted by public address.
+// Ask returns the status from podlaned's local socket, with the peers sorted by public address. It waits at most 5 s. The
+// error ends with what the operator can do.
 func Ask(ctx context.Context, socket string) (s Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -43,7 +44,7 @@ func Ask(ctx context.Context, socket string) (s Status, err error) {
 }
 
 // AskFailedChecks returns the checks of /readyz that do not hold, from podlaned's local socket. Each is "name: reason". It
-// reads at most 64 KiB.
+// waits at most 5 s and reads at most 64 KiB.
 func AskFailedChecks(ctx context.Context, socket string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

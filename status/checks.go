@@ -12,7 +12,7 @@ import (
 const (
 	// maxSilence is how old etcd's last answer may be: podlaned asks it every 30 s.
 	maxSilence = 90 * time.Second
-	// maxResyncs is how many times Status.Resync may go by without a verified reconcile.
+	// maxResyncs is how many times Status.Resync may pass before the kernel must be verified again.
 	maxResyncs = 3
 )
 
@@ -88,7 +88,7 @@ func (l Lease) invalid(now time.Time) string {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Expiry.IsZero() && !now.Before(l.Expiry):
-		return fmt.Sprintf("%s ran out %s: running pods keep working until another node claims the pod subnet", Join(l.Subnet), Ago(l.Expiry, now))
+		return fmt.Sprintf("%s ran out %s: running pods keep working until another node leases the pod subnet", Join(l.Subnet), Ago(l.Expiry, now))
 	}
 	return ""
 }

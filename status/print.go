@@ -63,7 +63,7 @@ func (s Status) verdict() string {
 	return "ready"
 }
 
-// state returns the state, with the reason if the peer failed.
+// state returns the peer's state for people, with the reason if the peer failed.
 func (p Peer) state() string {
 	if p.Reason == "" {
 		return p.State

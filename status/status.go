@@ -28,7 +28,7 @@ type Status struct {
 	Peers     []Peer        `json:"peers,omitempty"`
 	Retained  int           `json:"retained"`          // peers that etcd lost with its data, and that podlaned keeps
 	Skipped   []subnet.Skip `json:"skipped,omitempty"` // leases that are not programmed, each with the reason
-	SkipCount int           `json:"skipCount"`         // all of them; Skipped holds the first ones
+	SkipCount int           `json:"skipCount"`         // the number of all of them; Skipped holds the first ones
 
 	Verified time.Time     `json:"verified,omitzero"` // when the kernel last matched the leases
 	Trouble  string        `json:"trouble,omitempty"` // why the last reconcile failed
@@ -39,7 +39,7 @@ type Status struct {
 
 	NodeFile bool     `json:"nodeFile"`          // the node file and the files that depend on it are written
 	Repairs  []Repair `json:"repairs,omitempty"` // the last ones, newest last
-	Repaired int      `json:"repaired"`          // how many since the start
+	Repaired int      `json:"repaired"`          // number of repairing writes since the start
 
 	Dropped map[string]uint64 `json:"dropped,omitempty"` // packets that the firewall dropped, by reason
 }
@@ -63,7 +63,7 @@ type Underlay struct {
 type Lease struct {
 	Subnet   []netip.Prefix `json:"subnet,omitempty"`
 	Held     bool           `json:"held"`               // it exists in etcd
-	Expiry   time.Time      `json:"expiry,omitzero"`    // unless it is renewed; zero: never
+	Expiry   time.Time      `json:"expiry,omitzero"`    // when it expires unless it is renewed; zero: never
 	Conflict string         `json:"conflict,omitempty"` // which other node has the pod subnet
 }
 
@@ -74,7 +74,7 @@ type Etcd struct {
 	Seen      time.Time `json:"seen,omitzero"` // when it last answered
 	Revision  int64     `json:"revision"`
 	Trouble   string    `json:"trouble,omitempty"` // its current problem
-	Watching  bool      `json:"watching"`          // a watch delivers changes at once
+	Watching  bool      `json:"watching"`          // a watch works: changes arrive at once
 	Lists     int       `json:"lists"`             // how often all leases were listed
 	Losses    int       `json:"losses"`            // how often it lost data
 }
@@ -114,8 +114,8 @@ func Prefixes(p subnet.Pair) []netip.Prefix {
 	return list
 }
 
-// InWallTime returns the status with its times in the current wall clock. podlaned measures them with the monotonic clock
-// too. Readers compare them with the wall clock, which may have been set since.
+// InWallTime returns the status with its times as the wall clock now counts them. The wall clock may have been set since
+// podlaned recorded a time. The monotonic clock in each time shows how long ago that was. Readers have only the wall clock.
 func (s Status) InWallTime(now time.Time) Status {
 	wall := func(t time.Time) time.Time {
 		if t.IsZero() {

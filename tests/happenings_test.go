@@ -83,7 +83,7 @@ var happenings = []happening{
 	},
 	{
 		"a node's lease is deleted, or expires while the node is cut off from etcd",
-		"the node claims it again, and peers reach its pods within 2 s. While the lease is expired, no new pod is attached, and the CNI plugin returns the reason",
+		"the node writes it again, and peers reach its pods within 2 s. While the lease is expired, no new pod is attached, and the CNI plugin returns the reason",
 		[]string{"tests/faults.TestOwnKey", "tests/faults.TestLeaseRunsOut"},
 	},
 	{
