@@ -54,7 +54,8 @@ func (c config) checkUnderlay() error {
 	return nil
 }
 
-// checkHTTP returns an error if an address is not an IP address and a port. Without an IP address it means all of them.
+// checkHTTP returns an error if an address is not a port with an IP address, with localhost, or with neither: that means all
+// addresses of the node.
 func checkHTTP(address string) error {
 	if address == "" {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// confined adds the security module that confines podlaned to an error "not permitted". That module is the likely reason:
-// without its capabilities, podlaned would not have started.
+// confined names, in an error "not permitted", the security module that confines podlaned. That module is the likely reason:
+// podlaned has the capabilities, or it would not have started.
 func confined(err error) error {
 	if err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err

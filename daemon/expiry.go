@@ -14,7 +14,7 @@ type expiry struct {
 	Never bool // it is a reservation
 	Wall  time.Time
 	Boot  string        // the id of the boot that Since belongs to
-	Since time.Duration // from that boot to the end
+	Since time.Duration // from that boot to the end of the lease
 }
 
 func newExpiry(t, now time.Time) expiry {

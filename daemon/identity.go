@@ -35,7 +35,7 @@ func (c *config) identity() error {
 }
 
 // parseMachineID returns the id in the content of machineID. In the first boot of an image the file may contain
-// "uninitialized", and so on every node with this image. That is not an id.
+// "uninitialized". That is not an id: every node with this image has the same text.
 func parseMachineID(data []byte) (string, error) {
 	id := strings.TrimSpace(string(data))
 	switch {

@@ -68,7 +68,7 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 			return ctx.Err()
 		}
 		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
-			l.receive(store.State{Err: errSilence})
+			l.receive(store.State{Err: errNoAnswer})
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
 			l.refusePods()
@@ -83,7 +83,7 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 	return nil
 }
 
-var errSilence = fmt.Errorf("no answer within %v", maxStoreSilence)
+var errNoAnswer = fmt.Errorf("no answer within %v", maxStoreSilence)
 
 // running reports whether the node has had a lease in this run.
 func (l *loop) running() bool { return l.backend != nil }
@@ -107,7 +107,7 @@ func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan
 	}
 }
 
-// wait applies events until there is a reason to reconcile, at most for a time. It reports whether ctx still lasts.
+// wait applies events until there is a reason to reconcile, at most for a time. It reports whether ctx is still alive.
 func (l *loop) wait(ctx context.Context, states <-chan store.State, kernel <-chan struct{}, most time.Duration) bool {
 	timer, beat := time.NewTimer(most), time.NewTicker(beatEvery)
 	defer timer.Stop()

@@ -18,8 +18,8 @@ import (
 // metrics holds the counters of events. Current values are read from the board: see gauges. docs/metrics.md lists all metrics.
 type metrics struct {
 	registry   *prometheus.Registry
-	passes     *prometheus.CounterVec
-	pass       prometheus.Histogram
+	reconciled *prometheus.CounterVec
+	duration   prometheus.Histogram // of a reconciliation
 	operations *prometheus.CounterVec
 	repairs    *prometheus.CounterVec
 	requests   *prometheus.HistogramVec
@@ -28,10 +28,10 @@ type metrics struct {
 func newMetrics(b *board) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
+		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "podlane_passes_total", Help: "Reconciliations of the kernel, by result: verified or failed.",
 		}, []string{"result"}),
-		pass: prometheus.NewHistogram(prometheus.HistogramOpts{
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "podlane_pass_duration_seconds", Help: "How long a reconciliation of the kernel took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), // 1 ms to 8 s
 		}),
@@ -46,7 +46,7 @@ func newMetrics(b *board) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // 0.5 ms to 4 s, the deadline of a call
 		}, []string{"call", "result"}),
 	}
-	m.registry.MustRegister(m.passes, m.pass, m.operations, m.repairs, m.requests, gauges{b},
+	m.registry.MustRegister(m.reconciled, m.duration, m.operations, m.repairs, m.requests, gauges{b},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -70,8 +70,8 @@ func (m *metrics) observeReconciliation(took time.Duration, verified bool) {
 	if !verified {
 		result = "failed"
 	}
-	m.passes.WithLabelValues(result).Inc()
-	m.pass.Observe(took.Seconds())
+	m.reconciled.WithLabelValues(result).Inc()
+	m.duration.Observe(took.Seconds())
 }
 
 // observeOps counts the writes to the kernel, done and failed.

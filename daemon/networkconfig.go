@@ -14,7 +14,7 @@ import (
 // maxConfig bounds the network configuration, in bytes. A usual one has about 200.
 const maxConfig = 64 << 10
 
-// runConfig reads or writes the network configuration in etcd. It replaces etcdctl.
+// runConfig reads or writes the network configuration in etcd, so that the operator does not need etcdctl.
 func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 	store, err := c.etcd.Open(nil)
 	if err != nil {

@@ -72,7 +72,7 @@ func same(path string, data []byte) bool {
 	return err == nil && bytes.Equal(have, data)
 }
 
-// saveState writes the state of this run if that is due. The last write of a run waits for nothing.
+// saveState writes the state of this run if that is due. last: the run ends, and a changed state is always due.
 func (l *loop) saveState(last bool) {
 	began := time.Now()
 	if !l.stateFile.due(began, last) {

@@ -17,7 +17,7 @@ type peers struct {
 	rejected    skips                  // leases of the state that are not peers, and why
 	unsupported skips                  // peers that the backend does not program, and why
 	degraded    map[string]status.Peer // the peers that are not programmed, or not completely, by their key
-	listed      []status.Peer          // all peers as programmed, shared by statuses; nil: the peers have changed since
+	listed      []status.Peer          // the result of statuses if all peers are programmed; nil: the peers have changed since
 }
 
 func newPeers(log logrus.FieldLogger) peers {
@@ -26,9 +26,9 @@ func newPeers(log logrus.FieldLogger) peers {
 
 // screen finds the peers in a lease set for a node with this lease and these addresses.
 func (p *peers) screen(network subnet.Network, addrs []netip.Prefix, own subnet.Lease, set subnet.Set) {
-	leases, clashing := subnet.Screen(network, addrs, own, set.Records)
+	leases, skipped := subnet.Screen(network, addrs, own, set.Records)
 	p.leases, p.listed = leases, nil
-	p.rejected.set(slices.Concat(clashing, set.Skipped), len(clashing)+set.Junk)
+	p.rejected.set(slices.Concat(skipped, set.Skipped), len(skipped)+set.Junk)
 }
 
 // record records how the backend has programmed the peers.

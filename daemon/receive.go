@@ -10,7 +10,7 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// receive makes a state the newest. It reports whether there may be something to do for it.
+// receive applies a state of the store. It reports whether the state is a reason to reconcile.
 func (l *loop) receive(s store.State) (work bool) {
 	s, expired := l.stateFile.loaded.fallback(s, time.Now())
 	l.problems.Check("saved lease", expired)
@@ -38,8 +38,8 @@ func (l *loop) receive(s store.State) (work bool) {
 // screen finds which leases of the state are peers on this underlay.
 func (l *loop) screen() { l.peers.screen(l.network, l.underlay.iface.Addrs, l.state.Own, l.state.Set) }
 
-// needsWork reports whether a state has something new to program, to announce or to save. Most states have not: the store
-// has answered, or it has not.
+// needsWork reports whether a state has something new to program, to announce or to save. Most states have nothing: they only
+// show that the store has answered, or has not.
 func needsWork(before, now store.State) bool {
 	return now.Held != before.Held || now.Own != before.Own || !now.Expiry.Equal(before.Expiry) ||
 		now.Conflict != before.Conflict || now.Set.Revision != before.Set.Revision || now.Set.Junk != before.Set.Junk ||

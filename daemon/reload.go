@@ -10,8 +10,8 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// errReload ends a run because its configuration has changed. The next run adopts what is programmed in the kernel, as after
-// a restart.
+// errReload ends a run because its configuration has changed. The next run keeps what is programmed in the kernel, as after a
+// restart.
 var errReload = errors.New("reloading the configuration")
 
 // awaitReload reads the configuration again at each signal. It returns errReload if the new one is usable. Otherwise the

@@ -53,7 +53,7 @@ func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on the local socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // a user gets access by root's group
+	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the members of root's group have access too
 		l.Close()
 		return nil, fmt.Errorf("protect the local socket: %w", err)
 	}

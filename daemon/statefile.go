@@ -19,7 +19,7 @@ func (f *stateFile) update(held, changed bool) { f.changed = held && (f.changed 
 // markChanged records a change of what is saved beside the lease set.
 func (f *stateFile) markChanged(held bool) { f.changed = f.changed || held }
 
-// due reports whether the state is to be written. The last write of a run waits for nothing.
+// due reports whether the state is to be written. last: the run ends, so minSave does not delay the write.
 func (f *stateFile) due(now time.Time, last bool) bool {
 	return f.changed && (last || !now.Before(f.earliest))
 }

@@ -53,7 +53,8 @@ func (l *loop) nextUnderlay(ifaces []underlay.Interface) (underlay.Interface, er
 	return l.underlay.paths.Measure(i, ifaces, func() []netip.Addr { return publicIPs(l.network, l.peers.leases...) })
 }
 
-// keepUnderlay records that the underlay in use stays. again is 0 if it is also the one to use.
+// keepUnderlay records that the underlay in use stays. again is the time until the node may change to another one; 0: the
+// one in use is the right one.
 func (l *loop) keepUnderlay(ifaces []underlay.Interface, now underlay.Interface, again time.Duration) {
 	l.problems.Set("underlay", "")
 	if again > 0 {

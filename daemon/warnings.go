@@ -2,7 +2,7 @@ package main
 
 import "github.com/sirupsen/logrus"
 
-// maxWarnings bounds how many warnings are remembered, and so how many are logged.
+// maxWarnings bounds how many warnings are recorded, and so how many are logged.
 const maxWarnings = 100
 
 // warnings logs each warning once.
