@@ -1,8 +1,8 @@
-// Package etcd is the lease store in etcd: it lists and watches the leases of all nodes, and claims and holds this node's own.
+// Package etcd is the lease store in etcd: it lists and watches the leases of all nodes, and gets and holds this node's own.
 // The schema is flannel's, so that nodes of both kinds can share one overlay.
 //
 // Run is level-triggered. A machine (subnet/machine) holds everything under the prefix at one revision. After every change it
-// decides on at most one write, which Run executes as a compare-and-swap. Run gives every result to the machine, also that
+// decides on at most one write, which Run executes as a compare-and-swap. Run gives every result to the machine, even if
 // another node was faster, and asks it again.
 package etcd
 
@@ -118,8 +118,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// connect returns the client, and makes it first if there is none. With a user name, making it asks etcd for a token. So Open
-// does not make it.
+// connect returns the client, and makes it first if there is none. Open does not make it, because a client with a user name
+// asks etcd for a token at once.
 func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ var (
 	ErrConfigChanged = errors.New("another program changed the network configuration at the same time")
 )
 
-// fatal reports whether waiting does not help.
+// fatal reports whether an error lasts until an operator does something.
 func fatal(err error) bool {
 	for _, f := range []error{ErrNoConfig, ErrConfig, ErrRefused, ErrDenied, machine.ErrInvalidLease, subnet.ErrFull} {
 		if errors.Is(err, f) {
@@ -70,7 +70,7 @@ func (s *Store) reword(doing string, err error) error {
 	return fmt.Errorf("etcd at %s: %s: %w", s.endpoints, doing, err)
 }
 
-// asker names the user for an error.
+// asker returns the user, for an error.
 func (s *Store) asker() string {
 	if s.user == "" {
 		return "a client without a user"

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/subnet/machine"
 )
 
-// decide executes what the machine decides, until it waits.
+// decide executes the machine's steps until the machine waits, a step fails, or a step must not be executed yet.
 func (r *runner) decide(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if r.schedule.due(listAll, time.Now()) {
@@ -44,7 +44,7 @@ func (r *runner) decide(ctx context.Context) error {
 		if r.writing.owed = r.execute(ctx, r.last); r.writing.owed != nil {
 			r.writing.unsure = ""
 			if r.last.OwnKey() {
-				r.writing.unsure = r.last.LeaseName() // etcd may have written it without an answer
+				r.writing.unsure = r.last.LeaseName() // etcd may have executed the step, and only its answer is lost
 			}
 			return r.writing.owed
 		}
@@ -65,8 +65,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// finish ends the decisions of one attempt. It deletes a claim that is no longer needed. If the watch does not bring back our
-// own write, it lists again.
+// finish completes the step Wait. It deletes a claim that is no longer needed. If the watch does not bring our own write in
+// time, it lists again.
 func (r *runner) finish(ctx context.Context) {
 	if r.last.EndClaim {
 		r.endClaim(ctx)
@@ -86,8 +86,8 @@ func (r *runner) finish(ctx context.Context) {
 	}
 }
 
-// confirmTime is how long the watch may take to bring back our own write before everything is listed again. It begins with
-// that write, or with the last response or the start of the watch if that is later.
+// confirmTime is how long the watch may take to bring our own write before everything is listed again. It begins with that
+// write, or with the last response or the start of the watch if that is later.
 const confirmTime = 2 * time.Second
 
 // execute executes one step. If another node was faster, that is no error: the machine has its key afterwards.
@@ -127,7 +127,7 @@ func (r *runner) writeOwn(ctx context.Context, st machine.Step) error {
 // writeClaims writes claims under one short etcd lease.
 func (r *runner) writeClaims(ctx context.Context, st machine.Step) error {
 	if st.Verb == machine.Ask {
-		r.endClaim(ctx) // it is about something else
+		r.endClaim(ctx) // the previous claim asks something else
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
 	defer cancel()

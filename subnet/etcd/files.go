@@ -14,7 +14,7 @@ type files []interface {
 	fault() string
 }
 
-// open reads all files for the first time, and returns the options with which connections and calls use them.
+// open reads all files for the first time, and returns the gRPC options by which connections and calls use them.
 func (fs *files) open(cfg Config, secure bool) (options []grpc.DialOption, err error) {
 	identity, err := fs.credentials(cfg, secure)
 	if err != nil {
@@ -40,7 +40,7 @@ func (fs files) refresh() {
 	}
 }
 
-// faults returns the faults of the last reads.
+// faults returns a sentence for each file whose last read failed.
 func (fs files) faults() (faults []string) {
 	for _, f := range fs {
 		if fault := f.fault(); fault != "" {

@@ -14,8 +14,8 @@ import (
 	"github.com/podlane/podlane/subnet/machine"
 )
 
-// maxMessage bounds a message of etcd in bytes, whatever another program has written there. It holds some thousand leases. A
-// larger page is split into smaller ones. A watch that brings more ends. Then everything is listed.
+// maxMessage bounds a message of etcd in bytes, whatever another program has written there. It holds several thousand leases.
+// A larger page is split into smaller ones. A watch ends if it brings a larger response. Then everything is listed.
 const maxMessage = 4 << 20
 
 // relist schedules a new list, at most one per second.
@@ -34,7 +34,7 @@ func (r *runner) list(ctx context.Context) error {
 	if err == nil {
 		first := r.listing.count == 0
 		all, err = r.store.list(ctx, func() {
-			if first { // this page made the connection, so there is nothing older to check
+			if first { // this page came over the first connection, so there is nothing older to check
 				first = false
 				select {
 				case <-r.store.connected:
@@ -62,7 +62,7 @@ func (r *runner) list(ctx context.Context) error {
 }
 
 // list reads everything under PREFIX/ in pages, all at the revision of the first one. It returns a complete mirror or an
-// error. It calls arrived for each page, because many pages take long.
+// error. It calls arrived for each page, because many pages take a long time.
 func (s *Store) list(ctx context.Context, arrived func()) (*machine.Mirror, error) {
 	client, err := s.connect(ctx)
 	if err != nil {
@@ -109,7 +109,8 @@ type page struct {
 	keysOnly  bool
 }
 
-// shrink makes a page smaller that was too large. The smallest page is one key without its value.
+// shrink makes a page smaller that was too large, and reports whether it could. The smallest page is one key without its
+// value.
 func (p *page) shrink() bool {
 	if p.limit > 1 {
 		p.limit /= 2

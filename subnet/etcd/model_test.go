@@ -203,10 +203,10 @@ func live(m *model, changes int) {
 	}
 	events := m.etcd.history()
 	m.history.check(t)
-	replay(t, events, m.claims)
-	t.Logf("%v: %d claims, %d operations, %d events, %v", m.counts, len(m.claims), len(m.operations), len(events), time.Since(m.history.start).Round(time.Second))
-	if len(m.claims) < changes/5 {
-		t.Errorf("only %d claims", len(m.claims))
+	replay(t, events, m.acquired)
+	t.Logf("%v: %d acquisitions, %d operations, %d events, %v", m.counts, len(m.acquired), len(m.operations), len(events), time.Since(m.history.start).Round(time.Second))
+	if len(m.acquired) < changes/5 {
+		t.Errorf("only %d acquisitions", len(m.acquired))
 	}
 }
 

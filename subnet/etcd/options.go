@@ -13,8 +13,8 @@ type Options struct {
 	Changes <-chan subnet.Self // changes of it; the own lease follows. May be nil
 	Saved   *store.Saved       // what the node knew before it was started; may be nil
 
-	// Check returns why a lease in a network would be of no use on this node. It is called before one is claimed. Its error
-	// ends Run. May be nil.
+	// Check returns why a lease in a network would be of no use on this node. It is called before the first write of a lease.
+	// Its error ends Run. May be nil.
 	Check func(subnet.Network) error
 
 	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds

@@ -21,9 +21,9 @@ func (s *Store) Leases(ctx context.Context) (subnet.Set, error) {
 	return m.Set(), nil
 }
 
-// Release deletes leases of nodes that should be gone, and returns those that it has deleted. Each holder is asked first, as
-// by a node that joins with its marks. A live holder answers by writing its lease again, and keeps it. A lease that another
-// program has written since it was read is kept too. answer is how long to wait for answers; 0: 10 s.
+// Release deletes leases of nodes that should be gone, and returns those that it has deleted. It first asks each holder by a
+// claim. A live holder answers by writing its lease again, and keeps it. A lease that another program has written since it
+// was read is kept too. answer is how long to wait for answers; 0: 10 s.
 func (s *Store) Release(ctx context.Context, records []subnet.Record, answer time.Duration) (released []subnet.Record, err error) {
 	if len(records) == 0 {
 		return nil, nil

@@ -18,8 +18,8 @@ type timeToLive struct {
 	expiry time.Time
 }
 
-// needTTL provides an etcd lease for the own key. It keeps the one of the key if that lives and was granted for the
-// configured time. Otherwise it asks for a new one.
+// needTTL provides an etcd lease for the own key. It keeps the key's current one if that exists and was granted for the
+// configured time. Otherwise it asks for a new one. current is the id of the current one; 0: none.
 func (r *runner) needTTL(ctx context.Context, current int64) error {
 	if r.ttl.id != 0 {
 		return nil
@@ -46,8 +46,8 @@ func (r *runner) needTTL(ctx context.Context, current int64) error {
 	return nil
 }
 
-// granted records an etcd lease that lasts for its whole time from when it was asked for. That is earlier than the grant,
-// which is safe.
+// granted records an etcd lease that was just granted or renewed. Its time counts from when we asked, which is a little
+// earlier than the grant. So we never believe that it lasts longer than it does.
 func (r *runner) granted(id int64, asked time.Time, seconds int64) {
 	ttl := time.Duration(seconds) * time.Second
 	r.ttl = timeToLive{id, asked.Add(ttl)}
@@ -64,7 +64,7 @@ func (r *runner) renew(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
 	defer cancel()
-	// First the call that fails at once if etcd is down: KeepAliveOnce retries without a pause then.
+	// First the call that fails at once if etcd is down: KeepAliveOnce would retry without a pause.
 	left, err := r.client.TimeToLive(ctx, clientv3.LeaseID(r.ttl.id))
 	asked := time.Now()
 	if err == nil && left.TTL > 0 {

@@ -8,8 +8,8 @@ import (
 )
 
 // reportGap is the least time between two deliveries. Each costs time in proportion to the set, and in a burst of events only
-// the newest counts. Slow deliveries have longer gaps: they take at most a fifth of the time, even if a set is full of
-// junk.
+// the newest counts. After a slow delivery the gap is four times as long as the delivery. So deliveries take at most a fifth
+// of the time, even if a set is full of junk.
 const reportGap = 50 * time.Millisecond
 
 // delivery holds what was delivered last, and whether there is news.

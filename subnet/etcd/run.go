@@ -12,13 +12,14 @@ import (
 	"github.com/podlane/podlane/subnet/store"
 )
 
-// Run lists and watches the leases of all nodes, claims this node's own lease, and holds it. It calls deliver with the newest
+// Run lists and watches the leases of all nodes, and gets and holds this node's own lease. It calls deliver with the newest
 // state after every change; deliver must not block for long. It returns nil when ctx ends. The own lease stays in etcd.
 //
 // It returns an error only if waiting does not help:
 //   - Options.Check returns an error: a lease would be of no use.
 //   - There is no configuration (ErrNoConfig), or no valid one (ErrConfig).
 //   - The node is refused (ErrRefused), or gets no pod subnet (subnet.ErrFull).
+//   - The node's own lease would not be valid (machine.ErrInvalidLease).
 //   - etcd denies access (ErrDenied).
 //
 // Only the first of these ends a node that has held a lease or has a saved state. All other errors are in State.Err. Run
@@ -64,23 +65,23 @@ type runner struct {
 	delivery
 }
 
-// calls counts what etcd did not answer.
+// calls holds the attempts to call etcd.
 type calls struct {
-	tried    time.Time // the last attempt
-	failures int       // in a row
+	tried    time.Time // when the last attempt began
+	failures int       // failed attempts in a row
 }
 
-// writing is what is known of the last write.
+// writing holds what is known about the last write.
 type writing struct {
 	unsure string // the name of a key that was written without an answer; empty: none
 	owed   error  // why the due write failed; nil: none is due, or it was not tried yet
 }
 
-// listing is what is known of the lists.
+// listing holds what is known about the lists.
 type listing struct {
-	count      int
-	last       time.Time
-	mismatches int // checks in a row that have found a difference
+	count      int       // since the start
+	last       time.Time // when the last one began
+	mismatches int       // checks in a row that have found a difference
 }
 
 func newRunner(s *Store, opts Options, deliver func(store.State)) *runner {
@@ -125,8 +126,8 @@ func (r *runner) reconcile(ctx context.Context) error {
 	return r.last.Err
 }
 
-// attempt works, and reports whether the node's identity has changed meanwhile. If an address has changed, calls that are
-// under way end at once: over connections from the former address they would only time out.
+// attempt does the work of one attempt, and reports whether the node's identity has changed meanwhile. If an address has
+// changed, the current calls end at once: over connections from the former address they would only time out.
 func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -153,6 +154,8 @@ func (r *runner) attempt(ctx context.Context) (changed bool, err error) {
 	return changed, err
 }
 
+// work does all that is due: it connects, lists, checks, decides and renews. The first error ends it, except that a refused
+// write does not prevent the renewal.
 func (r *runner) work(ctx context.Context) error {
 	r.replaceSilentWatch()
 	if r.client == nil {
@@ -223,8 +226,9 @@ func (r *runner) setSelf(self subnet.Self) {
 	r.disconnect()
 }
 
-// reconnected brings the next call forward. If connections break as soon as they are made, it is brought forward to twice a
-// second. Without a lasting client nothing is brought forward: each attempt to make one is a new connection.
+// reconnected schedules a check of etcd and brings the next attempt forward, because there is a new connection. If
+// connections break as soon as they are made, that is at most twice a second. Without a client it changes nothing: each
+// attempt to make one is a new connection.
 func (r *runner) reconnected() {
 	if r.client == nil {
 		return

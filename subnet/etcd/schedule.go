@@ -9,14 +9,14 @@ import (
 type task int
 
 const (
-	listAll     task = iota // list everything. As long as it is scheduled the mirror is not trusted
+	listAll     task = iota // list everything. While it is scheduled, the mirror may be wrong
 	verifyStore             // compare etcd with the mirror
 	renewTTL                // renew the etcd lease of the own key
 	decideAgain             // ask the machine what to do
 	endWatch                // give up a watch that is silent
-	deliverNews             // deliver a state that was held back
+	deliverNews             // deliver a state that was delayed
 	retryCall               // try again after a failure. Until then only deliverNews counts
-	tasks
+	tasks                   // number of tasks
 )
 
 // schedule holds when each task is due. A task that is not scheduled is never due.

@@ -27,7 +27,7 @@ type restored struct {
 	before State
 }
 
-// newRestored makes the snapshot, and then a node claims the pod subnet. keys are the leases in the snapshot.
+// newRestored makes the snapshot, and then a node leases the pod subnet. keys are the leases in the snapshot.
 func newRestored(t *testing.T, config string, opts Options, keys map[string]string) *restored {
 	t.Helper()
 	r := &restored{etcd: startEtcd(t), backup: filepath.Join(t.TempDir(), "backup")}

@@ -13,15 +13,15 @@ import (
 
 // Is the mirror the same as etcd?
 
-// A difference can also mean that the watch is a little behind. If etcd's history is the mirror's, only this many checks in a
-// row with a difference count.
+// A difference can also mean that the watch is a little behind. If etcd has the same history as the mirror, a difference
+// counts only if maxMismatches checks in a row find one.
 const (
 	maxMismatches = 3
 	recheckAfter  = time.Second
 )
 
-// verify compares etcd with the mirror: its revision, our own key, the lease that was written last, and the number of keys.
-// It finds what a watch does not show: etcd has lost data, and the watch is on a revision that does not exist.
+// verify compares etcd with the mirror: the revision, our own key, the lease that was written last, and the number of keys.
+// It finds what a watch does not show: etcd has lost data, and the watch waits at a revision that etcd no longer has.
 func (r *runner) verify(ctx context.Context) error {
 	r.store.files.refresh()
 	r.drain()
@@ -84,18 +84,18 @@ func (r *runner) mismatch(ctx context.Context) error {
 	return nil
 }
 
-// pastMatch is the result of comparing the history of etcd with the mirror's. If they differ, etcd was restored from a backup,
-// and has since passed the revision that we saw. Revisions alone do not show that.
-type pastMatch int
+// historyMatch is the result of comparing the history of etcd with the mirror's. If they differ, etcd was restored from a
+// backup, and its revision may have passed the mirror's since. Revisions alone do not show that.
+type historyMatch int
 
 const (
-	unknownHistory pastMatch = iota // it is compacted, or the mirror is not of one revision currently
+	unknownHistory historyMatch = iota // etcd has compacted it, or the mirror is not of one revision currently
 	sameHistory
 	otherHistory
 )
 
-// compareHistory reads etcd as it was at the mirror's revision.
-func (r *runner) compareHistory(ctx context.Context) (pastMatch, error) {
+// compareHistory compares etcd, as it was at the mirror's revision, with the mirror.
+func (r *runner) compareHistory(ctx context.Context) (historyMatch, error) {
 	if !r.machine.Listed() {
 		return unknownHistory, nil
 	}

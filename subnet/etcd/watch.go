@@ -12,18 +12,18 @@ import (
 	"github.com/podlane/podlane/subnet/machine"
 )
 
-// feed is a running watch. It ends when it is stopped, when etcd ends it, or when too much has come that was not received.
-// Then its channel is closed.
+// feed is a running watch. It ends when it is stopped, when etcd ends it, or when too many responses wait to be received. Then
+// its channel is closed.
 type feed struct {
 	responses chan clientv3.WatchResponse
 	waiting   atomic.Int64 // bytes in responses
 	cancel    context.CancelFunc
 }
 
-// A watch that is this far ahead ends: a new list takes less memory.
+// A watch ends if more than this waits to be received: a new list takes less memory.
 const (
-	maxResponses = 1000
-	maxWaiting   = 4 * maxMessage
+	maxResponses = 1000           // responses
+	maxWaiting   = 4 * maxMessage // bytes
 )
 
 // size returns about how many bytes a response takes.
@@ -34,10 +34,10 @@ func size(resp clientv3.WatchResponse) (bytes int64) {
 	return bytes
 }
 
-// watch follows everything under PREFIX/ from a revision, and regularly asks for its progress. It brings again what was
-// written at the revision itself. A watch that begins after it begins at a future revision, and gets no answer as long as
-// nothing is written (etcd pull request 20229). The goroutines are needed because the client's Watch and RequestProgress
-// themselves wait for etcd; stop awaits them.
+// watch starts a watch of everything under PREFIX/ from a revision, and regularly asks for its progress. It brings again what
+// was written at the revision itself. If it began at the next revision, that would be in the future: etcd would not answer
+// until something is written (etcd pull request 20229). The goroutines are needed because the client's Watch and
+// RequestProgress themselves wait for etcd; stop awaits them.
 func (s *Store) watch(ctx context.Context, client *clientv3.Client, revision int64, askEvery time.Duration) *feed {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	f := &feed{responses: make(chan clientv3.WatchResponse, maxResponses), cancel: cancel}
@@ -62,8 +62,8 @@ func (s *Store) watch(ctx context.Context, client *clientv3.Client, revision int
 	return f
 }
 
-// enqueue stores a response until it is received. It never waits, because the client itself would store responses without a
-// limit.
+// enqueue stores a response until it is received, and reports whether there was room. It never waits: meanwhile the client
+// would store responses without a limit.
 func (f *feed) enqueue(resp clientv3.WatchResponse) (room bool) {
 	if f.waiting.Add(size(resp)) > maxWaiting {
 		return false
@@ -76,7 +76,8 @@ func (f *feed) enqueue(resp clientv3.WatchResponse) (room bool) {
 	}
 }
 
-// askProgress asks as long as the watch lasts. If etcd cannot be asked, its silence shows that.
+// askProgress regularly asks the watch for its progress, until ctx ends. It ignores errors: then the watch is silent, and
+// watchHealth finds that.
 func askProgress(ctx context.Context, client *clientv3.Client, every time.Duration) {
 	for {
 		timer := time.NewTimer(jitter(every))

@@ -14,30 +14,30 @@ import (
 //   - its member of etcd has stopped, was cut off, or has lost its data; the connection shows that late or never
 //
 // So the watch is asked for its progress. etcd answers that at once (since 3.4) with the revision of the watch. etcd's
-// grpc-proxy and an older etcd never answer it, though their watches work. Three watches in a row that began and stayed
-// silent show such a server. From then on a check replaces the answer: it finds etcd at the mirror's revision. Three watches
-// that were each cut off before the first question look the same. So that check is about as frequent as a question, and shows
-// as soon that etcd is gone.
+// grpc-proxy and an older etcd never answer it, although their watches work. Three watches in a row that began and stayed
+// silent show such a server. From then on a check replaces the answer: it compares etcd with the mirror (verify). Three
+// watches that were each cut off before the first progress request look the same. So the check is about as frequent as a
+// progress request, and shows as soon that etcd is gone.
 
 const (
-	askEvery      = 3500 * time.Millisecond
-	silentAfter   = 6 * time.Second  // without a response
-	silentAtMost  = 30 * time.Second // the same, if new connections have not helped, or if questions are not answered
-	checkNoAnswer = 5 * time.Second  // the longest time between two checks of etcd, if questions are not answered
+	askEvery      = 3500 * time.Millisecond // between two progress requests
+	silentAfter   = 6 * time.Second         // without a response
+	silentAtMost  = 30 * time.Second        // the same, if new connections have not helped, or progress requests get no answer
+	checkNoAnswer = 5 * time.Second         // the longest time between two checks of etcd, if progress requests get no answer
 )
 
 // watchHealth holds whether the watch works.
 type watchHealth struct {
-	healthy    bool
+	healthy    bool      // the watch has sent a response, and is not silent
 	started    bool      // last is set
 	last       time.Time // when the watch was started, sent a response, or was given up
 	givenUp    int       // watches given up in a row
-	began      bool      // the watch has confirmed its start, and has answered no question since
+	began      bool      // the watch has confirmed its start, and has answered no progress request since
 	unanswered int       // how many such watches have been given up since the last answer
 }
 
-// received records a response of the watch, and reports whether the watch was unhealthy before. Only an answer shows that
-// silence means something, because every watch confirms its start.
+// received records a response of the watch, and reports whether the watch was unhealthy before. answer: it answers a progress
+// request. Only that shows that a later silence is a fault, because every watch confirms its start.
 func (h *watchHealth) received(answer, start bool, now time.Time) (recovered bool) {
 	recovered = !h.healthy
 	if answer {
@@ -47,10 +47,10 @@ func (h *watchHealth) received(answer, start bool, now time.Time) (recovered boo
 	return recovered
 }
 
-// unanswering reports whether the watch is one that answers no questions.
+// unanswering reports whether the server's watches answer no progress requests.
 func (h watchHealth) unanswering() bool { return h.unanswered >= 3 }
 
-// verified records that etcd is at the revision of the watch. It replaces the answer if the watch gives none.
+// verified records that etcd matches the mirror. That replaces the answer of a watch that gives none.
 func (h *watchHealth) verified(now time.Time) {
 	if h.unanswering() {
 		h.healthy, h.started, h.last = true, true, now
@@ -81,7 +81,7 @@ func (h watchHealth) silentAt() time.Time {
 	return h.last.Add(min(silentAfter<<min(h.givenUp, 3), silentAtMost))
 }
 
-// askEvery returns how often to ask. grpc-proxy logs each question that it does not know.
+// askEvery returns the time between two progress requests. grpc-proxy logs each one, because it does not know them.
 func (h watchHealth) askEvery() time.Duration {
 	if h.unanswering() {
 		return silentAtMost
@@ -89,7 +89,7 @@ func (h watchHealth) askEvery() time.Duration {
 	return askEvery
 }
 
-// checkEvery returns how often to check that etcd is at the mirror's revision.
+// checkEvery returns the time between two checks of etcd. usual is Options.CheckEvery.
 func (h watchHealth) checkEvery(usual time.Duration) time.Duration {
 	if h.unanswering() {
 		return min(usual, checkNoAnswer)
@@ -160,7 +160,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	if r.health.received(resp.IsProgressNotify(), resp.Created, now) {
 		r.news = true
 	}
-	if unanswering && !r.health.unanswering() { // it answers after all: the next one is asked more often
+	if unanswering && !r.health.unanswering() { // it answers after all: the next watch is asked more often
 		r.stopWatch()
 	}
 	if r.machine.Watched(r.store.events(resp), now) {
@@ -175,7 +175,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	r.machine.Reached(resp.Header.Revision)
 }
 
-// drain applies the responses that the watch has ready, so that a burst of events is one change.
+// drain applies the responses that have already arrived, at most 1000, so that a burst of events is one change.
 func (r *runner) drain() {
 	for range 1000 {
 		select {
