@@ -41,13 +41,13 @@ type Keeper struct {
 	reserved  string          // host-local's folder; empty: the default
 }
 
-// New returns a Keeper that knows saved bridges.
+// New returns a Keeper that begins with saved bridges, as Known returned them.
 func New(saved []Bridge) *Keeper { return &Keeper{known: saved} }
 
-// Known returns the known bridges, for the next start.
+// Known returns the recorded bridges. podlaned saves them for the next start.
 func (k *Keeper) Known() []Bridge { return slices.Clone(k.known) }
 
-// Names returns the names of the known bridges, including those that currently have no address or were deleted.
+// Names returns the names of the recorded bridges, including those that currently have no address or were deleted.
 func (k *Keeper) Names() []string {
 	names := make([]string, len(k.known))
 	for i, b := range k.known {

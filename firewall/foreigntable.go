@@ -42,7 +42,7 @@ type setElement struct {
 	found bool
 }
 
-// recordError keeps the first error.
+// recordError returns the error, and stores it if it is the first one.
 func (r *foreignRules) recordError(err error) error {
 	if r.err == nil {
 		r.err = err

@@ -13,9 +13,9 @@ import (
 // vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove its sender. Any
 // host that can send it to a node can send as any pod. So it is dropped
 //
-//	in prerouting  if it fails a reverse-path check: so a pod cannot use a peer's address
+//	in prerouting  if it fails a reverse-path check: so a pod cannot use a peer's IPv4 address
 //	in input       if it came from a pod, or from a host that is not a peer
-//	               if its destination is in the pod network: peers send to underlay addresses, so it may come out of a tunnel
+//	               if its destination is a pod's address: peers send to underlay addresses, so it may come out of a tunnel
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
 // IPv4's reverse-path check is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So the route

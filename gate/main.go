@@ -36,7 +36,6 @@ func run() int {
 	return 1
 }
 
-// noOp does nothing.
 func noOp(*skel.CmdArgs) error { return nil }
 
 // add announces the pod's addresses and returns the result of the plugins before it.

@@ -144,7 +144,7 @@ func acceptAdvertisements(underlay string) ([]kernel.Op, error) {
 
 func acceptRA(iface string) string { return "net/ipv6/conf/" + iface + "/accept_ra" }
 
-// has reports whether a setting has a value.
+// has reports whether a setting has this value.
 func has(key, value string) (bool, error) {
 	b, err := os.ReadFile(procSys + key)
 	if err != nil {
@@ -153,7 +153,7 @@ func has(key, value string) (bool, error) {
 	return strings.TrimSpace(string(b)) == value, nil
 }
 
-// set writes a setting, and reads it again.
+// set writes a setting and reads it again. Its error ends with the command that sets it.
 func set(key, value string) (kernel.Op, error) {
 	err := os.WriteFile(procSys+key, []byte(value), 0)
 	if err == nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// FollowDelay is how long an address that peers know must be missing before a node gives it up. A program that
+// FollowDelay is how long an address that peers know must be missing before a node moves to another. A program that
 // configures an interface again, such as NetworkManager, removes its addresses and routes for some hundred
-// milliseconds. Meanwhile a virtual address, or the interface of another default route, looks like the right choice.
+// milliseconds. Meanwhile Choose may prefer a virtual address, or the interface of another default route.
 const FollowDelay = 500 * time.Millisecond
 
 // Follower decides when to follow a changed underlay. The zero Follower is ready for use.

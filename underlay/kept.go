@@ -54,7 +54,7 @@ func (c chooser) holders(has func(Interface) bool) []Interface {
 	return all
 }
 
-// Notes returns notes about a working underlay. No default route leads to it, or an address that peers know is
+// Notes returns notes about a working underlay if no default route leads to it, or if an address that peers know is
 // deprecated. route is RouteTo.
 func Notes(ifaces []Interface, want Want, inUse Interface, route func(netip.Addr) (index int, err error)) (notes []string) {
 	stays := fmt.Sprintf("the underlay stays %s (%s), whose address the other nodes know", inUse.Name, join(want.Kept))

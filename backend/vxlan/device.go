@@ -99,8 +99,8 @@ func wantDevice(f subnet.Family, n subnet.Network, u underlay.Interface, own sub
 	return d
 }
 
-// localAddr returns the source address of our outer packets. It is the address that peers know. If that belongs to
-// another machine, which translates it, it is the underlay's own address.
+// localAddr returns the source address of our outer packets: the address that peers know. Behind NAT, the underlay does
+// not have that address, and localAddr returns the underlay's own.
 func localAddr(f subnet.Family, u underlay.Interface, own subnet.Endpoint) netip.Addr {
 	for _, p := range u.Addrs {
 		if p.Addr() == own.PublicIP {

@@ -85,7 +85,7 @@ func ndIndex(h []byte) int { return int(int32(binary.NativeEndian.Uint32(h[4:]))
 type tableRoute struct {
 	key        routeKey
 	route      route
-	unlikeOurs bool // our routes never look like this
+	unlikeOurs bool // it has a type, a scope or an attribute that our routes never have
 	dead       bool // its interface is down: the kernel ignores it
 	protocol   uint8
 	routeType  uint8 // unix.RTN_...

@@ -25,7 +25,7 @@ type routeKey struct {
 	tos    uint8
 }
 
-// route is the target of a route. It is zero for a route that looks unlike ours: a blackhole, several next hops, a
+// route is the next hop of a route. It is zero for a route that podlane never makes: a blackhole, several next hops, a
 // source address.
 type route struct {
 	via    netip.Addr
