@@ -42,7 +42,7 @@ sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4
 	return w, ours
 }
 
-// The peer may send over any link, whichever the kernel answers over.
+// The peer may send over any link, whichever link the kernel uses for the answer.
 func TestVXLANArrivesOverEveryLinkOfAMultipathRoute(t *testing.T) {
 	w, ours := newMultipathWires(t)
 	w.node.apply(multipath)

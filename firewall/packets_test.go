@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wires is this topology. The outside is a server, and also another node with pod 10.5.77.2.
+// wires is a topology of three namespaces. The outside is a server, and also another node with pod 10.5.77.2.
 //
 //	pod 10.5.34.2 ---- 10.5.34.1 node 198.18.0.1 ---- 198.18.0.2 outside 10.5.77.2
 type wires struct{ pod, node, outside *node }
@@ -87,8 +87,8 @@ func (n *node) sendsGroupsTo(name string, c *net.UDPConn) error {
 	return errors.Join(controlErr, err)
 }
 
-// seen sends packets from one socket to an address until the other socket receives one, and returns the source that it has
-// there. The first packet may be lost while neighbours are resolved.
+// seen sends packets from one socket to an address until the other socket receives one. It returns the source that the
+// receiver sees. The first packet may be lost while neighbours are resolved.
 func seen(from, at *net.UDPConn, to string) (string, error) {
 	answers, errs := make(chan string, 1), make(chan error, 1)
 	if err := at.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {

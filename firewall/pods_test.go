@@ -13,9 +13,9 @@ func interval(first, last string) subnet.Interval {
 	return subnet.Interval{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)}
 }
 
-// around holds the rules of a node whose underlay is in the pod network, outside the pod subnets. One peer has an IPv4 pod
-// subnet of an earlier configuration.
-func around() Rules {
+// underlayInPodNetwork returns the Rules of a node whose underlay is in the pod network, outside the pod subnets. One peer has
+// an IPv4 pod subnet of an earlier configuration.
+func underlayInPodNetwork() Rules {
 	r := dual
 	r.Network.IPv4.Prefix, r.Network.IPv6.Prefix = netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/16")
 	r.Subnet.IPv4 = netip.MustParsePrefix("10.10.34.0/24")
@@ -60,31 +60,31 @@ const aroundGolden = `
 	}
 `
 
-func TestTableOfAPodNetworkAroundTheUnderlay(t *testing.T) {
+func TestTableIfThePodNetworkContainsTheUnderlay(t *testing.T) {
 	n := newNode(t, "node")
-	n.apply(around())
+	n.apply(underlayInPodNetwork())
 	got := n.sh(list)
 	for _, c := range strings.SplitAfter(aroundGolden, "\t}\n") {
 		if c = strings.Trim(c, "\n"); !strings.Contains(got, c) {
 			t.Errorf("nft printed\n%s\nwant it to contain\n%s", got, c)
 		}
 	}
-	n.quiet(around())
+	n.quiet(underlayInPodNetwork())
 	n.Firewall = Firewall{} // a daemon that has just started
-	n.quiet(around())
+	n.quiet(underlayInPodNetwork())
 	for name, edit := range map[string]string{
 		"an interval changed":   "h=$(nft -a list chain inet podlane to_pods4 | sed -n 's/.*10.10.0.0-.*handle //p'); nft replace rule inet podlane to_pods4 handle $h ip daddr 10.10.0.0-10.99.255.254 goto pod_source",
 		"an interval inverted":  "h=$(nft -a list chain inet podlane to_pods4 | sed -n 's/.*10.10.0.0-.*handle //p'); nft replace rule inet podlane to_pods4 handle $h ip daddr != 10.10.0.0-10.99.255.255 goto pod_source",
 		"the chain was flushed": "nft flush chain inet podlane to_pods4",
 	} {
 		n.sh(edit)
-		if ops := words(n.apply(around())); !strings.Contains(ops, "add rule inet podlane to_pods4 ip daddr 10.10.0.0-10.99.255.255 goto pod_source (drift)") {
+		if ops := words(n.apply(underlayInPodNetwork())); !strings.Contains(ops, "add rule inet podlane to_pods4 ip daddr 10.10.0.0-10.99.255.255 goto pod_source (drift)") {
 			t.Errorf("%s: ops:\n%s", name, ops)
 		}
 		equal(t, "table", n.sh(list), got)
 	}
 	// The peer is gone.
-	r := around()
+	r := underlayInPodNetwork()
 	r.Pods = slices.Delete(r.Pods, 1, 3)
 	n.apply(r)
 	if got := n.sh(list); strings.Contains(got, "10.5.7.0") || strings.Contains(got, "to_pods4") {
@@ -94,7 +94,7 @@ func TestTableOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 }
 
 func TestRulesWithTheSamePodsAreEqual(t *testing.T) {
-	a, b := around(), around()
+	a, b := underlayInPodNetwork(), underlayInPodNetwork()
 	slices.Reverse(b.Pods)
 	whole := dual
 	whole.Pods = []subnet.Interval{interval("10.5.0.0", "10.5.255.255"), interval("fd00:5::", "fd00:5:0:ffff:ffff:ffff:ffff:ffff")}
@@ -107,7 +107,7 @@ func TestRulesWithTheSamePodsAreEqual(t *testing.T) {
 	}
 }
 
-func TestForwardOfAPodNetworkAroundTheUnderlay(t *testing.T) {
+func TestForwardIfThePodNetworkContainsTheUnderlay(t *testing.T) {
 	accepts := func(program string) (lines []string) {
 		for _, p := range []string{"10.5.7.0/24", "10.10.0.0/15", "10.12.0.0/14", "10.16.0.0/12", "10.32.0.0/11", "10.64.0.0/11", "10.96.0.0/14"} {
 			for _, side := range []string{"-s ", "-d "} {
@@ -120,12 +120,12 @@ func TestForwardOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 		t.Run(program, func(t *testing.T) {
 			n := newNode(t, "node")
 			n.sh(program + " -P FORWARD DROP")
-			n.apply(around())
+			n.apply(underlayInPodNetwork())
 			n.sh(strings.Join(accepts(program), "\n"))
 			if got := n.sh(program + " -S FORWARD"); strings.Count(got, "podlane") != 14 || strings.Contains(got, "10.0.0.0/8") {
 				t.Errorf("FORWARD:\n%s", got)
 			}
-			n.quiet(around())
+			n.quiet(underlayInPodNetwork())
 			n.apply(dual)
 			if got := n.sh(program + " -S FORWARD"); strings.Count(got, "podlane") != 2 {
 				t.Errorf("with another pod network, FORWARD:\n%s", got)
@@ -134,10 +134,10 @@ func TestForwardOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 	}
 }
 
-func TestAdviceOfAPodNetworkAroundTheUnderlay(t *testing.T) {
+func TestAdviceIfThePodNetworkContainsTheUnderlay(t *testing.T) {
 	n := newNode(t, "node")
 	n.sh(`nft add table inet firewalld; nft add table ip site; nft add chain ip site transit '{ type filter hook forward priority 0; policy drop; }'`)
-	n.apply(around())
+	n.apply(underlayInPodNetwork())
 	problems := n.Problems()
 	got := strings.Join(append(n.Advice(), problems...), "\n")
 	if strings.Contains(got, "10.0.0.0/8") || !strings.Contains(got, "--add-source=10.10.0.0/15") || len(problems) == 0 {
@@ -151,7 +151,7 @@ func TestAdviceOfAPodNetworkAroundTheUnderlay(t *testing.T) {
 }
 
 // Hosts in the pod network that are not pods are treated like any other host.
-func TestHostsInAPodNetworkAroundTheUnderlay(t *testing.T) {
+func TestHostsWithAddressesOfThePodNetwork(t *testing.T) {
 	w := newWires(t)
 	w.node.sh("ip addr add 10.240.0.1/24 brd + dev eth0")
 	w.outside.sh("ip addr add 10.240.0.2/24 brd + dev eth0")

@@ -100,7 +100,7 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 	}
 }
 
-// If the pods' interfaces are not known, IPv4's strict reverse-path check still drops a pod's packets.
+// If the pods' interfaces are unknown, IPv4's strict reverse-path check still drops a pod's packets.
 func TestPodSendsVXLANAsAPeer(t *testing.T) {
 	w := newOverlayWires(t)
 	f := subnet.IPv4

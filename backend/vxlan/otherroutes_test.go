@@ -139,7 +139,7 @@ func remedy(sentence string) string {
 
 // If the pod network contains the underlay, only the addresses of pods matter for a rule. The command in the problem
 // affects no other packets.
-func TestRulesAroundTheUnderlay(t *testing.T) {
+func TestRulesIfThePodNetworkContainsTheUnderlay(t *testing.T) {
 	const config = `{"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.5.0.0","SubnetMax":"10.6.255.0","Backend":{"Type":"vxlan"%s}}`
 	n := network(t, config, "")
 	d := newNode(t, n)
