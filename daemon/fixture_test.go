@@ -10,8 +10,8 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// wellStatus is the status of a node without a problem, at noon.
-func wellStatus() status.Status {
+// readyStatus returns the status of a node without a problem, at noon.
+func readyStatus() status.Status {
 	return status.Status{
 		Ready:    true,
 		Version:  "v1",
@@ -29,9 +29,9 @@ func wellStatus() status.Status {
 	}
 }
 
-// freshStatus is the same, of now.
+// freshStatus returns the same status, but of now.
 func freshStatus() status.Status {
-	s := wellStatus()
+	s := readyStatus()
 	s.Verified, s.Etcd.Seen, s.Lease.Expiry = time.Now(), time.Now(), time.Now().Add(time.Hour)
 	return s
 }

@@ -37,7 +37,7 @@ func exported(t *testing.T, m *metrics) (rows []string) {
 
 func TestDocumentedMetricsMatch(t *testing.T) {
 	b := &board{}
-	s := wellStatus()
+	s := readyStatus()
 	s.Dropped = map[string]uint64{"x": 1}
 	b.set(s)
 	m := newMetrics(b)
@@ -58,7 +58,7 @@ func TestDocumentedMetricsMatch(t *testing.T) {
 
 func TestMetricValues(t *testing.T) {
 	b := &board{}
-	b.set(wellStatus())
+	b.set(readyStatus())
 	m := newMetrics(b)
 	m.observeReconciliation(time.Millisecond, true)
 	m.observeReconciliation(time.Millisecond, false)

@@ -16,7 +16,7 @@ import (
 
 func TestHandlerAnswersGETAlone(t *testing.T) {
 	b := &board{}
-	b.set(wellStatus())
+	b.set(readyStatus())
 	b.beat()
 	h := handler(b, newMetrics(b).handler())
 	for _, c := range []struct {

@@ -93,7 +93,7 @@ func TestUnderlayAddressAppearsLate(t *testing.T) {
 		ifaces []underlay.Interface
 		want   string
 	}{
-		{"address is away", []underlay.Interface{early}, "eth1"},
+		{"address is missing", []underlay.Interface{early}, "eth1"},
 		{"interface is down", []underlay.Interface{down, early}, "eth1"},
 		{"address is back", []underlay.Interface{late, early}, "eth0"},
 		{"address is lost", []underlay.Interface{early}, "eth0"}, // an error: there is no default route

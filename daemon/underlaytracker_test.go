@@ -45,7 +45,7 @@ func TestNodeReturnsToAnAddressThatWasLost(t *testing.T) {
 		ifaces []underlay.Interface
 		want   []netip.Addr // the addresses to keep
 	}{
-		"address is away":              {[]underlay.Interface{vpn}, []underlay.Interface{vpn}, nil},
+		"address is lost":              {[]underlay.Interface{vpn}, []underlay.Interface{vpn}, nil},
 		"address is back":              {[]underlay.Interface{vpn}, []underlay.Interface{vpn, eth0}, known},
 		"address is back, but down":    {[]underlay.Interface{vpn}, []underlay.Interface{vpn, down}, nil},
 		"address is back on a bridge":  {[]underlay.Interface{vpn}, []underlay.Interface{vpn, br0}, known},

@@ -159,12 +159,12 @@ func TestEpisode(t *testing.T) {
 		over  time.Duration // after this step; 0: the problem exists
 	}
 	for name, steps := range map[string][]step{
-		"it stays":                              {{0, "a", "a", 0}, {recoveryTime, "a", "", 0}, {2 * recoveryTime, "a", "", 0}},
-		"it ends":                               {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}},
-		"it is away for less than recoveryTime": {{0, "a", "a", 0}, {recoveryTime, "", "", recoveryTime}, {recoveryTime - 1, "a", "", 0}, {1, "", "", recoveryTime}},
-		"its end is checked again":              {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}, {time.Second, "", "", recoveryTime - time.Second}},
-		"another text comes":                    {{0, "a", "a", 0}, {time.Second, "ab", "b", 0}, {time.Second, "b", "", 0}, {time.Second, "ab", "", 0}},
-		"a text comes again after a day":        {{0, "ab", "ab", 0}, {time.Second, "b", "", 0}, {24 * time.Hour, "ab", "a", 0}},
+		"it stays": {{0, "a", "a", 0}, {recoveryTime, "a", "", 0}, {2 * recoveryTime, "a", "", 0}},
+		"it ends":  {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}},
+		"it is absent for less than recoveryTime": {{0, "a", "a", 0}, {recoveryTime, "", "", recoveryTime}, {recoveryTime - 1, "a", "", 0}, {1, "", "", recoveryTime}},
+		"its end is checked again":                {{0, "a", "a", 0}, {time.Second, "", "", recoveryTime}, {time.Second, "", "", recoveryTime - time.Second}},
+		"another text comes":                      {{0, "a", "a", 0}, {time.Second, "ab", "b", 0}, {time.Second, "b", "", 0}, {time.Second, "ab", "", 0}},
+		"a text comes again after a day":          {{0, "ab", "ab", 0}, {time.Second, "b", "", 0}, {24 * time.Hour, "ab", "a", 0}},
 	} {
 		var s episode
 		now := noon

@@ -38,12 +38,12 @@ func serveSocket(t *testing.T, h http.HandlerFunc) string {
 }
 
 func TestStatusIsReadAsItWasWritten(t *testing.T) {
-	want := wellStatus()
+	want := readyStatus()
 	socket := serveSocket(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/status" {
 			t.Errorf("got a request for %s", r.URL)
 		}
-		unsorted := wellStatus()
+		unsorted := readyStatus()
 		unsorted.Peers[0], unsorted.Peers[1] = unsorted.Peers[1], unsorted.Peers[0]
 		_ = json.NewEncoder(w).Encode(unsorted)
 	})

@@ -30,7 +30,7 @@ func TestEachCheckCanFail(t *testing.T) {
 		{"another node has the own lease", "conflict", "n7 has it", func(s *Status) { s.Lease.Held, s.Lease.Conflict = false, "n7 has it" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := wellStatus()
+			s := readyStatus()
 			if failed := failures(s.ReadyChecks(noon)); len(failed) > 0 {
 				t.Errorf("without a problem these fail: %q", failed)
 			}
@@ -62,7 +62,7 @@ func TestAttachChecksDoNotDependOnEtcd(t *testing.T) {
 		"no node file":                      {[]string{"node-file"}, func(s *Status) { s.NodeFile = false }},
 		"conflict":                          {[]string{"conflict"}, func(s *Status) { s.Lease.Conflict = "n7 has it" }},
 	} {
-		s := wellStatus()
+		s := readyStatus()
 		c.spoil(&s)
 		if diff := cmp.Diff(c.failing, slices.Sorted(maps.Keys(failures(s.AttachChecks(noon))))); diff != "" {
 			t.Errorf("%s: failed checks (-want +got):\n%s", name, diff)
@@ -72,7 +72,7 @@ func TestAttachChecksDoNotDependOnEtcd(t *testing.T) {
 
 // podlaned knows whether the lease is missing from etcd only after etcd has answered.
 func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
-	s := wellStatus()
+	s := readyStatus()
 	s.Lease.Held, s.Etcd.Seen = false, time.Time{}
 	if got := s.leaseFault(noon); !strings.Contains(got, "comes from the saved state; etcd has not confirmed it yet") {
 		t.Errorf("got %q, want that the lease comes from the saved state", got)
@@ -80,7 +80,7 @@ func TestSavedLeaseIsNotReportedMissing(t *testing.T) {
 }
 
 func TestReservationNeverExpires(t *testing.T) {
-	s := wellStatus()
+	s := readyStatus()
 	s.Lease.Expiry = time.Time{}
 	if failed := failures(s.ReadyChecks(noon)); len(failed) > 0 {
 		t.Errorf("these checks fail: %q", failed)

@@ -14,8 +14,8 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// wellStatus returns the status of a node without a problem.
-func wellStatus() Status {
+// readyStatus returns the status of a node without a problem.
+func readyStatus() Status {
 	return Status{
 		Ready:    true,
 		Version:  "v1",
@@ -39,7 +39,7 @@ func TestStatusAsText(t *testing.T) {
 		status Status
 		want   string
 	}{
-		{"no problem", wellStatus(), `
+		{"no problem", readyStatus(), `
 node         n1 (id abc): ready
 underlay     eth0, MTU 1500, address 198.18.1.1
 pod network  10.5.0.0/16, MTU 1450
@@ -68,7 +68,7 @@ kernel       verified never; repairs: 0
 PEER  POD SUBNET  PUBLIC ADDRESS  VERSION  STATE
 `},
 		{"many problems", func() Status {
-			s := wellStatus()
+			s := readyStatus()
 			s.Ready, s.Peers = false, nil
 			s.Problems, s.Notes = []string{"lease: a conflict", "peers: add route: no"}, []string{"ufw is on"}
 			s.Lease.Held = false

@@ -44,7 +44,7 @@ func TestJunkKeyOfAnotherLengthOrOutsideTheRangeDoesNotBlock(t *testing.T) {
 	}
 }
 
-// The node claimed it under an earlier SubnetLen, SubnetMin or SubnetMax, and is still running.
+// The node leased it under an earlier SubnetLen, SubnetMin or SubnetMax, and is still running.
 func TestLeaseOfAnEarlierConfigurationBlocks(t *testing.T) {
 	n := network(t, `{"Network":"10.5.0.0/16","SubnetMin":"10.5.4.0","SubnetMax":"10.5.7.0"}`)
 	for _, key := range []string{"10.5.4.0/23", "10.5.4.0/25", "10.5.0.0/18", "10.5.9.0/24"} {

@@ -33,17 +33,17 @@ func TestAddressesOfPods(t *testing.T) {
 		peers  []Lease
 		want   string
 	}{
-		"underlay elsewhere":             {around, links("198.18.1.1/16", "2001:db8::1/64"), own, []Lease{inside, outside}, "[" + whole4 + " " + whole6 + "]"},
-		"IPv4 underlay in it":            {around, links("10.240.0.2/16", "2001:db8::1/64"), own, []Lease{inside}, "[" + pods4 + " " + whole6 + "]"},
-		"a single address in it":         {around, links("10.240.0.2/32"), own, []Lease{inside}, "[" + pods4 + " " + whole6 + "]"},
-		"both":                           {around, links("10.240.0.2/16", "fd00:99::1/64"), own, []Lease{inside}, "[" + pods4 + " " + pods6 + "]"},
-		"a peer of an earlier range":     {around, links("10.240.0.2/16", "fd00:99::1/64"), own, []Lease{inside, outside}, "[" + pods4 + " 10.200.3.0/24 " + pods6 + " fd00:9:0:3::/64]"},
-		"our own of an earlier range":    {around, links("10.240.0.2/16"), outside, nil, "[" + pods4 + " 10.200.3.0/24 " + whole6 + "]"},
-		"a peer's public address in it":  {around, links("198.18.1.1/16"), own, []Lease{inNetwork}, "[" + pods4 + " " + whole6 + "]"},
-		"our public address in it":       {around, links("198.18.1.1/16"), ownInNetwork, nil, "[" + whole4 + " " + pods6 + "]"},
-		"in the first, not handed out":   {`{"Network":"10.5.0.0/16"}`, links("10.5.0.9/24"), own, nil, "[10.5.1.0-10.5.255.255 10.10.1.0/24]"},
-		"underlay elsewhere, no range":   {`{"Network":"10.5.0.0/16"}`, links("10.6.0.9/24"), own, nil, "[10.5.0.0/16]"},
-		"link-local addresses of theirs": {around, links("198.18.1.1/16", "fe80::1/64"), own, nil, "[" + whole4 + " " + whole6 + "]"},
+		"underlay elsewhere":               {around, links("198.18.1.1/16", "2001:db8::1/64"), own, []Lease{inside, outside}, "[" + whole4 + " " + whole6 + "]"},
+		"IPv4 underlay in it":              {around, links("10.240.0.2/16", "2001:db8::1/64"), own, []Lease{inside}, "[" + pods4 + " " + whole6 + "]"},
+		"a single address in it":           {around, links("10.240.0.2/32"), own, []Lease{inside}, "[" + pods4 + " " + whole6 + "]"},
+		"both":                             {around, links("10.240.0.2/16", "fd00:99::1/64"), own, []Lease{inside}, "[" + pods4 + " " + pods6 + "]"},
+		"a peer of an earlier range":       {around, links("10.240.0.2/16", "fd00:99::1/64"), own, []Lease{inside, outside}, "[" + pods4 + " 10.200.3.0/24 " + pods6 + " fd00:9:0:3::/64]"},
+		"our own of an earlier range":      {around, links("10.240.0.2/16"), outside, nil, "[" + pods4 + " 10.200.3.0/24 " + whole6 + "]"},
+		"a peer's public address in it":    {around, links("198.18.1.1/16"), own, []Lease{inNetwork}, "[" + pods4 + " " + whole6 + "]"},
+		"our public address in it":         {around, links("198.18.1.1/16"), ownInNetwork, nil, "[" + whole4 + " " + pods6 + "]"},
+		"in the first, which no node gets": {`{"Network":"10.5.0.0/16"}`, links("10.5.0.9/24"), own, nil, "[10.5.1.0-10.5.255.255 10.10.1.0/24]"},
+		"underlay elsewhere, no range":     {`{"Network":"10.5.0.0/16"}`, links("10.6.0.9/24"), own, nil, "[10.5.0.0/16]"},
+		"link-local addresses of theirs":   {around, links("198.18.1.1/16", "fe80::1/64"), own, nil, "[" + whole4 + " " + whole6 + "]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := fmt.Sprint(network(t, c.config).Pods(c.links, c.self, c.peers)); got != c.want {

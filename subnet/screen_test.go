@@ -119,7 +119,7 @@ func TestHalvesOfAFamilyThatIsOffAreIgnored(t *testing.T) {
 }
 
 // Leases of other backends have no MAC. They do not share one.
-func TestLeasesWithoutMACsDoNotClash(t *testing.T) {
+func TestLeasesWithoutMACsDoNotConflict(t *testing.T) {
 	n := dualStack(t)
 	var records []Record
 	for i := 2; i < 5; i++ {

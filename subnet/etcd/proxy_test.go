@@ -80,7 +80,7 @@ func startProxy(t *testing.T, etcd *server) *proxy {
 
 // Behind a proxy the watch never reports that nothing has changed. It is given up three times, and then accepted. If it stops
 // working later, that is found all the same.
-func TestProxyAnswersNoQuestions(t *testing.T) {
+func TestProxyAnswersNoProgressRequests(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcd(t)
 	etcd.put("config", ipv4Config)

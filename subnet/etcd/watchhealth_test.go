@@ -34,7 +34,7 @@ func TestWatchIsGivenUpAfterSilence(t *testing.T) {
 		"given up twice":            {func(h *watchHealth) { h.start(now); h.giveUp(now); h.giveUp(now) }, 4 * silentAfter, false},
 		"given up often":            {func(h *watchHealth) { *h = watchHealth{givenUp: 99}; h.giveUp(now) }, silentAtMost, false},
 		"it answers again":          {func(h *watchHealth) { h.giveUp(now); h.received(true, false, now) }, silentAfter, true},
-		"it answers no questions":   {func(h *watchHealth) { *h = unansweringHealth(now, 3) }, silentAtMost, false},
+		"it answers no requests":    {func(h *watchHealth) { *h = unansweringHealth(now, 3) }, silentAtMost, false},
 		"one after two such":        {func(h *watchHealth) { *h = unansweringHealth(now, 2); h.received(false, true, now) }, silentAfter, true},
 		"a check replaces answers":  {func(h *watchHealth) { *h = unansweringHealth(now.Add(-time.Hour), 3); h.verified(now) }, silentAtMost, true},
 		"a check is not enough":     {func(h *watchHealth) { h.giveUp(now); h.verified(now.Add(time.Hour)) }, 2 * silentAfter, false},
@@ -58,7 +58,7 @@ func TestWatchIsGivenUpAfterSilence(t *testing.T) {
 	}
 }
 
-func TestQuestionsAreRareIfTheyAreNotAnswered(t *testing.T) {
+func TestProgressRequestsAreRareIfTheyAreNotAnswered(t *testing.T) {
 	now := time.Now()
 	h := unansweringHealth(now, 3)
 	if got := h.askEvery(); got != silentAtMost {

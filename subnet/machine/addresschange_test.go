@@ -21,12 +21,12 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 	back.PublicIP, old.Node.ID = self(1).PublicIP, "another"
 	for name, c := range map[string]struct {
 		answer  subnet.Self
-		at      int64 // the answer; the question is of 20
+		at      int64 // the answer; the claim is of 20
 		written int64 // the lease
 		left    bool
 	}{
 		"it is elsewhere":                      {away, 21, 10, true},
-		"before the question":                  {away, 19, 10, false},
+		"before the claim":                     {away, 19, 10, false},
 		"it has written its lease since":       {away, 21, 22, false},
 		"it has written its lease before that": {away, 23, 22, true},
 		"at our address":                       {back, 21, 10, false},
@@ -47,13 +47,13 @@ func TestAnswerOfAHolderThatHasMoved(t *testing.T) {
 		}
 		m.claim.about = podSubnet
 		if len(m.movedHolders()) != 0 {
-			t.Errorf("%s: an answer to another question", name)
+			t.Errorf("%s: an answer to another claim", name)
 		}
 	}
 }
 
-// Which questions a node answers if it has left the address in its lease.
-func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
+// Which claims a node answers if it has left the address in its lease.
+func TestClaimsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
 	network, _, err := subnet.ParseNetwork([]byte(dualConfig))
 	if err != nil {
 		t.Fatal(err)
@@ -76,18 +76,18 @@ func TestQuestionsAboutAnAddressThatTheNodeHasLeft(t *testing.T) {
 		"another node's other address":  {self(2), 21, "", false},
 		"an address that is ours still": {subnet.Self{Node: self(2).Node, PublicIPv6: lease.IPv6.PublicIP}, 21, "", false},
 		"an address that is ours now":   {subnet.Self{Node: self(2).Node, PublicIP: here.PublicIP}, 21, "", false},
-		"our own question":              {self(1), 30, "", false},
-		"an answer, and not a question": {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "10.5.8.0-24", false},
-		"a question without an address": {subnet.Self{Node: self(2).Node}, 21, "", false},
+		"our own claim":                 {self(1), 30, "", false},
+		"an answer, and not a claim":    {subnet.Self{Node: self(2).Node, PublicIP: lease.IPv4.PublicIP}, 21, "10.5.8.0-24", false},
+		"a claim without an address":    {subnet.Self{Node: self(2).Node}, 21, "", false},
 	} {
-		question, err := parseClaim(claimValue(c.from, c.lease))
+		asked, err := parseClaim(claimValue(c.from, c.lease))
 		if err != nil {
 			t.Fatal(err)
 		}
-		question.modified = c.revision
+		asked.modified = c.revision
 		m := New(Options{Self: here})
 		m.mirror, m.own.lease, m.moveAnnounced, m.claim.revision = newMirrorAt(30), lease, 20, 30
-		m.mirror.claims["x"] = question
+		m.mirror.claims["x"] = asked
 		if got := m.mustAnnounceMove(); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}

@@ -223,9 +223,9 @@ func TestHolderThatHasMoved(t *testing.T) {
 				clone := self(2)
 				clone.PublicIP = self(55).PublicIP
 				answer := func(name string, s subnet.Self, lease string) { w.put(claims+name, string(claimValue(s, lease))) }
-				answer("moved-early", clone, "10.5.5.0-24") // from before the question
+				answer("moved-early", clone, "10.5.5.0-24") // from before the claim
 				n.move("192.168.0.3")
-				answer("id-2", clone, "")                 // a question of the clone
+				answer("id-2", clone, "")                 // a claim of the clone
 				answer("moved-a", clone, "10.5.4.0-24")   // about another lease
 				answer("moved-b", self(2), "10.5.5.0-24") // it still has the address
 				answer("moved-c", self(3), "10.5.5.0-24") // of another node
@@ -409,7 +409,7 @@ func TestConfigurationChanges(t *testing.T) {
 	})
 }
 
-// The configuration is changed while a node is away, and its lease does not fit any more. The node claims a new one with one
+// The configuration is changed while a node is away, and its lease does not fit any more. The node gets a new one with one
 // write. Its former lease stays until it expires.
 func TestConfigurationChangesWhileAway(t *testing.T) {
 	for name, config := range map[string]string{

@@ -207,7 +207,7 @@ func TestDataLoss(t *testing.T) {
 			},
 			want: "10.5.4.0-24: n1 \n 10.5.5.0-24: n2 \n n1 holds 10.5.4.0-24 \n n2 holds 10.5.5.0-24",
 		},
-		"a node that joins does not claim a retained pod subnet": {
+		"a node that joins does not get a retained pod subnet": {
 			happens: func(w *world) {
 				w.start(1, func(o *Options) {
 					o.Saved = &store.Saved{Config: []byte(twoSubnets), Revision: 100, Leases: []store.SavedLease{
@@ -345,7 +345,7 @@ type restored struct {
 	n      *node
 }
 
-// newRestored makes the snapshot with leases, and lets node 1 claim the pod subnet after it.
+// newRestored makes the snapshot with leases, and lets node 1 lease the pod subnet after it.
 func newRestored(w *world, config string, leases map[string]subnet.Self) restored {
 	w.t.Helper()
 	w.put(ConfigName, config)

@@ -123,7 +123,7 @@ func TestJoinRace(t *testing.T) {
 		"the older lease did not answer": {
 			config: ipv4Config,
 			happens: func(w *world) {
-				w.lease(self(9), "10.9.60.0-24") // outside the network: not claimed
+				w.lease(self(9), "10.9.60.0-24") // outside the network: not taken over
 				w.start(1, at(self(9).PublicIP.String()))
 				w.advance(answerTime)
 			},
@@ -227,7 +227,7 @@ func liveAtRandom(w *world, random *rand.Rand) {
 	for i := range nodes {
 		w.start(i, nil)
 	}
-	claims := 0
+	count := 0
 	created := make([]int64, nodes)
 	for range 1000 {
 		i := random.IntN(nodes)
@@ -271,13 +271,13 @@ func liveAtRandom(w *world, random *rand.Rand) {
 		if s := n.State(); s.Held {
 			if r, found := s.Set.Find(s.Own.Pair()); found && r.Created != created[i] {
 				created[i] = r.Created
-				claims++
+				count++
 				w.expectOwner(n, r)
 			}
 		}
 	}
-	if claims < 100 {
-		w.t.Errorf("only %d leases were claimed", claims)
+	if count < 100 {
+		w.t.Errorf("only %d leases were held", count)
 	}
 }
 

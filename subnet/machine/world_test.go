@@ -237,7 +237,7 @@ func (w *world) run() {
 			return
 		}
 	}
-	w.t.Fatalf("the nodes never come to rest:\n%s", w)
+	w.t.Fatalf("the nodes work without end:\n%s", w)
 }
 
 // advance moves the clock. Nodes work when something is due.
