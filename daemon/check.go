@@ -54,8 +54,8 @@ func (c config) checkUnderlay() error {
 	return nil
 }
 
-// checkHTTP returns an error if an address is not a port with an IP address, with localhost, or with neither: that means all
-// addresses of the node.
+// checkHTTP returns an error if an address has no port, or has a host that is not an IP address or localhost. Without a host
+// it means all addresses of the node.
 func checkHTTP(address string) error {
 	if address == "" {
 		return nil

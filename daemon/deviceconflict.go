@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isDeviceConflict reports whether an error means that another device or program has what the VXLAN device needs: its name,
-// its VNI and port, or its UDP port. At the start this error ends podlaned. systemd then shows it, and starts podlaned
+// isDeviceConflict reports whether an error means that another device or program has what the VXLAN device needs. That is its
+// name, its VNI and port, or its UDP port. At the start this error ends podlaned. systemd then shows it, and starts podlaned
 // again. Later it is a problem like others: pods are attached, and only podlaned can restore their overlay.
 func isDeviceConflict(err error) bool {
 	return errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EADDRINUSE)

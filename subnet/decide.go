@@ -23,7 +23,7 @@ const (
 type Decision struct {
 	Verdict Verdict
 	Pair    Pair   // to create
-	Record  Record // to take over
+	Record  Record // to overwrite
 	Warning string // for the log; with Refuse: the reason
 }
 
@@ -57,7 +57,7 @@ func (c Claim) match(self Self, r Record) match {
 //   - If only some of them match, the node must ask first. The machine may be a clone, its address recycled, or its name
 //     or address changed. Decide returns Ask until all holders have answered or the time has run out.
 //   - A holder that answers keeps its lease. If it has the node's public address, Decide returns Refuse.
-//   - If a holder does not answer, the node takes its lease over if the address matches, or both id and name.
+//   - If a holder does not answer, the node overwrites its lease if the address matches, or both id and name.
 func Decide(n Network, self Self, set Set, claim Claim) (Decision, error) {
 	var own *Record
 	var doubts []Record

@@ -68,7 +68,7 @@ func (s Self) Ours(l Lease) bool {
 	return m.count() == 3 || m.address && l.Node == (Node{})
 }
 
-// canTakeOver reports whether this node may take over a lease whose holder does not answer. Two marks must match, or the
+// canTakeOver reports whether this node may overwrite a lease whose holder does not answer. Two marks must match, or the
 // address, because no two nodes can share one.
 func (m match) canTakeOver() bool { return m.count() >= 2 || m.address }
 

@@ -45,8 +45,8 @@ func (n Network) containsUnderlay(f Family, links []netip.Prefix, self Lease, pe
 		slices.ContainsFunc(peers, func(l Lease) bool { return network.Contains(l.Endpoint(f).PublicIP) })
 }
 
-// CheckPublicIP returns an error if no node can have this public address on the underlay's links: a pod can have it, or it
-// is reserved on a link.
+// CheckPublicIP returns an error if no node can have this public address on the underlay's links. Then a pod can have it, or
+// it is reserved.
 func (n Network) CheckPublicIP(links []netip.Prefix, a netip.Addr) error {
 	if !CanBeNode(a) {
 		return fmt.Errorf("public address %s cannot be the address of a node", a)

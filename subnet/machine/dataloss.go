@@ -60,8 +60,8 @@ func (m *Machine) leaseValid(now time.Time) bool {
 	return m.own.established && (m.own.reserved || now.Before(m.own.expiry))
 }
 
-// showsLoss reports whether our own key in a list shows a loss of data: it is missing before its expiry, or older than our
-// last write. A lower revision also shows a loss (detectRestore).
+// showsLoss reports whether our own key in a list shows a loss of data. Then the key is missing before its expiry, or older
+// than our last write. A lower revision also shows a loss (detectRestore).
 func (m *Machine) showsLoss(list *Mirror, now time.Time) bool {
 	saved := m.opts.Saved
 	key, modified, valid := m.own.key(), m.own.modified, m.leaseValid(now)

@@ -26,10 +26,10 @@ func (m *Mirror) rival(p subnet.Pair) (rival entry, found bool) {
 	return rival, found
 }
 
-// isRival reports whether an entry keeps a node from a pair of pod subnets: its key is another, and blocks a half of the
+// isRival reports whether an entry keeps a node from a pair of pod subnets. Then its key is another, and blocks a half of the
 // pair (subnet.Network.Blocks). A joining node and a node that holds a lease must agree on it. If the pair no longer fits
-// the network, a key counts in these cases:
-//   - it counted when the pair was chosen
+// the network, a key blocks in these cases:
+//   - it blocked when the pair was chosen
 //   - nodes can use it now
 //   - the network of that time is not known
 func (m *Mirror) isRival(e entry, p subnet.Pair) bool {

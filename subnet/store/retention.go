@@ -32,8 +32,8 @@ func (r *Retention) Add(leases []subnet.Lease, until time.Time) {
 	}
 }
 
-// Prune drops the leases whose time is over, and those that replaced reports: the store has the key again, or another node
-// has the pod subnet.
+// Prune drops the leases whose time is over, and those that replaced reports. Those are leases whose key the store has again,
+// or whose pod subnet another node has.
 func (r *Retention) Prune(now time.Time, replaced func(subnet.Lease) bool) {
 	for key, kept := range r.leases {
 		if !now.Before(kept.until) || replaced(kept.lease) {
