@@ -79,7 +79,7 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 		return err
 	}
 	l.backend = b
-	l.log.Infof("lease %s: this node's pod subnet", l.state.Own.Pair())
+	l.log.Infof("this node leases the pod subnet %s", l.state.Own.Pair())
 	return nil
 }
 

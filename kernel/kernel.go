@@ -1,5 +1,8 @@
-// Package kernel is the base of every package that programs the kernel. It describes single writes, as an operator types them,
-// and repeats reads that a change interrupted.
+// Package kernel holds what all packages share that program the kernel:
+//
+//   - Op: one write, in the words that an operator types
+//   - Failure: a write that the kernel refused
+//   - RetryRead: repeats a read that changes interrupt
 package kernel
 
 // Op is one write to the kernel.

@@ -54,7 +54,7 @@ func unusedPodCIDR(leased subnet.Pair, podCIDRs []string) string {
 	if len(other) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("podCIDR %s from kube-controller-manager is not used; give it the flag --allocate-node-cidrs=false", strings.Join(other, ","))
+	return fmt.Sprintf("podCIDR %s from kube-controller-manager is not used; start kube-controller-manager with --allocate-node-cidrs=false", strings.Join(other, ","))
 }
 
 // withTimes returns a condition with its times. It reports whether the condition must be written. The transition is the last

@@ -24,7 +24,7 @@ var (
 func TestCondition(t *testing.T) {
 	up := overlay{subnet: subnet.Pair{IPv4: ipv4}}
 	dual := overlay{subnet: subnet.Pair{IPv4: ipv4, IPv6: ipv6}}
-	const unused = " from kube-controller-manager is not used; give it the flag --allocate-node-cidrs=false"
+	const unused = " from kube-controller-manager is not used; start kube-controller-manager with --allocate-node-cidrs=false"
 	for name, c := range map[string]struct {
 		overlay  overlay
 		podCIDRs []string

@@ -38,7 +38,7 @@ func (e *Etcd) Flags(f *flag.FlagSet) {
 func (e Etcd) Check() error {
 	switch {
 	case (e.CertFile == "") != (e.KeyFile == ""):
-		return errors.New("etcd-certfile and etcd-keyfile go together")
+		return errors.New("give etcd-certfile and etcd-keyfile, or neither")
 	case e.Username != "" && e.PasswordFile == "":
 		return errors.New("etcd-username needs etcd-password-file")
 	case !strings.HasPrefix(e.Prefix, "/"):

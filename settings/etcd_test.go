@@ -22,7 +22,7 @@ func TestSettingsOfEtcd(t *testing.T) {
 		"prefix without a slash": {[]string{"--etcd-prefix=podlane"}, func(e *Etcd) { e.Prefix = "podlane" }, "is not a path"},
 		"empty prefix":           {[]string{"--etcd-prefix=/"}, func(e *Etcd) { e.Prefix = "" }, "is not a path"},
 		"certificate and key":    {[]string{"--etcd-certfile=c", "--etcd-keyfile=k"}, func(e *Etcd) { e.CertFile, e.KeyFile = "c", "k" }, ""},
-		"certificate alone":      {[]string{"--etcd-certfile=c"}, func(e *Etcd) { e.CertFile = "c" }, "go together"},
+		"certificate alone":      {[]string{"--etcd-certfile=c"}, func(e *Etcd) { e.CertFile = "c" }, "or neither"},
 		"user alone":             {[]string{"--etcd-username=u"}, func(e *Etcd) { e.Username = "u" }, "needs etcd-password-file"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ type Check struct {
 // Underlay is the interface that carries the tunnels.
 type Underlay struct {
 	Interface string       `json:"interface"`
-	MTU       int          `json:"mtu"`
+	MTU       int          `json:"mtu"` // in bytes; 0: not known yet
 	PublicIP  []netip.Addr `json:"publicIP"`
 	Trouble   string       `json:"trouble,omitempty"` // why this interface is not the right one; podlaned still uses it
 }
@@ -71,8 +71,8 @@ type Lease struct {
 type Etcd struct {
 	Endpoints []string  `json:"endpoints"`
 	Prefix    string    `json:"prefix"`
-	Seen      time.Time `json:"seen,omitzero"` // when it last answered
-	Revision  int64     `json:"revision"`
+	Seen      time.Time `json:"seen,omitzero"`     // when it last answered
+	Revision  int64     `json:"revision"`          // of the current lease set; 0: it was not read yet
 	Trouble   string    `json:"trouble,omitempty"` // its current problem
 	Watching  bool      `json:"watching"`          // a watch works: changes arrive at once
 	Lists     int       `json:"lists"`             // how often all leases were listed

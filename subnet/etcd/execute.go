@@ -28,25 +28,25 @@ func (r *runner) decide(ctx context.Context) error {
 		}
 		switch r.last.Verb {
 		case machine.Wait:
-			r.writing.owed = nil
+			r.writing.err = nil
 			r.finish(ctx)
 			return nil
 		case machine.AskAgain:
-			r.writing.owed = nil
+			r.writing.err = nil
 			r.endClaim(ctx)
 			continue
 		default:
 		}
 		if !r.pace.allow(r.last, established, time.Now()) {
 			r.last.At = earlier(r.last.At, r.pace.notBefore)
-			return r.writing.owed
+			return r.writing.err
 		}
-		if r.writing.owed = r.execute(ctx, r.last); r.writing.owed != nil {
+		if r.writing.err = r.execute(ctx, r.last); r.writing.err != nil {
 			r.writing.unsure = ""
 			if r.last.OwnKey() {
 				r.writing.unsure = r.last.LeaseName() // etcd may have executed the step, and only its answer is lost
 			}
-			return r.writing.owed
+			return r.writing.err
 		}
 		r.answered()
 		if r.feed == nil && !r.schedule.has(listAll) { // no watch shows the result

@@ -94,7 +94,7 @@ func (s *Store) list(ctx context.Context, arrived func()) (*machine.Mirror, erro
 			return m, nil
 		}
 		if len(resp.Kvs) == 0 {
-			return nil, s.explain("list "+root, errors.New("a page without a key, and more to come"))
+			return nil, s.explain("list "+root, errors.New("etcd sent a page without keys, although more follow"))
 		}
 		p.from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 		p.limit, p.keysOnly = min(2*p.limit, s.pageSize), false

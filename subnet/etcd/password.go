@@ -25,7 +25,7 @@ type password struct {
 // password reads the password file. It returns nil without a user.
 func (fs *files) password(cfg Config) (*password, error) {
 	if (cfg.Username == "") != (cfg.PasswordFile == "") {
-		return nil, errors.New("user name and password come together: one of them is missing")
+		return nil, errors.New("a user name needs a password, and a password needs a user name: one of them is missing")
 	}
 	if cfg.Username == "" {
 		return nil, nil

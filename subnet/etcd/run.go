@@ -74,7 +74,7 @@ type calls struct {
 // writing holds what is known about the last write.
 type writing struct {
 	unsure string // the name of a key that was written without an answer; empty: none
-	owed   error  // why the due write failed; nil: none is due, or it was not tried yet
+	err    error  // why the due write failed; nil: none is due, or it was not tried yet
 }
 
 // listing holds what is known about the lists.
@@ -113,7 +113,7 @@ func (r *runner) reconcile(ctx context.Context) error {
 		r.schedule.set(retryCall, time.Now())
 		return r.err
 	}
-	if r.writing.owed != nil && !errors.Is(r.writing.owed, machine.ErrInvalidLease) {
+	if r.writing.err != nil && !errors.Is(r.writing.err, machine.ErrInvalidLease) {
 		r.adopt(ctx)
 	}
 	if err != nil {

@@ -36,7 +36,7 @@ func (fs *files) credentials(cfg Config, secure bool) (credentials.TransportCred
 	case !secure:
 		return nil, nil
 	case (cfg.CertFile == "") != (cfg.KeyFile == ""):
-		return nil, fmt.Errorf("certificate and key come together: only %s is given", cfg.CertFile+cfg.KeyFile)
+		return nil, fmt.Errorf("a certificate needs a key, and a key needs a certificate: only %s is given", cfg.CertFile+cfg.KeyFile)
 	}
 	var authority *file[*x509.CertPool]
 	var pair *file[*tls.Certificate]

@@ -15,8 +15,8 @@ func (m *Machine) conflict(other entry) string {
 }
 
 // yield returns the step of a node that must leave its pod subnet to an older lease. If its pods may use the pod subnet, the
-// node also reports a conflict. If it has only just chosen the pod subnet, it chooses another. A reservation belongs to the
-// operator: it stays.
+// node also reports a conflict. If it has only just chosen the pod subnet, or found an earlier key of its own, it chooses
+// another. A reservation belongs to the operator: it stays.
 func (m *Machine) yield(own, rival entry) Step {
 	inUse := m.own.established || m.own.lease.Pair() == m.self.Previous
 	if inUse {

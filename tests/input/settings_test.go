@@ -44,7 +44,7 @@ func TestBadSettings(t *testing.T) {
 		{"http without a port", "", []string{"--http=127.0.0.1"}, `http "127.0.0.1" is not an address with a port such as 127.0.0.1:9472`},
 		{"http on a name", "", []string{"--http=podlane.example:9472"}, `http "podlane.example:9472" is not an address with a port`},
 		{"prefix", "", []string{"--etcd-prefix=podlane"}, `etcd-prefix "podlane" is not a path like /podlane/network`},
-		{"certificate without a key", "", []string{"--etcd-certfile=/run/a.pem"}, "etcd-certfile and etcd-keyfile go together"},
+		{"certificate without a key", "", []string{"--etcd-certfile=/run/a.pem"}, "give etcd-certfile and etcd-keyfile, or neither"},
 		{"user without a password", "", []string{"--etcd-username=podlane"}, "etcd-username needs etcd-password-file"},
 		{"name that would break a terminal", "", []string{"--node-name=n1\x1b[2J"}, `node name "n1\x1b[2J" is not at most 255 printable bytes`},
 		{"public address of class E", "", []string{"--public-ip=240.0.0.1"}, "public-ip 240.0.0.1 cannot be the address of a node"},
