@@ -12,7 +12,7 @@ type board struct {
 	mu      sync.Mutex
 	status  status.Status
 	beatAt  time.Time
-	changed kicks // one for each new status
+	changed kicks // kicked at each new status
 }
 
 func (b *board) set(s status.Status) {

@@ -86,8 +86,8 @@ func (c *config) flags(name string) *flag.FlagSet {
 }
 
 // loadConfig reads the settings from the arguments, the environment and the file, and checks them. It also returns the other
-// arguments. It answers a request for help: the error is flag.ErrHelp. If the environment or the file is wrong, their correct
-// settings are set anyway.
+// arguments. If the arguments ask for help, it prints the help, and the error is flag.ErrHelp. If the environment or the file
+// is wrong, their correct settings are set anyway.
 func loadConfig(command string, args, environ []string, help io.Writer) (config, []string, error) {
 	var c config
 	f := c.flags(command)

@@ -25,7 +25,7 @@ import (
 	"github.com/podlane/podlane/underlay"
 )
 
-// daemon holds what one configuration runs with.
+// daemon is one run of podlaned with one configuration.
 type daemon struct {
 	config   config
 	log      *logrus.Logger
@@ -37,7 +37,7 @@ type daemon struct {
 
 	started  atomic.Bool // systemd knows that podlaned has started
 	reloaded bool        // it knew that before this configuration was loaded
-	next     config      // only after errReload
+	next     config      // the reloaded configuration, after errReload
 }
 
 // gcPercent is the garbage collection target (runtime/debug.SetGCPercent) unless GOGC is set. A start with 5,000 peers was

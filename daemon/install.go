@@ -53,7 +53,7 @@ func runInstall(_ context.Context, c config, rest []string, io streams) error {
 	return nil
 }
 
-// install replaces one program with another, unless keepReason has a reason against it. It returns what it did.
+// install copies a program over another, unless keepReason returns a reason to keep that. It returns what it did, for people.
 func install(from, to string) (done string, err error) {
 	data, err := os.ReadFile(from)
 	if err != nil {

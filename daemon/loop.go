@@ -160,7 +160,7 @@ func (l *loop) reconcile(ctx context.Context) (next time.Duration, err error) {
 	}
 	if verified {
 		if !l.kernel.everVerified() {
-			l.stateFile.markChanged(l.state.Held) // from now on it has the addresses of this underlay
+			l.stateFile.markChanged(l.state.Held) // from now on it is saved with the addresses of this underlay
 		}
 		l.kernel.verified = time.Now()
 	}

@@ -178,8 +178,8 @@ func (r *runner) work(ctx context.Context) error {
 		}
 		r.writing.unsure = ""
 	}
-	if r.schedule.due(verifyStore, time.Now()) {
-		if err := r.verify(ctx); err != nil {
+	if r.schedule.due(checkStore, time.Now()) {
+		if err := r.check(ctx); err != nil {
 			return err
 		}
 	}
@@ -234,7 +234,7 @@ func (r *runner) reconnected() {
 		return
 	}
 	if r.machine.Listed() {
-		r.schedule.set(verifyStore, time.Now())
+		r.schedule.set(checkStore, time.Now())
 	}
 	if soon := r.calls.tried.Add(500 * time.Millisecond); r.schedule.after(retryCall, soon) {
 		r.schedule.set(retryCall, soon)

@@ -10,7 +10,7 @@ type task int
 
 const (
 	listAll     task = iota // list everything. While it is scheduled, the mirror may be wrong
-	verifyStore             // compare etcd with the mirror
+	checkStore              // compare etcd with the mirror
 	renewTTL                // renew the etcd lease of the own key
 	decideAgain             // ask the machine what to do
 	endWatch                // give up a watch that is silent

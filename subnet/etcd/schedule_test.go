@@ -13,15 +13,15 @@ func TestNextTask(t *testing.T) {
 		want time.Duration
 	}{
 		"nothing is scheduled":                {func(*schedule) {}, idle},
-		"one task":                            {func(s *schedule) { s.set(verifyStore, at(30*time.Second)) }, 30 * time.Second},
-		"the earliest of several":             {func(s *schedule) { s.set(verifyStore, at(3)); s.set(renewTTL, at(2)); s.set(listAll, at(4)) }, 2},
+		"one task":                            {func(s *schedule) { s.set(checkStore, at(30*time.Second)) }, 30 * time.Second},
+		"the earliest of several":             {func(s *schedule) { s.set(checkStore, at(3)); s.set(renewTTL, at(2)); s.set(listAll, at(4)) }, 2},
 		"one that is overdue":                 {func(s *schedule) { s.set(listAll, at(-time.Second)) }, -time.Second},
 		"the zero time":                       {func(s *schedule) { s.set(listAll, time.Time{}) }, time.Time{}.Sub(now)},
 		"set again":                           {func(s *schedule) { s.set(listAll, at(1)); s.set(listAll, at(5)) }, 5},
 		"cleared":                             {func(s *schedule) { s.set(listAll, at(1)); s.clear(listAll) }, idle},
 		"set to no time":                      {func(s *schedule) { s.set(decideAgain, at(1)); s.setIf(decideAgain, time.Time{}) }, idle},
 		"set to a time":                       {func(s *schedule) { s.setIf(decideAgain, at(1)) }, 1},
-		"after a failure only the retry":      {func(s *schedule) { s.set(verifyStore, at(1)); s.set(retryCall, at(2)) }, 2},
+		"after a failure only the retry":      {func(s *schedule) { s.set(checkStore, at(1)); s.set(retryCall, at(2)) }, 2},
 		"after a failure news is delivered":   {func(s *schedule) { s.set(deliverNews, at(1)); s.set(retryCall, at(2)) }, 1},
 		"after a failure, later than the end": {func(s *schedule) { s.set(listAll, at(1)); s.set(retryCall, at(2*idle)) }, idle},
 	} {

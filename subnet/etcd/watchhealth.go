@@ -15,7 +15,7 @@ import (
 //
 // So the watch is asked for its progress. etcd answers that at once (since 3.4) with the revision of the watch. etcd's
 // grpc-proxy and an older etcd never answer it, although their watches work. Three watches in a row that began and stayed
-// silent show such a server. From then on a check replaces the answer: it compares etcd with the mirror (verify). Three
+// silent show such a server. From then on a check replaces the answer: it compares etcd with the mirror. Three
 // watches that were each cut off before the first progress request look the same. So the check is about as frequent as a
 // progress request, and shows as soon that etcd is gone.
 
@@ -50,8 +50,8 @@ func (h *watchHealth) received(answer, start bool, now time.Time) (recovered boo
 // unanswering reports whether the server's watches answer no progress requests.
 func (h watchHealth) unanswering() bool { return h.unanswered >= 3 }
 
-// verified records that etcd matches the mirror. That replaces the answer of a watch that gives none.
-func (h *watchHealth) verified(now time.Time) {
+// checked records that a check has found etcd equal to the mirror. That replaces the answer of a watch that gives none.
+func (h *watchHealth) checked(now time.Time) {
 	if h.unanswering() {
 		h.healthy, h.started, h.last = true, true, now
 	}
@@ -99,7 +99,7 @@ func (h watchHealth) checkEvery(usual time.Duration) time.Duration {
 
 // scheduleCheck schedules the next check of etcd.
 func (r *runner) scheduleCheck() {
-	r.schedule.set(verifyStore, time.Now().Add(jitter(r.health.checkEvery(r.opts.CheckEvery))))
+	r.schedule.set(checkStore, time.Now().Add(jitter(r.health.checkEvery(r.opts.CheckEvery))))
 }
 
 // startWatch starts a watch at the revision of the mirror, unless everything will be listed anyway. It lasts until it is
@@ -141,7 +141,7 @@ func (r *runner) disconnect() {
 	r.client = nil
 	_ = r.store.Close() // the connections are dropped anyway
 	if r.machine.Listed() {
-		r.schedule.set(verifyStore, time.Now())
+		r.schedule.set(checkStore, time.Now())
 	}
 }
 
@@ -170,7 +170,7 @@ func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
 	// A revision below the mirror's is that of a member that lags behind, or of an etcd that has lost data. Newer ones come
 	// without events then.
 	if resp.Header.Revision < r.machine.Revision() {
-		r.schedule.set(verifyStore, now)
+		r.schedule.set(checkStore, now)
 	}
 	r.machine.Reached(resp.Header.Revision)
 }

@@ -36,8 +36,8 @@ func TestWatchIsGivenUpAfterSilence(t *testing.T) {
 		"it answers again":          {func(h *watchHealth) { h.giveUp(now); h.received(true, false, now) }, silentAfter, true},
 		"it answers no requests":    {func(h *watchHealth) { *h = unansweringHealth(now, 3) }, silentAtMost, false},
 		"one after two such":        {func(h *watchHealth) { *h = unansweringHealth(now, 2); h.received(false, true, now) }, silentAfter, true},
-		"a check replaces answers":  {func(h *watchHealth) { *h = unansweringHealth(now.Add(-time.Hour), 3); h.verified(now) }, silentAtMost, true},
-		"a check is not enough":     {func(h *watchHealth) { h.giveUp(now); h.verified(now.Add(time.Hour)) }, 2 * silentAfter, false},
+		"a check replaces answers":  {func(h *watchHealth) { *h = unansweringHealth(now.Add(-time.Hour), 3); h.checked(now) }, silentAtMost, true},
+		"a check is not enough":     {func(h *watchHealth) { h.giveUp(now); h.checked(now.Add(time.Hour)) }, 2 * silentAfter, false},
 		"a watch that never began":  {func(h *watchHealth) { *h = watchHealth{unanswered: 2}; h.start(now); h.giveUp(now) }, 2 * silentAfter, false},
 		"an event is not an answer": {func(h *watchHealth) { *h = unansweringHealth(now, 3); h.received(false, false, now) }, silentAtMost, true},
 	} {

@@ -20,9 +20,9 @@ const (
 	recheckAfter  = time.Second
 )
 
-// verify compares etcd with the mirror: the revision, our own key, the lease that was written last, and the number of keys.
+// check compares etcd with the mirror: the revision, our own key, the lease that was written last, and the number of keys.
 // It finds what a watch does not show: etcd has lost data, and the watch waits at a revision that etcd no longer has.
-func (r *runner) verify(ctx context.Context) error {
+func (r *runner) check(ctx context.Context) error {
 	r.store.files.refresh()
 	r.drain()
 	if r.schedule.has(listAll) {
@@ -56,7 +56,7 @@ func (r *runner) verify(ctx context.Context) error {
 	}
 	r.listing.mismatches = 0
 	r.machine.Reached(resp.Header.Revision)
-	r.health.verified(time.Now())
+	r.health.checked(time.Now())
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (r *runner) mismatch(ctx context.Context) error {
 	if history != sameHistory || r.listing.mismatches == maxMismatches {
 		r.relist()
 	}
-	r.schedule.set(verifyStore, time.Now().Add(recheckAfter))
+	r.schedule.set(checkStore, time.Now().Add(recheckAfter))
 	return nil
 }
 

@@ -22,7 +22,7 @@ func TestOnlyALastingDifferenceIsListedAgain(t *testing.T) {
 	}
 	check := func(mismatches int, relist bool) {
 		t.Helper()
-		if err := r.verify(t.Context()); err != nil {
+		if err := r.check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if r.listing.mismatches != mismatches || r.schedule.has(listAll) != relist {
