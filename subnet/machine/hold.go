@@ -15,7 +15,7 @@ import (
 //
 // So a created key is not yet a lease. It becomes one when the mirror is complete up to its creation and has no older key that
 // overlaps it. Otherwise the node gives it back by compare-and-swap, and chooses again. Of two overlapping keys, the creator
-// of the younger one always sees the older one, because revisions order all writes. So both never become leases. The oldest
+// of the younger one always sees the older one, because revisions order all writes. So at most one becomes a lease. The oldest
 // of several rivals never gives way, so one node always succeeds.
 //
 // Rejected designs:

@@ -83,7 +83,7 @@ func (b *bed) expire(t *testing.T) {
 	}
 }
 
-// losesKey runs a function that removes the first node's key. The node must claim the same key again.
+// losesKey runs a function that removes the first node's key. The node must write the same key again.
 func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	t.Helper()
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, b.Nodes[0].Place)
@@ -95,7 +95,7 @@ func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	took := b.awaitReclaimed(t, before)
 	expectUntouched(t, kernel)
 	whole.ExpectNothingLost(t)
-	t.Logf("away for %v, claimed again %s later", lasted, took)
+	t.Logf("away for %v, written again %s later", lasted, took)
 	cut.ExpectGap(t, lasted+took.Max+reclaimLimit)
 }
 
@@ -127,9 +127,9 @@ func (b *bed) awaitReclaimed(t *testing.T, before ownKey) (took cluster.Elapsed)
 		}
 	}
 	if d := since(began); d > reclaimLimit {
-		t.Errorf("the peers reach the node %v after it has claimed its key again, want at most %v", d, reclaimLimit)
+		t.Errorf("the peers reach the node %v after it has written its key again, want at most %v", d, reclaimLimit)
 	} else {
-		t.Logf("the peers reach the node at most %v after it has claimed its key again", d)
+		t.Logf("the peers reach the node at most %v after it has written its key again", d)
 	}
 	return took
 }
@@ -165,7 +165,7 @@ func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 	lasted := since(began)
 	took := b.awaitReclaimed(t, before)
-	t.Logf("away for %v, claimed again %s after the other node deleted it", lasted, took)
+	t.Logf("away for %v, written again %s after the other node deleted it", lasted, took)
 	cluster.Until(t, soon, "readiness has no conflict", func() (bool, string) { return cluster.ReadyCheck(t, n, "conflict") })
 	cluster.Until(t, soon, "the node file allows pods", func() (bool, string) {
 		reason, refused := cluster.NodeFile(t, n)["PODLANE_NOT_READY"]

@@ -61,7 +61,7 @@ func (b *bed) swapAddresses(t *testing.T) {
 }
 
 // restoresGoneNode restores etcd from a snapshot. In it the last node's pod subnet belongs to a node that is gone. The
-// node claims it back if no node answers. Other nodes' pods are not affected.
+// node takes it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
 	n, pods, key := b.Nodes[2], b.Pods(), cluster.LeaseKey(b.subnets[2])
 	pair := strings.Replace(b.subnets[2], "-", "/", 1)
@@ -85,7 +85,7 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 	})
 	cluster.AwaitStatus(t, n, soon, "the pod subnet again", func(s cluster.Status) bool { return s.Ready && s.Lease.Held })
 	if took := time.Since(began); took < 9*second { // etcd answered a moment before
-		t.Errorf("claimed again after %v, want at least 9s for an answer of the holder", took)
+		t.Errorf("taken back after %v, want at least 9s for an answer of the holder", took)
 	}
 	if value := ownKeyOf(t, b.Lab, b.subnets[2]).value; value != own {
 		t.Errorf("lease %s, want %s as before", value, own)
