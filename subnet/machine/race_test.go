@@ -207,7 +207,7 @@ func TestJoinRace(t *testing.T) {
 }
 
 // Nodes are started and killed, keys are deleted and expire, answers are lost, and nodes work one at a time in random order. A
-// node never comes to hold a pod subnet beside an older key that overlaps it.
+// node never begins to hold a pod subnet beside an older key that overlaps it.
 func TestRandomOrderNeverMakesTwoOwners(t *testing.T) {
 	for name, config := range map[string]string{
 		"one key":  `{"Network":"10.5.0.0/25","SubnetLen":28,"EnableIPv6":true,"IPv6Network":"fd00:5::/61"}`,
@@ -281,7 +281,7 @@ func liveAtRandom(w *world, random *rand.Rand) {
 	}
 }
 
-// expectOwner checks a node that has just come to hold a key, against the store at the revision that the node knows.
+// expectOwner checks a node that has just begun to hold a key, against the store at the revision that the node knows.
 func (w *world) expectOwner(n *node, own subnet.Record) {
 	w.t.Helper()
 	for name, kv := range w.history[n.Revision()] {
