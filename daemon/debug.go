@@ -37,7 +37,9 @@ func (l *loop) debugEvent(e event) {
 	case kernelChanged:
 		l.log.Debug("reconciling: the kernel's state may have changed")
 	case timeout:
-		l.log.Debug("reconciling: a retry or the resync is due")
+		if l.running() { // without a lease there is nothing to reconcile
+			l.log.Debug("reconciling: a retry or the resync is due")
+		}
 	case contextEnded, beatDue, filesDue, recoveryDue:
 	}
 }

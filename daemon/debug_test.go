@@ -86,3 +86,12 @@ func TestDebugLog(t *testing.T) {
 		t.Errorf("at level info (-want +got):\n%s", diff)
 	}
 }
+
+func TestDebugLogWithoutALease(t *testing.T) {
+	l, out := newTestLoop(t)
+	l.log = newLogger(config{logLevel: "debug"}, out)
+	l.debugEvent(event{kind: timeout})
+	if got := out.String(); got != "" {
+		t.Errorf("nothing is reconciled without a lease, but the log has: %s", got)
+	}
+}
