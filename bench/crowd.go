@@ -102,7 +102,7 @@ func (m *member) join(ctx context.Context, c *crowd) error {
 	within, leave := context.WithCancel(ctx)
 	defer leave()
 	err = client.Run(within, etcd.Options{Self: joiner(m.index)}, func(s store.State) {
-		if m.take(s, c.nodes) && c.atOnce < c.nodes {
+		if m.receive(s, c.nodes) && c.atOnce < c.nodes {
 			m.last = s
 			leave()
 		}
@@ -121,8 +121,8 @@ func (m *member) observe(call string, _ time.Duration, _ error) {
 	}
 }
 
-// take applies a state of the store. first reports whether it is the first one by which the node holds.
-func (m *member) take(s store.State, nodes int) (first bool) {
+// receive applies a state of the store. first reports whether it is the first one by which the node holds.
+func (m *member) receive(s store.State, nodes int) (first bool) {
 	m.mu.Lock()
 	first = s.Held && !m.held
 	m.held = m.held || s.Held

@@ -90,7 +90,7 @@ func newModel(t *testing.T, config string, seed uint64) *model {
 func (m *model) start(l *life) {
 	opts := quick(l.number)
 	opts.Grace, opts.CheckEvery = time.Second, 2*time.Second
-	opts.Saved = &store.Saved{Config: []byte(m.config)} // it does not end where the network is full
+	opts.Saved = &store.Saved{Config: []byte(m.config)} // a full network does not end it
 	if last := l.last(); last.Own != (subnet.Lease{}) && m.random.IntN(2) == 0 {
 		saved := last.Save()
 		opts.Saved = &saved

@@ -29,7 +29,7 @@ func TestBareMetal(t *testing.T) {
 		{"podlaned hangs, and the watchdog notices", pods, func(t *testing.T) { m.expectRestart(t, "STOP") }},
 		{"podlaned is restarted", pods, func(t *testing.T) { m.sh(t, "systemctl restart podlaned.service") }},
 		{"podlaned is stopped for a time", pods, func(t *testing.T) { stopAndStart(t, m, pods[0]) }},
-		{"the configuration is read again", pods, func(t *testing.T) { reload(t, m) }},
+		{"the configuration is reloaded", pods, func(t *testing.T) { reload(t, m) }},
 		{"the package is upgraded", pods, func(t *testing.T) { upgrade(t, m) }},
 		{"the machine boots", pods[:2], func(t *testing.T) { rebootMachine(t, m, pods) }},
 		{"the machine crashes", pods[:2], func(t *testing.T) { crash(t, m) }},
