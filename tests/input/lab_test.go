@@ -23,7 +23,7 @@ func TestBadLabArguments(t *testing.T) {
 		{"no command", nil, exitUsage, "lab up [flags]"},
 		{"unknown command", []string{"down"}, exitUsage, `lab: no command "down"`},
 		{"unknown flag", []string{"up", "--node=3"}, exitUsage, "lab: flag provided but not defined: -node"},
-		{"stray argument", []string{"up", "n1"}, exitUsage, `lab: up: what is "n1"?`},
+		{"stray argument", []string{"up", "n1"}, exitUsage, `lab: up: unknown argument "n1"`},
 		{"no nodes", []string{"up", "--nodes=0"}, exitUsage, "lab: --nodes 0: give 1 to 250"},
 		{"too many nodes", []string{"up", "--nodes=251"}, exitUsage, "lab: --nodes 251: give 1 to 250"},
 		{"nodes that are no number", []string{"up", "--nodes=some"}, exitUsage, `invalid value "some" for flag -nodes`},
