@@ -70,7 +70,7 @@ func modified(resp *clientv3.TxnResponse, operation int) int64 {
 
 // mismatch lists again, unless the watch may be behind.
 func (r *runner) mismatch(ctx context.Context) error {
-	history, err := r.compareHistory(ctx)
+	history, _, err := r.compareHistory(ctx)
 	if err != nil {
 		r.stopWatch() // else the watch advances the mirror until the list, and the difference is no longer visible
 		r.relist()
@@ -84,6 +84,38 @@ func (r *runner) mismatch(ctx context.Context) error {
 	return nil
 }
 
+// compareFirst makes the next attempt compare etcd with the mirror before a watch starts. A new connection may lead to an etcd
+// that was restored from a backup. A watch would apply the changes of that etcd to the mirror, and could hide the difference.
+// Example: one key was lost, another one is back, and a third one is new. Then the numbers of keys are the same. So is the key
+// that was written last.
+func (r *runner) compareFirst() {
+	if r.machine.Listed() {
+		r.mustCompare = true
+		r.schedule.set(checkStore, time.Now())
+	}
+}
+
+// compareAfterReconnect compares the history of etcd with the mirror's, while no watch changes the mirror. Without a history it
+// compares the newest keys.
+func (r *runner) compareAfterReconnect(ctx context.Context) error {
+	history, revision, err := r.compareHistory(ctx)
+	switch {
+	case err != nil:
+		return err
+	case history == otherHistory, history == sameHistory && r.machine.WentBack(revision):
+		r.relist()
+	case history == sameHistory:
+		r.answered()
+		r.scheduleCheck()
+	default:
+		if err := r.check(ctx); err != nil {
+			return err
+		}
+	}
+	r.mustCompare = false
+	return nil
+}
+
 // historyMatch is the result of comparing the history of etcd with the mirror's. If they differ, etcd was restored from a
 // backup, and its revision may have passed the mirror's since. Revisions alone do not show that.
 type historyMatch int
@@ -94,14 +126,15 @@ const (
 	otherHistory
 )
 
-// compareHistory compares etcd, as it was at the mirror's revision, with the mirror.
-func (r *runner) compareHistory(ctx context.Context) (historyMatch, error) {
+// compareHistory compares etcd, as it was at the mirror's revision, with the mirror. revision is etcd's newest one, if the
+// history is the same.
+func (r *runner) compareHistory(ctx context.Context) (history historyMatch, revision int64, err error) {
 	if !r.machine.Listed() {
-		return unknownHistory, nil
+		return unknownHistory, 0, nil
 	}
 	want := r.machine.Expect()
 	if !want.Comparable {
-		return unknownHistory, nil
+		return unknownHistory, 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.store.timeout)
 	defer cancel()
@@ -112,14 +145,14 @@ func (r *runner) compareHistory(ctx context.Context) (historyMatch, error) {
 	).Commit()
 	switch {
 	case errors.Is(err, rpctypes.ErrFutureRev):
-		return otherHistory, nil
+		return otherHistory, 0, nil
 	case errors.Is(err, rpctypes.ErrCompacted):
-		return unknownHistory, nil
+		return unknownHistory, 0, nil
 	case err != nil:
-		return unknownHistory, r.store.explain("read history", err)
+		return unknownHistory, 0, r.store.explain("read history", err)
 	}
 	if resp.Responses[0].GetResponseRange().GetCount() == want.Keys && (want.Written == 0 || modified(resp, 1) == want.Written) {
-		return sameHistory, nil
+		return sameHistory, resp.Header.Revision, nil
 	}
-	return otherHistory, nil
+	return otherHistory, 0, nil
 }

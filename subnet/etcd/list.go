@@ -29,7 +29,7 @@ func (r *runner) relist() {
 func (r *runner) list(ctx context.Context) error {
 	r.listing.last = time.Now()
 	r.stopWatch()
-	history, err := r.compareHistory(ctx)
+	history, _, err := r.compareHistory(ctx)
 	var all *machine.Mirror
 	if err == nil {
 		first := r.listing.count == 0
@@ -51,6 +51,7 @@ func (r *runner) list(ctx context.Context) error {
 	}
 	r.answered()
 	r.schedule.clear(listAll)
+	r.mustCompare = false
 	r.listing.count++
 	r.listing.mismatches = 0
 	if r.machine.Replace(all, history == otherHistory, time.Now()) && r.machine.Established() {

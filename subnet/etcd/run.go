@@ -52,7 +52,9 @@ type runner struct {
 	machine *machine.Machine
 	feed    *feed // the watch
 	health  watchHealth
-	deliver func(store.State)
+	// mustCompare: there is a new connection, and no watch may start before etcd's history was compared with the mirror.
+	mustCompare bool
+	deliver     func(store.State)
 
 	schedule schedule
 	pace     pace
@@ -170,6 +172,11 @@ func (r *runner) work(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.mustCompare {
+		if err := r.compareAfterReconnect(ctx); err != nil {
+			return err
+		}
+	}
 	r.watchIfNeeded(ctx)
 	defer r.startWatch(ctx) // also after an error
 	if r.writing.unsure != "" {
@@ -226,16 +233,15 @@ func (r *runner) setSelf(self subnet.Self) {
 	r.disconnect()
 }
 
-// reconnected schedules a check of etcd and brings the next attempt forward, because there is a new connection. If
-// connections break as soon as they are made, that is at most twice a second. Without a client it changes nothing: each
-// attempt to make one is a new connection.
+// reconnected ends the watch until etcd was compared with the mirror, and brings the next attempt forward, because there is a
+// new connection. If connections break as soon as they are made, that is at most twice a second. Without a client it changes
+// nothing: each attempt to make one is a new connection.
 func (r *runner) reconnected() {
 	if r.client == nil {
 		return
 	}
-	if r.machine.Listed() {
-		r.schedule.set(checkStore, time.Now())
-	}
+	r.stopWatch()
+	r.compareFirst()
 	if soon := r.calls.tried.Add(500 * time.Millisecond); r.schedule.after(retryCall, soon) {
 		r.schedule.set(retryCall, soon)
 	}

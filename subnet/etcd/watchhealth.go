@@ -102,10 +102,10 @@ func (r *runner) scheduleCheck() {
 	r.schedule.set(checkStore, time.Now().Add(jitter(r.health.checkEvery(r.opts.CheckEvery))))
 }
 
-// startWatch starts a watch at the revision of the mirror, unless everything will be listed anyway. It lasts until it is
-// stopped.
+// startWatch starts a watch at the revision of the mirror, unless everything will be listed anyway, or etcd must be compared
+// with the mirror first. It lasts until it is stopped.
 func (r *runner) startWatch(ctx context.Context) {
-	if r.feed == nil && !r.schedule.has(listAll) {
+	if r.feed == nil && !r.mustCompare && !r.schedule.has(listAll) {
 		r.feed = r.store.watch(context.WithoutCancel(ctx), r.client, r.machine.Revision(), r.health.askEvery())
 		r.health.start(time.Now())
 	}
@@ -140,14 +140,19 @@ func (r *runner) disconnect() {
 	r.stopWatch()
 	r.client = nil
 	_ = r.store.Close() // the connections are dropped anyway
-	if r.machine.Listed() {
-		r.schedule.set(checkStore, time.Now())
-	}
+	r.compareFirst()
 }
 
 // receive applies a response of the watch. If the watch has ended, everything is listed again. etcd may have compacted the
-// revision at which it was to resume.
+// revision at which it was to resume. A response that may have come over a new connection is dropped: the next watch brings it
+// again.
 func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
+	select {
+	case <-r.store.connected:
+		r.reconnected()
+		return
+	default:
+	}
 	if !more || resp.Err() != nil {
 		r.stopWatch()
 		r.health.healthy, r.news = false, true
