@@ -84,6 +84,9 @@ func (r *runner) mismatch(ctx context.Context) error {
 	return nil
 }
 
+// maxCompares bounds the comparisons in a row. The first one usually makes the connection, and the second one is then the last.
+const maxCompares = 3
+
 // compareFirst makes the next attempt compare etcd with the mirror before a watch starts. A new connection may lead to an etcd
 // that was restored from a backup. A watch would apply the changes of that etcd to the mirror, and could hide the difference.
 // Example: one key was lost, another one is back, and a third one is new. Then the numbers of keys are the same. So is the key
@@ -98,7 +101,19 @@ func (r *runner) compareFirst() {
 // compareAfterReconnect compares the history of etcd with the mirror's, while no watch changes the mirror. Without a history it
 // compares the newest keys.
 func (r *runner) compareAfterReconnect(ctx context.Context) error {
-	history, revision, err := r.compareHistory(ctx)
+	var history historyMatch
+	var revision int64
+	var err error
+	for range maxCompares {
+		select {
+		case <-r.store.connected: // this comparison begins after it
+		default:
+		}
+		history, revision, err = r.compareHistory(ctx)
+		if err != nil || len(r.store.connected) == 0 {
+			break
+		}
+	}
 	switch {
 	case err != nil:
 		return err
