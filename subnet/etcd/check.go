@@ -105,10 +105,7 @@ func (r *runner) compareAfterReconnect(ctx context.Context) error {
 	var revision int64
 	var err error
 	for range maxCompares {
-		select {
-		case <-r.store.connected: // this comparison begins after it
-		default:
-		}
+		r.store.newConnection() // this comparison begins after it
 		history, revision, err = r.compareHistory(ctx)
 		if err != nil || len(r.store.connected) == 0 {
 			break

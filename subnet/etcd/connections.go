@@ -20,6 +20,16 @@ func (c connections) HandleConn(_ context.Context, s stats.ConnStats) {
 	}
 }
 
+// newConnection reports whether there was a new connection since the last report.
+func (s *Store) newConnection() bool {
+	select {
+	case <-s.connected:
+		return true
+	default:
+		return false
+	}
+}
+
 // HandleRPC, TagConn and TagRPC do nothing.
 func (connections) HandleRPC(context.Context, stats.RPCStats) {}
 

@@ -36,10 +36,7 @@ func (r *runner) list(ctx context.Context) error {
 		all, err = r.store.list(ctx, func() {
 			if first { // this page came over the first connection, so there is nothing older to check
 				first = false
-				select {
-				case <-r.store.connected:
-				default:
-				}
+				r.store.newConnection()
 			}
 			r.answered()
 			r.report(r.err)

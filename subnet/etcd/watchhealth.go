@@ -147,11 +147,9 @@ func (r *runner) disconnect() {
 // revision at which it was to resume. A response that may have come over a new connection is dropped: the next watch brings it
 // again.
 func (r *runner) receive(resp clientv3.WatchResponse, more bool) {
-	select {
-	case <-r.store.connected:
+	if r.store.newConnection() {
 		r.reconnected()
 		return
-	default:
 	}
 	if !more || resp.Err() != nil {
 		r.stopWatch()
