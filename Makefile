@@ -18,6 +18,7 @@ build: bin/cni/bridge ## build podlaned, podlane-cni, podlane-gate, the lab and 
 	$(BUILD) -o bin/lab ./lab/cmd
 	$(BUILD) -o bin/bench ./bench
 	$(BUILD) -o bin/_empty ./bench/empty
+	$(BUILD) -o bin/_turns ./bench/turns
 bin/cni/bridge: tools/cni/go.mod
 	@mkdir -p bin/cni && cd tools/cni && go build -trimpath -ldflags "-s -w" -o ../../bin/cni/ tool && touch ../../$@
 bin/golangci-lint: tools/lint/go.mod
