@@ -14,7 +14,30 @@ type Section struct {
 	Title   string
 	Text    string // how it was measured
 	Rows    []Row
+	Tables  []Table // after the rows
 	Plots   []Plot
+	Bars    []Bars
+}
+
+// Table is a table of further figures.
+type Table struct {
+	Title string
+	Head  []string
+	Lines [][]string // each as long as Head
+}
+
+// picture is a file beside the report.
+type picture struct{ name, title, svg string }
+
+// pictures returns all pictures of the section.
+func (s Section) pictures() (all []picture) {
+	for _, p := range s.Plots {
+		all = append(all, picture{p.Name, p.Title, p.SVG()})
+	}
+	for _, b := range s.Bars {
+		all = append(all, picture{b.Name, b.Title, b.SVG()})
+	}
+	return all
 }
 
 // Row is one figure, with a reference figure of the same run.
@@ -38,6 +61,11 @@ func within[T int | int64 | float64](r Row, figure, limit T, reach string) Row {
 	return r
 }
 
+// atLeast returns a row with a lower limit. NaN misses it.
+func atLeast(r Row, figure, limit float64) Row {
+	return within(r, limit, figure, fmt.Sprintf("at least %g", limit))
+}
+
 // Markdown returns the section as in RESULTS.md.
 func (s Section) Markdown() string {
 	var b strings.Builder
@@ -58,8 +86,14 @@ func (s Section) Markdown() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.What, r.Figure, r.Against, ratio, reach)
 	}
-	for _, p := range s.Plots {
-		fmt.Fprintf(&b, "\n![%s](%s.svg)\n", p.Title, p.Name)
+	for _, t := range s.Tables {
+		fmt.Fprintf(&b, "\n%s\n\n| %s |\n|%s\n", t.Title, strings.Join(t.Head, " | "), strings.Repeat("---|", len(t.Head)))
+		for _, line := range t.Lines {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(line, " | "))
+		}
+	}
+	for _, p := range s.pictures() {
+		fmt.Fprintf(&b, "\n![%s](%s.svg)\n", p.title, p.name)
 	}
 	return b.String()
 }
@@ -81,8 +115,8 @@ func (s Section) write(folder string) error {
 	if err := os.MkdirAll(filepath.Dir(part(folder, s.Name)), 0o755); err != nil {
 		return err
 	}
-	for _, p := range s.Plots {
-		if err := os.WriteFile(filepath.Join(folder, p.Name+".svg"), []byte(p.SVG()), 0o644); err != nil {
+	for _, p := range s.pictures() {
+		if err := os.WriteFile(filepath.Join(folder, p.name+".svg"), []byte(p.svg), 0o644); err != nil {
 			return err
 		}
 	}

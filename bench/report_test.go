@@ -51,6 +51,14 @@ func TestFigureIsComparedWithItsLimit(t *testing.T) {
 	}
 }
 
+func TestLowerLimit(t *testing.T) {
+	for figure, missed := range map[float64]bool{0.87: true, 0.88: false, 2: false, math.NaN(): true} {
+		if r := atLeast(Row{}, figure, 0.88); r.Missed != missed || r.Reach != "at least 0.88" {
+			t.Errorf("%g: %+v", figure, r)
+		}
+	}
+}
+
 // A single measurement replaces its own section and keeps the others.
 func TestSectionsAreJoined(t *testing.T) {
 	dir := t.TempDir()
