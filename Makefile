@@ -38,7 +38,7 @@ check: build bin/golangci-lint bin/helm bin/kustomize ## check the code and run 
 	@go test $(filter-out $(NEED_ROOT),$(shell go list ./...))
 	@printf '%s\n' 'skipped, because their tests need root (make test runs them):' $(NEED_ROOT)
 test: build deps bin/helm bin/kustomize bin/nfpm bin/_machine bin/_etcd.deb ## run every test; those that touch the kernel need root
-	@sh lab/deps.sh containerd runc busybox=busybox-static strace sockperf
+	@sh lab/deps.sh containerd runc busybox=busybox-static strace
 	go test -timeout 40m ./...
 	@sh tests/fuzz.sh
 	@echo 'skipped, because their tests need root:'; if [ "$$(id -u)" = 0 ]; then echo none; else printf '%s\n' $(NEED_ROOT); fi
@@ -52,9 +52,9 @@ lint: bin/golangci-lint ## check the code and the scripts
 	@sh lab/deps.sh shellcheck vagrant
 	$(LINT)
 	shellcheck .ci/run $$(git ls-files '*.sh') && vagrant validate --ignore-provider
-bench: build deps ## measure beside the kernel and the standard tools (root, 24 minutes), into bench/RESULTS.md; ONLY=start,join measures these
-	@sh lab/deps.sh strace sockperf
-	bin/bench --out bench $(if $(ONLY),--only $(ONLY))
+bench: build deps ## measure beside the kernel and the standard tools (root, 28 minutes), into bench/RESULTS.md; ONLY=start,join measures these; BESIDE=FOLDER compares path with the podlaned there
+	@sh lab/deps.sh strace
+	bin/bench --out bench $(if $(ONLY),--only $(ONLY)) $(if $(BESIDE),--beside '$(BESIDE)')
 benchmarks: ## run the Go benchmarks, for benchstat: COUNT=10 times
 	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./...
 dist: bin/nfpm ## pack archives, Debian and RPM packages for amd64 and arm64 into dist/out/

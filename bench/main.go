@@ -23,9 +23,10 @@ import (
 
 // bench holds what the measurements share.
 type bench struct {
-	bin   string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
-	quick bool   // fewer rounds and smaller numbers: checks that it runs, gives no figures
-	keep  string // a folder for profiles of podlaned; empty: none are made
+	bin    string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
+	quick  bool   // fewer rounds and smaller numbers: checks that it runs, gives no figures
+	keep   string // a folder for profiles of podlaned; empty: none are made
+	beside string // a folder with the podlaned of another build, which path measures too; empty: none
 }
 
 // scenarios are the measurements in the order of the report, with how long they take on two cores.
@@ -38,7 +39,7 @@ var scenarios = []struct {
 	{"live", 3, live},
 	{"join", 5, join},
 	{"cni", 1, cni},
-	{"path", 6, path},
+	{"path", 9, path},
 	{"idle", 7, idle},
 }
 
@@ -64,6 +65,7 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 	f.BoolVar(&b.quick, "quick", false, "small numbers and few rounds: only to see that it runs")
 	f.StringVar(&out, "out", "bench", "`FOLDER` for RESULTS.md and the plots")
 	f.StringVar(&b.keep, "profiles", "", "`FOLDER` for profiles of podlaned, made after each measurement of idle and live")
+	f.StringVar(&b.beside, "beside", "", "`FOLDER` with podlaned of another build: path measures it too")
 	names := f.String("only", "", "`NAME,...` of measurements; default: all of "+strings.Join(known(), ","))
 	if err := f.Parse(args); err != nil {
 		return b, nil, "", err
@@ -77,7 +79,7 @@ func parse(args []string) (b bench, only []string, out string, err error) {
 			return b, nil, "", fmt.Errorf("--only %s: unknown; the measurements are %s", name, strings.Join(known(), ", "))
 		}
 	}
-	for _, folder := range []*string{&b.bin, &out, &b.keep} {
+	for _, folder := range []*string{&b.bin, &out, &b.keep, &b.beside} {
 		if *folder == "" {
 			continue
 		}
@@ -151,16 +153,20 @@ func (b bench) lasts(minutes int) string {
 
 // prepare makes the folder for profiles. It reports missing tools now, before a measurement needs them.
 func (b bench) prepare() error {
-	if err := errors.Join(lab.CheckTools(b.bin), checkTools(b.bin)); err != nil || b.keep == "" {
+	if err := errors.Join(lab.CheckTools(b.bin), checkTools(b.bin, b.beside)); err != nil || b.keep == "" {
 		return err
 	}
 	return os.MkdirAll(b.keep, 0o755)
 }
 
-// checkTools returns an error that names missing tools, except those that the lab needs.
-func checkTools(bin string) error {
+// checkTools returns an error that names missing tools, except those that the lab needs. beside may be empty.
+func checkTools(bin, beside string) error {
+	names := []string{"bridge", "ss", "strace", "stdbuf", "iperf3", "taskset", "iptables-nft-save", "iptables-nft-restore", filepath.Join(bin, "_empty"), filepath.Join(bin, "_turns")}
+	if beside != "" {
+		names = append(names, filepath.Join(beside, "podlaned"))
+	}
 	var missing []string
-	for _, name := range []string{"bridge", "ss", "strace", "stdbuf", "sockperf", "iperf3", "taskset", filepath.Join(bin, "_empty")} {
+	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
 			missing = append(missing, name)
 		}

@@ -159,8 +159,8 @@ func TestCPUTimeOfAThreadIsExact(t *testing.T) {
 
 func TestMissingToolsAreNamed(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	err := checkTools("/nowhere")
-	for _, name := range []string{"strace", "sockperf", "iperf3", "taskset", "/nowhere/_empty", "make bench"} {
+	err := checkTools("/nowhere", "/else")
+	for _, name := range []string{"strace", "iperf3", "taskset", "iptables-nft-restore", "/nowhere/_empty", "/nowhere/_turns", "/else/podlaned", "make bench"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("no %s in %v", name, err)
 		}
@@ -194,11 +194,11 @@ func TestFinishedResultIsKept(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	b, only, out, err := parse([]string{"--quick", "--only", "join,idle", "--out", "/x", "--bin", "/y"})
+	b, only, out, err := parse([]string{"--quick", "--only", "join,idle", "--out", "/x", "--bin", "/y", "--beside", "/z"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (bench{bin: "/y", quick: true}); b != want {
+	if want := (bench{bin: "/y", quick: true, beside: "/z"}); b != want {
 		t.Errorf("options %+v, want %+v", b, want)
 	}
 	if out != "/x" {

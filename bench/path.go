@@ -2,210 +2,226 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
-	"regexp"
-	"strconv"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/subnet"
 )
 
-// way is the path from a place to another's address, with its figures.
-type way struct {
-	from, to                   *lab.Place
-	addr                       netip.Addr
-	cores                      cores
-	tcp, cpu                   series // bits per second; CPU seconds of the whole machine for a GB
-	small                      series // datagrams received per second
-	tcpTurns, udpTurns         series // requests answered per second
-	tcp50, tcp99, udp50, udp99 series // seconds for a round trip
+// The names of the compared paths.
+const (
+	nodesOnly     = "node to node"
+	overlayOnly   = "the overlay alone"
+	flannelsRules = "flannel's rules"
+	ours          = "podlane"
+	besideBuild   = "the other build"
+)
+
+// arrangement is where client and server run, with the figures of the compared paths.
+type arrangement struct {
+	name           string
+	alone          bool // both on one core
+	client, server []string
+	speeds         map[string]*speeds
 }
 
-// path measures two pods on two nodes. It compares them with two other pods, whose nodes have the same overlay and
-// nothing else of podlane, and with these nodes themselves.
-func path(ctx context.Context, b bench) (s Section, err error) {
-	times, lasting := 6, 3*time.Second
+// path measures pods on two nodes. It compares them with the nodes themselves, and with pods on nodes that have the
+// same overlay with other rules or none.
+func path(ctx context.Context, b bench) (Section, error) {
+	d := fullPath
 	if b.quick {
-		times, lasting = 1, 2*time.Second
+		d = quickPath
 	}
-	l, err := lab.New(ctx, lab.Options{Nodes: 4, Bin: b.bin})
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	if err := errors.Join(l.StartAll(ctx), l.AddPods(ctx, 1)); err != nil {
-		return s, err
-	}
-	p := l.Pods()
 	on, err := choose(func(pin []string) error {
-		_, err := p[0].Run(ctx, pin[0], append(pin[1:], "true")...)
-		return err
+		return exec.CommandContext(ctx, pin[0], append(pin[1:], "true")...).Run()
 	})
 	if err != nil {
-		return s, err
+		return Section{}, err
 	}
-	pods := &way{from: p[0].Place, to: p[1].Place, addr: p[1].Addrs[0], cores: on}
-	nodes := &way{from: l.Nodes[2].Place, to: l.Nodes[3].Place, addr: l.Nodes[3].Addr, cores: on}
-	plain := &way{from: p[2].Place, to: p[3].Place, addr: p[3].Addrs[0], cores: on}
-	for _, n := range l.Nodes[2:] {
-		if err := leaveOverlay(ctx, n); err != nil {
-			return s, err
+	all := arrange(on, pairNames(b))
+	for i := range d.labs {
+		if err := d.inLab(ctx, b, i, all); err != nil {
+			return Section{}, err
 		}
 	}
-	err = rounds(times,
-		func() error { return pods.measure(ctx, lasting) },
-		func() error { return nodes.measure(ctx, lasting) },
-		func() error { return plain.measure(ctx, lasting) },
-	)
-	return pathSection(times, lasting, on.text, pods, nodes, plain), err
+	return pathSection(d, on.text, all), nil
 }
 
-// leaveOverlay leaves a node only its bridge, its VXLAN device and the entries for its peers. It ends podlaned and
-// removes its firewall.
-func leaveOverlay(ctx context.Context, n *lab.Node) error {
-	if err := n.Kill(); err != nil {
-		return err
-	}
-	_, err := n.Run(ctx, "nft", "delete table inet podlane")
-	return err
-}
-
-func (w *way) measure(ctx context.Context, lasting time.Duration) error {
-	if err := w.throughput(ctx, lasting); err != nil {
-		return err
-	}
-	if err := w.datagrams(ctx, lasting); err != nil {
-		return err
-	}
-	if err := w.turns(ctx, lasting, &w.tcpTurns, &w.tcp50, &w.tcp99, "--tcp"); err != nil {
-		return err
-	}
-	return w.turns(ctx, lasting, &w.udpTurns, &w.udp50, &w.udp99)
-}
-
-// iperf holds the used part of iperf3's report.
-type iperf struct {
-	End struct {
-		Received struct {
-			Bytes float64
-			Rate  float64 `json:"bits_per_second"`
-		} `json:"sum_received"`
-		Sum struct {
-			Seconds, Packets float64
-			Lost             float64 `json:"lost_packets"`
-		}
-	}
-}
-
-func (w *way) iperf(ctx context.Context, lasting time.Duration, args ...string) (r iperf, cpu time.Duration, err error) {
-	out, cpu, err := w.ask(ctx, []string{"iperf3", "-s", "-1", "-p", "5201"}, "5201",
-		append([]string{"iperf3", "-J", "-p", "5201", "-c", w.addr.String(), "-t", strconv.Itoa(int(lasting.Seconds()))}, args...))
-	if err != nil {
-		return r, 0, err
-	}
-	return r, cpu, json.Unmarshal([]byte(out), &r)
-}
-
-func (w *way) throughput(ctx context.Context, lasting time.Duration) error {
-	r, cpu, err := w.iperf(ctx, lasting)
+// inLab makes a lab and measures all paths in it. Each lab gives the pairs other nodes.
+func (d durations) inLab(ctx context.Context, b bench, number int, all []arrangement) (err error) {
+	names := pairNames(b)
+	l, err := lab.New(ctx, lab.Options{Nodes: 2 * len(names), Bin: b.bin})
 	if err != nil {
 		return err
 	}
-	if r.End.Received.Bytes == 0 {
-		return errors.New("iperf3 received nothing")
+	defer func() { err = errors.Join(err, l.Close()) }()
+	pairs := assign(names, number, l.Nodes)
+	for _, p := range pairs {
+		if p.name != besideBuild {
+			continue
+		}
+		for _, n := range p.nodes {
+			n.Daemon = filepath.Join(b.beside, "podlaned")
+		}
 	}
-	w.tcp.add(r.End.Received.Rate)
-	w.cpu.add(cpu.Seconds() / (r.End.Received.Bytes / 1e9))
+	if err := errors.Join(l.StartAll(ctx), l.AddPods(ctx, 1)); err != nil {
+		return err
+	}
+	if err := prepare(ctx, l, pairs); err != nil {
+		return err
+	}
+	if err := check(ctx, pairs); err != nil {
+		return fmt.Errorf("before the measurement: %w", err)
+	}
+	if err := d.measure(ctx, uint64(number), all, pairs); err != nil {
+		return err
+	}
+	if err := check(ctx, pairs); err != nil {
+		return fmt.Errorf("after the measurement: %w", err)
+	}
 	return nil
 }
 
-func (w *way) datagrams(ctx context.Context, lasting time.Duration) error {
-	r, _, err := w.iperf(ctx, lasting, "-u", "-b", "0", "-l", "64")
+// pairNames returns the names of the pairs of nodes.
+func pairNames(b bench) []string {
+	names := []string{overlayOnly, flannelsRules, ours}
+	if b.beside != "" {
+		names = append(names, besideBuild)
+	}
+	return names
+}
+
+// assign gives each pair two nodes. Each lab begins with another pair, so none has the same nodes in all labs. In
+// one lab, two pairs with the same build differed by 1 %.
+func assign(names []string, number int, nodes []*lab.Node) (pairs []nodePair) {
+	for i := range names {
+		pairs = append(pairs, nodePair{name: names[(i+number)%len(names)], nodes: nodes[2*i : 2*i+2]})
+	}
+	return pairs
+}
+
+// prepare gives the pairs their pods and their rules, in a lab whose nodes all run podlaned.
+func prepare(ctx context.Context, l *lab.Lab, pairs []nodePair) error {
+	network, _, err := subnet.ParseNetwork([]byte(lab.DefaultConfig))
 	if err != nil {
 		return err
 	}
-	if r.End.Sum.Seconds == 0 || r.End.Sum.Packets <= r.End.Sum.Lost {
-		return fmt.Errorf("iperf3 received none of %.0f datagrams", r.End.Sum.Packets)
+	for i := range pairs {
+		p := &pairs[i]
+		p.pods = l.Pods()[2*i : 2*i+2]
+		switch p.name {
+		case overlayOnly:
+			err = p.leaveOverlay(ctx)
+		case flannelsRules:
+			p.tables, p.tunnelTracked = []string{"table ip filter", "table ip nat"}, true
+			err = p.leaveOverlay(ctx)
+			for _, n := range p.nodes {
+				if err == nil {
+					err = addFlannelRules(ctx, n, network.IPv4.Prefix)
+				}
+			}
+		default:
+			p.tables = []string{"table inet podlane"}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	w.small.add((r.End.Sum.Packets - r.End.Sum.Lost) / r.End.Sum.Seconds)
 	return nil
+}
+
+// check returns an error unless the pairs differ in their rules alone, and packets pass exactly these rules.
+func check(ctx context.Context, pairs []nodePair) error {
+	if err := checkAlike(ctx, pairs); err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if err := p.check(ctx, 2*len(pairs)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrange returns the arrangements for client and server on two cores, and for both on one. If a process cannot be
+// assigned to a core, there is only one.
+func arrange(on cores, pairs []string) []arrangement {
+	all := []arrangement{{name: "two cores", client: on.client, server: on.server}, {name: "one core", alone: true, client: on.server, server: on.server}}
+	if on.server == nil {
+		all = []arrangement{{name: "any core"}}
+	}
+	for i := range all {
+		all[i].speeds = map[string]*speeds{nodesOnly: {}}
+		for _, name := range pairs {
+			all[i].speeds[name] = &speeds{}
+		}
+	}
+	return all
+}
+
+// ways returns the paths between the pairs' pods, and that between nodes without rules.
+func (a arrangement) ways(pairs []nodePair) (ways []*way) {
+	for _, p := range pairs {
+		w := p.way()
+		w.speeds = a.speeds[p.name]
+		ways = append(ways, w)
+		if p.name == overlayOnly {
+			ways = append(ways, &way{from: p.nodes[0].Place, to: p.nodes[1].Place, addr: p.nodes[1].Addr, speeds: a.speeds[nodesOnly]})
+		}
+	}
+	for _, w := range ways {
+		w.cores = cores{client: a.client, server: a.server}
+	}
+	return ways
+}
+
+// durations is how often and how long the path is measured.
+type durations struct {
+	labs     int           // made one after the other
+	rounds   int           // in each lab
+	repeated int           // how often in a round the short measurements run
+	short    time.Duration // of requests and bursts
+	long     time.Duration // of throughput and floods, in whole seconds
 }
 
 var (
-	turnRate = regexp.MustCompile(`ReceivedMessages=(\d+)`)
-	turnTime = regexp.MustCompile(`RunTime=([\d.]+) sec`)
-	turn50   = regexp.MustCompile(`percentile 50\.000 = +([\d.]+)`)
-	turn99   = regexp.MustCompile(`percentile 99\.000 = +([\d.]+)`)
+	fullPath  = durations{labs: 5, rounds: 3, repeated: 3, short: 250 * time.Millisecond, long: time.Second}
+	quickPath = durations{labs: 1, rounds: 1, repeated: 1, short: 50 * time.Millisecond, long: time.Second}
 )
 
-// turns sends requests of 64 bytes, each after the answer to the previous one.
-func (w *way) turns(ctx context.Context, lasting time.Duration, rate, p50, p99 *series, args ...string) error {
-	out, _, err := w.ask(ctx, append([]string{"sockperf", "server", "-i", w.addr.String(), "-p", "5202"}, args...), "5202",
-		append([]string{"sockperf", "ping-pong", "--full-rtt", "-i", w.addr.String(), "-p", "5202", "-m", "64", "-t", strconv.Itoa(int(lasting.Seconds()))}, args...))
-	if err != nil {
-		return err
+// measure measures all paths, one thing at a time: first each of them briefly, then the next thing. So the compared
+// values of a round are neighbours in time. Their order is random, so that none always follows the same other one.
+func (d durations) measure(ctx context.Context, seed uint64, all []arrangement, pairs []nodePair) error {
+	type job struct {
+		ways    []*way
+		measure func(*way, context.Context, time.Duration) error
+		lasting time.Duration
 	}
-	number := func(what *regexp.Regexp) float64 {
-		found := what.FindStringSubmatch(out)
-		if found == nil {
-			err = fmt.Errorf("sockperf prints no %s: %s", what, out)
-			return 0
+	var jobs []job
+	for _, a := range all {
+		ways, small, lasting := a.ways(pairs), (*way).flood, d.long
+		if a.alone {
+			small, lasting = (*way).bursts, d.short
 		}
-		v, parseErr := strconv.ParseFloat(found[1], 64)
-		err = errors.Join(err, parseErr)
-		return v
+		jobs = append(jobs, job{ways, (*way).throughput, d.long}, job{ways, small, lasting})
+		for range d.repeated {
+			jobs = append(jobs, job{ways, (*way).tcpRequests, d.short}, job{ways, (*way).udpRequests, d.short})
+		}
 	}
-	n, lasted, half, most := number(turnRate), number(turnTime), number(turn50), number(turn99)
-	if err == nil && (n == 0 || lasted == 0) {
-		err = fmt.Errorf("sockperf got no answer: %s", out)
+	order := rand.New(rand.NewPCG(seed, 0)) // the same order in each run
+	for range d.rounds {
+		for _, j := range jobs {
+			for _, i := range order.Perm(len(j.ways)) {
+				if err := j.measure(j.ways[i], ctx, j.lasting); err != nil {
+					return fmt.Errorf("from %s to %s: %w", j.ways[i].from.Name, j.ways[i].to.Name, err)
+				}
+			}
+		}
 	}
-	if err != nil {
-		return err
-	}
-	rate.add(n / lasted)
-	p50.add(half / 1e6)
-	p99.add(most / 1e6)
 	return nil
-}
-
-func pathSection(times int, lasting time.Duration, cores string, pods, nodes, plain *way) Section {
-	s := Section{
-		Title: "From pod to pod beside from node to node",
-		Text: fmt.Sprintf("%d rounds in turn of %v each; %s. Each figure is compared with that of two other nodes themselves, over the "+
-			"underlay, and with that of pods on these nodes. Those pods have the same bridge, VXLAN device, routes, "+
-			"neighbours and FDB entries, but no podlaned and no firewall of podlane: the kernel's cost of an overlay alone. "+
-			"The underlay is a bridge of this machine and costs nearly nothing, so on a real network the difference to the "+
-			"nodes is smaller. TCP and datagrams are from iperf3, requests from sockperf. CPU is the whole machine's, from "+
-			"the client's start to its end.", times, lasting, cores),
-	}
-	gbit := func(v float64) string { return fmt.Sprintf("%.2f Gbit/s", v/1e9) }
-	perSecond := func(v float64) string { return thousands(int(v)) + "/s" }
-	for _, m := range []struct {
-		what   string
-		of     func(*way) series
-		format func(float64) string
-	}{
-		{"TCP throughput", func(w *way) series { return w.tcp }, gbit},
-		{"CPU for a GB of it", func(w *way) series { return w.cpu }, seconds},
-		{"datagrams of 64 bytes received", func(w *way) series { return w.small }, perSecond},
-		{"TCP requests and answers", func(w *way) series { return w.tcpTurns }, perSecond},
-		{"TCP round trip, p50", func(w *way) series { return w.tcp50 }, seconds},
-		{"TCP round trip, p99", func(w *way) series { return w.tcp99 }, seconds},
-		{"UDP requests and answers", func(w *way) series { return w.udpTurns }, perSecond},
-		{"UDP round trip, p50", func(w *way) series { return w.udp50 }, seconds},
-		{"UDP round trip, p99", func(w *way) series { return w.udp99 }, seconds},
-	} {
-		own := m.of(pods)
-		for _, beside := range []struct {
-			name string
-			way  *way
-		}{{"node to node", nodes}, {"the overlay alone", plain}} {
-			other := m.of(beside.way)
-			s.Rows = append(s.Rows, Row{What: m.what, Figure: own.text(m.format), Against: beside.name + " " + other.text(m.format), Ratio: ratio(own, other)})
-		}
-	}
-	return s
 }

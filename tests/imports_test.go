@@ -118,7 +118,7 @@ func TestImportRules(t *testing.T) {
 				wrong = "the lease machine is for the etcd store alone"
 			case !within(path, "subnet/etcd", "bench", "lab", "tests") && within(imported, etcdClient):
 				wrong = "the lease store is the only importer of the etcd client"
-			case !within(path, "lab", "tests") && path != "underlay" && within(imported, netlink):
+			case !within(path, "bench", "lab", "tests") && path != "underlay" && within(imported, netlink):
 				wrong = "rtnl writes to the kernel; the netlink library reads the underlay"
 			case !within(path, "firewall", "nft", "tests") && within(imported, "github.com/mdlayher/netlink"):
 				wrong = "rtnl speaks rtnetlink; this library speaks nftables"

@@ -55,7 +55,7 @@ func run(args []string, lasting time.Duration, burst int) error {
 
 // connect returns a connected socket. Its receive calls end after patience.
 func connect(network, addr string) (socket, error) {
-	conn, err := net.Dial(network, addr) //nolint:noctx // it ends with the process
+	conn, err := net.Dial(network, addr)
 	if err != nil {
 		return socket{}, err
 	}
@@ -71,7 +71,7 @@ func connect(network, addr string) (socket, error) {
 // accept returns the socket of the first client.
 func accept(network, addr string) (socket, error) {
 	if network != "udp" {
-		l, err := net.Listen(network, addr) //nolint:noctx // it ends with the process
+		l, err := net.Listen(network, addr)
 		if err != nil {
 			return socket{}, err
 		}
@@ -83,11 +83,11 @@ func accept(network, addr string) (socket, error) {
 		defer conn.Close()
 		return blocking(conn)
 	}
-	conn, err := net.ListenPacket(network, addr) //nolint:noctx // it ends with the process
+	conn, err := net.ListenPacket(network, addr)
 	if err != nil {
 		return socket{}, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // its copy is used
 	s, err := blocking(conn)
 	if err != nil {
 		return s, err

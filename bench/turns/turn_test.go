@@ -128,14 +128,16 @@ func TestNoAnswerIsAnError(t *testing.T) {
 func freePort(t *testing.T, network string) string {
 	t.Helper()
 	if network == "udp" {
-		c, err := net.ListenPacket(network, "127.0.0.1:0") //nolint:noctx // it ends at once
+		c, err := net.ListenPacket(network, "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
 		return c.LocalAddr().String()
 	}
-	l, err := net.Listen(network, "127.0.0.1:0") //nolint:noctx // it ends at once
+	l, err := net.Listen(network, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
