@@ -115,18 +115,18 @@ func (l *loop) rules() firewall.Rules {
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
 		Peers: []netip.Addr{}, PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
-		Underlay: l.underlay.iface.Name,
+		Bridge: l.pods.bridge(), Underlay: firewall.Interface{Name: l.underlay.iface.Name, Index: l.underlay.iface.Index},
 	}
 	for _, f := range subnet.Families {
-		r.Overlay[f] = vxlan.DeviceName(f, network.VXLAN.VNI)
+		r.Overlay[f] = l.pods.named(vxlan.DeviceName(f, network.VXLAN.VNI))
 		if a := l.underlay.iface.Local(f); a.IsValid() {
 			r.Addrs = append(r.Addrs, a)
 		}
 	}
 	for _, p := range l.peers.leases {
 		for _, f := range subnet.Families {
-			if a := p.Endpoint(f).PublicIP; a.IsValid() && p.BackendType == subnet.BackendVXLAN {
-				r.Peers = append(r.Peers, a)
+			if e := p.Endpoint(f); e.PublicIP.IsValid() && p.BackendType == subnet.BackendVXLAN {
+				r.Peers, r.PeerSubnets = append(r.Peers, e.PublicIP), append(r.PeerSubnets, e.Subnet)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package firewall
 import (
 	"net/netip"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
 	"github.com/podlane/podlane/nft"
@@ -53,27 +52,30 @@ func checkedFromPod(f subnet.Family) part {
 // With direct routing, packets of other nodes' pods come directly on the underlay. Each node decides for itself whether both
 // share a link. The two may decide at different times, or differently. So only this node's own pod subnets are checked then.
 //
-// Without direct routing, packets from another node's pod to pods need a route to it through the overlay. They are dropped before
-// its lease is known, after the lease is gone, and while the route is missing by mistake. Nothing could answer the pod then.
+// Without direct routing, packets from another node's pod to pods need its lease, or a route to it through the overlay. They are
+// dropped before the lease is known, and after it is gone. Nothing could answer the pod then.
 //
-// The lookup is the most expensive part, so each packet has at most one. Every checked packet goes to the chain with the lookup
-// and does not return.
+// The lookup is the most expensive part, so each packet has at most one. Every checked packet goes to the chain with the lookup.
 func antispoof(r Rules) nft.Table {
 	checked := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noReversePath())}}
-	c := filterChain("antispoof", nftables.ChainHookPrerouting, beforeRaw)
+	anywhere, addresses := nft.Chain{Name: anyInterface}, nft.Chain{Name: podAddresses}
 	var toPods []nft.Chain
 	for _, f := range subnet.Families {
-		c.Rules = append(c.Rules, newRule(checkedFromPod(f), goTo(checked.Name)))
+		anywhere.Rules = append(anywhere.Rules, newRule(checkedFromPod(f), goTo(checked.Name)))
 		if own := r.Subnet.Half(f); own.IsValid() {
-			c.Rules = append(c.Rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(checked.Name)))
+			addresses.Rules = append(addresses.Rules, newRule(ofFamily(f), address(source, expr.CmpOpEq, own), goTo(checked.Name)))
 		}
 		if !r.Network.VXLAN.DirectRouting {
 			rules, more := betweenPods(r.pods(f), f, checked.Name)
-			c.Rules, toPods = append(c.Rules, rules...), append(toPods, more...)
+			addresses.Rules, toPods = append(addresses.Rules, rules...), append(toPods, more...)
 		}
 	}
-	return nft.Table{Chains: append([]nft.Chain{c, checked}, toPods...)}
+	anywhere.Rules = append(anywhere.Rules, newRule(goTo(notFromPods)))
+	return nft.Table{Chains: append([]nft.Chain{anywhere, addresses, checked}, toPods...)}
 }
+
+// podAddresses is the chain that checks packets with a pod's address as source, from any interface.
+const podAddresses = "pod_addresses"
 
 // betweenPods returns the rules that send packets between addresses of the intervals to a chain. If there are several intervals,
 // another chain checks the destination: a rule for each pair would be too many.

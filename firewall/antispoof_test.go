@@ -41,6 +41,10 @@ func newSpoofWires(t *testing.T) (w spoofWires) {
 
 func TestForgedSourceIsDropped(t *testing.T) {
 	w := newSpoofWires(t)
+	w.inForms(t, w.forgedSourceIsDropped)
+}
+
+func (w spoofWires) forgedSourceIsDropped(t *testing.T, as form) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -59,13 +63,14 @@ func TestForgedSourceIsDropped(t *testing.T) {
 			{"host of the underlay as this node's pod", dual, w.outside, siblingAt[f], podAt[f], w.atPod[f]},
 			{"host of the underlay as this node's pod, to this node", dual, w.outside, siblingAt[f], nodeAt[f], w.atNode[f]},
 			{"host of the underlay as this node's pod, direct routing", directRouting, w.outside, siblingAt[f], nodeAt[f], w.atNode[f]},
+			{"pod with an address outside the pod network, to its gateway", dual, w.pod, nowhereAt[f], gatewayAt[f], w.atGateway[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
 				send := c.from.sends(c.as, net.JoinHostPort(c.to, port4567), []byte("hello"))
 				w.node.cleanup()
 				passes(t, send, c.receiver)
-				w.node.drops(c.rules, "pod_source_forged", send, c.receiver)
+				w.node.drops(as.of(w.node, c.rules), "pod_source_forged", send, c.receiver)
 			})
 		}
 	}
@@ -75,6 +80,10 @@ var directRouting = with(func(r *Rules) { r.Network.VXLAN.DirectRouting = true }
 
 func TestValidSourceArrives(t *testing.T) {
 	w := newSpoofWires(t)
+	w.inForms(t, w.validSourceArrives)
+}
+
+func (w spoofWires) validSourceArrives(t *testing.T, as form) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -82,20 +91,22 @@ func TestValidSourceArrives(t *testing.T) {
 			from     *node
 			as, to   string
 			receiver arrivals
+			by       string // the chain whose early rule accepts the packets, if any
 		}{
-			{"pod to its node", dual, w.pod, podAt[f], nodeAt[f], w.atNode[f]},
-			{"pod to outside", dual, w.pod, podAt[f], peerAt[f], w.atPeer[f]},
-			{"pod with a second address of the pod subnet", dual, w.pod, siblingAt[f], peerAt[f], w.atPeer[f]},
-			{"node to itself", dual, w.node, gatewayAt[f], nodeAt[f], w.atNode[f]},
-			{"pod of another node over the underlay, with a route there", dual, w.outside, farPodAt[f], podAt[f], w.atPod[f]},
-			{"pod of another node over the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], w.atPod[f]},
-			{"pod of another node over the underlay, to the node's address there", dual, w.outside, tunnelledAt[f], nodeAt[f], w.atNode[f]},
-			{"outside to pod", dual, w.outside, peerAt[f], podAt[f], w.atPod[f]},
+			{"pod to its node", dual, w.pod, podAt[f], nodeAt[f], w.atNode[f], "from_pods"},
+			{"pod to outside", dual, w.pod, podAt[f], peerAt[f], w.atPeer[f], "from_pods"},
+			{"pod with a second address of the pod subnet", dual, w.pod, siblingAt[f], peerAt[f], w.atPeer[f], "from_pods"},
+			{"pod, no interface known", podsUnknown, w.pod, podAt[f], peerAt[f], w.atPeer[f], ""},
+			{"node to itself", dual, w.node, gatewayAt[f], nodeAt[f], w.atNode[f], ""},
+			{"pod of another node over the underlay, with a route there", dual, w.outside, farPodAt[f], podAt[f], w.atPod[f], ""},
+			{"pod of another node over the underlay, direct routing", directRouting, w.outside, tunnelledAt[f], podAt[f], w.atPod[f], ""},
+			{"pod of another node over the underlay, to the node's address there", dual, w.outside, tunnelledAt[f], nodeAt[f], w.atNode[f], ""},
+			{"outside to pod", dual, w.outside, peerAt[f], podAt[f], w.atPod[f], ""},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.apply(c.rules)
-				passes(t, c.from.sends(c.as, net.JoinHostPort(c.to, port4567), []byte("hello")), c.receiver)
+				send := c.from.sends(c.as, net.JoinHostPort(c.to, port4567), []byte("hello"))
+				w.node.passesBy(as.of(w.node, c.rules), send, c.receiver, as.chains(c.by)...)
 			})
 		}
 	}
@@ -103,8 +114,14 @@ func TestValidSourceArrives(t *testing.T) {
 
 // Pods send these packets before they have an address, or with another source.
 func TestPodsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
+	for _, as := range forms {
+		t.Run(as.name, as.podsUseNeighbourDiscoveryAndDHCP)
+	}
+}
+
+func (as form) podsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
 	w := newWires(t)
-	w.node.apply(dual)
+	w.node.apply(as.of(w.node, dual))
 	w.pod.sh("ip neigh flush all; ping -c1 -W5 ff02::1%eth0; ping -c1 -W5 -I eth0 fd00:5:0:22::1")
 	w.pod.sh(`sysctl -qw net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.eth0.accept_dad=1
 ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`) // the first is its node's
@@ -151,28 +168,32 @@ table inet services {
 	chain out { type nat hook postrouting priority srcnat - 10; ip saddr 10.5.34.2 ip daddr 10.5.34.2 masquerade; ip6 saddr fd00:5:0:22::2 ip6 daddr fd00:5:0:22::2 masquerade; }
 }
 X`)
-	w.node.apply(dual)
-	for f, service := range []string{"10.96.0.1", "fd00:96::1"} {
-		from, at := w.pod.listen(net.JoinHostPort(podAt[f], "0")), w.pod.listen(net.JoinHostPort(podAt[f], port4567))
-		got, err := seen(from, at, net.JoinHostPort(service, port4567))
-		if err != nil || got != gatewayAt[f] {
-			t.Errorf("the pod sees %s, %v", got, err)
+	w.inForms(t, func(t *testing.T, as form) {
+		w.node.apply(as.of(w.node, dual))
+		for f, service := range []string{"10.96.0.1", "fd00:96::1"} {
+			from, at := w.pod.listen(net.JoinHostPort(podAt[f], "0")), w.pod.listen(net.JoinHostPort(podAt[f], port4567))
+			got, err := seen(from, at, net.JoinHostPort(service, port4567))
+			if err != nil || got != gatewayAt[f] {
+				t.Errorf("the pod sees %s, %v", got, err)
+			}
 		}
-	}
+	})
 }
 
 // The kernel loops the node's own multicast back to receivers on the node.
 func TestNodeReceivesItsOwnMulticast(t *testing.T) {
 	w := newWires(t)
-	w.node.apply(dual)
-	from := w.node.listen("10.5.34.1:0")
-	if err := w.node.sendsGroupsTo("eth0", from); err != nil {
-		t.Fatal(err)
-	}
-	got, err := seen(from, w.node.group("239.1.2.3:4567"), "239.1.2.3:4567")
-	if err != nil || got != "10.5.34.1" {
-		t.Errorf("the group sees %s, %v", got, err)
-	}
+	w.inForms(t, func(t *testing.T, as form) {
+		w.node.apply(as.of(w.node, dual))
+		from := w.node.listen("10.5.34.1:0")
+		if err := w.node.sendsGroupsTo("eth0", from); err != nil {
+			t.Fatal(err)
+		}
+		got, err := seen(from, w.node.group("239.1.2.3:4567"), "239.1.2.3:4567")
+		if err != nil || got != "10.5.34.1" {
+			t.Errorf("the group sees %s, %v", got, err)
+		}
+	})
 }
 
 // With br_netfilter, podlane's chains see the packets between pods of one bridge.
@@ -187,17 +208,20 @@ sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tab
 ip route flush 10.5.34.0/24; ip -6 route flush fd00:5:0:22::/64
 ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22::7/64 dev eth1 nodad`)
 	bridged := with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })
-	w.node.apply(bridged)
-	for f, family := range subnet.Families {
-		t.Run(family.String(), func(t *testing.T) {
-			w.in(t)
-			at := w.outside.socket(net.JoinHostPort(siblingAt[f], port4567))
-			w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
-			w.pod.sh("ping -c1 -W5 " + siblingAt[f])
-			passes(t, w.pod.sends(podAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at)
-			w.node.drops(bridged, "pod_source_forged", w.pod.sends(farPodAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at)
-		})
-	}
+	w.inForms(t, func(t *testing.T, as form) {
+		rules := as.of(w.node, bridged)
+		w.node.apply(rules)
+		for f, family := range subnet.Families {
+			t.Run(family.String(), func(t *testing.T) {
+				w.in(t)
+				at := w.outside.socket(net.JoinHostPort(siblingAt[f], port4567))
+				w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+				w.pod.sh("ping -c1 -W5 " + siblingAt[f])
+				w.node.passesBy(rules, w.pod.sends(podAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at, as.chains("from_pods")...)
+				w.node.drops(rules, "pod_source_forged", w.pod.sends(farPodAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at)
+			})
+		}
+	})
 }
 
 func TestInvalidInterfaceNamesAreRefused(t *testing.T) {

@@ -34,7 +34,7 @@ func TestChangesKeepCounts(t *testing.T) {
 	for name, change := range map[string]func(){
 		"a rule deleted": func() { w.node.sh("nft insert rule inet podlane vxlan_to_node accept"); w.node.apply(dual) },
 		"a chain deleted": func() {
-			w.node.sh("nft flush chain inet podlane untracked_in; nft delete chain inet podlane untracked_in")
+			w.node.sh("nft flush chain inet podlane output; nft delete chain inet podlane output")
 			w.node.apply(dual)
 		},
 		"a chain not wanted": func() { w.node.apply(noHTTP) },

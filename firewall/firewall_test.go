@@ -26,20 +26,33 @@ func TestTableFromNothing(t *testing.T) {
 }
 
 func TestRuleTextIsWhatNftPrints(t *testing.T) {
-	n := newNode(t, "node")
-	r := dual
-	r.Network.IPv4.Prefix, r.Subnet.IPv4 = netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("172.17.32.0/20")
-	r.Network.IPv6.Prefix, r.Subnet.IPv6 = netip.MustParsePrefix("fd00:5:0:8000::/49"), netip.MustParsePrefix("fd00:5:0:8022::/65")
-	n.apply(r)
-	got := n.sh(list)
-	for _, c := range buildTable(r.normalized()).Chains {
-		for _, rule := range c.Rules {
-			if !strings.Contains(got, "\t"+rule.String()+"\n") {
-				t.Errorf("nft does not print\n%s\nbut\n%s", rule, got)
+	n := newAttached(t)
+	odd := func(r Rules) Rules {
+		r.Network.IPv4, r.Subnet.IPv4 = subnet.Range{Prefix: netip.MustParsePrefix("172.16.0.0/12"), SubnetLen: 20}, netip.MustParsePrefix("172.17.32.0/20")
+		r.Network.IPv6, r.Subnet.IPv6 = subnet.Range{Prefix: netip.MustParsePrefix("fd00:5:0:8000::/49"), SubnetLen: 65}, netip.MustParsePrefix("fd00:5:0:8022::/65")
+		r.Bridge.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.32.1/20"), netip.MustParsePrefix("fd00:5:0:8022::1/65")}
+		r.PeerSubnets = []netip.Prefix{netip.MustParsePrefix("172.17.48.0/20"), netip.MustParsePrefix("fd00:5:0:8023:8000::/65")}
+		return r
+	}
+	hidden := fast
+	hidden.BridgeHidden, hidden.Network.VXLAN.VNI = true, subnet.MaxVNI
+	for name, r := range map[string]Rules{
+		"general": dual, "early": fast, "general, prefixes within a byte": odd(dual), "early, prefixes within a byte": odd(fast),
+		"hidden bridge, largest VNI": hidden, "several intervals of pods": underlayInPodNetwork(),
+	} {
+		n.apply(r)
+		got := n.sh(list)
+		for _, c := range buildTable(r.normalized()).Chains {
+			_, chain, _ := strings.Cut(got, "\tchain "+c.Name+" {\n")
+			chain, _, _ = strings.Cut(chain, "\t}\n")
+			for _, rule := range c.Rules {
+				if !strings.Contains(chain, "\t"+rule.String()+"\n") {
+					t.Errorf("%s: in chain %s, nft does not print\n%s\nbut\n%s", name, c.Name, rule, chain)
+				}
 			}
 		}
+		n.quiet(r)
 	}
-	n.quiet(r)
 }
 
 func TestChangedRulesChangeTheTable(t *testing.T) {
@@ -95,18 +108,25 @@ func TestChangesByHandAreRepaired(t *testing.T) {
 		"pod interface added":    {"nft add element inet podlane pod_interfaces '{ eth0 }'", "delete element inet podlane pod_interfaces eth0"},
 		"pod interface deleted":  {"nft flush set inet podlane pod_interfaces", "add element inet podlane pod_interfaces pod0"},
 		"guard opened":           {"nft insert rule inet podlane vxlan_to_node accept", "delete rule inet podlane vxlan_to_node handle"},
-		"guard unhooked":         {"nft flush chain inet podlane vxlan_input", "add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
-		"guard of another VNI": {"nft flush chain inet podlane vxlan_input; nft add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x2 goto vxlan_to_node",
-			"add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node"},
-		"counted and accepted": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter accept comment vxlan_from_a_wrong_interface`,
-			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
-		"the reverse path inverted": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif exists counter drop comment vxlan_from_a_wrong_interface`,
-			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
-		"a loose reverse path": {`nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing counter drop comment vxlan_from_a_wrong_interface`,
-			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
-		"another reason": {"nft flush chain inet podlane vxlan_prerouting; nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment mine",
-			"add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472"},
-		"tracked again":      {"nft flush chain inet podlane untracked_out", "add rule inet podlane untracked_out ct state != untracked"},
+		"guard unhooked":         {"nft flush chain inet podlane vxlan_to_port", "add rule inet podlane vxlan_to_port @th,96,32 & 0xffffff00 == 0x100 goto vxlan_to_node"},
+		"guard of another port": {"nft flush chain inet podlane input; nft add rule inet podlane input udp dport 8473 goto vxlan_to_port",
+			"add rule inet podlane input udp dport 8472 goto vxlan_to_port"},
+		"guard of another VNI": {"nft flush chain inet podlane vxlan_to_port; nft add rule inet podlane vxlan_to_port @th,96,32 '&' 0xffffff00 == 0x200 goto vxlan_to_node",
+			"add rule inet podlane vxlan_to_port @th,96,32 & 0xffffff00 == 0x100 goto vxlan_to_node"},
+		"guard without the reserved byte": {"nft flush chain inet podlane vxlan_to_port; nft add rule inet podlane vxlan_to_port @th,96,32 == 0x100 goto vxlan_to_node",
+			"add rule inet podlane vxlan_to_port @th,96,32 & 0xffffff00 == 0x100 goto vxlan_to_node"},
+		"guard of HTTP unhooked": {`h=$(nft -a list chain inet podlane forward | sed -n 's/.*8470.*handle //p'); nft delete rule inet podlane forward handle $h`,
+			"add rule inet podlane forward tcp dport 8470 goto http_to_peers"},
+		"prerouting unhooked": {"nft flush chain inet podlane prerouting", "add rule inet podlane prerouting goto any_interface"},
+		"counted and accepted": {"nft flush chain inet podlane vxlan_wrong_iface; nft add rule inet podlane vxlan_wrong_iface counter accept comment vxlan_from_a_wrong_interface",
+			"add rule inet podlane vxlan_wrong_iface counter drop comment"},
+		"the reverse path inverted": {"nft flush chain inet podlane vxlan_arrives; nft add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif exists goto vxlan_wrong_iface",
+			"add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif missing goto vxlan_wrong_iface"},
+		"a loose reverse path": {"nft flush chain inet podlane vxlan_arrives; nft add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr oif missing goto vxlan_wrong_iface",
+			"add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif missing goto vxlan_wrong_iface"},
+		"another reason": {"nft flush chain inet podlane vxlan_wrong_iface; nft add rule inet podlane vxlan_wrong_iface counter drop comment mine",
+			"add rule inet podlane vxlan_wrong_iface counter drop comment"},
+		"tracked again":      {"nft flush chain inet podlane output", "add rule inet podlane output udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 notrack"},
 		"foreign chain":      {"nft add chain inet podlane mine", "delete chain inet podlane mine"},
 		"foreign set":        {"nft add set inet podlane mine '{ type ipv4_addr; }'", "delete set inet podlane mine"},
 		"foreign map":        {"nft add map inet podlane mine '{ type ipv4_addr : verdict; }'", "delete set inet podlane mine"},
@@ -115,22 +135,58 @@ func TestChangesByHandAreRepaired(t *testing.T) {
 		"table deleted":      {"nft delete table inet podlane", "add table inet podlane"},
 		"everything flushed": {"nft flush ruleset", "add table inet podlane"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			n := newNode(t, "node")
-			n.apply(dual)
-			n.sh(c.edit)
-			ops := n.apply(dual)
-			if !strings.Contains(words(ops), c.op) {
-				t.Errorf("got ops\n%s\nwant one with %q", words(ops), c.op)
-			}
-			for _, op := range ops {
-				if !op.Drift {
-					t.Errorf("%s: not reported as drift", op)
-				}
-			}
-			equal(t, "table", n.sh(list), golden)
-			n.quiet(dual)
-		})
+		t.Run(name, func(t *testing.T) { newNode(t, "node").repairs(dual, golden, c.edit, c.op) })
+	}
+}
+
+// repairs checks that Apply repairs what an edit changed, with an op that contains a text.
+func (n *node) repairs(r Rules, table, edit, op string) {
+	n.Helper()
+	n.apply(r)
+	equal(n.T, "table before", n.sh(list), table)
+	before := n.generation()
+	n.sh(edit)
+	if n.generation() == before {
+		n.Fatalf("this edit changes nothing: %s", edit)
+	}
+	ops := n.apply(r)
+	if !strings.Contains(words(ops), op) {
+		n.Errorf("got ops\n%s\nwant one with %q", words(ops), op)
+	}
+	for _, op := range ops {
+		if !op.Drift {
+			n.Errorf("%s: not reported as drift", op)
+		}
+	}
+	equal(n.T, "table", n.sh(list), table)
+	n.quiet(r)
+}
+
+func TestChangesOfEarlyRulesByHandAreRepaired(t *testing.T) {
+	// replace replaces the rule of a chain whose text matches a pattern of sed.
+	replace := func(chain, pattern, with string) string {
+		return "h=$(nft -a list chain inet podlane " + chain + ` | sed -n 's/.*` + pattern + `.*handle //p'); nft replace rule inet podlane ` + chain + " handle $h " + with
+	}
+	const vxlan = "udp dport 8472 @th,96,32 '&' 0xffffff00 == 0x100 "
+	for name, c := range map[string]struct{ edit, op string }{
+		"early rule deleted":             {`h=$(nft -a list chain inet podlane from_pods | sed -n 's/.*10.5.34.0.*handle //p'); nft delete rule inet podlane from_pods handle $h`, "add rule inet podlane from_pods ip saddr 10.5.34.0/24 "},
+		"early rule unhooked":            {"nft flush chain inet podlane prerouting; nft add rule inet podlane prerouting goto any_interface", `add rule inet podlane prerouting iif "pod0" goto from_pods`},
+		"general rules unhooked":         {`nft flush chain inet podlane from_underlay`, "add rule inet podlane from_underlay goto not_from_pods"},
+		"index of the bridge":            {replace("prerouting", "from_pods", "iif eth1 goto from_pods"), `add rule inet podlane prerouting iif "pod0" goto from_pods`},
+		"index of the overlay's device":  {replace("prerouting", "from_tunnel6", "iif eth1 goto from_tunnel6"), `add rule inet podlane prerouting iif "podlane-v6.1" goto from_tunnel6`},
+		"index of the underlay":          {replace("prerouting", "from_underlay", "iif eth1 goto from_underlay"), `add rule inet podlane prerouting iif "eth0" goto from_underlay`},
+		"index of the underlay in input": {replace("vxlan_to_port", "198.18.0.1", "iif eth1 ip daddr 198.18.0.1 ip saddr @peers4 accept"), `add rule inet podlane vxlan_to_port iif "eth0" ip daddr 198.18.0.1 ip saddr @peers4 accept`},
+		"name instead of index":          {replace("prerouting", "from_pods", "iifname pod0 goto from_pods"), `add rule inet podlane prerouting iif "pod0" goto from_pods`},
+		"the node's address accepted":    {replace("from_pods", "10.5.34.1", "ip saddr 10.5.34.0/24 ip saddr != 10.5.34.0 accept"), "add rule inet podlane from_pods ip saddr 10.5.34.0/24 ip saddr != 10.5.34.0 ip saddr != 10.5.34.1 accept"},
+		"a shorter mask":                 {replace("from_tunnel4", "peer_subnets4", "ip saddr '&' 255.255.0.0 == @peer_subnets4 accept"), "add rule inet podlane from_tunnel4 ip saddr & 255.255.255.0 == @peer_subnets4 accept"},
+		"another set":                    {replace("from_tunnel4", "peer_subnets4", "ip saddr '&' 255.255.255.0 == @peers4 accept"), "add rule inet podlane from_tunnel4 ip saddr & 255.255.255.0 == @peer_subnets4 accept"},
+		"tracked again":                  {replace("from_underlay", "peers4", vxlan+"ip daddr 198.18.0.1 ip saddr @peers4 accept"), "add rule inet podlane from_underlay udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 ip daddr 198.18.0.1 ip saddr @peers4 notrack accept"},
+		"every source accepted":          {replace("from_underlay", "peers6", vxlan+"ip6 daddr 2001:db8::1 notrack accept"), "add rule inet podlane from_underlay udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 ip6 daddr 2001:db8::1 ip6 saddr @peers6 notrack accept"},
+		"pod subnet of a peer added":     {"nft add element inet podlane peer_subnets4 '{ 10.5.66.0 }'", "delete element inet podlane peer_subnets4 10.5.66.0"},
+		"pod subnet of a peer deleted":   {"nft delete element inet podlane peer_subnets4 '{ 10.5.77.0 }'", "add element inet podlane peer_subnets4 10.5.77.0"},
+		"set flushed":                    {"nft flush set inet podlane peer_subnets6", "add element inet podlane peer_subnets6 fd00:5:0:4d::"},
+	} {
+		t.Run(name, func(t *testing.T) { newAttached(t).repairs(fast, fastGolden, c.edit, c.op) })
 	}
 }
 

@@ -1,6 +1,6 @@
 package firewall
 
-// golden is dual's table, as nft prints it.
+// golden is dual's table, as nft prints it: the general rules only, because nothing is known about the node's interfaces.
 const golden = `table inet podlane {
 	set pod_interfaces {
 		type ifname
@@ -31,12 +31,20 @@ const golden = `table inet podlane {
 		timeout 10s
 	}
 
-	chain antispoof {
+	chain prerouting {
 		type filter hook prerouting priority raw - 10; policy accept;
+		goto any_interface
+	}
+
+	chain any_interface {
 		meta nfproto ipv4 iifname @pod_interfaces goto pod_source
+		ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
+		goto not_from_pods
+	}
+
+	chain pod_addresses {
 		ip saddr 10.5.34.0/24 goto pod_source
 		ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
-		ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
 		ip6 saddr fd00:5:0:22::/64 goto pod_source
 		ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
 	}
@@ -45,10 +53,16 @@ const golden = `table inet podlane {
 		fib saddr . iif oif missing counter drop comment "pod_source_forged"
 	}
 
-	chain vxlan_prerouting {
-		type filter hook prerouting priority raw; policy accept;
-		meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_wrong_iface
-		meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_wrong_iface
+	chain not_from_pods {
+		jump pod_addresses
+		udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 goto vxlan_arrives
+	}
+
+	chain vxlan_arrives {
+		fib daddr type != local return
+		meta nfproto ipv4 fib saddr . iif oif missing goto vxlan_wrong_iface
+		meta nfproto ipv6 fib saddr oif missing goto vxlan_wrong_iface
+		ct state != untracked notrack
 	}
 
 	chain vxlan_wrong_iface {
@@ -57,9 +71,8 @@ const golden = `table inet podlane {
 		counter drop comment "vxlan_from_a_wrong_interface"
 	}
 
-	chain vxlan_input {
-		type filter hook input priority filter - 10; policy accept;
-		udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
+	chain vxlan_to_port {
+		@th,96,32 & 0xffffff00 == 0x100 goto vxlan_to_node
 	}
 
 	chain vxlan_to_node {
@@ -69,36 +82,32 @@ const golden = `table inet podlane {
 		counter drop comment "vxlan_not_from_a_peer"
 	}
 
-	chain vxlan_forward {
-		type filter hook forward priority filter - 10; policy accept;
-		udp dport 8472 @th,96,24 0x1 goto vxlan_from_pods
-	}
-
 	chain vxlan_from_pods {
 		iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
 		ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
 		ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
 	}
 
-	chain untracked_in {
-		type filter hook prerouting priority raw; policy accept;
-		ct state != untracked udp dport 8472 @th,96,24 0x1 fib daddr type local notrack
-	}
-
-	chain untracked_out {
-		type filter hook output priority raw; policy accept;
-		ct state != untracked udp dport 8472 @th,96,24 0x1 notrack
-	}
-
-	chain http_input {
+	chain input {
 		type filter hook input priority filter - 10; policy accept;
+		udp dport 8472 goto vxlan_to_port
 		iif != "lo" tcp dport 8470 goto http_from_pods
 	}
 
-	chain http_forward {
+	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
-		tcp dport 8470 ip daddr @peers4 goto http_from_pods
-		tcp dport 8470 ip6 daddr @peers6 goto http_from_pods
+		udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 goto vxlan_from_pods
+		tcp dport 8470 goto http_to_peers
+	}
+
+	chain output {
+		type filter hook output priority raw; policy accept;
+		udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 notrack
+	}
+
+	chain http_to_peers {
+		ip daddr @peers4 goto http_from_pods
+		ip6 daddr @peers6 goto http_from_pods
 	}
 
 	chain http_from_pods {
@@ -116,18 +125,20 @@ const golden = `table inet podlane {
 
 // goldenOps are the ops that make it from nothing.
 const goldenOps = `add table inet podlane
-add chain inet podlane antispoof { type filter hook prerouting priority -310; policy accept; }
+add chain inet podlane prerouting { type filter hook prerouting priority -310; policy accept; }
+add chain inet podlane any_interface
+add chain inet podlane pod_addresses
 add chain inet podlane pod_source
-add chain inet podlane vxlan_prerouting { type filter hook prerouting priority -300; policy accept; }
+add chain inet podlane not_from_pods
+add chain inet podlane vxlan_arrives
 add chain inet podlane vxlan_wrong_iface
-add chain inet podlane vxlan_input { type filter hook input priority -10; policy accept; }
+add chain inet podlane vxlan_to_port
 add chain inet podlane vxlan_to_node
-add chain inet podlane vxlan_forward { type filter hook forward priority -10; policy accept; }
 add chain inet podlane vxlan_from_pods
-add chain inet podlane untracked_in { type filter hook prerouting priority -300; policy accept; }
-add chain inet podlane untracked_out { type filter hook output priority -300; policy accept; }
-add chain inet podlane http_input { type filter hook input priority -10; policy accept; }
-add chain inet podlane http_forward { type filter hook forward priority -10; policy accept; }
+add chain inet podlane input { type filter hook input priority -10; policy accept; }
+add chain inet podlane forward { type filter hook forward priority -10; policy accept; }
+add chain inet podlane output { type filter hook output priority -300; policy accept; }
+add chain inet podlane http_to_peers
 add chain inet podlane http_from_pods
 add chain inet podlane postrouting { type nat hook postrouting priority 100; policy accept; }
 add set inet podlane pod_interfaces { type ifname; }
@@ -135,32 +146,39 @@ add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
 add set inet podlane vxlan_wrong_iface4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
 add set inet podlane vxlan_wrong_iface6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
-add rule inet podlane antispoof meta nfproto ipv4 iifname @pod_interfaces goto pod_source
-add rule inet podlane antispoof ip saddr 10.5.34.0/24 goto pod_source
-add rule inet podlane antispoof ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
-add rule inet podlane antispoof ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
-add rule inet podlane antispoof ip6 saddr fd00:5:0:22::/64 goto pod_source
-add rule inet podlane antispoof ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
+add rule inet podlane prerouting goto any_interface
+add rule inet podlane any_interface meta nfproto ipv4 iifname @pod_interfaces goto pod_source
+add rule inet podlane any_interface ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
+add rule inet podlane any_interface goto not_from_pods
+add rule inet podlane pod_addresses ip saddr 10.5.34.0/24 goto pod_source
+add rule inet podlane pod_addresses ip saddr 10.5.0.0/16 ip daddr 10.5.0.0/16 goto pod_source
+add rule inet podlane pod_addresses ip6 saddr fd00:5:0:22::/64 goto pod_source
+add rule inet podlane pod_addresses ip6 saddr fd00:5::/48 ip6 daddr fd00:5::/48 goto pod_source
 add rule inet podlane pod_source fib saddr . iif oif missing counter drop comment "pod_source_forged"
-add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing goto vxlan_wrong_iface
-add rule inet podlane vxlan_prerouting meta nfproto ipv6 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr oif missing goto vxlan_wrong_iface
+add rule inet podlane not_from_pods jump pod_addresses
+add rule inet podlane not_from_pods udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 goto vxlan_arrives
+add rule inet podlane vxlan_arrives fib daddr type != local return
+add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif missing goto vxlan_wrong_iface
+add rule inet podlane vxlan_arrives meta nfproto ipv6 fib saddr oif missing goto vxlan_wrong_iface
+add rule inet podlane vxlan_arrives ct state != untracked notrack
 add rule inet podlane vxlan_wrong_iface ip saddr @peers4 update @vxlan_wrong_iface4 { ip saddr . iifname }
 add rule inet podlane vxlan_wrong_iface ip6 saddr @peers6 update @vxlan_wrong_iface6 { ip6 saddr . iifname }
 add rule inet podlane vxlan_wrong_iface counter drop comment "vxlan_from_a_wrong_interface"
-add rule inet podlane vxlan_input udp dport 8472 @th,96,24 0x1 goto vxlan_to_node
+add rule inet podlane vxlan_to_port @th,96,32 & 0xffffff00 == 0x100 goto vxlan_to_node
 add rule inet podlane vxlan_to_node jump vxlan_from_pods
 add rule inet podlane vxlan_to_node ip saddr @peers4 ip daddr != 10.5.0.0/16 accept
 add rule inet podlane vxlan_to_node ip6 saddr @peers6 ip6 daddr != fd00:5::/48 accept
 add rule inet podlane vxlan_to_node counter drop comment "vxlan_not_from_a_peer"
-add rule inet podlane vxlan_forward udp dport 8472 @th,96,24 0x1 goto vxlan_from_pods
 add rule inet podlane vxlan_from_pods iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
 add rule inet podlane vxlan_from_pods ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
 add rule inet podlane vxlan_from_pods ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
-add rule inet podlane untracked_in ct state != untracked udp dport 8472 @th,96,24 0x1 fib daddr type local notrack
-add rule inet podlane untracked_out ct state != untracked udp dport 8472 @th,96,24 0x1 notrack
-add rule inet podlane http_input iif != "lo" tcp dport 8470 goto http_from_pods
-add rule inet podlane http_forward tcp dport 8470 ip daddr @peers4 goto http_from_pods
-add rule inet podlane http_forward tcp dport 8470 ip6 daddr @peers6 goto http_from_pods
+add rule inet podlane input udp dport 8472 goto vxlan_to_port
+add rule inet podlane input iif != "lo" tcp dport 8470 goto http_from_pods
+add rule inet podlane forward udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 goto vxlan_from_pods
+add rule inet podlane forward tcp dport 8470 goto http_to_peers
+add rule inet podlane output udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 notrack
+add rule inet podlane http_to_peers ip daddr @peers4 goto http_from_pods
+add rule inet podlane http_to_peers ip6 daddr @peers6 goto http_from_pods
 add rule inet podlane http_from_pods iifname @pod_interfaces counter drop comment "http_from_a_pod"
 add rule inet podlane http_from_pods ip saddr 10.5.0.0/16 counter drop comment "http_from_a_pod"
 add rule inet podlane http_from_pods ip6 saddr fd00:5::/48 counter drop comment "http_from_a_pod"

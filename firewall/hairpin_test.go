@@ -71,8 +71,15 @@ func answered(a *node, at *net.UDPConn, to string, wait time.Duration) (source s
 
 func TestPodReachesPortOfItsNodeOnAHiddenBridge(t *testing.T) {
 	a, b, n := newBridged(t)
-	r := dual
-	r.PodInterfaces = []string{"cni0"}
+	for _, as := range forms {
+		t.Run(as.name, func(t *testing.T) {
+			a.T, b.T, n.T = t, t, t
+			reachesPortOnAHiddenBridge(t, a, b, n, as.of(n, with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })))
+		})
+	}
+}
+
+func reachesPortOnAHiddenBridge(t *testing.T, a, b, n *node, r Rules) {
 	for _, c := range []struct{ pod, port, own, gateway string }{
 		{"10.5.34.3:80", "198.18.0.1:8080", "10.5.34.2", "10.5.34.1"},
 		{"[fd00:5:0:22::3]:80", "[2001:db8::1]:8080", "fd00:5:0:22::2", "fd00:5:0:22::1"},

@@ -1,8 +1,6 @@
 package firewall
 
 import (
-	"github.com/google/nftables"
-
 	"github.com/podlane/podlane/nft"
 	"github.com/podlane/podlane/subnet"
 )
@@ -18,20 +16,22 @@ func httpGuard(r Rules) nft.Table {
 	if r.HTTPPort == 0 {
 		return nft.Table{}
 	}
-	port := portTo(tcp, r.HTTPPort)
-	input := filterChain("http_input", nftables.ChainHookInput, beforeFilters, newRule(notLoopback(), port, goTo("http_from_pods")))
-	fromPods := nft.Chain{Name: "http_from_pods", Rules: []nft.Rule{newDrop("http_from_a_pod", fromPod())}}
+	fromPods := nft.Chain{Name: httpFromPods, Rules: []nft.Rule{newDrop("http_from_a_pod", fromPod())}}
+	toPeers := nft.Chain{Name: httpToPeers}
 	for _, f := range subnet.Families {
 		for _, pods := range r.pods(f) {
 			fromPods.Rules = append(fromPods.Rules, newDrop("http_from_a_pod", ofFamily(f), inside(source, pods)))
 		}
+		toPeers.Rules = append(toPeers.Rules, newRule(ofFamily(f), addressIn(destination, f, peers(Rules{}, f)), goTo(fromPods.Name)))
 	}
 	if r.Peers == nil {
-		return nft.Table{Chains: []nft.Chain{input, fromPods}}
+		return nft.Table{Chains: []nft.Chain{fromPods}}
 	}
-	forward := filterChain("http_forward", nftables.ChainHookForward, beforeFilters)
-	for _, f := range subnet.Families {
-		forward.Rules = append(forward.Rules, newRule(port, ofFamily(f), addressIn(destination, f, peers(Rules{}, f)), goTo(fromPods.Name)))
-	}
-	return nft.Table{Chains: []nft.Chain{input, forward, fromPods}}
+	return nft.Table{Chains: []nft.Chain{toPeers, fromPods}}
 }
+
+// The chains for packets to the daemon's HTTP.
+const (
+	httpToPeers  = "http_to_peers"
+	httpFromPods = "http_from_pods"
+)

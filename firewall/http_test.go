@@ -58,6 +58,10 @@ ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.0/8 via 10.5.34.1 dev eth0`
 
 func TestPodsDoNotReachHTTP(t *testing.T) {
 	w := newHTTPWires(t)
+	w.inForms(t, w.podsDoNotReachHTTP)
+}
+
+func (w wires) podsDoNotReachHTTP(t *testing.T, as form) {
 	type attempt struct {
 		name   string
 		rules  Rules
@@ -86,12 +90,13 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 			if err := a.from.call(ctx, a.as, http(a.to)); err != nil {
 				t.Fatalf("without podlane's table it does not connect: %v", err)
 			}
-			w.node.apply(a.rules)
+			rules := as.of(w.node, a.rules)
+			w.node.apply(rules)
 			was := w.node.Dropped()["http_from_a_pod"]
 			called := make(chan error, 1)
 			go func() { called <- a.from.call(ctx, a.as, http(a.to)) }()
 			within(t, "it is not counted", func() bool {
-				w.node.apply(a.rules)
+				w.node.apply(rules)
 				return w.node.Dropped()["http_from_a_pod"] > was
 			})
 			cancel()
@@ -104,7 +109,10 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 
 func TestNodesReachHTTP(t *testing.T) {
 	w := newHTTPWires(t)
-	w.node.apply(dual)
+	w.inForms(t, w.nodesReachHTTP)
+}
+
+func (w wires) nodesReachHTTP(t *testing.T, as form) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name   string
@@ -120,7 +128,7 @@ func TestNodesReachHTTP(t *testing.T) {
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.apply(c.rules)
+				w.node.apply(as.of(w.node, c.rules))
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				if err := c.from.call(ctx, c.as, http(c.to)); err != nil {

@@ -32,7 +32,7 @@ var (
 func TestOutcomesMatchTheKernel(t *testing.T) {
 	const seed, rounds = 12, 45
 	w := newOverlayWires(t)
-	r := with(func(r *Rules) { r.Underlay = "eth0"; r.Addrs = attached.Addrs; r.Peers = r.Peers[1:2] })
+	r := with(func(r *Rules) { r.Underlay = Interface{Name: "eth0"}; r.Addrs = attached.Addrs; r.Peers = r.Peers[1:2] })
 	random := rand.New(rand.NewPCG(seed, seed))
 	send := w.outside.sends(peerAt[subnet.IPv4], to8472(nodeAt[subnet.IPv4]), vxlan(1))
 	w.node.sh("nft add table inet count; nft add chain inet count c '{ type filter hook prerouting priority -350; }'; nft add rule inet count c udp dport 8472 counter")

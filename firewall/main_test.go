@@ -18,8 +18,8 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // dual holds the rules of a dual-stack node with one peer.
 var dual = Rules{
 	Network: subnet.Network{
-		IPv4:  subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16")},
-		IPv6:  subnet.Range{Prefix: netip.MustParsePrefix("fd00:5::/48")},
+		IPv4:  subnet.Range{Prefix: netip.MustParsePrefix("10.5.0.0/16"), SubnetLen: 24},
+		IPv6:  subnet.Range{Prefix: netip.MustParsePrefix("fd00:5::/48"), SubnetLen: 64},
 		VXLAN: subnet.VXLAN{VNI: 1, Port: 8472},
 	},
 	Subnet:     subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:0:22::/64")},

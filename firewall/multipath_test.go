@@ -16,8 +16,8 @@ var (
 
 var multipath = with(func(r *Rules) {
 	r.Peers = nil
-	for _, a := range peerLoopback {
-		r.Peers = append(r.Peers, netip.MustParseAddr(a))
+	for f := range subnet.Families {
+		r.Peers, r.Addrs = append(r.Peers, netip.MustParseAddr(peerLoopback[f])), append(r.Addrs, netip.MustParseAddr(nodeLoopback[f]))
 	}
 })
 
@@ -45,7 +45,7 @@ sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4
 // The peer may send over any link, whichever link the kernel uses for the answer.
 func TestVXLANArrivesOverEveryLinkOfAMultipathRoute(t *testing.T) {
 	w, ours := newMultipathWires(t)
-	w.node.apply(multipath)
+	chains := [2][]string{{"from_underlay", vxlanToPort}, nil} // only eth0 is the underlay
 	for _, kind := range []struct{ name, routes string }{
 		{"next hops", `
 ip route add 198.18.10.2 nexthop via 198.18.0.2 nexthop via 198.18.1.2
@@ -62,12 +62,17 @@ ip route add 198.18.10.2 nhid 3; ip route add 2001:db8:10::2 nhid 6`},
 				t.Run(fmt.Sprintf("%s %s eth%d", family, kind.name, i), func(t *testing.T) {
 					w.in(t)
 					w.outside.sh(fmt.Sprintf("ip route replace %s via %s", nodeLoopback[f], by[f]))
-					passes(t, w.outside.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+					send := w.outside.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1))
+					for _, as := range forms {
+						w.node.passesBy(as.of(w.node, multipath), send, ours[f], as.chains(chains[i]...)...)
+					}
 				})
 			}
 			t.Run(fmt.Sprintf("%s %s a pod", family, kind.name), func(t *testing.T) {
 				w.in(t)
-				w.node.drops(multipath, "pod_source_forged", w.pod.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+				for _, as := range forms {
+					w.node.drops(as.of(w.node, multipath), "pod_source_forged", w.pod.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+				}
 			})
 		}
 	}

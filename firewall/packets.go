@@ -28,8 +28,8 @@ func podPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
 			continue
 		}
 		overlay := eval.Interface{}
-		if name := r.Overlay[f]; name != "" && !r.Network.VXLAN.DirectRouting {
-			overlay = eval.Interface{Name: name, Index: index(name)}
+		if o := r.Overlay[f]; o.Name != "" && !r.Network.VXLAN.DirectRouting {
+			overlay = eval.Interface{Name: o.Name, Index: index(o.Name)}
 		}
 		for _, state := range []eval.State{eval.New, eval.Established} {
 			p := eval.Packet{Traffic: eval.Forwarded, Family: f, State: state, Protocol: unix.IPPROTO_TCP}
@@ -54,8 +54,8 @@ const maxEvaluatedPeers = 16
 // tunnelPackets returns VXLAN of the first peers of each family, in and out.
 func tunnelPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
 	underlay := eval.Interface{}
-	if r.Underlay != "" {
-		underlay = eval.Interface{Name: r.Underlay, Index: index(r.Underlay)}
+	if r.Underlay.Name != "" {
+		underlay = eval.Interface{Name: r.Underlay.Name, Index: index(r.Underlay.Name)}
 	}
 	var count [len(subnet.Families)]int
 	for _, peer := range r.Peers {

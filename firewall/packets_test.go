@@ -121,7 +121,11 @@ func seen(from, at *net.UDPConn, to string) (string, error) {
 
 func TestSourceAddressAtTheReceiver(t *testing.T) {
 	w := newWires(t)
-	w.node.apply(dual)
+	w.inForms(t, w.sourceAddressAtTheReceiver)
+}
+
+func (w wires) sourceAddressAtTheReceiver(t *testing.T, as form) {
+	w.node.apply(as.of(w.node, dual))
 	for _, c := range []struct {
 		name  string
 		from  *node
@@ -151,6 +155,7 @@ func TestSourceAddressAtTheReceiver(t *testing.T) {
 			if netip.MustParseAddr(c.to).Is6() {
 				any = "::"
 			}
+			w.in(t)
 			at := c.at.listen(net.JoinHostPort(any, "0"))
 			_, port, _ := net.SplitHostPort(at.LocalAddr().String())
 			from := c.from.listen(net.JoinHostPort(c.local, "0"))
@@ -164,26 +169,28 @@ func TestSourceAddressAtTheReceiver(t *testing.T) {
 
 func TestMulticastKeepsItsSource(t *testing.T) {
 	w := newWires(t)
-	w.node.apply(dual)
-	from := w.node.listen("10.5.34.1:0")
-	if err := w.node.sendsGroupsTo("eth0", from); err != nil { // otherwise the kernel uses the interface with the source address
-		t.Fatal(err)
-	}
-	got, err := seen(from, w.outside.group("239.1.2.3:4567"), "239.1.2.3:4567")
-	if err != nil || got != "10.5.34.1" {
-		t.Errorf("the group receives a packet from %q (error %v), want 10.5.34.1", got, err)
-	}
+	w.inForms(t, func(t *testing.T, as form) {
+		w.node.apply(as.of(w.node, dual))
+		from := w.node.listen("10.5.34.1:0")
+		if err := w.node.sendsGroupsTo("eth0", from); err != nil { // otherwise the kernel uses the interface with the source address
+			t.Fatal(err)
+		}
+		got, err := seen(from, w.outside.group("239.1.2.3:4567"), "239.1.2.3:4567")
+		if err != nil || got != "10.5.34.1" {
+			t.Errorf("the group receives a packet from %q (error %v), want 10.5.34.1", got, err)
+		}
+	})
 }
 
 func TestNoMasquerade(t *testing.T) {
 	w := newWires(t)
-	r := dual
-	r.Masquerade = false
-	w.node.apply(r)
-	got, err := seen(w.pod.listen("0.0.0.0:0"), w.outside.listen("198.18.0.2:4567"), "198.18.0.2:4567")
-	if err != nil || got != "10.5.34.2" {
-		t.Errorf("the outside receives a packet from %q (error %v), want 10.5.34.2", got, err)
-	}
+	w.inForms(t, func(t *testing.T, as form) {
+		w.node.apply(as.of(w.node, with(func(r *Rules) { r.Masquerade = false })))
+		got, err := seen(w.pod.listen("0.0.0.0:0"), w.outside.listen("198.18.0.2:4567"), "198.18.0.2:4567")
+		if err != nil || got != "10.5.34.2" {
+			t.Errorf("the outside receives a packet from %q (error %v), want 10.5.34.2", got, err)
+		}
+	})
 }
 
 func TestPodsPassAForwardPolicyThatDrops(t *testing.T) {

@@ -27,13 +27,10 @@ func underlayInPodNetwork() Rules {
 }
 
 const aroundGolden = `
-	chain antispoof {
-		type filter hook prerouting priority raw - 10; policy accept;
-		meta nfproto ipv4 iifname @pod_interfaces goto pod_source
+	chain pod_addresses {
 		ip saddr 10.10.34.0/24 goto pod_source
 		ip saddr 10.5.7.0/24 goto to_pods4
 		ip saddr 10.10.0.0-10.99.255.255 goto to_pods4
-		ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
 		ip6 saddr fd00:5:0:22::/64 goto pod_source
 		ip6 saddr fd00:5::-fd00:7:ffff:ffff:ffff:ffff:ffff:ffff ip6 daddr fd00:5::-fd00:7:ffff:ffff:ffff:ffff:ffff:ffff goto pod_source
 	}
@@ -158,6 +155,10 @@ func TestHostsWithAddressesOfThePodNetwork(t *testing.T) {
 	r := dual
 	r.Network.IPv4.Prefix = netip.MustParsePrefix("10.0.0.0/8")
 	r.Pods = []subnet.Interval{interval("10.5.0.0", "10.7.0.255"), interval("fd00:5::", "fd00:5:0:ffff:ffff:ffff:ffff:ffff")}
+	w.inForms(t, func(t *testing.T, as form) { w.hostsWithAddressesOfThePodNetwork(t, as.of(w.node, r)) })
+}
+
+func (w wires) hostsWithAddressesOfThePodNetwork(t *testing.T, r Rules) {
 	w.node.apply(r)
 	for _, c := range []struct {
 		name  string
@@ -174,6 +175,7 @@ func TestHostsWithAddressesOfThePodNetwork(t *testing.T) {
 		{"pod of another node to a pod", w.outside, "10.5.77.2", w.pod, "10.5.34.2", "10.5.77.2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			w.in(t)
 			at := c.at.listen("0.0.0.0:0")
 			port := at.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Port()
 			got, err := seen(c.from.listen(c.local+":0"), at, netip.AddrPortFrom(netip.MustParseAddr(c.to), port).String())

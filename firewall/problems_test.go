@@ -8,7 +8,7 @@ import (
 
 // attached is dual on a node whose interfaces are known.
 var attached = with(func(r *Rules) {
-	r.Underlay, r.Overlay, r.PodInterfaces = "eth0", [...]string{"podlane.1", "podlane-v6.1"}, []string{"cni0"}
+	r.Underlay, r.Overlay, r.PodInterfaces = Interface{Name: "eth0"}, [...]Interface{{Name: "podlane.1"}, {Name: "podlane-v6.1"}}, []string{"cni0"}
 	r.Addrs = []netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("2001:db8::1")}
 })
 

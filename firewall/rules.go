@@ -19,7 +19,8 @@ type Rules struct {
 	Masquerade bool              // packets that leave the pod network get the node's address
 	// Peers are the peers' public addresses, of both families, in any order. The node accepts VXLAN only from these. Empty, but
 	// not nil: it accepts VXLAN from no host. Nil: they are not known yet, so the sender is not checked.
-	Peers []netip.Addr
+	Peers       []netip.Addr
+	PeerSubnets []netip.Prefix // the peers' pod subnets, of both families, in any order
 	// PodInterfaces are the node's interfaces that lead to its pods: cni0, or a veth for each pod. The overlay's own device is
 	// not among them.
 	PodInterfaces []string
@@ -27,10 +28,33 @@ type Rules struct {
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP on every node, which pods must not reach; 0: none
 
-	// These facts about the node are only for Problems and Advice. Each may be missing.
-	Underlay string                       // the interface that carries the tunnels
-	Overlay  [len(subnet.Families)]string // the overlay's devices
-	Addrs    []netip.Addr                 // this node's public addresses
+	// Each of these facts about the node may be missing. Then Problems and Advice are less exact, and the table is slower: see
+	// early.go.
+	Bridge   Bridge
+	Underlay Interface                       // the interface that carries the tunnels
+	Overlay  [len(subnet.Families)]Interface // the overlay's devices
+	Addrs    []netip.Addr                    // the addresses on the underlay at which this node's tunnels end
+}
+
+// Interface is an interface of the node. The zero value means that it is unknown.
+type Interface struct {
+	Name  string
+	Index int // 0: it does not exist, or its index is unknown
+}
+
+// Bridge is the interface that leads to all pods of the node. The zero value means that there are several, or none.
+type Bridge struct {
+	Interface
+	Addrs []netip.Prefix // with the prefix length of the link, in any order
+}
+
+// isOverlay reports whether a name is that of one of the overlay's devices.
+func (r Rules) isOverlay(name string) bool {
+	return slices.ContainsFunc(r.Overlay[:], func(i Interface) bool { return i.Name == name })
+}
+
+func (b Bridge) equal(o Bridge) bool {
+	return b.Interface == o.Interface && slices.Equal(b.Addrs, o.Addrs)
 }
 
 func (r Rules) check() error {
@@ -50,10 +74,10 @@ func (r Rules) check() error {
 	return nil
 }
 
-// Equal reports whether two Rules are the same input. The order and duplicates of Pods, Peers and PodInterfaces do not matter.
+// Equal reports whether two Rules are the same input. The order and duplicates of lists do not matter, except for Addrs.
 func (r Rules) Equal(o Rules) bool { return r.normalized().equal(o.normalized()) }
 
-// normalized sorts Pods, Peers and PodInterfaces, and removes duplicates and invalid addresses.
+// normalized sorts all lists but Addrs, and removes duplicates and invalid addresses.
 func (r Rules) normalized() Rules {
 	if len(r.Pods) == 0 {
 		r.Pods = r.Network.Pods(nil, subnet.Lease{}, nil)
@@ -69,8 +93,15 @@ func (r Rules) normalized() Rules {
 		slices.SortFunc(peers, netip.Addr.Compare)
 		r.Peers = slices.Compact(peers)
 	}
+	r.PeerSubnets = sortedPrefixes(r.PeerSubnets)
 	r.PodInterfaces = slices.Compact(slices.Sorted(slices.Values(r.PodInterfaces)))
+	r.Bridge.Addrs = sortedPrefixes(r.Bridge.Addrs)
 	return r
+}
+
+// sortedPrefixes returns a list sorted and without duplicates.
+func sortedPrefixes(list []netip.Prefix) []netip.Prefix {
+	return slices.Compact(slices.SortedFunc(slices.Values(list), netip.Prefix.Compare))
 }
 
 // pods returns the addresses of pods of one family. The Rules are normalized.
@@ -97,6 +128,7 @@ func (r Rules) podPrefixes(families ...subnet.Family) (prefixes []netip.Prefix) 
 func (r Rules) equal(o Rules) bool {
 	return r.Network == o.Network && slices.Equal(r.Pods, o.Pods) && r.Subnet == o.Subnet && r.Masquerade == o.Masquerade &&
 		r.BridgeHidden == o.BridgeHidden && r.HTTPPort == o.HTTPPort &&
-		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PodInterfaces, o.PodInterfaces) &&
+		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PeerSubnets, o.PeerSubnets) &&
+		slices.Equal(r.PodInterfaces, o.PodInterfaces) && r.Bridge.equal(o.Bridge) &&
 		r.Underlay == o.Underlay && r.Overlay == o.Overlay && slices.Equal(r.Addrs, o.Addrs)
 }

@@ -14,18 +14,31 @@ var ownID = nft.ID{Family: nftables.TableFamilyINet, Name: Name}
 // buildTable returns podlane's table for normalized Rules. Each part of the table has a file of its own.
 func buildTable(r Rules) nft.Table {
 	t := nft.Table{ID: ownID, Sets: []nft.Set{podInterfaces(r)}}
-	for _, part := range []nft.Table{antispoof(r), vxlanGuard(r), untracked(r), httpGuard(r), masqueraded(r)} {
+	parts := []nft.Table{prerouting(r), antispoof(r), vxlanGuard(r), {Chains: filters(r)}, httpGuard(r), masqueraded(r)}
+	for _, part := range parts {
 		t.Sets, t.Chains = append(t.Sets, part.Sets...), append(t.Chains, part.Chains...)
 	}
 	return t
 }
 
-// The chains that drop run before other programs' filters, or before chains of priority raw. The kernel reassembles fragments
-// before both.
-var (
-	beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
-	beforeRaw     = nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 10)
-)
+// beforeFilters is the priority of the chains that drop. They run before other programs' filters. So these do not count or log
+// what is dropped here. The kernel reassembles fragments before them.
+var beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
+
+// filters returns the base chains after prerouting that filter. There is one for each hook, because each costs every packet some
+// time. For VXLAN the first rule is the one that matches.
+func filters(r Rules) []nft.Chain {
+	input := filterChain("input", nftables.ChainHookInput, beforeFilters, newRule(portTo(udp, r.Network.VXLAN.Port), goTo(vxlanToPort)))
+	forward := filterChain("forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo(vxlanFromPods)))
+	if r.HTTPPort != 0 {
+		http := portTo(tcp, r.HTTPPort)
+		input.Rules = append(input.Rules, newRule(notLoopback(), http, goTo(httpFromPods)))
+		if r.Peers != nil {
+			forward.Rules = append(forward.Rules, newRule(http, goTo(httpToPeers)))
+		}
+	}
+	return []nft.Chain{input, forward, untracked(r)}
+}
 
 // filterChain returns a base chain that accepts what its rules do not drop.
 func filterChain(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...nft.Rule) nft.Chain {

@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 
 	"github.com/podlane/podlane/nft"
 )
@@ -18,13 +17,10 @@ import (
 //   - An accept of the UDP port matches them. If it requires "ct state new", it has to list "untracked" too.
 //   - NAT rules do not apply. That is correct: a peer knows this node by its address.
 //
-// The match "ct state != untracked" has a second effect: the kernel reassembles fragments before prerouting. Otherwise IPv6
-// fragments would reach the guard in input as they are. If the first one ended before the VNI, the guard would not recognize
-// it as VXLAN.
-func untracked(r Rules) nft.Table {
-	in := filterChain("untracked_in", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
-		newRule(notUntracked(), overlay(r), destinationType(expr.CmpOpEq, local), notrack()))
-	out := filterChain("untracked_out", nftables.ChainHookOutput, nftables.ChainPriorityRaw,
-		newRule(notUntracked(), overlay(r), notrack()))
-	return nft.Table{Chains: []nft.Chain{in, out}}
+// This is the chain for what the node sends. What it receives is exempted in prerouting. One rule there first matches
+// "ct state != untracked". That has a second effect, even if no packet reaches the rule: the kernel tracks connections in this
+// namespace, and reassembles fragments before prerouting. Otherwise IPv6 fragments would reach the guard in input as they are. If
+// the first one ended before the VNI, the guard would not recognize it as VXLAN.
+func untracked(r Rules) nft.Chain {
+	return filterChain("output", nftables.ChainHookOutput, nftables.ChainPriorityRaw, newRule(overlay(r), notrack()))
 }

@@ -32,8 +32,22 @@ func (n *node) tracked(a, b string) (count int) {
 	return count
 }
 
+// forget deletes all tracked connections.
+func (n *node) forget() {
+	n.Helper()
+	if err := n.ns.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
+		n.Fatal(err)
+	}
+}
+
 func TestVXLANIsNotTracked(t *testing.T) {
 	w := newOverlayWires(t)
+	w.inForms(t, w.vxlanIsNotTracked)
+}
+
+func (w overlayWires) vxlanIsNotTracked(t *testing.T, as form) {
+	rules := as.of(w.node, dual)
+	in := map[string]string{general.name: "vxlan_arrives", early.name: "from_underlay"}[as.name]
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -42,12 +56,12 @@ func TestVXLANIsNotTracked(t *testing.T) {
 			chain    string // without it the packets are tracked
 			receiver arrivals
 		}{
-			{"in", w.outside, peerAt[f], nodeAt[f], "untracked_in", w.ours[f]},
-			{"out", w.node, nodeAt[f], peerAt[f], "untracked_out", w.peers[f]},
+			{"in", w.outside, peerAt[f], nodeAt[f], in, w.ours[f]},
+			{"out", w.node, nodeAt[f], peerAt[f], "output", w.peers[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.apply(dual)
+				w.node.apply(rules)
 				passes(t, c.from.sends(c.as, to8472(c.to), vxlan(1)), c.receiver)
 				if got := w.node.tracked(c.as, c.to); got != 0 {
 					t.Errorf("got %d tracked connections", got)
@@ -57,14 +71,12 @@ func TestVXLANIsNotTracked(t *testing.T) {
 				if got := w.node.tracked(c.as, c.to); got != 1 {
 					t.Errorf("without the rule: got %d tracked connections, want 1", got)
 				}
-				if err := w.node.ns.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
-					t.Fatal(err)
-				}
+				w.node.forget()
 			})
 		}
 		t.Run(family.String()+" another VNI is tracked", func(t *testing.T) {
 			w.in(t)
-			w.node.apply(dual)
+			w.node.apply(rules)
 			passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f])
 			if got := w.node.tracked(peerAt[f], nodeAt[f]); got != 1 {
 				t.Errorf("got %d tracked connections", got)
@@ -72,12 +84,13 @@ func TestVXLANIsNotTracked(t *testing.T) {
 		})
 		t.Run(family.String()+" forwarded VXLAN is tracked", func(t *testing.T) {
 			w.in(t)
-			w.node.apply(dual)
+			w.node.apply(rules)
 			at := w.pod.socket(to8472(podAt[f]))
 			passes(t, w.outside.sends(strangerAt[f], to8472(podAt[f]), vxlan(1)), at)
 			if got := w.node.tracked(strangerAt[f], podAt[f]); got != 1 {
 				t.Errorf("got %d tracked connections", got)
 			}
 		})
+		w.node.forget()
 	}
 }

@@ -35,36 +35,48 @@ import (
 // A drop is final, whatever other programs' chains decide. An accept only skips podlane's drops. The chains come before other
 // programs' filters, so these do not count or log what is dropped here.
 func vxlanGuard(r Rules) nft.Table {
-	input := filterChain("vxlan_input", nftables.ChainHookInput, beforeFilters, newRule(overlay(r), goTo("vxlan_to_node")))
-	forward := filterChain("vxlan_forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo("vxlan_from_pods")))
-	fromPods := nft.Chain{Name: "vxlan_from_pods", Rules: []nft.Rule{newDrop("vxlan_from_a_pod", fromPod())}}
+	arriving := nft.Chain{Name: "vxlan_arrives", Rules: []nft.Rule{newRule(destinationType(expr.CmpOpNeq, local), returning())}}
+	general := nft.Chain{Name: notFromPods, Rules: []nft.Rule{newRule(jump(podAddresses)), newRule(overlay(r), goTo(arriving.Name))}}
+	fromPods := nft.Chain{Name: vxlanFromPods, Rules: []nft.Rule{newDrop("vxlan_from_a_pod", fromPod())}}
 	for _, f := range subnet.Families {
 		if from := r.Subnet.Half(f); from.IsValid() {
 			fromPods.Rules = append(fromPods.Rules, newDrop("vxlan_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, from)))
 		}
 	}
 	toNode := nft.Chain{Name: "vxlan_to_node", Rules: []nft.Rule{newRule(jump(fromPods.Name))}}
-	if r.Peers == nil {
-		return nft.Table{Chains: []nft.Chain{input, toNode, forward, fromPods}}
-	}
-	arriving := filterChain("vxlan_prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	wrongInterface := nft.Chain{Name: "vxlan_wrong_iface"}
-	var sets []nft.Set
+	toPort := nft.Chain{Name: vxlanToPort}
 	for _, f := range subnet.Families {
-		reverse := [...]part{subnet.IPv4: noReversePath(), subnet.IPv6: noRouteBack()}[f]
-		arriving.Rules = append(arriving.Rules, newRule(anyOf(f), overlay(r), destinationType(expr.CmpOpEq, local), reverse, goTo(wrongInterface.Name)))
-		s := peers(r, f)
-		sets = append(sets, s)
-		wrongInterface.Rules = append(wrongInterface.Rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
-		toNode.Rules = append(toNode.Rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
+		if match, ok := fromPeer(r, f); ok {
+			toPort.Rules = append(toPort.Rules, newRule(fromInterface(r.Underlay), match, accept()))
+		}
 	}
-	wrongInterface.Rules = append(wrongInterface.Rules, newDrop("vxlan_from_a_wrong_interface"))
-	toNode.Rules = append(toNode.Rules, newDrop("vxlan_not_from_a_peer"))
-	return nft.Table{
-		Chains: []nft.Chain{arriving, wrongInterface, input, toNode, forward, fromPods},
-		Sets:   append(sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6)),
+	toPort.Rules = append(toPort.Rules, newRule(vni(r.Network.VXLAN.VNI), goTo(toNode.Name)))
+	t := nft.Table{}
+	if r.Peers != nil {
+		wrongInterface := nft.Chain{Name: "vxlan_wrong_iface"}
+		for _, f := range subnet.Families {
+			reverse := [...]part{subnet.IPv4: noReversePath(), subnet.IPv6: noRouteBack()}[f]
+			arriving.Rules = append(arriving.Rules, newRule(anyOf(f), reverse, goTo(wrongInterface.Name)))
+			s := peers(r, f)
+			t.Sets = append(t.Sets, s)
+			wrongInterface.Rules = append(wrongInterface.Rules, newRule(ofFamily(f), addressIn(source, f, s), recordArrival(f)))
+			toNode.Rules = append(toNode.Rules, newRule(ofFamily(f), addressIn(source, f, s), outside(destination, r.pods(f)), accept()))
+		}
+		wrongInterface.Rules = append(wrongInterface.Rules, newDrop("vxlan_from_a_wrong_interface"))
+		toNode.Rules = append(toNode.Rules, newDrop("vxlan_not_from_a_peer"))
+		t.Chains = []nft.Chain{wrongInterface}
+		t.Sets = append(t.Sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6))
 	}
+	arriving.Rules = append(arriving.Rules, newRule(notUntracked(), notrack()))
+	t.Chains = append([]nft.Chain{general, arriving}, append(t.Chains, toPort, toNode, fromPods)...)
+	return t
 }
+
+// The chains for packets to the VXLAN port of the node, and for VXLAN that the node forwards.
+const (
+	vxlanToPort   = "vxlan_to_port"
+	vxlanFromPods = "vxlan_from_pods"
+)
 
 // peers returns the set of the peers' public addresses of one family.
 func peers(r Rules, f subnet.Family) nft.Set {

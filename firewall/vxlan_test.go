@@ -67,6 +67,10 @@ var (
 
 func TestForgedVXLANIsDropped(t *testing.T) {
 	w := newOverlayWires(t)
+	w.inForms(t, w.forgedVXLANIsDropped)
+}
+
+func (w overlayWires) forgedVXLANIsDropped(t *testing.T, as form) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -86,7 +90,6 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 			{"from a pod to another node, no interface known", podsUnknown, "vxlan_from_a_pod", w.pod, podAt[f], peerAt[f], w.peers[f]},
 			{"from a pod, peers not known", peersUnknown, "vxlan_from_a_pod", w.pod, podAt[f], nodeAt[f], w.ours[f]},
 			{"from a pod as a peer", dual, "pod_source_forged", w.pod, peerAt[f], nodeAt[f], w.ours[f]},
-			{"from a peer without a route", nowhereIsPeer, "vxlan_from_a_wrong_interface", w.outside, nowhereAt[f], nodeAt[f], w.ours[f]},
 			{"from a peer to the gateway of the pods", dual, "vxlan_not_from_a_peer", w.outside, peerAt[f], gatewayAt[f], w.ours[f]},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
@@ -94,9 +97,25 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 				send := c.from.sends(c.as, to8472(c.to), vxlan(1))
 				w.node.cleanup()
 				passes(t, send, c.receiver)
-				w.node.drops(c.rules, c.reason, send, c.receiver)
+				w.node.drops(as.of(w.node, c.rules), c.reason, send, c.receiver)
 			})
 		}
+	}
+}
+
+// Without early rules, a peer needs a route that leads back over the link of its packets. On the underlay, an early rule accepts
+// every peer.
+func TestPeerWithoutARoute(t *testing.T) {
+	w := newOverlayWires(t)
+	for f, family := range subnet.Families {
+		t.Run(family.String(), func(t *testing.T) {
+			w.in(t)
+			w.node.cleanup()
+			send := w.outside.sends(nowhereAt[f], to8472(nodeAt[f]), vxlan(1))
+			passes(t, send, w.ours[f])
+			w.node.drops(nowhereIsPeer, "vxlan_from_a_wrong_interface", send, w.ours[f])
+			w.node.passesBy(early.of(w.node, nowhereIsPeer), send, w.ours[f], "from_underlay", vxlanToPort)
+		})
 	}
 }
 
@@ -106,7 +125,9 @@ func TestPodSendsVXLANAsAPeer(t *testing.T) {
 	f := subnet.IPv4
 	send := w.pod.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1))
 	passes(t, send, w.ours[f])
-	w.node.drops(podsUnknown, "vxlan_from_a_wrong_interface", send, w.ours[f])
+	w.inForms(t, func(_ *testing.T, as form) {
+		w.node.drops(as.of(w.node, podsUnknown), "vxlan_from_a_wrong_interface", send, w.ours[f])
+	})
 }
 
 // A pod's link-local address is in no pod subnet. It is dropped for its interface.
@@ -115,12 +136,19 @@ func TestVXLANFromAPodsLinkLocalAddress(t *testing.T) {
 	zone := fmt.Sprintf("%%%d", w.pod.index("eth0"))
 	send := w.pod.sends(w.pod.linkLocal("eth0")+zone, to8472(w.node.linkLocal("pod0")+zone), vxlan(1))
 	passes(t, send, w.ours[subnet.IPv6])
-	w.node.drops(peersUnknown, "vxlan_from_a_pod", send, w.ours[subnet.IPv6])
+	w.inForms(t, func(_ *testing.T, as form) {
+		w.node.drops(as.of(w.node, peersUnknown), "vxlan_from_a_pod", send, w.ours[subnet.IPv6])
+	})
 }
 
 func TestValidVXLANArrives(t *testing.T) {
 	w := newOverlayWires(t)
+	w.inForms(t, w.validVXLANArrives)
+}
+
+func (w overlayWires) validVXLANArrives(t *testing.T, as form) {
 	for f, family := range subnet.Families {
+		w.in(t)
 		port := w.node.socket(net.JoinHostPort(nodeAt[f], "4567"))
 		for _, c := range []struct {
 			name     string
@@ -128,46 +156,52 @@ func TestValidVXLANArrives(t *testing.T) {
 			as, to   string
 			vni      byte
 			receiver arrivals
+			by       []string // the chains whose early rules accept the packets
 		}{
-			{"from a peer", dual, peerAt[f], to8472(nodeAt[f]), 1, w.ours[f]},
-			{"another VNI", dual, strangerAt[f], to8472(nodeAt[f]), 2, w.others[f]},
-			{"another port", dual, strangerAt[f], net.JoinHostPort(nodeAt[f], "4567"), 1, port},
-			{"peers not known", peersUnknown, strangerAt[f], to8472(nodeAt[f]), 1, w.ours[f]},
+			{"from a peer", dual, peerAt[f], to8472(nodeAt[f]), 1, w.ours[f], []string{"from_underlay", vxlanToPort}},
+			{"from a peer, another VNI", dual, peerAt[f], to8472(nodeAt[f]), 2, w.others[f], []string{vxlanToPort}},
+			{"another VNI", dual, strangerAt[f], to8472(nodeAt[f]), 2, w.others[f], nil},
+			{"another port", dual, strangerAt[f], net.JoinHostPort(nodeAt[f], "4567"), 1, port, nil},
+			{"peers not known", peersUnknown, strangerAt[f], to8472(nodeAt[f]), 1, w.ours[f], nil},
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.apply(c.rules)
-				passes(t, w.outside.sends(c.as, c.to, vxlan(c.vni)), c.receiver)
+				w.node.passesBy(as.of(w.node, c.rules), w.outside.sends(c.as, c.to, vxlan(c.vni)), c.receiver, as.chains(c.by...)...)
 			})
 		}
 		t.Run(family.String()+" forwarded to a machine behind the node", func(t *testing.T) {
 			w.in(t)
-			w.node.apply(dual)
+			w.node.apply(as.of(w.node, dual))
 			passes(t, w.outside.sends(nowhereAt[f], to8472(podAt[f]), vxlan(1)), w.pod.socket(to8472(podAt[f])))
 		})
 		t.Run(family.String()+" another VNI from a pod", func(t *testing.T) {
 			w.in(t)
-			w.node.apply(dual)
-			passes(t, w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f])
+			w.node.passesBy(as.of(w.node, dual), w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f], as.chains("from_pods")...)
 		})
 	}
 }
 
 func TestNewPeerIsAcceptedAtOnce(t *testing.T) {
 	w := newOverlayWires(t)
+	w.inForms(t, w.newPeerIsAcceptedAtOnce)
+}
+
+func (w overlayWires) newPeerIsAcceptedAtOnce(t *testing.T, as form) {
+	rules := as.of(w.node, dual)
 	for f, family := range subnet.Families {
 		t.Run(family.String(), func(t *testing.T) {
 			w.in(t)
-			w.node.apply(dual)
+			w.node.apply(rules)
 			send := w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1))
 			passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), w.ours[f])
-			w.node.drops(dual, "vxlan_not_from_a_peer", send, w.ours[f])
-			more := with(func(r *Rules) { r.Peers = append(slices.Clone(r.Peers), netip.MustParseAddr(strangerAt[f])) })
+			w.node.drops(rules, "vxlan_not_from_a_peer", send, w.ours[f])
+			more := rules
+			more.Peers = append(slices.Clone(rules.Peers), netip.MustParseAddr(strangerAt[f]))
 			element := fmt.Sprintf("element inet podlane peers%d %s", []int{4, 6}[f], strangerAt[f])
 			equal(t, "ops", words(w.node.apply(more)), "add "+element)
 			passes(t, send, w.ours[f])
-			equal(t, "ops", words(w.node.apply(dual)), "delete "+element)
-			w.node.drops(dual, "vxlan_not_from_a_peer", send, w.ours[f])
+			equal(t, "ops", words(w.node.apply(rules)), "delete "+element)
+			w.node.drops(rules, "vxlan_not_from_a_peer", send, w.ours[f])
 		})
 	}
 }
@@ -177,6 +211,10 @@ func TestServiceDoesNotBypassTheGuard(t *testing.T) {
 	w := newOverlayWires(t)
 	w.node.sh(`nft add table inet services; nft add chain inet services c '{ type nat hook prerouting priority dstnat; }'
 nft add rule inet services c udp dport 9999 redirect to :8472`)
+	w.inForms(t, w.serviceDoesNotBypassTheGuard)
+}
+
+func (w overlayWires) serviceDoesNotBypassTheGuard(t *testing.T, as form) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			from       *node
@@ -189,7 +227,7 @@ nft add rule inet services c udp dport 9999 redirect to :8472`)
 				send := c.from.sends(c.as, net.JoinHostPort(nodeAt[f], "9999"), vxlan(1))
 				w.node.cleanup()
 				passes(t, send, w.ours[f])
-				w.node.drops(dual, c.reason, send, w.ours[f])
+				w.node.drops(as.of(w.node, dual), c.reason, send, w.ours[f])
 			})
 		}
 	}
@@ -219,7 +257,9 @@ func TestFragmentsOfForgedVXLANAreDropped(t *testing.T) {
 		}
 	}
 	passes(t, send, w.ours[subnet.IPv6])
-	w.node.drops(rules, "vxlan_not_from_a_peer", send, w.ours[subnet.IPv6])
+	w.inForms(t, func(_ *testing.T, as form) {
+		w.node.drops(as.of(w.node, rules), "vxlan_not_from_a_peer", send, w.ours[subnet.IPv6])
+	})
 }
 
 // udpPacket returns a UDP header and its payload, with the checksum for IPv6 (RFC 8200 section 8.1).

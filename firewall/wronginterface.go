@@ -68,7 +68,7 @@ const maxWrongArrivalNotes = 8
 // notes returns a note for each such peer.
 func (m wrongArrivals) notes(r Rules) (notes []string) {
 	for a := range m {
-		if !slices.Contains(r.Peers, a.peer) || slices.Contains(r.PodInterfaces, a.interfaceName) || slices.Contains(r.Overlay[:], a.interfaceName) {
+		if !slices.Contains(r.Peers, a.peer) || slices.Contains(r.PodInterfaces, a.interfaceName) || r.isOverlay(a.interfaceName) {
 			continue // the address is not a peer's any more, or a pod forged the packet
 		}
 		notes = append(notes, fmt.Sprintf("VXLAN from peer %s arrives on %s, but this node answers that peer on another interface: it is dropped (vxlan_from_a_wrong_interface); "+

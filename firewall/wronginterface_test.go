@@ -102,9 +102,9 @@ func TestWrongArrivalsExpire(t *testing.T) {
 func TestUpgradeFromATableWithoutWrongInterfaceSets(t *testing.T) {
 	n := newNode(t, "node")
 	n.apply(dual)
-	n.sh(`nft flush chain inet podlane vxlan_prerouting; nft delete chain inet podlane vxlan_wrong_iface
+	n.sh(`nft flush chain inet podlane vxlan_arrives; nft flush chain inet podlane vxlan_wrong_iface; nft delete chain inet podlane vxlan_wrong_iface
 nft delete set inet podlane vxlan_wrong_iface4; nft delete set inet podlane vxlan_wrong_iface6
-nft add rule inet podlane vxlan_prerouting meta nfproto ipv4 udp dport 8472 @th,96,24 0x1 fib daddr type local fib saddr . iif oif missing counter drop comment vxlan_from_a_wrong_interface`)
+nft add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif missing counter drop comment vxlan_from_a_wrong_interface`)
 	n.Firewall = Firewall{}
 	if ops := words(n.apply(dual)); strings.Contains(ops, "drift") {
 		t.Errorf("an upgrade is reported as drift:\n%s", ops)
