@@ -87,10 +87,13 @@ func (n *node) named(name string) Interface {
 	return Interface{name, link.Attrs().Index}
 }
 
-// bridge returns an interface with its addresses.
+// bridge returns an interface with its addresses, or nothing if it does not exist.
 func (n *node) bridge(name string) Bridge {
 	n.Helper()
 	b := Bridge{Interface: n.named(name)}
+	if b.Index == 0 {
+		return Bridge{}
+	}
 	addrs, err := here(n.ns, func() ([]net.Addr, error) {
 		i, err := net.InterfaceByName(name)
 		if err != nil {
