@@ -4,19 +4,61 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// manyPeers returns dual with a number of peers, half of each family.
+// manyPeers returns fast with a number of peers, half of each family.
 func manyPeers(count int) Rules {
-	return with(func(r *Rules) {
-		r.Peers = nil
+	return fastWith(func(r *Rules) {
+		r.Network.IPv4.Prefix, r.Peers, r.PeerSubnets = netip.MustParsePrefix("10.0.0.0/8"), nil, nil
 		for i := range count / 2 {
 			r.Peers = append(r.Peers, netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}),
 				netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 12: byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}))
+			r.PeerSubnets = append(r.PeerSubnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + i>>8), byte(i), 0}), 24),
+				netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0, 0, 5, 5: 1, 6: byte(i >> 8), 7: byte(i)}), 64))
 		}
 	})
+}
+
+// onePeerLess returns Rules without their last peer.
+func onePeerLess(r Rules) Rules {
+	r.Peers, r.PeerSubnets = r.Peers[:len(r.Peers)-1], r.PeerSubnets[:len(r.PeerSubnets)-1]
+	return r
+}
+
+// With 20,000 peers, a change of one writes only its elements. The sets are hash tables: they have no intervals.
+func TestManyPeers(t *testing.T) {
+	const count = 20000
+	n, r := newAttached(t), manyPeers(count)
+	start := time.Now()
+	n.apply(r)
+	t.Logf("the first Apply took %s", time.Since(start))
+	for _, s := range []string{"peers4", "peers6", "peer_subnets4", "peer_subnets6"} {
+		have, err := here(n.ns, read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set, _ := have.own.Set(s); set.Flags != 0 || len(set.Elements) != count/2 {
+			t.Errorf("set %s has flags %#x and %d elements, want none and %d", s, set.Flags, len(set.Elements), count/2)
+		}
+	}
+	n.quiet(r)
+	const elements = "element inet podlane peer_subnets6 fd00:5:1:270f::\n%[1]s element inet podlane peers6 2001:db8::270f"
+	for _, c := range []struct {
+		rules Rules
+		verb  string
+	}{{onePeerLess(r), "delete"}, {r, "add"}} {
+		generation := n.generation()
+		start := time.Now()
+		ops := n.apply(c.rules)
+		t.Logf("%s one peer: %s", c.verb, time.Since(start))
+		equal(t, c.verb+" one peer", words(ops), fmt.Sprintf("%[1]s "+elements, c.verb))
+		if got := n.generation(); got != generation+1 {
+			t.Errorf("%s one peer: the generation went from %d to %d, want one transaction", c.verb, generation, got)
+		}
+	}
 }
 
 // BenchmarkApplyNothingToDo measures a round of the daemon without changes. BenchmarkApplyOnePeer adds or removes a peer.
@@ -36,12 +78,11 @@ func BenchmarkApplyOnePeer(b *testing.B) {
 	for _, count := range []int{5000, 20000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
 			r := manyPeers(count)
-			fewer := r
-			fewer.Peers = r.Peers[:count-1]
+			fewer := onePeerLess(r)
 			bench(b, r, func(w *Firewall, i int) (int, error) {
 				ops, err := w.Apply(b.Context(), [...]Rules{fewer, r}[i%2])
 				return len(ops), err
-			}, 1)
+			}, 2)
 		})
 	}
 }
