@@ -43,11 +43,9 @@ func fromBridge(r Rules, f subnet.Family) (match part, ok bool) {
 	return match, ok
 }
 
-// fromPeerSubnet matches packets of a family from the overlay's device, with a source in a peer's pod subnet. ok is false if
-// the device is unknown.
-func fromPeerSubnet(r Rules, f subnet.Family) (match part, ok bool) {
-	in := peerSubnets(r, f)
-	return join(ofFamily(f), maskedIn(source, f, r.Network.Range(f).SubnetLen, in)), r.Overlay[f].Index != 0 && r.Network.Range(f).On()
+// fromPeerSubnet matches packets of a family with a source in a peer's pod subnet. The family is one of the pod network's.
+func fromPeerSubnet(r Rules, f subnet.Family) part {
+	return join(ofFamily(f), maskedIn(source, f, r.Network.Range(f).SubnetLen, peerSubnets(Rules{}, f)))
 }
 
 // peerSubnets returns the set of the peers' pod subnets of one family, by their first address. It omits those with a length that

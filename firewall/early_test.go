@@ -22,7 +22,7 @@ func fastWith(change func(r *Rules)) Rules {
 func earlyRules(t *testing.T, r Rules) string {
 	t.Helper()
 	var all []string
-	input := ""
+	input, used := "", chainsInUse(r)
 	for _, c := range buildTable(r.normalized()).Chains {
 		families := ""
 		for _, rule := range c.Rules {
@@ -33,7 +33,7 @@ func earlyRules(t *testing.T, r Rules) string {
 		switch {
 		case c.Name == vxlanToPort:
 			input = families
-		case families != "":
+		case families != "" && used[c.Name]:
 			all = append(all, strings.TrimPrefix(c.Name, "from_")+":"+families)
 		}
 	}

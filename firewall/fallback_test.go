@@ -90,7 +90,8 @@ ip route add 10.5.34.130 dev pod1; ip route add fd00:5:0:22:8000::2 dev pod1`,
 	}
 }
 
-// With a single pod behind a veth, only the pod's own address is accepted: no address of the node makes a route to its pod subnet.
+// With a single pod behind a veth, only the pod's own address is accepted. No address of the node makes a route to its pod
+// subnet.
 func TestOnePodBehindAVeth(t *testing.T) {
 	w := newSpoofWires(t)
 	w.node.sh(`ip -6 addr flush dev pod0 scope global; ip addr flush dev pod0 scope global

@@ -53,7 +53,7 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	fw.wrongArrivals.record(have, time.Now())
 	done, err := want.apply(ctx, have)
 	fw.evaluateOthers(done, r)
-	fw.markDrift(done.ops, r)
+	fw.markDrift(done.ops, r, have.own)
 	if err != nil {
 		return done.ops, err
 	}
@@ -72,21 +72,21 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 // A reason is absent if the Rules need no rule for it. If another program deletes a rule, its count restarts at zero.
 func (fw *Firewall) Dropped() map[string]uint64 { return maps.Clone(fw.dropped) }
 
-// markDrift marks the ops that repair what another program changed. They restore a verified object, or change something although
-// the Rules are the same.
-func (fw *Firewall) markDrift(ops []kernel.Op, r Rules) {
-	if len(ops) == 0 {
+// markDrift marks the ops that repair what another program changed. have is what was read before the write. In podlane's table,
+// these are the ops that the last verified table needs, too. In other tables, they restore a verified rule, or change something
+// although the Rules are the same.
+func (fw *Firewall) markDrift(ops []kernel.Op, r Rules, have nft.Installed) {
+	if len(ops) == 0 || fw.table.Name == "" {
 		return
 	}
-	verified := map[string]bool{}
-	if fw.table.Name != "" {
-		for _, object := range slices.Concat(fw.table.Objects(), fw.inPlace) {
-			verified[object] = true
-		}
+	lost := map[kernel.Op]bool{}
+	for _, op := range fw.table.Plan(have).Ops {
+		lost[op] = true
 	}
 	same := r.equal(fw.rules)
 	for i, op := range ops {
-		ops[i].Drift = same && op.Verb != "add" || verified[op.Object] && op.Verb != "delete"
+		restored := op.Verb != "delete" && slices.Contains(fw.inPlace, op.Object)
+		ops[i].Drift = lost[op] || restored || same && op.Verb != "add"
 	}
 }
 

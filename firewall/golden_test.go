@@ -1,10 +1,18 @@
 package firewall
 
-// golden is dual's table, as nft prints it: the general rules only, because nothing is known about the node's interfaces.
+// golden is dual's table, as nft prints it: nothing is known about the node's interfaces, so all packets go to the general rules.
 const golden = `table inet podlane {
 	set pod_interfaces {
 		type ifname
 		elements = { "pod0" }
+	}
+
+	set peer_subnets4 {
+		type ipv4_addr
+	}
+
+	set peer_subnets6 {
+		type ipv6_addr
 	}
 
 	set peers4 {
@@ -34,6 +42,24 @@ const golden = `table inet podlane {
 	chain prerouting {
 		type filter hook prerouting priority raw - 10; policy accept;
 		goto any_interface
+	}
+
+	chain from_pods {
+		goto any_interface
+	}
+
+	chain from_tunnel4 {
+		ip saddr & 255.255.255.0 == @peer_subnets4 accept
+		goto not_from_pods
+	}
+
+	chain from_tunnel6 {
+		ip6 saddr & ffff:ffff:ffff:ffff:: == @peer_subnets6 accept
+		goto not_from_pods
+	}
+
+	chain from_underlay {
+		goto not_from_pods
 	}
 
 	chain any_interface {
@@ -126,6 +152,10 @@ const golden = `table inet podlane {
 // goldenOps are the ops that make it from nothing.
 const goldenOps = `add table inet podlane
 add chain inet podlane prerouting { type filter hook prerouting priority -310; policy accept; }
+add chain inet podlane from_pods
+add chain inet podlane from_tunnel4
+add chain inet podlane from_tunnel6
+add chain inet podlane from_underlay
 add chain inet podlane any_interface
 add chain inet podlane pod_addresses
 add chain inet podlane pod_source
@@ -142,11 +172,19 @@ add chain inet podlane http_to_peers
 add chain inet podlane http_from_pods
 add chain inet podlane postrouting { type nat hook postrouting priority 100; policy accept; }
 add set inet podlane pod_interfaces { type ifname; }
+add set inet podlane peer_subnets4 { type ipv4_addr; }
+add set inet podlane peer_subnets6 { type ipv6_addr; }
 add set inet podlane peers4 { type ipv4_addr; }
 add set inet podlane peers6 { type ipv6_addr; }
 add set inet podlane vxlan_wrong_iface4 { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
 add set inet podlane vxlan_wrong_iface6 { type ipv6_addr . ifname; size 64; flags dynamic,timeout; timeout 10s; }
 add rule inet podlane prerouting goto any_interface
+add rule inet podlane from_pods goto any_interface
+add rule inet podlane from_tunnel4 ip saddr & 255.255.255.0 == @peer_subnets4 accept
+add rule inet podlane from_tunnel4 goto not_from_pods
+add rule inet podlane from_tunnel6 ip6 saddr & ffff:ffff:ffff:ffff:: == @peer_subnets6 accept
+add rule inet podlane from_tunnel6 goto not_from_pods
+add rule inet podlane from_underlay goto not_from_pods
 add rule inet podlane any_interface meta nfproto ipv4 iifname @pod_interfaces goto pod_source
 add rule inet podlane any_interface ip6 saddr != :: ip6 saddr != fe80::/10 iifname @pod_interfaces goto pod_source
 add rule inet podlane any_interface goto not_from_pods

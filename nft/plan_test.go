@@ -82,19 +82,6 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// A caller recognizes by the objects what it has verified.
-func TestObjectsAreThoseOfOps(t *testing.T) {
-	want := table(siteID, "198.18.0.2", "2001:db8::2")
-	for _, op := range want.Plan(Installed{}).Ops {
-		if !slices.Contains(want.Objects(), op.Object) {
-			t.Errorf("%q is not among the objects", op.Object)
-		}
-	}
-	if got, want := len(want.Objects()), len(want.Plan(Installed{}).Ops); got != want {
-		t.Errorf("got %d objects, want %d", got, want)
-	}
-}
-
 // A change must not hide in an attribute that a library does not know.
 func TestSameRule(t *testing.T) {
 	r := Rule{Exprs: []expr.Any{&expr.Masq{FullyRandom: true}, &expr.Counter{}}, Comment: "why"}

@@ -71,21 +71,3 @@ func (r Rule) UserData() []byte {
 	}
 	return userdata.AppendString(nil, userdata.TypeComment, r.Comment)
 }
-
-// Objects returns the objects of the ops that add the table, its sets, elements, chains and rules.
-func (t Table) Objects() (all []string) {
-	all = append(all, t.text())
-	for _, s := range t.Sets {
-		all = append(all, t.setText(s))
-		for _, op := range t.elementOps(s, s.Elements, nil) {
-			all = append(all, op.Object)
-		}
-	}
-	for _, c := range t.Chains {
-		all = append(all, t.chainText(c))
-		for _, op := range t.ruleOps(nil, c) {
-			all = append(all, op.Object)
-		}
-	}
-	return all
-}
