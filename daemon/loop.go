@@ -34,14 +34,15 @@ type loop struct {
 	state   store.State    // the newest
 	network subnet.Network // of the first state with a lease
 
-	peers     peers
-	pods      podInterfaces
-	underlay  underlayTracker
-	kernel    kernelState
-	repairs   repairs
-	files     nodeFiles
-	stateFile stateFile
-	warnings  warnings
+	peers      peers
+	interfaces interfaces
+	pods       podInterfaces
+	underlay   underlayTracker
+	kernel     kernelState
+	repairs    repairs
+	files      nodeFiles
+	stateFile  stateFile
+	warnings   warnings
 }
 
 func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {

@@ -43,6 +43,19 @@ func (p *peers) record(r backend.Report) {
 	}
 }
 
+// ofVXLAN returns the public addresses and the pod subnets of the peers with the backend VXLAN.
+func (p *peers) ofVXLAN() (addrs []netip.Addr, subnets []netip.Prefix) {
+	addrs, subnets = make([]netip.Addr, 0, len(p.leases)), make([]netip.Prefix, 0, len(p.leases))
+	for _, l := range p.leases {
+		for _, f := range subnet.Families {
+			if e := l.Endpoint(f); e.PublicIP.IsValid() && l.BackendType == subnet.BackendVXLAN {
+				addrs, subnets = append(addrs, e.PublicIP), append(subnets, e.Subnet)
+			}
+		}
+	}
+	return addrs, subnets
+}
+
 // count returns how many peers the backend programs.
 func (p *peers) count() int { return len(p.leases) - p.unsupported.count }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/status"
@@ -84,5 +86,32 @@ func TestSkippedLeasesAreCounted(t *testing.T) {
 	}
 	if count != 300 {
 		t.Errorf("%d leases are counted, want 300", count)
+	}
+}
+
+// A dual-stack peer has one of each in both families. A peer with another backend sends no VXLAN.
+func TestPeersOfVXLAN(t *testing.T) {
+	p := peers{leases: []subnet.Lease{
+		{
+			BackendType: subnet.BackendVXLAN,
+			IPv4:        subnet.Endpoint{PublicIP: netip.MustParseAddr("198.18.1.2"), Subnet: netip.MustParsePrefix("10.5.2.0/24")},
+			IPv6:        subnet.Endpoint{PublicIP: netip.MustParseAddr("fd98:18::102"), Subnet: netip.MustParsePrefix("fd00:5:0:2::/64")},
+		},
+		{
+			BackendType: "host-gw",
+			IPv4:        subnet.Endpoint{PublicIP: netip.MustParseAddr("198.18.1.3"), Subnet: netip.MustParsePrefix("10.5.3.0/24")},
+		},
+		{
+			BackendType: subnet.BackendVXLAN,
+			IPv6:        subnet.Endpoint{PublicIP: netip.MustParseAddr("fd98:18::104"), Subnet: netip.MustParsePrefix("fd00:5:0:4::/64")},
+		},
+	}}
+	addrs, subnets := p.ofVXLAN()
+	if diff := gocmp.Diff(addresses("198.18.1.2", "fd98:18::102", "fd98:18::104"), addrs, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("10.5.2.0/24"), netip.MustParsePrefix("fd00:5:0:2::/64"), netip.MustParsePrefix("fd00:5:0:4::/64")}
+	if diff := gocmp.Diff(want, subnets, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Errorf("pod subnets (-want +got):\n%s", diff)
 	}
 }

@@ -1,68 +1,29 @@
 package main
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/podlane/podlane/bridge"
-	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/sysctl"
-	"github.com/podlane/podlane/underlay"
 )
 
 // podInterfaces holds the interfaces that lead to the node's pods.
 type podInterfaces struct {
-	names      []string             // of all of them
-	all        []underlay.Interface // of the node, as last read
-	bridges    *bridge.Keeper       // records which of them are bridges
-	restoreDue bool                 // the interfaces were read since the bridges were last checked
+	names      []string       // of all of them
+	bridges    *bridge.Keeper // records which of them are bridges
+	restoreDue bool           // the interfaces were read since the bridges were last checked
 }
 
 // update records the interfaces that lead to the pods. A known bridge counts even while it has lost its address. The
 // firewall checks the packets from it.
-func (p *podInterfaces) update(ifaces []underlay.Interface, own subnet.Pair) {
-	p.restoreDue, p.all = true, ifaces
-	names := append(withPodAddress(ifaces, own), p.bridges.Names()...)
+func (p *podInterfaces) update(all interfaces, own subnet.Pair) {
+	p.restoreDue = true
+	names := append(all.withPodAddress(own), p.bridges.Names()...)
 	slices.Sort(names)
 	p.names = slices.Compact(names)
-}
-
-// bridge returns the interface that leads to all pods.
-func (p *podInterfaces) bridge() (b firewall.Bridge) {
-	for _, i := range p.all {
-		if len(p.names) == 1 && i.Name == p.names[0] {
-			return firewall.Bridge{Interface: firewall.Interface{Name: i.Name, Index: i.Index}, Addrs: i.Addrs}
-		}
-	}
-	return b
-}
-
-// named returns the interface of the node with a name.
-func (p *podInterfaces) named(name string) firewall.Interface {
-	found := firewall.Interface{Name: name}
-	for _, i := range p.all {
-		if i.Name == name {
-			found.Index = i.Index
-		}
-	}
-	return found
-}
-
-// withPodAddress returns the interfaces with an address of a pod subnet. The overlay device is not among them: it has the
-// first address of the subnet.
-func withPodAddress(ifaces []underlay.Interface, own subnet.Pair) (names []string) {
-	for _, i := range ifaces {
-		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
-			half := own.Half(subnet.FamilyOf(p.Addr()))
-			return half.IsValid() && half.Contains(p.Addr()) && p.Addr() != half.Addr()
-		}) {
-			names = append(names, i.Name)
-		}
-	}
-	return names
 }
 
 // checkEvery is how often podlaned checks the pods that lost their bridge. The kernel announces when such a pod ends. But

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -10,42 +9,20 @@ import (
 
 	"github.com/podlane/podlane/bridge"
 	"github.com/podlane/podlane/subnet"
-	"github.com/podlane/podlane/underlay"
 )
-
-func TestInterfacesWithAPodAddress(t *testing.T) {
-	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
-	of := func(name string, addrs ...string) (i underlay.Interface) {
-		i.Name = name
-		for _, a := range addrs {
-			i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
-		}
-		return i
-	}
-	got := withPodAddress([]underlay.Interface{
-		of("lo", "127.0.0.1/8"), of("eth0", "198.18.1.1/16"), of("podlane.1", "10.5.34.0/32"), of("podlane-v6.1", "fd00:5:22::/128"),
-		of("cni0", "10.5.34.1/24"), of("docker0", "fd00:5:22::1/64"), of("cni1", "10.5.35.1/24"),
-	}, own)
-	if !slices.Equal(got, []string{"cni0", "docker0"}) {
-		t.Errorf("%q, want cni0 and docker0", got)
-	}
-}
 
 // The firewall checks packets from the pods' bridge even while it has lost its address.
 func TestKnownBridgeLosesItsAddress(t *testing.T) {
 	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24")}
-	with := func(name, address string) underlay.Interface {
-		return underlay.Interface{Name: name, Addrs: []netip.Prefix{netip.MustParsePrefix(address)}}
-	}
-	eth0, cni0, overlay := with("eth0", "198.18.1.1/16"), with("cni0", "10.5.34.1/24"), with("podlane.1", "10.5.34.0/32")
+	eth0, cni0, overlay := interfaceOf("eth0", 2, "198.18.1.1/16"), interfaceOf("cni0", 3, "10.5.34.1/24"), interfaceOf("podlane.1", 4, "10.5.34.0/32")
 	br1 := bridge.Bridge{Name: "br1", Index: 9, Addrs: []netip.Prefix{netip.MustParsePrefix("10.5.34.1/24")}}
 	for name, c := range map[string]struct {
-		ifaces []underlay.Interface
+		ifaces interfaces
 		want   []string
 	}{
-		"known bridge without address":  {[]underlay.Interface{eth0, overlay}, []string{"br1"}},
-		"other bridge with the address": {[]underlay.Interface{eth0, cni0, overlay}, []string{"br1", "cni0"}},
-		"known bridge with its address": {[]underlay.Interface{with("br1", "10.5.34.1/24")}, []string{"br1"}},
+		"known bridge without address":  {interfaces{eth0, overlay}, []string{"br1"}},
+		"other bridge with the address": {interfaces{eth0, cni0, overlay}, []string{"br1", "cni0"}},
+		"known bridge with its address": {interfaces{interfaceOf("br1", 9, "10.5.34.1/24")}, []string{"br1"}},
 	} {
 		p := podInterfaces{bridges: bridge.New([]bridge.Bridge{br1})}
 		p.update(c.ifaces, own)

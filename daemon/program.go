@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -114,20 +113,14 @@ func (l *loop) rules() firewall.Rules {
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
-		Peers: []netip.Addr{}, PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
-		Bridge: l.pods.bridge(), Underlay: firewall.Interface{Name: l.underlay.iface.Name, Index: l.underlay.iface.Index},
+		PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
+		Bridge: l.interfaces.bridge(l.pods.names), Underlay: l.interfaces.named(l.underlay.iface.Name),
 	}
+	r.Peers, r.PeerSubnets = l.peers.ofVXLAN()
 	for _, f := range subnet.Families {
-		r.Overlay[f] = l.pods.named(vxlan.DeviceName(f, network.VXLAN.VNI))
+		r.Overlay[f] = l.interfaces.named(vxlan.DeviceName(f, network.VXLAN.VNI))
 		if a := l.underlay.iface.Local(f); a.IsValid() {
 			r.Addrs = append(r.Addrs, a)
-		}
-	}
-	for _, p := range l.peers.leases {
-		for _, f := range subnet.Families {
-			if e := p.Endpoint(f); e.PublicIP.IsValid() && p.BackendType == subnet.BackendVXLAN {
-				r.Peers, r.PeerSubnets = append(r.Peers, e.PublicIP), append(r.PeerSubnets, e.Subnet)
-			}
 		}
 	}
 	return r

@@ -25,6 +25,7 @@ func (l *loop) updateUnderlay() (changed bool, again time.Duration) {
 	if err != nil {
 		again = minRetry
 	} else {
+		l.interfaces = ifaces
 		l.pods.update(ifaces, l.state.Own.Pair())
 		next, err = l.nextUnderlay(ifaces)
 	}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
+)
+
+// interfaces holds the node's interfaces as they were last read.
+type interfaces []underlay.Interface
+
+// named returns the interface with a name. Its index is 0 if it does not exist.
+func (all interfaces) named(name string) firewall.Interface {
+	i := slices.IndexFunc(all, func(i underlay.Interface) bool { return i.Name == name })
+	if i < 0 {
+		return firewall.Interface{Name: name}
+	}
+	return firewall.Interface{Name: name, Index: all[i].Index}
+}
+
+// bridge returns the interface that leads to all pods. names are those of the interfaces that lead to pods. The result is the
+// zero value if there are several, none, or the one was deleted.
+func (all interfaces) bridge(names []string) firewall.Bridge {
+	if len(names) != 1 {
+		return firewall.Bridge{}
+	}
+	i := slices.IndexFunc(all, func(i underlay.Interface) bool { return i.Name == names[0] })
+	if i < 0 {
+		return firewall.Bridge{}
+	}
+	return firewall.Bridge{Interface: all.named(names[0]), Addrs: all[i].Addrs}
+}
+
+// withPodAddress returns the names of those with an address of a pod subnet. The overlay's device is not among them: it has the
+// first address of the subnet.
+func (all interfaces) withPodAddress(own subnet.Pair) (names []string) {
+	for _, i := range all {
+		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
+			half := own.Half(subnet.FamilyOf(p.Addr()))
+			return half.IsValid() && half.Contains(p.Addr()) && p.Addr() != half.Addr()
+		}) {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/podlane/podlane/firewall"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/underlay"
+)
+
+// interfaceOf returns an interface with addresses.
+func interfaceOf(name string, index int, addrs ...string) underlay.Interface {
+	i := underlay.Interface{Name: name, Index: index}
+	for _, a := range addrs {
+		i.Addrs = append(i.Addrs, netip.MustParsePrefix(a))
+	}
+	return i
+}
+
+func TestInterfacesWithAPodAddress(t *testing.T) {
+	own := subnet.Pair{IPv4: netip.MustParsePrefix("10.5.34.0/24"), IPv6: netip.MustParsePrefix("fd00:5:22::/64")}
+	got := interfaces{
+		interfaceOf("lo", 1, "127.0.0.1/8"), interfaceOf("eth0", 2, "198.18.1.1/16"), interfaceOf("podlane.1", 3, "10.5.34.0/32"),
+		interfaceOf("podlane-v6.1", 4, "fd00:5:22::/128"), interfaceOf("cni0", 5, "10.5.34.1/24"), interfaceOf("docker0", 6, "fd00:5:22::1/64"),
+		interfaceOf("cni1", 7, "10.5.35.1/24"),
+	}.withPodAddress(own)
+	if diff := gocmp.Diff([]string{"cni0", "docker0"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestInterfaceByItsName(t *testing.T) {
+	all := interfaces{interfaceOf("eth0", 2), interfaceOf("podlane.1", 3)}
+	for name, want := range map[string]firewall.Interface{
+		"podlane.1":    {Name: "podlane.1", Index: 3},
+		"podlane-v6.1": {Name: "podlane-v6.1"}, // it is not created yet
+	} {
+		if got := all.named(name); got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestBridgeOfAllPods(t *testing.T) {
+	all := interfaces{interfaceOf("eth0", 2), interfaceOf("cni0", 7, "10.5.34.1/24", "fd00:5:22::1/64"), interfaceOf("br1", 9)}
+	for name, c := range map[string]struct {
+		names []string
+		want  firewall.Bridge
+	}{
+		"no pod yet":              {nil, firewall.Bridge{}},
+		"one bridge":              {[]string{"cni0"}, firewall.Bridge{Interface: firewall.Interface{Name: "cni0", Index: 7}, Addrs: all[1].Addrs}},
+		"several bridges":         {[]string{"br1", "cni0"}, firewall.Bridge{}},
+		"one without its address": {[]string{"br1"}, firewall.Bridge{Interface: firewall.Interface{Name: "br1", Index: 9}}},
+		"one was deleted":         {[]string{"br2"}, firewall.Bridge{}},
+	} {
+		if diff := gocmp.Diff(c.want, all.bridge(c.names), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
