@@ -65,10 +65,10 @@ func peerSubnets(r Rules, f subnet.Family) nft.Set {
 }
 
 // fromPeer matches packets of a family from a peer's public address to this node's, on the underlay. ok is false if the peers or
-// the underlay are unknown. It is false if a pod could be such a peer, too.
+// the address are unknown. It is false if a pod could be such a peer, too.
 func fromPeer(r Rules, f subnet.Family) (match part, ok bool) {
 	at := slices.IndexFunc(r.Addrs, func(a netip.Addr) bool { return subnet.FamilyOf(a) == f })
-	if at < 0 || r.Peers == nil || r.Underlay.Index == 0 || slices.Contains(r.PodInterfaces, r.Underlay.Name) {
+	if at < 0 || r.Peers == nil || slices.Contains(r.PodInterfaces, r.Underlay.Name) {
 		return part{}, false
 	}
 	isPod := func(a netip.Addr) bool {

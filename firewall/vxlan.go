@@ -46,7 +46,7 @@ func vxlanGuard(r Rules) nft.Table {
 	toNode := nft.Chain{Name: "vxlan_to_node", Rules: []nft.Rule{newRule(jump(fromPods.Name))}}
 	toPort := nft.Chain{Name: vxlanToPort}
 	for _, f := range subnet.Families {
-		if match, ok := fromPeer(r, f); ok {
+		if match, ok := fromPeer(r, f); ok && r.Underlay.Index != 0 {
 			toPort.Rules = append(toPort.Rules, newRule(fromInterface(r.Underlay), match, accept()))
 		}
 	}
