@@ -15,6 +15,7 @@ type Result struct {
 	// LongestGap is the longest time in which no sent datagram arrived. It starts when the last datagram before a loss
 	// was sent, and ends when the first one after it was sent. Without a loss it is zero, even on a slow machine.
 	LongestGap time.Duration
+	Gaps       int // the most runs of lost datagrams in one direction
 
 	Connections int     // TCP connections
 	Broken      int     // of them: ended early, gave no answer for 30 s, or a wrong one
@@ -26,6 +27,7 @@ func (r Result) Add(b Result) Result {
 	return Result{
 		Sent: r.Sent + b.Sent, Lost: r.Lost + b.Lost, Duplicated: r.Duplicated + b.Duplicated,
 		LongestGap:  max(r.LongestGap, b.LongestGap),
+		Gaps:        max(r.Gaps, b.Gaps),
 		Connections: r.Connections + b.Connections, Broken: r.Broken + b.Broken, Causes: slices.Concat(r.Causes, b.Causes),
 	}
 }
@@ -39,8 +41,8 @@ func (r Result) Err() error {
 }
 
 func (r Result) String() string {
-	text := fmt.Sprintf("%d datagrams sent, %d lost, %d duplicated, longest gap %v; %d of %d connections broken",
-		r.Sent, r.Lost, r.Duplicated, r.LongestGap.Round(time.Millisecond), r.Broken, r.Connections)
+	text := fmt.Sprintf("%d datagrams sent, %d lost, %d duplicated, %d gaps, longest gap %v; %d of %d connections broken",
+		r.Sent, r.Lost, r.Duplicated, r.Gaps, r.LongestGap.Round(time.Millisecond), r.Broken, r.Connections)
 	if len(r.Causes) > 0 {
 		text += fmt.Sprintf(" (%v)", r.Causes[0])
 	}

@@ -76,22 +76,25 @@ func (t *tally) missing() int {
 func (t *tally) result() Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Result{Sent: len(t.sent) - int(t.from), Lost: t.left, Duplicated: t.repeated, LongestGap: t.longestGap()}
+	r := Result{Sent: len(t.sent) - int(t.from), Lost: t.left, Duplicated: t.repeated}
+	r.Gaps, r.LongestGap = t.gaps()
+	return r
 }
 
-// longestGap returns the longest gap over all runs of lost datagrams. A gap lasts from the datagram before the run to
+// gaps returns the number of runs of lost datagrams, and the longest gap over all of them. A gap lasts from the datagram before the run to
 // the one after it. At either end of the stream it starts or ends with the run itself.
-func (t *tally) longestGap() (longest time.Duration) {
+func (t *tally) gaps() (count int, longest time.Duration) {
 	sent, arrived := t.sent[t.from:], t.arrived[t.from:]
 	for i := 0; i < len(sent); i++ {
 		if arrived[i] > 0 {
 			continue
 		}
+		count++
 		first := max(i-1, 0)
 		for i < len(sent)-1 && arrived[i] == 0 {
 			i++
 		}
 		longest = max(longest, sent[i]-sent[first])
 	}
-	return longest
+	return count, longest
 }

@@ -12,11 +12,11 @@ func TestTally(t *testing.T) {
 	for text, want := range map[string]Result{
 		"":         {},
 		"1111":     {Sent: 4},
-		"1101":     {Sent: 4, Lost: 1, LongestGap: 20 * time.Millisecond},
-		"10010001": {Sent: 8, Lost: 5, LongestGap: 40 * time.Millisecond},
-		"0011":     {Sent: 4, Lost: 2, LongestGap: 20 * time.Millisecond},
-		"1100":     {Sent: 4, Lost: 2, LongestGap: 20 * time.Millisecond},
-		"000":      {Sent: 3, Lost: 3, LongestGap: 20 * time.Millisecond},
+		"1101":     {Sent: 4, Lost: 1, Gaps: 1, LongestGap: 20 * time.Millisecond},
+		"10010001": {Sent: 8, Lost: 5, Gaps: 2, LongestGap: 40 * time.Millisecond},
+		"0011":     {Sent: 4, Lost: 2, Gaps: 1, LongestGap: 20 * time.Millisecond},
+		"1100":     {Sent: 4, Lost: 2, Gaps: 1, LongestGap: 20 * time.Millisecond},
+		"000":      {Sent: 3, Lost: 3, Gaps: 1, LongestGap: 20 * time.Millisecond},
 		"1213":     {Sent: 4, Duplicated: 3},
 	} {
 		var tally tally
@@ -78,10 +78,10 @@ func TestDatagramsBeforeBeginAreNotCounted(t *testing.T) {
 }
 
 func TestResultsAdd(t *testing.T) {
-	a := Result{Sent: 5, Lost: 1, LongestGap: time.Second, Connections: 2, Broken: 1}
-	b := Result{Sent: 7, Duplicated: 2, LongestGap: time.Minute, Connections: 1}
+	a := Result{Sent: 5, Lost: 1, Gaps: 1, LongestGap: time.Second, Connections: 2, Broken: 1}
+	b := Result{Sent: 7, Duplicated: 2, Gaps: 3, LongestGap: time.Minute, Connections: 1}
 	sum := a.Add(b)
-	if want := "12 datagrams sent, 1 lost, 2 duplicated, longest gap 1m0s; 1 of 3 connections broken"; sum.String() != want {
+	if want := "12 datagrams sent, 1 lost, 2 duplicated, 3 gaps, longest gap 1m0s; 1 of 3 connections broken"; sum.String() != want {
 		t.Errorf("%s; want %s", sum, want)
 	}
 	if sum.Err() == nil {
