@@ -56,11 +56,14 @@ func peerSubnets(r Rules, f subnet.Family) nft.Set {
 		subnet.IPv6: {Name: "peer_subnets6", KeyType: nftables.TypeIP6Addr},
 	}[f]
 	own := r.Subnet.Half(f)
-	for _, p := range r.PeerSubnets {
-		if subnet.FamilyOf(p.Addr()) == f && p.Bits() == r.Network.Range(f).SubnetLen && !(own.IsValid() && own.Overlaps(p)) {
-			s.Elements = append(s.Elements, nft.AddrElement(p.Masked().Addr()))
+	s.Elements = nft.AddrElements(func(yield func(netip.Addr) bool) {
+		for _, p := range r.PeerSubnets {
+			usual := subnet.FamilyOf(p.Addr()) == f && p.Bits() == r.Network.Range(f).SubnetLen
+			if usual && !(own.IsValid() && own.Overlaps(p)) && !yield(p.Masked().Addr()) {
+				return
+			}
 		}
-	}
+	})
 	return s
 }
 

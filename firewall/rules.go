@@ -101,7 +101,9 @@ func (r Rules) normalized() Rules {
 
 // sortedPrefixes returns a list sorted and without duplicates.
 func sortedPrefixes(list []netip.Prefix) []netip.Prefix {
-	return slices.Compact(slices.SortedFunc(slices.Values(list), netip.Prefix.Compare))
+	list = slices.Clone(list)
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
 }
 
 // pods returns the addresses of pods of one family. The Rules are normalized.

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/google/nftables"
@@ -84,11 +85,13 @@ func peers(r Rules, f subnet.Family) nft.Set {
 		subnet.IPv4: {Name: "peers4", KeyType: nftables.TypeIPAddr},
 		subnet.IPv6: {Name: "peers6", KeyType: nftables.TypeIP6Addr},
 	}[f]
-	for _, a := range r.Peers {
-		if subnet.FamilyOf(a) == f {
-			s.Elements = append(s.Elements, nft.AddrElement(a))
+	s.Elements = nft.AddrElements(func(yield func(netip.Addr) bool) {
+		for _, a := range r.Peers {
+			if subnet.FamilyOf(a) == f && !yield(a) {
+				return
+			}
 		}
-	}
+	})
 	return s
 }
 

@@ -137,7 +137,7 @@ func FuzzAnswers(f *testing.F) {
 		_ = parseRule(a).Comment()
 		_ = KernelRule{UserData: b, Exprs: []Attrs{b}}.Comment()
 		KernelRule{Exprs: []Attrs{b}}.Counter()
-		(&KernelSet{}).addElements(b)
+		(&KernelSet{KeyLength: 4}).addElements([]Attrs{b, b})
 		parseEvents([]netlink.Message{{Data: b}})
 		if Attrs(b).every(func(a attribute) bool { return !a.nested }) && !equalAttributes(b, b) {
 			t.Error("attributes are not equal to themselves")

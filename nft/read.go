@@ -65,9 +65,11 @@ func (c *Conn) sets(id ID) ([]KernelSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range answers {
-			sets[i].addElements(a.attrs.Data(unix.NFTA_SET_ELEM_LIST_ELEMENTS))
+		lists := make([]Attrs, len(answers))
+		for j, a := range answers {
+			lists[j] = a.attrs.Data(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 		}
+		sets[i].addElements(lists)
 	}
 	return sets, nil
 }
@@ -182,13 +184,28 @@ func parseSet(a answer) KernelSet {
 	return s
 }
 
-// addElements adds the elements in a list.
-func (s *KernelSet) addElements(list Attrs) {
-	for len(list) > 0 {
-		e, rest, ok := list.next()
-		value, found := e.data.Data(unix.NFTA_SET_ELEM_KEY).Find(unix.NFTA_DATA_VALUE)
-		s.unsupported = s.unsupported || !ok || !found || len(value) != int(s.KeyLength)
-		s.Elements = append(s.Elements, Element{string(value)})
-		list = rest
+// addElements adds the elements of all lists.
+func (s *KernelSet) addElements(lists []Attrs) {
+	count, size := 0, 0
+	for _, list := range lists {
+		size += len(list)
+		for len(list) > 0 {
+			_, list, _ = list.next()
+			count++
+		}
 	}
+	keys := make([]byte, 0, min(count*int(s.KeyLength), size))
+	for _, list := range lists {
+		for len(list) > 0 {
+			e, rest, ok := list.next()
+			value, found := e.data.Data(unix.NFTA_SET_ELEM_KEY).Find(unix.NFTA_DATA_VALUE)
+			if ok && found && len(value) == int(s.KeyLength) {
+				keys = append(keys, value...)
+			} else {
+				s.unsupported = true
+			}
+			list = rest
+		}
+	}
+	s.Elements = splitKeys(keys, int(s.KeyLength))
 }

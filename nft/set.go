@@ -2,7 +2,10 @@ package nft
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -33,6 +36,32 @@ type Element struct {
 
 // AddrElement returns the element of an address.
 func AddrElement(a netip.Addr) Element { return Element{string(a.AsSlice())} }
+
+// AddrElements returns the elements of addresses of one family. It reads them twice, to allocate their memory at once.
+func AddrElements(addrs iter.Seq[netip.Addr]) []Element {
+	count, length := 0, 0
+	for a := range addrs {
+		count, length = count+1, a.BitLen()/8
+	}
+	keys := make([]byte, 0, count*length)
+	for a := range addrs {
+		keys = append(keys, a.AsSlice()...)
+	}
+	return splitKeys(keys, length)
+}
+
+// splitKeys returns the elements with keys of one length, which follow each other. The keys share one string, because there may be
+// tens of thousands.
+func splitKeys(keys []byte, length int) []Element {
+	if length == 0 {
+		return nil
+	}
+	elements := make([]Element, 0, len(keys)/length)
+	for all := string(keys); len(all) >= length; all = all[length:] {
+		elements = append(elements, Element{all[:length]})
+	}
+	return elements
+}
 
 // InterfaceElement returns the element of an interface's name.
 func InterfaceElement(name string) Element {
@@ -70,20 +99,22 @@ func (s Set) compare(k KernelSet) (missing, extra []Element) {
 	if s.Dynamic != (Dynamic{}) {
 		return nil, nil
 	}
-	wanted := make(map[Element]bool, len(k.Elements)) // whether an element of the kernel's set is wanted
-	for _, e := range k.Elements {
-		wanted[e] = false
+	byKey := func(a, b Element) int { return strings.Compare(a.Key, b.Key) }
+	wanted := s.Elements
+	if !slices.IsSortedFunc(wanted, byKey) {
+		wanted = slices.SortedFunc(slices.Values(wanted), byKey)
 	}
-	for _, e := range s.Elements {
-		if _, ok := wanted[e]; ok {
-			wanted[e] = true
+	installed := make([]bool, len(wanted))
+	for _, e := range k.Elements {
+		if i, ok := slices.BinarySearchFunc(wanted, e, byKey); ok {
+			installed[i] = true
 		} else {
-			missing = append(missing, e)
+			extra = append(extra, e)
 		}
 	}
-	for _, e := range k.Elements {
-		if !wanted[e] {
-			extra = append(extra, e)
+	for i, e := range wanted {
+		if duplicate := i > 0 && wanted[i-1] == e; !installed[i] && !duplicate {
+			missing = append(missing, e)
 		}
 	}
 	return missing, extra

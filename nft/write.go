@@ -164,9 +164,10 @@ func (id ID) changeElements(s Set, missing, extra []Element) (steps []Step) {
 	return steps
 }
 
-func setElements(elements []Element) (list []nftables.SetElement) {
-	for _, e := range elements {
-		list = append(list, nftables.SetElement{Key: []byte(e.Key)})
+func setElements(elements []Element) []nftables.SetElement {
+	list := make([]nftables.SetElement, len(elements))
+	for i, e := range elements {
+		list[i].Key = []byte(e.Key)
 	}
 	return list
 }
