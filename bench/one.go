@@ -26,9 +26,9 @@ type one struct {
 // writes is the number of writes of each kind.
 type writes map[string]int
 
-// The allowed writes for one peer.
+// The allowed writes for one peer. The firewall has a set of the peers' addresses, and one of their pod subnets.
 var (
-	oneOfEach     = writes{"neighbour": 1, "fdb": 1, "route": 1, "element": 1}
+	ofOnePeer     = writes{"neighbour": 1, "fdb": 1, "route": 1, "element": 2}
 	notifiedJoin  = writes{"neighbour": 1, "fdb": 1, "route": 1}
 	notifiedLeave = writes{"neighbour gone": 1, "fdb gone": 1, "route gone": 1}
 )
@@ -231,8 +231,8 @@ func (m lives) rows() []Row {
 		{What: "one peer leaves: until the kernel has its neighbour no more, which is removed last", Figure: m.leave.took.text(seconds)},
 		{What: "CPU time of podlaned for one that joins", Figure: m.join.cpu.text(seconds)},
 		{What: "CPU time of podlaned for one that leaves", Figure: m.leave.cpu.text(seconds)},
-		exactly("writes for one that joins, by podlaned's own count", m.join.counted, oneOfEach, each+", set element"),
-		exactly("writes for one that leaves, by podlaned's own count", m.leave.counted, oneOfEach, each+", set element"),
+		exactly("writes for one that joins, by podlaned's own count", m.join.counted, ofOnePeer, each+", and an element in each of two sets"),
+		exactly("writes for one that leaves, by podlaned's own count", m.leave.counted, ofOnePeer, each+", and an element in each of two sets"),
 		exactly("the kernel's notifications of one that joins", m.join.notified, notifiedJoin, each),
 		exactly("the kernel's notifications of one that leaves", m.leave.notified, notifiedLeave, each),
 	}
