@@ -179,7 +179,7 @@ func (m lives) section() Section {
 	s := Section{
 		Title: "Peers come, go and move" + with,
 		Text: "Times are from before the first write to etcd, a hundred leases in one transaction, until the kernel's " +
-			"notification of the last change. For a peer that joins this is its route. It is written after its set element, " +
+			"notification of the last change. For a peer that joins this is its route. It is written after its set elements, " +
 			"its neighbour and its FDB entry, so the peer is reachable from then on. CPU time is the scheduler's account of " +
 			"podlaned's threads, from idle to idle, without requests in between. podlaned's own count of its writes is from " +
 			"/metrics, read before and after. Many peers that join, move or leave are compared, in turn, with the same " +

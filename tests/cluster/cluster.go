@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -90,6 +91,15 @@ func RunScript(t *testing.T, p *lab.Place, script string) string {
 	out, err := p.Run(Within(t), "sh", "-ec", script)
 	Check(t, err)
 	return out
+}
+
+// RunInSandbox runs a command in the sandbox, which has the underlay's bridge.
+func RunInSandbox(t *testing.T, command string) {
+	t.Helper()
+	words := strings.Fields(command)
+	if out, err := exec.CommandContext(Within(t), words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
 }
 
 // RunFails runs a command that must fail, and returns its output.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -35,9 +34,9 @@ func (r Recreation) Do(t *testing.T, n *lab.Node, paused bool) {
 		return
 	}
 	if r.cable {
-		inSandbox(t, "ip link delete "+n.Name)
-		inSandbox(t, fmt.Sprintf("ip link add %s type veth peer name eth0 address 02:00:00:00:00:%02x netns %[1]s", n.Name, n.Index))
-		inSandbox(t, fmt.Sprintf("ip link set %s up master underlay0", n.Name))
+		RunInSandbox(t, "ip link delete "+n.Name)
+		RunInSandbox(t, fmt.Sprintf("ip link add %s type veth peer name eth0 address 02:00:00:00:00:%02x netns %[1]s", n.Name, n.Index))
+		RunInSandbox(t, fmt.Sprintf("ip link set %s up master underlay0", n.Name))
 	}
 	RunScript(t, n.Place, strings.NewReplacer("ADDR4", n.Addr.String(), "ADDR6", n.Addr6.String()).Replace(r.script))
 }
@@ -92,15 +91,6 @@ func AwaitIndex(t *testing.T, n *lab.Node, name string) Elapsed {
 // an interface.
 func HasIndex(table, name string) bool {
 	return strings.Contains(table, fmt.Sprintf("iif %q goto", name))
-}
-
-// inSandbox runs a command in the sandbox, which has the underlay's bridge.
-func inSandbox(t *testing.T, command string) {
-	t.Helper()
-	words := strings.Fields(command)
-	if out, err := exec.CommandContext(Within(t), words[0], words[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", command, err, out)
-	}
 }
 
 // Drops returns how many packets a node's table has dropped, by reason.

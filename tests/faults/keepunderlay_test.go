@@ -97,8 +97,8 @@ func expectUnderlayKeptUnplugged(t *testing.T, b *bed) {
 // addSecondInterface gives the first node an interface whose link leads to no peer.
 func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) {
 	t.Helper()
-	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
-	inSandbox(t, "ip link set n1b up")
+	cluster.RunInSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
+	cluster.RunInSandbox(t, "ip link set n1b up")
 	b.do(t, words, "ip link set eth1 up", "ip address add 203.0.113.76/24 dev eth1", "ip address add fd99::76/64 dev eth1 nodad")
 }
 
@@ -109,7 +109,7 @@ const (
 
 func (b *bed) removeSecondInterface(t *testing.T, words *strings.Replacer) {
 	t.Helper()
-	inSandbox(t, "ip link del n1b")
+	cluster.RunInSandbox(t, "ip link del n1b")
 	b.do(t, words, "ip address change HOST4/16 dev eth0 preferred_lft forever", "ip address change HOST6/64 dev eth0 preferred_lft forever", default4, default6)
 	n := b.Nodes[0]
 	cluster.AwaitStatus(t, n, soon, "no note is left", func(s cluster.Status) bool { return s.Ready && len(s.Notes) == 0 })

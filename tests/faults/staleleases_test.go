@@ -39,7 +39,7 @@ func (b *bed) swapAddresses(t *testing.T) {
 				cluster.Run(t, n.Place, default4)
 			}
 		}
-		inSandbox(t, "ip neigh flush all") // as after the gratuitous ARP of a machine with a new address
+		cluster.RunInSandbox(t, "ip neigh flush all") // as after the gratuitous ARP of a machine with a new address
 		for _, n := range b.Nodes {
 			cluster.Run(t, n.Place, "ip neigh flush dev eth0")
 		}

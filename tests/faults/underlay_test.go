@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,14 +95,14 @@ func move(args ...string) func(t *testing.T, b *bed) {
 		if len(args) > 0 {
 			cluster.Check(t, n.Restart(cluster.Within(t), args...))
 		}
-		inSandbox(t, "ip link add n1b type veth peer name eth1 address 02:00:00:00:01:01 netns n1")
-		inSandbox(t, "ip link set n1b up master underlay0")
+		cluster.RunInSandbox(t, "ip link add n1b type veth peer name eth1 address 02:00:00:00:01:01 netns n1")
+		cluster.RunInSandbox(t, "ip link set n1b up master underlay0")
 		b.expectFollowed(t, "198.18.9.1", "fd98:18::901", func() {
 			b.do(t, words, "ip address flush dev eth0", "ip link set eth0 down", "ip link set eth1 up",
 				"ip address add 198.18.9.1/16 dev eth1", "ip address add fd98:18::901/64 dev eth1", default4, default6)
 		})
 		b.expectFollowed(t, words.Replace("HOST4"), words.Replace("HOST6"), func() {
-			inSandbox(t, "ip link del n1b")
+			cluster.RunInSandbox(t, "ip link del n1b")
 			b.do(t, words, "ip link set eth0 up",
 				"ip address add HOST4/16 dev eth0", "ip address add HOST6/64 dev eth0", default4, default6)
 		})
@@ -146,8 +145,8 @@ func TestRenewalsDoNotDelayUnderlayChecks(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 1, NodeEnv: func(int) []string { return []string{"PODLANE_RESYNC=" + resync.String()} }}, 0)
 	n := l.Nodes[0]
 	cluster.Check(t, n.Restart(cluster.Within(t), "--iface-can-reach=203.0.113.1"))
-	inSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
-	inSandbox(t, "ip link set n1b up master underlay0")
+	cluster.RunInSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
+	cluster.RunInSandbox(t, "ip link set n1b up master underlay0")
 	for _, c := range []string{"ip link set eth1 up", "ip address add 198.18.9.1/16 dev eth1"} {
 		cluster.Run(t, n.Place, c)
 	}
@@ -177,10 +176,10 @@ func changeMTU(t *testing.T, b *bed) {
 	for _, mtu := range []int{1400, 9000, 1500} {
 		traffic := b.flood(t)
 		for _, n := range b.Nodes {
-			inSandbox(t, fmt.Sprintf("ip link set %s mtu %d", n.Name, mtu))
+			cluster.RunInSandbox(t, fmt.Sprintf("ip link set %s mtu %d", n.Name, mtu))
 			cluster.Run(t, n.Place, fmt.Sprintf("ip link set eth0 mtu %d", mtu))
 		}
-		inSandbox(t, fmt.Sprintf("ip link set underlay0 mtu %d", mtu))
+		cluster.RunInSandbox(t, fmt.Sprintf("ip link set underlay0 mtu %d", mtu))
 		want := strconv.Itoa(mtu - 70)
 		took := cluster.Until(t, underlayLimit, "devices and node files have an MTU of "+want, func() (bool, string) {
 			for _, n := range b.Nodes {
@@ -208,14 +207,5 @@ func (b *bed) do(t *testing.T, words *strings.Replacer, commands ...string) {
 	t.Helper()
 	for _, c := range commands {
 		cluster.Run(t, b.Nodes[0].Place, words.Replace(c))
-	}
-}
-
-// inSandbox runs a command in the sandbox, which has the underlay's bridge.
-func inSandbox(t *testing.T, command string) {
-	t.Helper()
-	words := strings.Fields(command)
-	if out, err := exec.CommandContext(cluster.Within(t), words[0], words[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", command, err, out)
 	}
 }
