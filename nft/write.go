@@ -146,12 +146,19 @@ func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	return rules
 }
 
-// chunk is the number of elements in one message. An attribute has at most 64 KiB, and an IPv6 element has some 32 bytes.
-const chunk = 1000
+// maxList is the size of the elements in one message, in bytes. An attribute has at most 64 KiB. An element has a key and three
+// elementHeaders.
+const (
+	maxList        = 60_000
+	elementHeaders = 16
+)
+
+// perMessage returns how many elements one message has.
+func (s Set) perMessage() int { return maxList / (elementHeaders + int(s.KeyType.Bytes)) }
 
 func (id ID) changeElements(s Set, missing, extra []Element) (steps []Step) {
 	change := func(verb string, elements []Element, message func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) {
-		for part := range slices.Chunk(elements, chunk) {
+		for part := range slices.Chunk(elements, s.perMessage()) {
 			op := kernel.Op{Verb: verb, Kind: "element", Object: id.at("element", s.Name) + " " + s.elementText(part[0])}
 			if len(part) > 1 {
 				op.Object = fmt.Sprintf("%d elements of %s", len(part), id.at("set", s.Name))
