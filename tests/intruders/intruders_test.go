@@ -9,12 +9,13 @@ import (
 
 	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
+	"github.com/podlane/podlane/tests/stream"
 )
 
 // intrusion is packets that must not arrive, and the node that drops them.
 type intrusion struct {
 	name     string
-	from     *lab.Place
+	from     stream.Place
 	source   netip.Addr // their source
 	to       netip.AddrPort
 	payload  []byte

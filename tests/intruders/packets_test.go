@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/podlane/podlane/lab"
 	"github.com/podlane/podlane/tests/cluster"
+	"github.com/podlane/podlane/tests/stream"
 )
 
 // receiver is a UDP socket. It records each datagram's number and when it arrived.
@@ -29,7 +29,7 @@ type arrival struct {
 }
 
 // listen opens a receiver on a place's address, on a free port. It ends with the test.
-func listen(t *testing.T, p *lab.Place, a netip.Addr) *receiver {
+func listen(t *testing.T, p stream.Place, a netip.Addr) *receiver {
 	t.Helper()
 	var conn *net.UDPConn
 	cluster.Check(t, p.Do(func() (err error) {
@@ -75,7 +75,7 @@ func (r *receiver) arrivals() []arrival {
 type sender func(payload []byte) error
 
 // openSender opens a UDP socket in a place. Its packets have this source address, even if the place does not.
-func openSender(t *testing.T, p *lab.Place, source netip.Addr, to netip.AddrPort) sender {
+func openSender(t *testing.T, p stream.Place, source netip.Addr, to netip.AddrPort) sender {
 	t.Helper()
 	anySource := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		level, option := unix.IPPROTO_IP, unix.IP_TRANSPARENT
