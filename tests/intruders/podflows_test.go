@@ -1,0 +1,216 @@
+package intruders
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/podlane/podlane/lab"
+	"github.com/podlane/podlane/tests/cluster"
+)
+
+// A pod sends VXLAN and HTTP to another node. With the address of its own node it would be a peer there. It has that
+// address if another program changes its source. A guard that sees only the first packet of a flow must drop them too.
+func TestPodsFlowsToOtherNodes(t *testing.T) {
+	b := makeBedOf(t, cluster.DualStack, "PODLANE_HTTP=[::]:9472")
+	n1 := b.nodes[0]
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"the first packets are no VXLAN of podlane", b.startWithOtherPackets},
+		{"without connection tracking", func(t *testing.T) {
+			b.operatorTable(t, "type filter hook prerouting priority raw - 20", `iifname cni0 meta l4proto { tcp, udp } th dport { 8472, 9472 } notrack`)
+			b.expectNewFlowsDropped(t)
+		}},
+		{"another program masquerades first", func(t *testing.T) {
+			b.operatorTable(t, "type nat hook postrouting priority srcnat - 10", "oifname eth0 masquerade")
+			b.expectNewFlowsDropped(t)
+			b.startWithOtherPackets(t)
+		}},
+		{"another program masquerades right after connection tracking", func(t *testing.T) {
+			b.operatorTable(t, "type nat hook postrouting priority -150", "oifname eth0 masquerade")
+			b.expectNewFlowsDropped(t)
+		}},
+		{"the flow is older than the table", b.olderThanTheTable},
+		{"the other node becomes a peer later", b.newPeer},
+	} {
+		t.Run(c.name, c.run)
+		cluster.RunScript(t, n1.Place, "nft delete table inet operator 2>/dev/null || true")
+	}
+}
+
+// operatorTable adds a table with one chain to n1.
+func (b *bed) operatorTable(t *testing.T, base, rule string) {
+	t.Helper()
+	cluster.RunScript(t, b.nodes[0].Place, fmt.Sprintf("nft 'table inet operator { chain operator { %s; %s; }; }'", base, rule))
+}
+
+// podFlow is UDP of a pod of n1 to the VXLAN port of another node, with one source port.
+type podFlow struct {
+	send     sender
+	vtep     net.HardwareAddr
+	receiver *receiver // of the datagrams inside
+	source   netip.Addr
+}
+
+// newPodFlows opens flows to n2.
+func (b *bed) newPodFlows(t *testing.T) (flows podFlows) {
+	t.Helper()
+	pod, n, to := b.pods[0][0], b.nodes[1], b.pods[1][1]
+	for _, f := range families {
+		flows[f] = podFlow{openSender(t, pod, pod.Addrs[f], tunnelTo(n, f)), vtep(t, n, f), listen(t, to, to.Addrs[f]), pod.Addrs[f]}
+	}
+	return flows
+}
+
+// vxlan returns VXLAN with a numbered datagram to the receiver.
+func (p podFlow) vxlan(number uint64) []byte {
+	return tunnelled(p.vtep, netip.AddrPortFrom(p.source, 4567), p.receiver.addr, numberedPayload(number))
+}
+
+// sendOthers sends VXLAN of another VNI, and datagrams that are not VXLAN.
+func (p podFlow) sendOthers(t *testing.T) {
+	t.Helper()
+	otherVNI := tunnelled(make(net.HardwareAddr, 6), netip.AddrPortFrom(p.source, 4567), netip.AddrPortFrom(p.source, 4567), nil)
+	binary.BigEndian.PutUint32(otherVNI[4:], 7<<8)
+	for range packetCount {
+		cluster.Check(t, p.send(otherVNI))
+		cluster.Check(t, p.send(numberedPayload(0)))
+	}
+}
+
+// podFlows is a flow in each family.
+type podFlows [2]podFlow
+
+// expectDropped sends VXLAN. The nodes must drop as many packets, and none may arrive.
+func (flows podFlows) expectDropped(t *testing.T, nodes ...*lab.Node) {
+	t.Helper()
+	const want = len(flows) * packetCount
+	arrived := func() int { return len(flows[ipv4].receiver.arrivals()) + len(flows[ipv6].receiver.arrivals()) }
+	before, counted := arrived(), dropped(t, nodes...)
+	for i := range uint64(packetCount) {
+		for _, flow := range flows {
+			cluster.Check(t, flow.send(flow.vxlan(i)))
+		}
+	}
+	cluster.Until(t, soon, fmt.Sprintf("%d packets are dropped", want), func() (bool, string) {
+		now := dropped(t, nodes...) - counted
+		return now >= want, fmt.Sprintf("%d, and %d arrive", now, arrived()-before)
+	})
+	if got := arrived() - before; got > 0 {
+		t.Errorf("%d of %d packets are accepted, want none", got, want)
+	}
+}
+
+// startWithOtherPackets opens flows with packets that are not podlane's VXLAN.
+func (b *bed) startWithOtherPackets(t *testing.T) {
+	flows := b.newPodFlows(t)
+	for _, flow := range flows {
+		flow.sendOthers(t)
+	}
+	flows.expectDropped(t, b.nodes[:]...)
+}
+
+// expectNewFlowsDropped opens flows with podlane's VXLAN, and connections to HTTP.
+func (b *bed) expectNewFlowsDropped(t *testing.T) {
+	t.Helper()
+	b.newPodFlows(t).expectDropped(t, b.nodes[:]...)
+	var dialing sync.WaitGroup
+	for _, a := range addrs(b.nodes[1]) {
+		dialing.Go(func() {
+			if c, err := dial(t, b.pods[0][0].Place, netip.AddrPortFrom(a, httpPort).String(), 500*time.Millisecond); err == nil {
+				_ = c.Close()
+				t.Errorf("a pod reaches HTTP of another node at %s", a)
+			}
+		})
+	}
+	dialing.Wait()
+}
+
+// olderThanTheTable opens flows while n1 has no table. Another program gives them the node's address, so n2 accepts
+// them. They continue while podlaned starts. When it is ready they have ended.
+func (b *bed) olderThanTheTable(t *testing.T) {
+	n1, n2, pod := b.nodes[0], b.nodes[1], b.pods[0][0]
+	b.operatorTable(t, "type nat hook postrouting priority srcnat - 10", "oifname eth0 masquerade")
+	cluster.Stop(t, n1)
+	cluster.Run(t, n1.Place, "podlaned cleanup")
+	flows := b.newPodFlows(t)
+	var conns [2]net.Conn
+	var number atomic.Uint64
+	for _, f := range families {
+		conns[f] = connect(t, pod, netip.AddrPortFrom(addrs(n2)[f], httpPort))
+		if _, err := requestHealth(conns[f], 5*time.Second); err != nil {
+			t.Errorf("without the table, HTTP of another node: %v", err)
+		}
+	}
+	every(t, time.Millisecond, func() {
+		now := number.Add(1)
+		for _, flow := range flows {
+			_ = flow.send(flow.vxlan(now)) // a lost packet is not accepted
+		}
+	})
+	for _, flow := range flows {
+		cluster.Until(t, soon, "VXLAN arrives without the table", func() (bool, string) { return len(flow.receiver.arrivals()) > 0, "none" })
+	}
+	cluster.Check(t, n1.Start(cluster.Within(t)))
+	cluster.AwaitPeers(t, b.Lab, soon, 1)
+	ready := number.Load()
+	for _, conn := range conns {
+		if answer, err := requestHealth(conn, 300*time.Millisecond); err == nil {
+			t.Errorf("HTTP by a connection that is older than the table: %s", answer)
+		}
+	}
+	cluster.Until(t, soon, "300 more packets are sent", func() (bool, string) { return number.Load() >= ready+300, fmt.Sprint(number.Load()) })
+	for _, flow := range flows {
+		came := flow.receiver.arrivals()
+		if last := came[len(came)-1].number; last > ready {
+			t.Errorf("VXLAN of a flow that is older than the table: number %d is accepted, but podlaned was ready at %d", last, ready)
+		}
+		t.Logf("%d of %d are accepted before podlaned is ready", len(came), ready)
+	}
+}
+
+// newPeer opens flows to a machine that is no peer. Later it is one.
+func (b *bed) newPeer(t *testing.T) {
+	n1, n3, pod := b.nodes[0], b.nonPeer, b.pods[0][0]
+	var flows podFlows
+	var conns, accepted [2]net.Conn
+	for _, f := range families {
+		server := listenTCP(t, n3, netip.AddrPortFrom(addrs(n3)[f], httpPort))
+		conns[f] = connect(t, pod, netip.AddrPortFrom(addrs(n3)[f], httpPort))
+		accepted[f] = accept(t, server)
+		cluster.Check(t, server.Close()) // podlaned needs the port
+		expectByte(t, conns[f], accepted[f])
+		flows[f] = podFlow{send: openSender(t, pod, pod.Addrs[f], tunnelTo(n3, f)), source: pod.Addrs[f]}
+		flows[f].sendOthers(t)
+	}
+	cluster.Check(t, n3.Start(cluster.Within(t)))
+	cluster.AwaitPeers(t, b.Lab, soon, 2)
+	there, err := b.AddPod(cluster.Within(t), n3, "n3a")
+	cluster.Check(t, err)
+	for f := range flows {
+		flows[f].vtep, flows[f].receiver = vtep(t, n3, family(f)), listen(t, there, there.Addrs[f])
+	}
+	flows.expectDropped(t, n1, n3)
+	counted := dropped(t, n1, n3)
+	for _, conn := range conns {
+		_, err := conn.Write([]byte{1})
+		cluster.Check(t, err)
+	}
+	cluster.Until(t, soon, "the connections' packets are dropped", func() (bool, string) {
+		now := dropped(t, n1, n3) - counted
+		return now >= len(conns), fmt.Sprint(now)
+	})
+	for _, conn := range accepted {
+		cluster.Check(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+		if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+			t.Errorf("a connection to the HTTP port at %s stays open after its node became a peer", conn.LocalAddr())
+		}
+	}
+}
