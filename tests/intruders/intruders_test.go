@@ -22,6 +22,7 @@ type intrusion struct {
 	receiver *receiver // the receiver, if they arrived
 	node     *lab.Node
 	reason   string
+	open     func(t *testing.T, from stream.Place, source netip.Addr, to netip.AddrPort) sender // nil: openSender
 }
 
 // packetCount is the number of packets sent at once. Every queue on the way is longer.
@@ -108,7 +109,7 @@ func (b *bed) intrusions(t *testing.T) (all []intrusion) {
 		vxlan("a pod as a peer, to its gateway", intruder.Place, otherAt, gatewayAt, n1, "pod_source_forged")
 		vxlan("a pod as another pod, to another node", intruder.Place, peersPodAt, otherAt, n1, "pod_source_forged")
 		plain := func(name string, from *lab.Place, source netip.Addr, receiver *receiver) {
-			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), from, source, receiver.addr, numberedPayload(1), receiver, n1, "pod_source_forged"})
+			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), from, source, receiver.addr, numberedPayload(1), receiver, n1, "pod_source_forged", nil})
 		}
 		plain("a pod as a pod of another node, to a pod there", intruder.Place, peersPodAt, pod2)
 		plain("a pod as a pod of another node, to its node's agent", intruder.Place, peersPodAt, agent)
@@ -144,7 +145,11 @@ func (b *bed) validPackets(t *testing.T) (all []intrusion) {
 
 func (i intrusion) send(t *testing.T) {
 	t.Helper()
-	send := openSender(t, i.from, i.source, i.to)
+	open := openSender
+	if i.open != nil {
+		open = i.open
+	}
+	send := open(t, i.from, i.source, i.to)
 	for range packetCount {
 		cluster.Check(t, send(i.payload))
 	}

@@ -54,7 +54,7 @@ func (b *bed) forgedPlainPackets(t *testing.T) (all []intrusion) {
 		cluster.Run(t, b.nonPeer.Place, fmt.Sprintf("ip route add %s via %s", gateways(t, n)[f], addrs(n)[f]))
 		plain := func(name string, p *lab.Place, source, to netip.Addr) {
 			receiver := listen(t, p, to)
-			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), b.nonPeer.Place, source, receiver.addr, numberedPayload(1), receiver, n, "pod_source_forged"})
+			all = append(all, intrusion{fmt.Sprintf("%s %s", f, name), b.nonPeer.Place, source, receiver.addr, numberedPayload(1), receiver, n, "pod_source_forged", nil})
 		}
 		plain("as another node's pod, to a pod", b.pods[0][0].Place, far, pod)
 		plain("as another node's pod, to the gateway", n.Place, far, gateways(t, n)[f])
