@@ -19,6 +19,7 @@ import (
 // receiver is a UDP socket. It records each datagram's number and when it arrived.
 type receiver struct {
 	addr netip.AddrPort
+	conn *net.UDPConn
 	mu   sync.Mutex
 	came []arrival
 }
@@ -36,7 +37,7 @@ func listen(t *testing.T, p stream.Place, a netip.Addr) *receiver {
 		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
 		return err
 	}))
-	r := &receiver{addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
+	r := &receiver{addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), conn: conn}
 	r.addr = netip.AddrPortFrom(r.addr.Addr().Unmap(), r.addr.Port())
 	done := make(chan struct{})
 	go func() {
@@ -56,6 +57,14 @@ func listen(t *testing.T, p stream.Place, a netip.Addr) *receiver {
 		<-done
 	})
 	return r
+}
+
+// sender returns a sender with the receiver's own address and port.
+func (r *receiver) sender(to netip.AddrPort) sender {
+	return func(payload []byte) error {
+		_, err := r.conn.WriteToUDPAddrPort(payload, to)
+		return err
+	}
 }
 
 func (r *receiver) record(number uint64) {

@@ -18,7 +18,6 @@ import (
 // address if another program changes its source. A guard that sees only the first packet of a flow must drop them too.
 func TestPodsFlowsToOtherNodes(t *testing.T) {
 	b := makeBedOf(t, cluster.DualStack, "PODLANE_HTTP=[::]:9472")
-	n1 := b.nodes[0]
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T)
@@ -37,18 +36,27 @@ func TestPodsFlowsToOtherNodes(t *testing.T) {
 			b.operatorTable(t, "type nat hook postrouting priority -150", "oifname eth0 masquerade")
 			b.expectNewFlowsDropped(t)
 		}},
+		{"a Service leads to the other node", b.throughAService},
+		{"the other node opens the flow", b.answers},
 		{"the flow is older than the table", b.olderThanTheTable},
 		{"the other node becomes a peer later", b.newPeer},
 	} {
 		t.Run(c.name, c.run)
-		cluster.RunScript(t, n1.Place, "nft delete table inet operator 2>/dev/null || true")
+		for _, n := range b.nodes {
+			cluster.RunScript(t, n.Place, "nft delete table inet operator 2>/dev/null || true")
+		}
 	}
 }
 
 // operatorTable adds a table with one chain to n1.
-func (b *bed) operatorTable(t *testing.T, base, rule string) {
+func (b *bed) operatorTable(t *testing.T, base, rules string) {
 	t.Helper()
-	cluster.RunScript(t, b.nodes[0].Place, fmt.Sprintf("nft 'table inet operator { chain operator { %s; %s; }; }'", base, rule))
+	addOperatorTable(t, b.nodes[0], base, rules)
+}
+
+func addOperatorTable(t *testing.T, n *lab.Node, base, rules string) {
+	t.Helper()
+	cluster.RunScript(t, n.Place, fmt.Sprintf("nft 'table inet operator { chain operator { %s; %s; }; }'", base, rules))
 }
 
 // podFlow is UDP of a pod of n1 to the VXLAN port of another node, with one source port.
@@ -131,6 +139,54 @@ func (b *bed) expectNewFlowsDropped(t *testing.T) {
 		})
 	}
 	dialing.Wait()
+}
+
+// throughAService sends to another port, which another program rewrites to the VXLAN port of n2.
+func (b *bed) throughAService(t *testing.T) {
+	n2, pod, to := b.nodes[1], b.pods[0][0], b.pods[1][1]
+	b.operatorTable(t, "type nat hook prerouting priority dstnat",
+		fmt.Sprintf("udp dport 9999 dnat ip to %s:8472; udp dport 9999 dnat ip6 to [%s]:8472", n2.Addr, n2.Addr6))
+	var flows podFlows
+	for f, service := range [...]netip.Addr{ipv4: netip.MustParseAddr("10.96.0.1"), ipv6: netip.MustParseAddr("fd00:96::1")} {
+		send := openSender(t, pod, pod.Addrs[f], netip.AddrPortFrom(service, 9999))
+		flows[f] = podFlow{send, vtep(t, n2, family(f)), listen(t, to, to.Addrs[f]), pod.Addrs[f]}
+	}
+	flows.expectDropped(t, b.nodes[:]...)
+}
+
+// answers sends VXLAN as the answers of a flow that a pod of n2 opens to a host port of n1. On the way the flow gets
+// n2's address and the VXLAN port as its source. By chance, masquerading can choose that port too.
+func (b *bed) answers(t *testing.T) {
+	n1, n2, pod, to := b.nodes[0], b.nodes[1], b.pods[0][0], b.pods[1][1]
+	var flows podFlows
+	var answering [2]*receiver
+	var dnat, snat string
+	for f := range families {
+		answering[f] = listen(t, pod, pod.Addrs[f])
+		n1At, n2At := addrs(n1)[f], addrs(n2)[f]
+		flows[f] = podFlow{answering[f].sender(tunnelTo(n2, family(f))), vtep(t, n2, family(f)), listen(t, to, to.Addrs[f]), pod.Addrs[f]}
+		ip := [...]string{"ip", "ip6"}[f]
+		dnat += fmt.Sprintf("%s daddr %s udp dport 9000 dnat %[1]s to %[3]s; ", ip, n1At, answering[f].addr)
+		snat += fmt.Sprintf("%s daddr %s udp dport 9000 snat %[1]s to %[3]s; ", ip, n1At, netip.AddrPortFrom(n2At, tunnelPort))
+	}
+	b.operatorTable(t, "type nat hook prerouting priority dstnat", dnat)
+	addOperatorTable(t, n2, "type nat hook postrouting priority srcnat - 10", snat)
+	for f := range flows {
+		opener := openSender(t, b.pods[1][0], b.pods[1][0].Addrs[f], netip.AddrPortFrom(addrs(n1)[f], 9000))
+		cluster.Check(t, opener(numberedPayload(1)))
+		cluster.Until(t, soon, "the flow reaches the pod", func() (bool, string) {
+			return len(answering[f].arrivals()) > 0, fmt.Sprint("nothing arrives at ", answering[f].addr)
+		})
+	}
+	flows.expectDropped(t, b.nodes[:]...)
+	cluster.Check(t, n1.Pause())
+	cluster.Run(t, n1.Place, "nft delete table inet podlane")
+	for _, flow := range flows {
+		cluster.Check(t, flow.send(flow.vxlan(packetCount)))
+		cluster.Until(t, soon, "VXLAN arrives without the table", func() (bool, string) { return len(flow.receiver.arrivals()) > 0, "none" })
+	}
+	cluster.Check(t, n1.Resume())
+	cluster.AwaitStatus(t, n1, soon, "the table is restored", func(s cluster.Status) bool { return s.Ready && s.Repaired > 0 })
 }
 
 // olderThanTheTable opens flows while n1 has no table. Another program gives them the node's address, so n2 accepts
