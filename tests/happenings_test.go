@@ -4,7 +4,7 @@ var happenings = []happening{
 	{
 		"`podlaned` is stopped, killed, upgraded, or hangs",
 		"no packet is lost: the kernel forwards without it. `podlaned` changes nothing when it ends. If nothing changed meanwhile, it also changes nothing when it starts",
-		[]string{"tests/faults.TestDaemon", "tests/promises.TestRestartKeepsTheSubnetAndCostsNothing"},
+		[]string{"tests/faults.TestDaemon", "tests/promises.TestRestartKeepsTheSubnetAndCostsNothing", "tests/intruders.TestTableOfAFormerVersionIsReplaced"},
 	},
 	{
 		"a member of etcd fails; or all of etcd is down, slow or unreachable",
@@ -154,7 +154,7 @@ var happenings = []happening{
 	{
 		"VXLAN comes from a host that is not a peer, or from a pod; a pod sends from an address outside its node's pod subnet",
 		"the packets are dropped and counted",
-		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPeerThatLeavesIsRejected", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
+		[]string{"tests/intruders.TestIntruders", "tests/intruders.TestPodSendsFromAddressesThatNoPodOfItsNodeHas", "tests/intruders.TestPodsFlowsToOtherNodes", "tests/intruders.TestVXLANWithAPeersSource", "tests/intruders.TestPeerThatLeavesIsRejected", "tests/intruders.TestPodsAndOtherNodesOnTheUnderlay"},
 	},
 	{
 		"a pod gets the address of an earlier pod",
