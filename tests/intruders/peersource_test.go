@@ -7,9 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,14 +17,14 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// Pods, and a machine behind a bridge that is not the underlay, send VXLAN with a peer's address to all addresses of
-// the node. Another program redirects one more port to the VXLAN port.
+// Pods, and a machine behind an interface that is not the underlay, send VXLAN with a peer's address to all addresses
+// of the node. Another program redirects one more port to the VXLAN port.
 func TestVXLANWithAPeersSource(t *testing.T) {
 	b := makeBed(t)
 	n1, n2 := b.nodes[0], b.nodes[1]
 	machine := sandbox.Test(t, "machine")
 	cluster.RunScript(t, n1.Place, addMachinePort)
-	cluster.RunScript(t, n1.Place, strings.Replace(addMachineBridge, "INDEX", "", 1))
+	cluster.RunScript(t, n1.Place, strings.Replace(addMachineInterface, "INDEX", "", 1))
 	b.disableReversePathFilter(t)
 	cluster.RunScript(t, n1.Place, "sysctl -qw net/ipv4/conf/lan0/rp_filter=0; nft 'table inet operator { chain operator { type nat hook prerouting priority dstnat; udp dport 9999 redirect to :8472; }; }'")
 	var forged batch
@@ -52,11 +50,11 @@ func TestVXLANWithAPeersSource(t *testing.T) {
 	forged.expectDropped(t, n1)
 }
 
-// machineNet is the network of a node's second bridge, with the node's address. The machine has the next one.
+// machineNet is the network between a node and the machine, with the node's address. The machine has the next one.
 var machineNet = [...]netip.Prefix{ipv4: netip.MustParsePrefix("192.168.77.1/24"), ipv6: netip.MustParsePrefix("fd77::1/64")}
 
-// addMachinePort and addMachineBridge are scripts for a node. They give it a bridge lan0 that has nothing to do with
-// pods. The namespace machine is behind it. INDEX stands for an argument.
+// addMachinePort and addMachineInterface are scripts for a node. They give it an interface lan0 that has nothing to do
+// with pods. The namespace machine is behind it. INDEX is replaced with an argument.
 const (
 	lanMAC         = "02:00:00:00:77:01"
 	addMachinePort = `
@@ -65,9 +63,8 @@ ip netns exec machine sh -ec '
 ip address add 192.168.77.2/24 dev eth0; ip address add fd77::2/64 dev eth0 nodad; ip link set up eth0
 ip route add default via 192.168.77.1; ip route add default via fd77::1
 ip neighbour add 192.168.77.1 lladdr ` + lanMAC + ` dev eth0; ip neighbour add fd77::1 lladdr ` + lanMAC + ` dev eth0'`
-	addMachineBridge = `ip -batch - <<X
-link add lan0 INDEX address ` + lanMAC + ` type bridge
-link set lan1 master lan0
+	addMachineInterface = `ip -batch - <<X
+link add link lan1 name lan0 INDEX address ` + lanMAC + ` type macvlan mode private
 link set up lan0
 address add 192.168.77.1/24 dev lan0
 address add fd77::1/64 dev lan0 nodad
@@ -75,44 +72,58 @@ X
 `
 )
 
-// The underlay interface is deleted, and another program's bridge gets its index at once. The node's address stays. A
-// machine behind the bridge sends VXLAN with a peer's address all the time. Then the underlay interface is created
-// again, with another index.
-func TestAnotherInterfaceGetsTheIndexOfTheUnderlay(t *testing.T) {
-	b := makeBed(t)
-	b.disableReversePathFilter(t)
-	n1, n2 := b.nodes[0], b.nodes[1]
-	machine := sandbox.Test(t, "machine")
-	cluster.RunScript(t, n1.Place, addMachinePort)
-	to := listen(t, b.pods[0][0], b.pods[0][0].Addrs[ipv4])
-	send := openSender(t, machine, n2.Addr, tunnelTo(n1, ipv4))
-	payload := tunnelled(vtep(t, n1, ipv4), netip.AddrPortFrom(b.pods[1][0].Addrs[ipv4], 4567), to.addr, numberedPayload(1))
-	var sent atomic.Uint64
-	every(t, time.Millisecond, func() {
-		if send(payload) == nil {
-			sent.Add(1)
-		}
-	})
-	awaitSent := func(packets uint64) {
-		from := sent.Load()
-		cluster.Until(t, soon, "packets are sent", func() (bool, string) { return sent.Load() >= from+packets, fmt.Sprint(sent.Load()) })
+// An interface is deleted, and another one gets its index at once. A machine behind that one sends all the time what
+// only the deleted one may receive. Then the interface is created again, with another index.
+func TestAnotherInterfaceGetsAnIndex(t *testing.T) {
+	for _, device := range []string{"eth0", "cni0", "podlane.1"} {
+		t.Run(device, func(t *testing.T) {
+			b := makeBed(t)
+			b.disableReversePathFilter(t)
+			n1, n2, pod, peersPod := b.nodes[0], b.nodes[1], b.pods[0][0], b.pods[1][0]
+			var to *receiver
+			var forged batch
+			machine := sandbox.Test(t, "machine")
+			switch device {
+			case "eth0":
+				to = listen(t, pod, pod.Addrs[ipv4])
+				inside := tunnelled(vtep(t, n1, ipv4), netip.AddrPortFrom(peersPod.Addrs[ipv4], 4567), to.addr, numberedPayload(0))
+				forged.addVXLAN("as a peer", machine, n2.Addr, tunnelTo(n1, ipv4), inside, to)
+			case "cni0":
+				forged.add("as a pod of the node", machine, pod.Addrs[ipv4], listen(t, peersPod, peersPod.Addrs[ipv4]))
+			case "podlane.1":
+				forged.add("as a pod of a peer", machine, peersPod.Addrs[ipv4], listen(t, pod, pod.Addrs[ipv4]))
+			}
+			cluster.RunScript(t, n1.Place, addMachinePort)
+			sent := forged.sendAllTheTime(t)
+			cluster.RunScript(t, n1.Place, fmt.Sprintf("sysctl -qw net/ipv4/conf/default/rp_filter=0; ip address add %s/32 dev lo; index=$(ip -o link show %s | cut -d: -f1)\n", n1.Addr, device)+
+				strings.NewReplacer("link add", "link del "+device+"\nlink add", "INDEX", "index $index").Replace(addMachineInterface)+`ip -o link show lan0 | grep -q "^$index:"`)
+			awaitMore(t, sent, 300)
+			switch device {
+			case "eth0":
+				b.addUnderlay(t, n1)
+				cluster.StartFlood(t, [2]*lab.Pod{pod, peersPod}).ExpectNothingLost(t)
+			case "cni0": // a new pod needs it
+				_, err := b.AddPod(cluster.Within(t), n1, "n1c")
+				cluster.Check(t, err)
+			case "podlane.1": // podlaned restores it
+				cluster.Until(t, soon, device+" exists again", func() (bool, string) {
+					out, err := n1.Run(cluster.Within(t), "ip", "link", "show", device)
+					return err == nil, out
+				})
+			}
+			awaitMore(t, sent, 300)
+			cluster.Until(t, soon, "n1 drops the packets", func() (bool, string) {
+				count := dropped(t, n1)
+				return count >= 300, fmt.Sprintf("%d dropped, %d accepted", count, forged.arrived()[0])
+			})
+			if got := forged.arrived()[0]; got > 0 {
+				t.Errorf("%d of %d packets are accepted, want none", got, sent.Load())
+			}
+			b.withoutFirewall(t, func() {
+				cluster.Until(t, soon, "the packets are accepted without a firewall", func() (bool, string) { return forged.arrived()[0] > 0, "none" })
+			})
+		})
 	}
-	cluster.RunScript(t, n1.Place, fmt.Sprintf("sysctl -qw net/ipv4/conf/default/rp_filter=0; ip address add %s/32 dev lo; index=$(ip -o link show eth0 | cut -d: -f1)\n", n1.Addr)+
-		strings.NewReplacer("link add", "link del eth0\nlink add", "INDEX", "index $index").Replace(addMachineBridge)+`ip -o link show lan0 | grep -q "^$index:"`)
-	awaitSent(300)
-	b.addUnderlay(t, n1)
-	cluster.StartFlood(t, [2]*lab.Pod{b.pods[0][0], b.pods[1][0]}).ExpectNothingLost(t)
-	awaitSent(300)
-	cluster.Until(t, soon, "n1 drops the packets", func() (bool, string) {
-		count := dropped(t, n1)
-		return count >= 300, fmt.Sprint(count)
-	})
-	if got := len(to.arrivals()); got > 0 {
-		t.Errorf("%d of %d packets are accepted, want none", got, sent.Load())
-	}
-	b.withoutFirewall(t, func() {
-		cluster.Until(t, soon, "the packets are accepted without a firewall", func() (bool, string) { return len(to.arrivals()) > 0, "none" })
-	})
 }
 
 // addUnderlay gives a node its deleted underlay interface again.
