@@ -153,6 +153,10 @@ func TestFragmentsOfForgedVXLAN(t *testing.T) {
 		forged.addVXLAN(name, from, source, tunnelTo(n, ipv6), inside, receiver)
 		forged[len(forged)-1].open = openFragmentSender
 	}
+	for _, p := range []*lab.Place{pod.Place, b.nonPeer.Place} { // so no fragment waits for a neighbour
+		cluster.Run(t, p, fmt.Sprintf("ping -q -c1 -W5 %s", n1.Addr6))
+		cluster.Run(t, p, fmt.Sprintf("ping -q -c1 -W5 %s", n2.Addr6))
+	}
 	add("a host", b.nonPeer, b.nonPeer.Addr6, n2, b.pods[1][1])
 	add("a pod to its node", pod, pod.Addrs[ipv6], n1, b.pods[0][1])
 	add("a pod to another node", pod, pod.Addrs[ipv6], n2, b.pods[1][1])
