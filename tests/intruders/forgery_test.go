@@ -33,7 +33,7 @@ func (b *bed) startForgery(t *testing.T) *forgery {
 			}
 		})
 	}
-	every(t, time.Millisecond, func() {
+	everyMillisecond(t, func() {
 		for _, send := range each {
 			send()
 		}
@@ -41,13 +41,13 @@ func (b *bed) startForgery(t *testing.T) *forgery {
 	return stream
 }
 
-// every calls f at an interval until the test ends.
-func every(t *testing.T, interval time.Duration, f func()) {
+// everyMillisecond calls f until the test ends.
+func everyMillisecond(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		tick := time.NewTicker(interval)
+		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {

@@ -205,7 +205,7 @@ func (b *bed) olderThanTheTable(t *testing.T) {
 			t.Errorf("without the table, HTTP of another node: %v", err)
 		}
 	}
-	every(t, time.Millisecond, func() {
+	everyMillisecond(t, func() {
 		now := number.Add(1)
 		for _, flow := range flows {
 			_ = flow.send(flow.vxlan(now)) // a lost packet is not accepted

@@ -3,7 +3,6 @@ package intruders
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/podlane/podlane/tests/cluster"
 )
@@ -49,7 +48,7 @@ func (b *bed) startPodForgery(t *testing.T) (receivers []*receiver) {
 	for _, f := range families {
 		r := listen(t, b.pods[1][1].Place, b.pods[1][1].Addrs[f])
 		send := openSender(t, b.pods[0][0].Place, b.pods[1][0].Addrs[f], r.addr)
-		every(t, time.Millisecond, func() { _ = send(numberedPayload(1)) }) // it fails while there is no route
+		everyMillisecond(t, func() { _ = send(numberedPayload(1)) }) // it fails while there is no route
 		receivers = append(receivers, r)
 	}
 	return receivers

@@ -122,7 +122,7 @@ func (b batch) sendAllTheTime(t *testing.T) *atomic.Uint64 {
 		senders = append(senders, openSender(t, i.from, i.source, i.to))
 	}
 	rounds := new(atomic.Uint64)
-	every(t, time.Millisecond, func() {
+	everyMillisecond(t, func() {
 		for i, send := range senders {
 			_ = send(b[i].payload) // what is not sent is not accepted
 		}
