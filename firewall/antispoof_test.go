@@ -215,8 +215,8 @@ ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22:
 			t.Run(family.String(), func(t *testing.T) {
 				w.in(t)
 				at := w.outside.socket(net.JoinHostPort(siblingAt[f], port4567))
-				w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
-				w.pod.sh("ping -c1 -W5 " + siblingAt[f])
+				w.node.reached(gatewayAt[f], w.pod)
+				w.outside.reached(siblingAt[f], w.pod)
 				w.node.passesBy(rules, w.pod.sends(podAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at, as.chains("from_pods")...)
 				w.node.drops(rules, "pod_source_forged", w.pod.sends(farPodAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at)
 			})

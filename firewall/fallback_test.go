@@ -34,8 +34,9 @@ ip route add 10.5.34.1 dev eth1; ip route add 10.5.34.2 via 10.5.34.1; ip route 
 		w.atNode[f] = w.node.socket(port(nodeAt[f]))
 		w.atPod[f] = w.pod.socket(port(podAt[f]))
 		second[f] = w.outside.socket(port(secondPodAt[f]))
-		w.pod.sh("ping -c1 -W5 " + gatewayAt[f] + "; ping -c1 -W5 " + secondPodAt[f])
-		w.outside.sh("ping -c1 -W5 -I " + secondPodAt[f] + " " + podAt[f])
+		w.node.reached(gatewayAt[f], w.pod)
+		w.outside.reached(secondPodAt[f], w.pod)
+		w.pod.reached(podAt[f], w.outside, "-I", secondPodAt[f])
 	}
 	return w, second
 }
@@ -61,6 +62,7 @@ ip route add 10.5.34.130 dev pod1; ip route add fd00:5:0:22:8000::2 dev pod1`,
 		t.Run(name, func(t *testing.T) {
 			w, second := newTwoPodWires(t, layout)
 			rules := early.of(w.node, twoPodInterfaces)
+			rules.Bridge = w.node.bridge("pod0") // the daemon names none
 			for f, family := range subnet.Families {
 				for _, c := range []struct {
 					name     string
@@ -101,7 +103,7 @@ ip route add 10.5.34.2 dev pod0; ip route add fd00:5:0:22::2 dev pod0`)
 	for f, family := range subnet.Families {
 		t.Run(family.String(), func(t *testing.T) {
 			w.in(t)
-			w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+			w.node.reached(gatewayAt[f], w.pod)
 			w.node.passesBy(rules, w.pod.sends(podAt[f], port(nodeAt[f]), []byte("hello")), w.atNode[f])
 			w.node.drops(rules, "pod_source_forged", w.pod.sends(siblingAt[f], port(nodeAt[f]), []byte("hello")), w.atNode[f])
 		})

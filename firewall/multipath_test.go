@@ -33,11 +33,13 @@ ip addr add 198.18.1.%d/24 dev eth1; ip addr add 2001:db8:1::%[1]d/64 dev eth1 n
 ip addr add 198.18.10.%[1]d/32 dev lo; ip addr add 2001:db8:10::%[1]d/128 dev lo
 sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.eth1.rp_filter=0`, at))
 	}
-	w.node.sh("sysctl -qw net.ipv4.conf.pod0.rp_filter=0; ping -c1 -W5 198.18.1.2; ping -c1 -W5 2001:db8:1::2")
+	w.node.sh("sysctl -qw net.ipv4.conf.pod0.rp_filter=0")
+	w.outside.reached("198.18.1.2", w.node)
+	w.outside.reached("2001:db8:1::2", w.node)
 	for f := range subnet.Families {
 		ours[f] = w.node.tunnel(1, nodeLoopback[f])
-		w.outside.sh("ping -c1 -W5 " + nodeAt[f])
-		w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+		w.node.reached(nodeAt[f], w.outside)
+		w.node.reached(gatewayAt[f], w.pod)
 	}
 	return w, ours
 }

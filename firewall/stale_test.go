@@ -37,9 +37,9 @@ func newStaleWires(t *testing.T) (w spoofWires) {
 // resolve resolves the neighbours on the pods' and the underlay's link: no later packet waits for that.
 func (w spoofWires) resolve() {
 	for f := range subnet.Families {
-		w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
-		w.node.sh("ping -c1 -W5 " + podAt[f])
-		w.outside.sh("ping -c1 -W5 " + nodeAt[f])
+		w.node.reached(gatewayAt[f], w.pod)
+		w.pod.reached(podAt[f], w.node)
+		w.node.reached(nodeAt[f], w.outside)
 	}
 }
 
@@ -151,8 +151,9 @@ func TestIndexIsTakenOver(t *testing.T) {
 ip addr add 198.18.1.1/24 dev eth1; ip addr add 2001:db8:1::1/64 dev eth1 nodad; sysctl -qw net.ipv4.conf.eth1.rp_filter=0`, index))
 		w.outside.sh(`ip link set eth1 up; ip addr add 198.18.1.2/24 dev eth1; ip addr add 2001:db8:1::2/64 dev eth1 nodad
 for to in 198.18.0.1 10.5.34.0/24; do ip route replace $to via 198.18.1.1; done
-for to in 2001:db8::1 fd00:5:0:22::/64; do ip route replace $to via 2001:db8:1::1; done
-ping -c1 -W5 198.18.1.1; ping -c1 -W5 2001:db8:1::1`)
+for to in 2001:db8::1 fd00:5:0:22::/64; do ip route replace $to via 2001:db8:1::1; done`)
+		w.node.reached("198.18.1.1", w.outside)
+		w.node.reached("2001:db8:1::1", w.outside)
 	}
 	for name, c := range map[string]struct {
 		gone, again string // scripts for the node

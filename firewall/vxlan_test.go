@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,10 +36,18 @@ func newOverlayWires(t *testing.T) overlayWires {
 	w.node.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.pod0.rp_filter=0")
 	for f := range subnet.Families {
 		w.ours[f], w.others[f], w.peers[f] = w.node.tunnel(1, nodeAt[f]), w.node.tunnel(2, nodeAt[f]), w.outside.tunnel(1, peerAt[f])
-		w.outside.sh("ping -c1 -W5 " + nodeAt[f]) // resolves neighbours: no later packet waits for that
-		w.pod.sh("ping -c1 -W5 " + gatewayAt[f])
+		w.node.reached(nodeAt[f], w.outside)
+		w.node.reached(gatewayAt[f], w.pod)
 	}
 	return w
+}
+
+// reached waits until a node has an address, and resolves neighbours from another node: no later packet waits for that. The kernel
+// adds an IPv6 address a moment after the command has ended. A packet that comes before would be forwarded to nowhere.
+func (n *node) reached(addr string, from *node, options ...string) {
+	n.Helper()
+	within(n.T, addr+" is not an address of "+n.ns.Name, func() bool { return strings.HasPrefix(n.sh("ip route get "+addr), "local ") })
+	from.sh("ping -c1 -W5 " + strings.Join(append(options, addr), " "))
 }
 
 // in makes an error of the nodes fail this test.
