@@ -163,6 +163,7 @@ func (n *node) repairs(r Rules, table, edit, op string) {
 }
 
 func TestChangesOfEarlyRulesByHandAreRepaired(t *testing.T) {
+	n := newAttached(t)
 	// replace replaces the rule of a chain whose text matches a pattern of sed.
 	replace := func(chain, pattern, with string) string {
 		return "h=$(nft -a list chain inet podlane " + chain + ` | sed -n 's/.*` + pattern + `.*handle //p'); nft replace rule inet podlane ` + chain + " handle $h " + with
@@ -186,7 +187,10 @@ func TestChangesOfEarlyRulesByHandAreRepaired(t *testing.T) {
 		"pod subnet of a peer deleted":   {"nft delete element inet podlane peer_subnets4 '{ 10.5.77.0 }'", "add element inet podlane peer_subnets4 10.5.77.0"},
 		"set flushed":                    {"nft flush set inet podlane peer_subnets6", "add element inet podlane peer_subnets6 fd00:5:0:4d::"},
 	} {
-		t.Run(name, func(t *testing.T) { newAttached(t).repairs(fast, fastGolden, c.edit, c.op) })
+		t.Run(name, func(t *testing.T) {
+			n.T = t
+			n.repairs(fast, fastGolden, c.edit, c.op)
+		})
 	}
 }
 
