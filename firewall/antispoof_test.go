@@ -76,6 +76,26 @@ func (w spoofWires) forgedSourceIsDropped(t *testing.T, as form) {
 	}
 }
 
+// The node's own addresses in the pod subnet are no pod's. For IPv4 the kernel itself drops them, unless accept_local is set.
+func TestPodSendsAsItsGateway(t *testing.T) {
+	w := newSpoofWires(t)
+	w.node.sh(`sysctl -qw net.ipv4.conf.all.accept_local=1 net.ipv4.conf.pod0.accept_local=1
+ip addr add 10.5.34.99/24 dev pod0; ip addr add fd00:5:0:22::99/64 dev pod0 nodad; ip addr add 10.5.34.0/32 dev vxlan1; ip addr add fd00:5:0:22::/128 dev vxlan1-v6 nodad`)
+	w.inForms(t, func(t *testing.T, as form) {
+		for f, family := range subnet.Families {
+			for _, own := range [][2]string{{"10.5.34.1", "fd00:5:0:22::1"}, {"10.5.34.99", "fd00:5:0:22::99"}, {"10.5.34.0", "fd00:5:0:22::"}} {
+				t.Run(family.String()+" "+own[f], func(t *testing.T) {
+					w.in(t)
+					send := w.pod.sends(own[f], port(peerAt[f]), []byte("hello"))
+					w.node.cleanup()
+					passes(t, send, w.atPeer[f])
+					w.node.drops(as.of(w.node, dual), "pod_source_forged", send, w.atPeer[f])
+				})
+			}
+		}
+	})
+}
+
 var directRouting = with(func(r *Rules) { r.Network.VXLAN.DirectRouting = true })
 
 func TestValidSourceArrives(t *testing.T) {

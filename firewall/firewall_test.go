@@ -27,7 +27,7 @@ func TestTableFromNothing(t *testing.T) {
 
 func TestRuleTextIsWhatNftPrints(t *testing.T) {
 	n := newAttached(t)
-	unaligned := func(r Rules) Rules {
+	withinByte := func(r Rules) Rules {
 		r.Network.IPv4, r.Subnet.IPv4 = subnet.Range{Prefix: netip.MustParsePrefix("172.16.0.0/12"), SubnetLen: 20}, netip.MustParsePrefix("172.17.32.0/20")
 		r.Network.IPv6, r.Subnet.IPv6 = subnet.Range{Prefix: netip.MustParsePrefix("fd00:5:0:8000::/49"), SubnetLen: 65}, netip.MustParsePrefix("fd00:5:0:8022::/65")
 		r.Bridge.Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.32.1/20"), netip.MustParsePrefix("fd00:5:0:8022::1/65")}
@@ -37,7 +37,7 @@ func TestRuleTextIsWhatNftPrints(t *testing.T) {
 	hidden := fast
 	hidden.BridgeHidden, hidden.Network.VXLAN.VNI = true, subnet.MaxVNI
 	for name, r := range map[string]Rules{
-		"general": dual, "early": fast, "general, prefixes within a byte": unaligned(dual), "early, prefixes within a byte": unaligned(fast),
+		"general": dual, "early": fast, "general, prefixes within a byte": withinByte(dual), "early, prefixes within a byte": withinByte(fast),
 		"hidden bridge, largest VNI": hidden, "several intervals of pods": underlayInPodNetwork(),
 	} {
 		n.apply(r)
