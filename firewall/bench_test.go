@@ -3,6 +3,7 @@ package firewall
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,8 @@ func onePeerLess(r Rules) Rules {
 	return r
 }
 
-// With 20,000 peers, a change of one writes only its elements. The sets are hash tables: they have no intervals.
+// With 20,000 peers, a change of one writes only its elements, and a change of an interface writes only rules. The sets are hash
+// tables: they have no intervals.
 func TestManyPeers(t *testing.T) {
 	const count = 20000
 	n, r := newAttached(t), manyPeers(count)
@@ -59,6 +61,18 @@ func TestManyPeers(t *testing.T) {
 			t.Errorf("%s one peer: the generation went from %d to %d, want one transaction", c.verb, generation, got)
 		}
 	}
+	again, generation := r, n.generation()
+	again.Bridge.Index, again.Underlay.Index, again.Overlay = 21, 22, [...]Interface{{"podlane.1", 23}, {"podlane-v6.1", 24}}
+	start = time.Now()
+	ops := words(n.apply(again))
+	t.Logf("all interfaces created again: %s", time.Since(start))
+	if got := n.generation(); got != generation+1 || strings.Contains(ops, "element") || strings.Contains(ops, "chain") || !strings.Contains(ops, `add rule inet podlane prerouting iif "pod0"`) {
+		t.Errorf("all interfaces created again: %d transactions, ops\n%s", got-generation, ops)
+	}
+	start = time.Now()
+	again.Bridge = Bridge{}
+	n.apply(again) // a chain less: the whole table is replaced
+	t.Logf("the bridge is gone: %s", time.Since(start))
 }
 
 // BenchmarkApplyNothingToDo measures a round of the daemon without changes. BenchmarkApplyOnePeer adds or removes a peer.
