@@ -12,6 +12,14 @@ import (
 // interfaces holds the node's interfaces as they were last read.
 type interfaces []underlay.Interface
 
+// readAgain reads the interfaces again. If that fails, they stay as they were: the kernel's notification of the new device causes
+// another reconciliation.
+func (all *interfaces) readAgain() {
+	if now, err := underlay.Read(); err == nil {
+		*all = now
+	}
+}
+
 // named returns the interface with a name. Its index is 0 if it does not exist.
 func (all interfaces) named(name string) firewall.Interface {
 	i := slices.IndexFunc(all, func(i underlay.Interface) bool { return i.Name == name })

@@ -18,19 +18,24 @@ import (
 // kernel refuses.
 //
 // The firewall comes first. The packets of a new peer may arrive before its overlay is programmed, and must be accepted.
-// And a new overlay must accept packets from peers only.
+// And a new overlay must accept packets from peers only. If it creates a device, the firewall is programmed once more: some
+// rules have the device's index.
 //
 // The error is a device conflict at the start. Then a firewall table that was just created is deleted again.
 func (l *loop) programKernel(ctx context.Context) (verified bool, err error) {
 	l.restoreBridges()
-	created, firewallOK, err := l.programFirewall(ctx)
+	newTable, firewallOK, err := l.programFirewall(ctx)
 	if err != nil {
 		return false, err
 	}
-	overlayOK, err := l.programOverlay(ctx)
-	if err != nil && created && isDeviceConflict(err) {
+	newDevice, overlayOK, err := l.programOverlay(ctx)
+	if err != nil && newTable && isDeviceConflict(err) {
 		_, cleanupErr := firewall.Cleanup(ctx)
 		err = errors.Join(err, cleanupErr)
+	}
+	if err == nil && newDevice {
+		l.interfaces.readAgain()
+		_, firewallOK, err = l.programFirewall(ctx)
 	}
 	if err != nil {
 		return false, err
@@ -64,15 +69,16 @@ func (l *loop) programSettings() (ok bool) {
 // bridgeNetfilter is the name of a check and of its kind of problem.
 const bridgeNetfilter = "bridge-netfilter"
 
-// programOverlay makes the overlay equal to the lease set. The error is isDeviceConflict, or that ctx has ended.
-func (l *loop) programOverlay(ctx context.Context) (ok bool, err error) {
+// programOverlay makes the overlay equal to the lease set. created reports whether it created a device. The error is
+// isDeviceConflict, or that ctx has ended.
+func (l *loop) programOverlay(ctx context.Context) (created, ok bool, err error) {
 	report, err := l.backend.Apply(ctx, l.state.Own, l.peers.leases)
 	if ctx.Err() != nil {
-		return false, ctx.Err() // an interrupted write is not a problem
+		return false, false, ctx.Err() // an interrupted write is not a problem
 	}
 	err = confined(adviseOnConflict(err))
 	if !l.kernel.everVerified() && isDeviceConflict(err) {
-		return false, err
+		return false, false, err
 	}
 	ok = l.problems.Check("overlay", err)
 	if ok {
@@ -86,7 +92,7 @@ func (l *loop) programOverlay(ctx context.Context) (ok bool, err error) {
 	}
 	l.problems.Check("refused by the kernel", refused)
 	l.recordOps(report.Ops, report.Failed)
-	return ok, nil
+	return adds(report.Ops, "device"), ok, nil
 }
 
 // programFirewall makes the firewall table match. created reports whether it did not exist before.
@@ -95,11 +101,15 @@ func (l *loop) programFirewall(ctx context.Context) (created, ok bool, err error
 	if ctx.Err() != nil {
 		return false, false, ctx.Err()
 	}
-	created = slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == "table" })
 	ok = l.problems.Check("firewall", confined(err))
 	l.problems.SetAll("other firewall", l.firewall.Problems())
 	l.recordOps(ops, nil)
-	return created, ok, nil
+	return adds(ops, "table"), ok, nil
+}
+
+// adds reports whether one of the writes created an object of this kind.
+func adds(ops []kernel.Op, kind string) bool {
+	return slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Verb == "add" && op.Kind == kind })
 }
 
 // rules returns the firewall's rules. Nodes are restarted one after the other. So peers may use direct routing although

@@ -69,3 +69,20 @@ func drops(t *testing.T, l *lab.Lab) map[string]int {
 	}
 	return all
 }
+
+// The firewall is written before the devices of the overlay exist. When the node is ready, the table has their indexes, and nothing
+// counts as a repair.
+func TestTableHasTheDevicesOfAFirstStart(t *testing.T) {
+	l := cluster.Build(t, lab.Options{Nodes: 1, IPv6: true, Config: cluster.DualStack})
+	n := l.Nodes[0]
+	cluster.Check(t, l.StartAll(cluster.Within(t)))
+	table := cluster.Run(t, n.Place, "nft list table inet podlane")
+	for _, name := range []string{"eth0", "podlane.1", "podlane-v6.1"} {
+		if !cluster.HasIndex(table, name) {
+			t.Errorf("the table has no rule for the index of %s:\n%s", name, table)
+		}
+	}
+	if s, err := cluster.StatusOf(cluster.Within(t), n); err != nil || s.Repaired > 0 {
+		t.Errorf("%d repairs, error %v; want none", s.Repaired, err)
+	}
+}
