@@ -38,7 +38,7 @@ func TestManyPeers(t *testing.T) {
 	n.apply(r)
 	t.Logf("the first Apply took %s", time.Since(start))
 	for _, s := range []string{"peers4", "peers6", "peer_subnets4", "peer_subnets6"} {
-		have, err := here(n.ns, read)
+		have, err := here(n.ns, func() (snapshot, error) { return read(knownSets{}) })
 		if err != nil {
 			t.Fatal(err)
 		}

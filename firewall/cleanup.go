@@ -11,7 +11,7 @@ import (
 // Cleanup deletes podlane's table, and podlane's rules in iptables' FORWARD chains, of any pod network. It changes nothing
 // else. The ops are what it deleted.
 func Cleanup(ctx context.Context) (ops []kernel.Op, err error) {
-	have, err := read()
+	have, err := read(knownSets{})
 	if err != nil {
 		return nil, err
 	}
@@ -19,7 +19,7 @@ func Cleanup(ctx context.Context) (ops []kernel.Op, err error) {
 	for _, f := range subnet.Families {
 		plans = append(plans, planForward(have, nil, nil, f))
 	}
-	ops, err = commitAll(plans)
+	ops, _, err = commitAll(plans)
 	errs := []error{err}
 	for _, f := range subnet.Families {
 		l, _, err := applyLegacy(ctx, nil, nil, f)

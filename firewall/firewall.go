@@ -24,9 +24,10 @@ import (
 
 // Firewall makes the kernel's firewall match Rules. The zero value is ready for use. Only one goroutine at a time may use it.
 type Firewall struct {
-	rules   Rules             // of the last verified Apply, like the next three
-	table   nft.Table         // podlane's table
-	inPlace []string          // podlane's rules in foreign chains, as the objects of ops
+	rules   Rules     // of the last verified Apply, like the next four
+	table   nft.Table // podlane's table
+	inPlace []string  // podlane's rules in foreign chains, as the objects of ops
+	sets    knownSets
 	dropped map[string]uint64 // packets by reason
 
 	findings      findings   // about other programs' rules, from the last time they could be read
@@ -43,7 +44,7 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 	}
 	r = r.normalized()
 	want := targetOf(r)
-	have, err := read()
+	have, err := read(fw.sets)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +59,7 @@ func (fw *Firewall) Apply(ctx context.Context, r Rules) ([]kernel.Op, error) {
 		return done.ops, err
 	}
 	fw.rules, fw.table, fw.inPlace, fw.dropped = r, want.table, done.inPlace, countDrops(done.have.own)
+	fw.sets = knownSets{done.have.generation, done.have.own.Sets}
 	return done.ops, nil
 }
 
@@ -135,9 +137,10 @@ type applyResult struct {
 func (t target) apply(ctx context.Context, have snapshot) (done applyResult, err error) {
 	plans := t.plans(have)
 	done.have = have
-	done.ops, err = commitAll(plans)
+	var transactions uint32
+	done.ops, transactions, err = commitAll(plans)
 	if len(done.ops) > 0 && err == nil {
-		done.have, plans, err = t.verify()
+		done.have, plans, err = t.verify(have.setsAfter(done.ops, transactions))
 	}
 	for _, p := range plans {
 		done.inPlace = append(done.inPlace, p.inPlace...)
@@ -152,8 +155,8 @@ func (t target) apply(ctx context.Context, have snapshot) (done applyResult, err
 }
 
 // verify reads again. It fails if there is still a difference.
-func (t target) verify() (snapshot, []plan, error) {
-	have, err := read()
+func (t target) verify(known knownSets) (snapshot, []plan, error) {
+	have, err := read(known)
 	if err != nil {
 		return have, nil, err
 	}
@@ -166,8 +169,8 @@ func (t target) verify() (snapshot, []plan, error) {
 	return have, plans, nil
 }
 
-// commitAll commits every plan, even if another one fails.
-func commitAll(plans []plan) (ops []kernel.Op, err error) {
+// commitAll commits every plan, even if another one fails. transactions is how many of them wrote something.
+func commitAll(plans []plan) (ops []kernel.Op, transactions uint32, err error) {
 	var errs []error
 	for _, p := range plans {
 		if err := nft.Commit(p.Plan); err != nil {
@@ -175,6 +178,9 @@ func commitAll(plans []plan) (ops []kernel.Op, err error) {
 			continue
 		}
 		ops = append(ops, p.Ops...)
+		if len(p.Steps) > 0 {
+			transactions++
+		}
 	}
-	return ops, errors.Join(errs...)
+	return ops, transactions, errors.Join(errs...)
 }

@@ -28,7 +28,7 @@ func evaluateChains(r Rules) (outcomes []chainOutcome, generation uint32, err er
 	}
 	defer c.Close()
 	packets := requiredPackets(r, indexOf)
-	generation, err = c.Consistent(func() (err error) {
+	generation, err = c.Consistent(func(uint32) (err error) {
 		outcomes, err = outcomesOf(c, r, packets)
 		return err
 	})

@@ -140,7 +140,7 @@ func (n *node) counting(r Rules) func() map[string]uint64 {
 		}
 	}
 	if err := n.ns.Do(func() error {
-		have, err := read()
+		have, err := read(knownSets{})
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (n *node) counting(r Rules) func() map[string]uint64 {
 	}
 	return func() map[string]uint64 {
 		n.Helper()
-		have, err := here(n.ns, read)
+		have, err := here(n.ns, func() (snapshot, error) { return read(knownSets{}) })
 		if err != nil {
 			n.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func (w spoofWires) resolve() {
 func (n *node) dropsNow(reason string, send sender, at arrivals) {
 	n.Helper()
 	count := func() uint64 {
-		have, err := here(n.ns, read)
+		have, err := here(n.ns, func() (snapshot, error) { return read(knownSets{}) })
 		if err != nil {
 			n.Fatal(err)
 		}

@@ -215,7 +215,7 @@ func TestInterruptedReadIsRepeated(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		_, err = c.Consistent(func() error {
+		_, err = c.Consistent(func(uint32) error {
 			o, err := c.Overview()
 			if err != nil {
 				return err
@@ -223,7 +223,7 @@ func TestInterruptedReadIsRepeated(t *testing.T) {
 			if reads++; reads < 3 {
 				n.sh(fmt.Sprintf("nft add element inet site hosts4 '{ 198.18.1.%d }'", reads))
 			}
-			in, err = c.Content(o, siteID)
+			in, err = c.Content(o, siteID, nil)
 			return err
 		})
 		return err
@@ -245,7 +245,7 @@ func TestReadFailsIfTheRuleSetKeepsChanging(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		_, err = c.Consistent(func() error {
+		_, err = c.Consistent(func(uint32) error {
 			n.sh("nft add chain inet other c; nft delete chain inet other c")
 			return nil
 		})

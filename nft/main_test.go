@@ -94,14 +94,14 @@ func (n *node) read(ids ...ID) (all []Installed, generation uint32) {
 			return err
 		}
 		defer c.Close()
-		generation, err = c.Consistent(func() error {
+		generation, err = c.Consistent(func(uint32) error {
 			all = nil
 			o, err := c.Overview()
 			if err != nil {
 				return err
 			}
 			for _, id := range ids {
-				in, err := c.Content(o, id)
+				in, err := c.Content(o, id, nil)
 				if err != nil {
 					return err
 				}

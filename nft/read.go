@@ -35,8 +35,9 @@ func (c *Conn) Overview() (o Overview, err error) {
 }
 
 // Content reads the rules and sets of a table, and adds what the overview has of it. If the table does not exist, it returns the
-// zero value.
-func (c *Conn) Content(o Overview, id ID) (in Installed, err error) {
+// zero value. known holds sets whose elements no transaction has changed: these are not read again, unless packets add them or a
+// time removes them.
+func (c *Conn) Content(o Overview, id ID, known []KernelSet) (in Installed, err error) {
 	i := slices.IndexFunc(o.Tables, func(t KernelTable) bool { return t.ID == id })
 	if i < 0 {
 		return Installed{}, nil // the kernel refuses to list the sets of a table that does not exist
@@ -50,16 +51,21 @@ func (c *Conn) Content(o Overview, id ID) (in Installed, err error) {
 	if in.Rules, err = dump(c, parseRule, unix.NFT_MSG_GETRULE, id.Family, name(unix.NFTA_RULE_TABLE, id.Name)); err != nil {
 		return in, err
 	}
-	in.Sets, err = c.sets(id)
+	in.Sets, err = c.sets(id, known)
 	return in, err
 }
 
-func (c *Conn) sets(id ID) ([]KernelSet, error) {
+func (c *Conn) sets(id ID, known []KernelSet) ([]KernelSet, error) {
 	sets, err := dump(c, parseSet, unix.NFT_MSG_GETSET, id.Family, name(unix.NFTA_SET_TABLE, id.Name))
 	if err != nil {
 		return nil, err
 	}
 	for i := range sets {
+		at := slices.IndexFunc(known, func(k KernelSet) bool { return k.Name == sets[i].Name })
+		if at >= 0 && sets[i].Flags&(unix.NFT_SET_EVAL|unix.NFT_SET_TIMEOUT) == 0 {
+			sets[i] = known[at]
+			continue
+		}
 		answers, err := c.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, id.Family,
 			name(unix.NFTA_SET_ELEM_LIST_TABLE, id.Name), name(unix.NFTA_SET_ELEM_LIST_SET, sets[i].Name))
 		if err != nil {
