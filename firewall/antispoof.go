@@ -33,6 +33,9 @@ func checkedFromPod(f subnet.Family) part {
 //	from anywhere   with a source in this node's pod subnets
 //	                from a pod's address to a pod: so no host of the underlay, not even a peer, can send as a pod without VXLAN
 //
+// Early rules accept most valid packets before this check (early.go). From the bridge, a pod's address in this node's pod subnet
+// needs no route lookup. Out of the tunnel, a peer's lease counts instead of a route.
+//
 // IPv4's rp_filter is often off or loose, and IPv6 has none.
 //
 // These packets must not be dropped, and are not:
@@ -52,10 +55,12 @@ func checkedFromPod(f subnet.Family) part {
 // With direct routing, packets of other nodes' pods come directly on the underlay. Each node decides for itself whether both
 // share a link. The two may decide at different times, or differently. So only this node's own pod subnets are checked then.
 //
-// Without direct routing, packets from another node's pod to pods need its lease, or a route to it through the overlay. They are
-// dropped before the lease is known, and after it is gone. Nothing could answer the pod then.
+// Without direct routing, packets from another node's pod to pods come out of the tunnel. They need the lease of that node, or a
+// route to the pod through the overlay. They are dropped before the lease is known, and after it is gone. Nothing could answer
+// the pod then.
 //
-// The lookup is the most expensive part, so each packet has at most one. Every checked packet goes to the chain with the lookup.
+// The lookup is the most expensive part. So a packet has at most one for this check: every checked packet goes to the chain with
+// the lookup.
 func antispoof(r Rules) nft.Table {
 	checked := nft.Chain{Name: "pod_source", Rules: []nft.Rule{newDrop("pod_source_forged", noReversePath())}}
 	anywhere, addresses := nft.Chain{Name: anyInterface}, nft.Chain{Name: podAddresses}
@@ -74,7 +79,7 @@ func antispoof(r Rules) nft.Table {
 	return nft.Table{Chains: append([]nft.Chain{anywhere, addresses, checked}, toPods...)}
 }
 
-// podAddresses is the chain that checks packets with a pod's address as source, from any interface.
+// podAddresses is the name of the chain that checks packets with a pod's address as source, from any interface.
 const podAddresses = "pod_addresses"
 
 // betweenPods returns the rules that send packets between addresses of the intervals to a chain. If there are several intervals,

@@ -15,41 +15,52 @@ import (
 // Early rules accept most packets after a few comparisons. What they do not accept goes on to the general rules, which look up
 // routes (fib). A lookup costs 0.15 to 0.2 µs, and a round trip between two pods had a dozen of them.
 //
-// An early rule compares the index of the interface. The index can be out of date: a new interface of the same name has
-// another one. Then the rule does not match, and the general rules decide. So no packet is lost, and no guarantee.
+// An early rule compares addresses instead of a route lookup:
 //
-// A rule exists only if its comparisons are as strict as the lookups. The functions of this file decide that.
+//   - fromBridge relies on the bridge. A pod may use every address of the pod subnet, even if the route to some of them leads
+//     through another interface.
+//   - fromPeerSubnet relies on the peer's lease, even if the route to its pod subnet is missing.
+//   - fromPeer relies on the underlay interface. It accepts a peer's VXLAN there without a reverse-path check.
+//
+// Each function documents when there is no such rule. Then the general rules decide.
+//
+// Packets reach an early rule by the index of their interface. The index can be out of date: a new interface of the same name
+// has another one. Then the rule matches nothing, and the general rules decide. So no valid packet is lost, and no check is
+// skipped.
 
-// fromBridge matches packets of a family from the pods, with a source that needs no lookup. ok is false if that does not hold.
+// fromBridge matches packets of a family from the pods, if their source is in the pod subnet. It does not match the node's own
+// addresses there. ok is false, and there is no rule, unless
 //
-// All pods of the family must be behind one bridge. An address of the bridge must make the route to the pod subnet. The node's
-// own addresses there are not pods'.
+//   - the bridge is the only interface that leads to pods
+//   - an address of the bridge has the prefix length of the pod subnet: from it, the kernel makes the route to all pods
 func fromBridge(r Rules, f subnet.Family) (match part, ok bool) {
 	own := r.Subnet.Half(f)
 	if r.Bridge.Index == 0 || !slices.Equal(r.PodInterfaces, []string{r.Bridge.Name}) || !own.IsValid() {
 		return part{}, false
 	}
-	notPods := []netip.Addr{own.Masked().Addr()} // the overlay's device has the first address
+	ofNode := []netip.Addr{own.Masked().Addr()} // the overlay's device has the first address
 	for _, p := range r.Bridge.Addrs {
 		ok = ok || p.Masked() == own
-		if own.Contains(p.Addr()) && !slices.Contains(notPods, p.Addr()) {
-			notPods = append(notPods, p.Addr())
+		if own.Contains(p.Addr()) && !slices.Contains(ofNode, p.Addr()) {
+			ofNode = append(ofNode, p.Addr())
 		}
 	}
 	match = join(ofFamily(f), inSubnet(source, own))
-	for _, a := range notPods {
+	for _, a := range ofNode {
 		match = join(match, address(source, expr.CmpOpNeq, netip.PrefixFrom(a, f.Bits())))
 	}
 	return match, ok
 }
 
-// fromPeerSubnet matches packets of a family with a source in a peer's pod subnet. The family is one of the pod network's.
+// fromPeerSubnet matches packets of a family with a source in peerSubnets. The pod network must have the family.
 func fromPeerSubnet(r Rules, f subnet.Family) part {
 	return join(ofFamily(f), maskedIn(source, f, r.Network.Range(f).SubnetLen, peerSubnets(Rules{}, f)))
 }
 
-// peerSubnets returns the set of the peers' pod subnets of one family, by their first address. It omits those with a length that
-// is not the pod network's. It omits those that overlap this node's, too.
+// peerSubnets returns the set of the peers' pod subnets of one family, by their first address. It omits
+//
+//   - those of another length than the pod network's: the rule compares only that many bits
+//   - those that overlap this node's pod subnet
 func peerSubnets(r Rules, f subnet.Family) nft.Set {
 	s := [...]nft.Set{
 		subnet.IPv4: {Name: "peer_subnets4", KeyType: nftables.TypeIPAddr},
@@ -58,8 +69,8 @@ func peerSubnets(r Rules, f subnet.Family) nft.Set {
 	own := r.Subnet.Half(f)
 	s.Elements = nft.AddrElements(func(yield func(netip.Addr) bool) {
 		for _, p := range r.PeerSubnets {
-			usual := subnet.FamilyOf(p.Addr()) == f && p.Bits() == r.Network.Range(f).SubnetLen
-			if usual && !(own.IsValid() && own.Overlaps(p)) && !yield(p.Masked().Addr()) {
+			comparable := subnet.FamilyOf(p.Addr()) == f && p.Bits() == r.Network.Range(f).SubnetLen
+			if comparable && !(own.IsValid() && own.Overlaps(p)) && !yield(p.Masked().Addr()) {
 				return
 			}
 		}
@@ -67,8 +78,12 @@ func peerSubnets(r Rules, f subnet.Family) nft.Set {
 	return s
 }
 
-// fromPeer matches packets of a family from a peer's public address to this node's, on the underlay. ok is false if the peers or
-// the address are unknown. It is false if a pod could be such a peer, too.
+// fromPeer matches packets of a family from a peer's public address to this node's address on the underlay. The caller matches
+// the underlay interface. ok is false, and there is no rule, if
+//
+//   - the peers or this node's address are unknown
+//   - the underlay interface leads to pods
+//   - this node's address or any peer's is one that pods can have
 func fromPeer(r Rules, f subnet.Family) (match part, ok bool) {
 	at := slices.IndexFunc(r.Addrs, func(a netip.Addr) bool { return subnet.FamilyOf(a) == f })
 	if at < 0 || r.Peers == nil || slices.Contains(r.PodInterfaces, r.Underlay.Name) {
@@ -84,7 +99,7 @@ func fromPeer(r Rules, f subnet.Family) (match part, ok bool) {
 	return join(ofFamily(f), address(destination, expr.CmpOpEq, self), addressIn(source, f, peers(Rules{}, f))), true
 }
 
-// inSubnet matches a packet's address in a prefix. Other than address, it loads the whole address: the kernel loads 4 aligned
+// inSubnet matches a packet's address in a prefix. Unlike address, it always loads the whole address: the kernel loads 4 aligned
 // bytes faster than 3.
 func inSubnet(s side, p netip.Prefix) part {
 	f := subnet.FamilyOf(p.Addr())
@@ -92,13 +107,13 @@ func inSubnet(s side, p netip.Prefix) part {
 	return part{addressText(s, f) + p.Masked().String(), append(masked(s, f, p.Bits()), compare)}
 }
 
-// maskedIn matches the first bits of a packet's address in a set.
+// maskedIn looks up a packet's address in a set, after masked has cleared its last bits.
 func maskedIn(s side, f subnet.Family, bits int, in nft.Set) part {
 	text := addressText(s, f) + "& " + net.IP(net.CIDRMask(bits, f.Bits())).String() + " == @" + in.Name
 	return part{text, append(masked(s, f, bits), &expr.Lookup{SourceRegister: register, SetName: in.Name})}
 }
 
-// masked loads a packet's address and clears all bits after the first ones.
+// masked loads a packet's address, keeps its first bits and clears the others.
 func masked(s side, f subnet.Family, bits int) []expr.Any {
 	mask := net.CIDRMask(bits, f.Bits())
 	size := uint32(len(mask)) //nolint:gosec // 4 or 16

@@ -1,11 +1,16 @@
 // Package firewall programs the node's firewall. podlane's own nftables table decides
 //
 //   - which hosts may send VXLAN to the node,
+//   - which packets may have a pod's address as source,
 //   - what pods may not send,
-//   - which packets get the node's address (masquerade).
+//   - which packets get the node's address (masquerade),
+//   - which packets are not tracked as connections (VXLAN).
+//
+// Most packets pass after a few comparisons: see early.go.
 //
 // In other programs' tables it writes one thing: accept rules in iptables' FORWARD chain. They are needed if that chain drops
-// the pods' packets, as with Docker. The package reads everything from the kernel, and writes only what differs.
+// the pods' packets, as with Docker. The package compares with the kernel, and writes only what differs. If the rule set has not
+// changed since the last read, it does not read the elements of its sets again.
 package firewall
 
 import (
@@ -24,7 +29,7 @@ import (
 
 // Firewall makes the kernel's firewall match Rules. The zero value is ready for use. Only one goroutine at a time may use it.
 type Firewall struct {
-	rules   Rules     // of the last verified Apply, like the next four
+	rules   Rules     // of the last verified Apply, like the next four fields
 	table   nft.Table // podlane's table
 	inPlace []string  // podlane's rules in foreign chains, as the objects of ops
 	sets    knownSets

@@ -194,8 +194,8 @@ func fromPod() part {
 	}}
 }
 
-// fromInterface matches packets from the interface with an index. It is faster than a name, but a new interface of the same name
-// has another index.
+// fromInterface matches packets from an interface, by its index. The kernel compares an index faster than a name. But a new
+// interface of the same name has another index.
 func fromInterface(i Interface) part {
 	return part{fmt.Sprintf("iif %q", i.Name), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIF, Register: register},

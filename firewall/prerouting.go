@@ -7,18 +7,18 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// prerouting returns the chains before routing. One base chain sends each packet to a chain for its interface. The chains for
-// single interfaces accept most packets early, and send the others on:
+// prerouting returns the chains before routing, except the general ones. One base chain sends each packet to the early chain of
+// its interface, if there is one. An early chain accepts most packets, and sends the others on to the general chains:
 //
 //	prerouting --+-- from_pods ---------> any_interface --> not_from_pods
 //	             +-- from_tunnel4, 6 ---------------------> not_from_pods
 //	             +-- from_underlay -----------------------> not_from_pods
 //	             +----------------------> any_interface --> not_from_pods
 //
-// The general chains drop forged sources (antispoof), and VXLAN that fails a reverse-path check (vxlanGuard). They exempt VXLAN
-// to this node from connection tracking (untracked).
+// The general chains drop forged sources (antispoof), and VXLAN that fails a reverse-path check (vxlanGuard). They and
+// from_underlay exempt VXLAN to this node from connection tracking (untracked).
 //
-// The base chain is before other programs' chains of priority raw. The kernel reassembles fragments before it.
+// The base chain runs before other programs' chains of priority raw. The kernel reassembles fragments before it.
 func prerouting(r Rules) (t nft.Table) {
 	base := filterChain("prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRef(*nftables.ChainPriorityRaw-10))
 	t.Chains = []nft.Chain{base}
@@ -38,13 +38,13 @@ func prerouting(r Rules) (t nft.Table) {
 	return t
 }
 
-// The general chains before routing, for packets from any interface, and from interfaces that do not lead to pods.
+// The names of the general chains: for packets from any interface, and for those from interfaces that do not lead to pods.
 const (
 	anyInterface = "any_interface"
 	notFromPods  = "not_from_pods"
 )
 
-// earlyChain is a chain for the packets of one interface.
+// earlyChain is a chain with early rules for the packets from one interface.
 type earlyChain struct {
 	from Interface
 	nft.Chain
@@ -53,8 +53,8 @@ type earlyChain struct {
 // used reports whether packets are sent to the chain: its interface exists, and it has an early rule.
 func (e earlyChain) used() bool { return e.from.Index != 0 && len(e.Rules) > 1 }
 
-// earlyChains returns the chains for single interfaces. The last rule of each leads to the general chain. A chain exists even while it
-// is not used. So an interface that is created or deleted changes only rules, and the table is not replaced.
+// earlyChains returns the early chains. The last rule of each leads to a general chain. A chain exists even while it is not used.
+// So if an interface is created or deleted, only rules change, and the table is not replaced.
 func earlyChains(r Rules) []earlyChain {
 	pods := earlyChain{r.Bridge.Interface, nft.Chain{Name: "from_pods"}}
 	underlay := earlyChain{r.Underlay, nft.Chain{Name: "from_underlay"}}

@@ -16,14 +16,14 @@ type snapshot struct {
 	followed map[chainKey]bool // the chains whose rules are in foreign
 }
 
-// knownSets holds the sets of podlane's table at one generation. At the same generation they need not be read again: with many
-// peers, their elements are most of what is read.
+// knownSets holds the sets of podlane's table, as they were at one generation of the rule set. While the generation is the same,
+// read does not read their elements again. With many peers, these are most of what it reads.
 type knownSets struct {
 	generation uint32
 	sets       []nft.KernelSet
 }
 
-// at returns the sets if a generation is theirs.
+// at returns the sets if they are known at a generation; nil if not.
 func (k knownSets) at(generation uint32) []nft.KernelSet {
 	if generation != k.generation {
 		return nil
@@ -31,7 +31,7 @@ func (k knownSets) at(generation uint32) []nft.KernelSet {
 	return k.sets
 }
 
-// read reads a snapshot.
+// read reads a snapshot. It takes the elements of known sets from the argument.
 func read(known knownSets) (s snapshot, err error) {
 	c, err := nft.Dial()
 	if err != nil {
@@ -71,8 +71,9 @@ func (s snapshot) foreignRules(k chainKey) (rules []nft.KernelRule) {
 	return rules
 }
 
-// setsAfter returns the sets after own transactions. Each raises the generation by one, except that 0 is skipped: then the sets are
-// read again. If another program writes in between, they are read again, too.
+// setsAfter returns the sets that are known after own transactions with these ops. They are those of the snapshot if only rules
+// changed. Each transaction raises the generation by one. If another program also writes, the generation is higher, so the sets
+// are read again. The kernel skips generation 0: then they are read again, too.
 func (s snapshot) setsAfter(ops []kernel.Op, transactions uint32) knownSets {
 	if slices.ContainsFunc(ops, func(op kernel.Op) bool { return op.Kind != "rule" }) {
 		return knownSets{} // the transactions changed more than rules

@@ -28,8 +28,8 @@ type Rules struct {
 	BridgeHidden bool
 	HTTPPort     uint16 // TCP port of the daemon's HTTP on every node, which pods must not reach; 0: none
 
-	// Each of these facts about the node may be missing. Then Problems and Advice are less exact, and the table is slower: see
-	// early.go.
+	// Each of these facts about the node may be missing. Then Problems and Advice are less exact, and the table has fewer early
+	// rules: see early.go.
 	Bridge   Bridge
 	Underlay Interface                       // the interface that carries the tunnels
 	Overlay  [len(subnet.Families)]Interface // the overlay's devices

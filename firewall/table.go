@@ -21,12 +21,12 @@ func buildTable(r Rules) nft.Table {
 	return t
 }
 
-// beforeFilters is the priority of the chains that drop. They run before other programs' filters. So these do not count or log
-// what is dropped here. The kernel reassembles fragments before them.
+// beforeFilters is the priority of the chains input and forward. They run before other programs' filters. So these do not count
+// or log what is dropped here. The kernel reassembles fragments before them.
 var beforeFilters = nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10)
 
-// filters returns the base chains after prerouting that filter. There is one for each hook, because each costs every packet some
-// time. For VXLAN the first rule is the one that matches.
+// filters returns the base chains of type filter in input, forward and output. There is only one for each hook, because each
+// base chain costs every packet some time. VXLAN matches the first rule.
 func filters(r Rules) []nft.Chain {
 	input := filterChain("input", nftables.ChainHookInput, beforeFilters, newRule(portTo(udp, r.Network.VXLAN.Port), goTo(vxlanToPort)))
 	forward := filterChain("forward", nftables.ChainHookForward, beforeFilters, newRule(overlay(r), goTo(vxlanFromPods)))

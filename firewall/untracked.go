@@ -17,10 +17,12 @@ import (
 //   - An accept of the UDP port matches them. If it requires "ct state new", it has to list "untracked" too.
 //   - NAT rules do not apply. That is correct: a peer knows this node by its address.
 //
-// This is the chain for what the node sends. What it receives is exempted in prerouting. One rule there first matches
-// "ct state != untracked". That has a second effect, even if no packet reaches the rule: the kernel tracks connections in this
-// namespace, and reassembles fragments before prerouting. Otherwise IPv6 fragments would reach the guard in input as they are. If
-// the first one ended before the VNI, the guard would not recognize it as VXLAN.
+// The function returns the chain for what the node sends. Rules in prerouting exempt what it receives: in from_underlay and
+// vxlan_arrives.
+//
+// The rule in vxlan_arrives also matches "ct state != untracked". That has an effect even if no packet reaches the rule. The
+// kernel then tracks connections in this namespace, and reassembles fragments before podlane's chains. Without it, IPv6 fragments
+// would reach the guard in input as they are. If the first one ended before the VNI, the guard would not recognize it as VXLAN.
 func untracked(r Rules) nft.Chain {
 	return filterChain("output", nftables.ChainHookOutput, nftables.ChainPriorityRaw, newRule(overlay(r), notrack()))
 }

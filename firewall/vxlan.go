@@ -14,13 +14,16 @@ import (
 // vxlanGuard accepts VXLAN of podlane's port and VNI only from peers, and never from pods. VXLAN does not prove its sender. Any
 // host that can send it to a node can send as any pod. So it is dropped
 //
-//	in prerouting  if it fails a reverse-path check: so a pod cannot use a peer's IPv4 address
+//	in prerouting  if it fails a reverse-path check, with one exception: so a pod cannot use a peer's IPv4 address
 //	in input       if it came from a pod, or from a host that is not a peer
 //	               if its destination is a pod's address: peers send to underlay addresses, so it may come out of a tunnel
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //
-// IPv4's reverse-path check is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So the route
-// to a peer must lead over the link of its packets. In a multipath route, any of the links is accepted.
+// The exception is a peer's VXLAN that arrives on the underlay interface, at this node's address. An early rule accepts it without
+// a reverse-path check (fromPeer). On other interfaces, or if that rule does not exist, it is checked.
+//
+// IPv4's check is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So the route to a peer
+// must lead over the link of its packets. In a multipath route, any of the links is accepted.
 //
 // IPv6's check is loose: some route must exist. A strict one checks only one next hop of a multipath route (seen in Linux
 // 6.18). It would drop what a peer sends over the others. VXLAN from pods is still dropped, by its interface. But a container
@@ -30,7 +33,7 @@ import (
 // The reverse path is checked in prerouting: input supports that only from Linux 5.19 on. The source is checked in input,
 // after destination NAT. NAT can turn another packet into this node's VXLAN.
 //
-// The chain vxlan_wrong_iface drops a peer's packet that arrives on a wrong interface. First it records the peer and the
+// The chain vxlan_wrong_iface drops what fails the reverse-path check. If the source is a peer, it first records the peer and the
 // interface, for a note in Advice.
 //
 // A drop is final, whatever other programs' chains decide. An accept only skips podlane's drops. The chains come before other
