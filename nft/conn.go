@@ -35,9 +35,9 @@ func (c *Conn) Close() { _ = c.conn.Close() }
 // errChanged means that the rule set changed during the read.
 var errChanged = errors.New("read nftables: other programs change it faster than it can be read")
 
-// Consistent repeats a read until the rule set does not change meanwhile, at most 20 times. It returns the generation that was
-// read, and gives it to the read. The kernel cannot list everything at once. The parts are consistent only if the generation is the same before and
-// after the read.
+// Consistent calls read until the rule set does not change meanwhile, at most 20 times. It passes the current generation to read,
+// and returns the one that was read. The kernel cannot list everything at once. The parts are consistent only if the generation
+// is the same before and after the read.
 func (c *Conn) Consistent(read func(generation uint32) error) (generation uint32, err error) {
 	err = kernel.RetryRead(errChanged, func() error {
 		if generation, err = c.Generation(); err != nil {

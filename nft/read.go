@@ -35,8 +35,8 @@ func (c *Conn) Overview() (o Overview, err error) {
 }
 
 // Content reads the rules and sets of a table, and adds what the overview has of it. If the table does not exist, it returns the
-// zero value. known holds sets whose elements no transaction has changed: these are not read again, unless packets add them or a
-// time removes them.
+// zero value. It takes the elements of the sets in known from there: no transaction may have changed them since. It always reads
+// the elements of a set to which packets add them, or from which a timeout removes them.
 func (c *Conn) Content(o Overview, id ID, known []KernelSet) (in Installed, err error) {
 	i := slices.IndexFunc(o.Tables, func(t KernelTable) bool { return t.ID == id })
 	if i < 0 {
@@ -190,7 +190,7 @@ func parseSet(a answer) KernelSet {
 	return s
 }
 
-// addElements adds the elements of all lists.
+// addElements adds the elements in all lists. It counts them first, to allocate their memory once.
 func (s *KernelSet) addElements(lists []Attrs) {
 	count, size := 0, 0
 	for _, list := range lists {

@@ -37,7 +37,7 @@ type Element struct {
 // AddrElement returns the element of an address.
 func AddrElement(a netip.Addr) Element { return Element{string(a.AsSlice())} }
 
-// AddrElements returns the elements of addresses of one family. It reads them twice, to allocate their memory at once.
+// AddrElements returns the elements of addresses, which must be of one family. It iterates twice, to allocate their memory once.
 func AddrElements(addrs iter.Seq[netip.Addr]) []Element {
 	count, length := 0, 0
 	for a := range addrs {
@@ -50,8 +50,8 @@ func AddrElements(addrs iter.Seq[netip.Addr]) []Element {
 	return splitKeys(keys, length)
 }
 
-// splitKeys returns the elements with keys of one length, which follow each other. The keys share one string, because there may be
-// tens of thousands.
+// splitKeys returns an element for each key. keys holds keys of one length, one after the other. All elements share one string,
+// because there may be tens of thousands.
 func splitKeys(keys []byte, length int) []Element {
 	if length == 0 {
 		return nil

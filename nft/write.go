@@ -146,14 +146,14 @@ func keepCounts(rules []Rule, have []KernelRule) []Rule {
 	return rules
 }
 
-// maxList is the size of the elements in one message, in bytes. An attribute has at most 64 KiB. An element has a key and three
-// elementHeaders.
+// The sizes of the elements in one message, in bytes. They are in one attribute, which has at most 64 KiB. An element is three
+// nested attributes, each with a header of 4 bytes, and its key.
 const (
 	maxList        = 60_000
-	elementHeaders = 16
+	elementHeaders = 16 // at most
 )
 
-// perMessage returns how many elements one message has.
+// perMessage returns how many elements one message has at most.
 func (s Set) perMessage() int { return maxList / (elementHeaders + int(s.KeyType.Bytes)) }
 
 func (id ID) changeElements(s Set, missing, extra []Element) (steps []Step) {
