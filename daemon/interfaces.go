@@ -12,8 +12,8 @@ import (
 // interfaces holds the node's interfaces as they were last read.
 type interfaces []underlay.Interface
 
-// readAgain reads the interfaces again. If that fails, they stay as they were: the kernel's notification of the new device causes
-// another reconciliation.
+// readAgain reads the interfaces again. If that fails, it changes nothing. The kernel's notification of a new device causes
+// another reconciliation, which reads them.
 func (all *interfaces) readAgain() {
 	if now, err := underlay.Read(); err == nil {
 		*all = now
@@ -29,8 +29,8 @@ func (all interfaces) named(name string) firewall.Interface {
 	return firewall.Interface{Name: name, Index: all[i].Index}
 }
 
-// bridge returns the interface that leads to all pods. names are those of the interfaces that lead to pods. The result is the
-// zero value if there are several, none, or the one was deleted.
+// bridge returns the interface that leads to all pods, with its addresses. names are those of the interfaces that lead to pods.
+// It returns the zero value if there are several names or none, or if the interface does not exist.
 func (all interfaces) bridge(names []string) firewall.Bridge {
 	if len(names) != 1 {
 		return firewall.Bridge{}
@@ -42,8 +42,8 @@ func (all interfaces) bridge(names []string) firewall.Bridge {
 	return firewall.Bridge{Interface: all.named(names[0]), Addrs: all[i].Addrs}
 }
 
-// withPodAddress returns the names of those with an address of a pod subnet. The overlay's device is not among them: it has the
-// first address of the subnet.
+// withPodAddress returns the names of the interfaces with an address of a pod subnet. The overlay's device is not among them: it
+// has the first address of the subnet.
 func (all interfaces) withPodAddress(own subnet.Pair) (names []string) {
 	for _, i := range all {
 		if slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
