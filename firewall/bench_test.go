@@ -10,9 +10,9 @@ import (
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
-// manyPeers returns fast with a number of peers, half of each family.
+// manyPeers returns complete with a number of peers, half of each family.
 func manyPeers(count int) Rules {
-	return fastWith(func(r *Rules) {
+	return completeWith(func(r *Rules) {
 		r.Network.IPv4.Prefix, r.Peers, r.PeerSubnets = netip.MustParsePrefix("10.0.0.0/8"), nil, nil
 		for i := range count / 2 {
 			r.Peers = append(r.Peers, netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}),
@@ -29,11 +29,11 @@ func onePeerLess(r Rules) Rules {
 	return r
 }
 
-// With 20,000 peers, a change of one writes only its elements, and a change of an interface writes only rules. The sets are hash
-// tables: they have no intervals.
+// With 20,000 peers, a change of one writes only its elements, and a change of an interface writes only rules. The sets have no
+// intervals, so the kernel uses hash tables.
 func TestManyPeers(t *testing.T) {
 	const count = 20000
-	n, r := newAttached(t), manyPeers(count)
+	n, r := newCompleteNode(t), manyPeers(count)
 	start := time.Now()
 	n.apply(r)
 	t.Logf("the first Apply took %s", time.Since(start))
@@ -71,8 +71,8 @@ func TestManyPeers(t *testing.T) {
 	}
 	start = time.Now()
 	again.Bridge = Bridge{}
-	n.apply(again) // a chain less: the whole table is replaced
-	t.Logf("the bridge is gone: %s", time.Since(start))
+	n.apply(again)
+	t.Logf("the bridge is deleted: %s", time.Since(start))
 }
 
 // BenchmarkApplyNothingToDo measures a round of the daemon without changes. BenchmarkApplyOnePeer adds or removes a peer.

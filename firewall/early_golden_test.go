@@ -5,37 +5,38 @@ import (
 	"testing"
 )
 
-// attachedIndexes are the interfaces of newAttached, and fast is dual there: all early rules exist.
-const attachedIndexes = `
+// interfacesOfComplete is a script that makes the interfaces of complete.
+const interfacesOfComplete = `
 ip link add pod0 index 11 type bridge; ip link add eth0 index 12 type bridge
 ip link add podlane.1 index 13 type bridge; ip link add podlane-v6.1 index 14 type bridge; ip link add eth1 index 15 type bridge`
 
-var fast = with(func(r *Rules) {
+// complete is dual with all facts about the node, so all early rules exist.
+var complete = with(func(r *Rules) {
 	r.Bridge = Bridge{Interface{"pod0", 11}, []netip.Prefix{netip.MustParsePrefix("10.5.34.1/24"), netip.MustParsePrefix("fd00:5:0:22::1/64")}}
 	r.Underlay, r.Overlay = Interface{"eth0", 12}, [...]Interface{{"podlane.1", 13}, {"podlane-v6.1", 14}}
 	r.Addrs = []netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("2001:db8::1")}
 	r.PeerSubnets = []netip.Prefix{netip.MustParsePrefix("10.5.77.0/24"), netip.MustParsePrefix("fd00:5:0:4d::/64")}
 })
 
-// newAttached makes a node whose interfaces have the indexes in fast.
-func newAttached(t *testing.T) *node {
+// newCompleteNode makes a node with the interfaces of complete.
+func newCompleteNode(t *testing.T) *node {
 	t.Helper()
 	n := newNode(t, "node")
-	n.sh(attachedIndexes)
+	n.sh(interfacesOfComplete)
 	return n
 }
 
 func TestTableWithAllEarlyRules(t *testing.T) {
-	n := newAttached(t)
-	n.apply(fast)
-	equal(t, "table", n.sh(list), fastGolden)
-	n.quiet(fast)
+	n := newCompleteNode(t)
+	n.apply(complete)
+	equal(t, "table", n.sh(list), completeGolden)
+	n.quiet(complete)
 	n.Firewall = Firewall{} // a daemon that has just started
-	n.quiet(fast)
+	n.quiet(complete)
 }
 
-// fastGolden is the table of fast, as nft prints it.
-const fastGolden = `table inet podlane {
+// completeGolden is the table of complete, as nft prints it.
+const completeGolden = `table inet podlane {
 	set pod_interfaces {
 		type ifname
 		elements = { "pod0" }

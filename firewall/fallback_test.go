@@ -9,13 +9,14 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// The second pod of this node, behind an interface of its own.
+// secondPodAt holds the addresses of this node's second pod, which is behind an interface of its own.
 var secondPodAt = [...]string{"10.5.34.130", "fd00:5:0:22:8000::2"}
 
 // twoPodInterfaces has a pod behind each of two interfaces.
 var twoPodInterfaces = with(func(r *Rules) { r.PodInterfaces = []string{"pod0", "pod1"} })
 
-// newTwoPodWires returns spoofWires with the second pod in the outside. Each interface gets the addresses and routes of a layout.
+// newTwoPodWires returns spoofWires whose outside is the second pod. layout is a script that adds the addresses and routes of the
+// node's two pod interfaces. second receives at the second pod.
 //
 //	pod 10.5.34.2 ------- pod0 node
 //	outside 10.5.34.130 - pod1
@@ -41,8 +42,8 @@ ip route add 10.5.34.1 dev eth1; ip route add 10.5.34.2 via 10.5.34.1; ip route 
 	return w, second
 }
 
-// If several interfaces lead to pods, or routes to single pods, a pod must not send as a pod behind another interface. The
-// lookups of the general rules find that out.
+// If several interfaces lead to pods, a pod must not send as a pod behind another interface. The route lookups of the general
+// rules prevent that.
 func TestPodsBehindSeveralInterfaces(t *testing.T) {
 	for name, layout := range map[string]string{
 		"two bridges, each with half of the subnet": `
@@ -62,7 +63,7 @@ ip route add 10.5.34.130 dev pod1; ip route add fd00:5:0:22:8000::2 dev pod1`,
 		t.Run(name, func(t *testing.T) {
 			w, second := newTwoPodWires(t, layout)
 			rules := early.of(w.node, twoPodInterfaces)
-			rules.Bridge = w.node.bridge("pod0") // the daemon names none
+			rules.Bridge = w.node.bridge("pod0") // the daemon sets no bridge then
 			for f, family := range subnet.Families {
 				for _, c := range []struct {
 					name     string
@@ -92,8 +93,8 @@ ip route add 10.5.34.130 dev pod1; ip route add fd00:5:0:22:8000::2 dev pod1`,
 	}
 }
 
-// With a single pod behind a veth, only the pod's own address is accepted. No address of the node makes a route to its pod
-// subnet.
+// With a single pod behind a veth, only the pod's own address is accepted. From no address of the veth the kernel makes a route to
+// the whole pod subnet, so there is no early rule.
 func TestOnePodBehindAVeth(t *testing.T) {
 	w := newSpoofWires(t)
 	w.node.sh(`ip -6 addr flush dev pod0 scope global; ip addr flush dev pod0 scope global
@@ -110,14 +111,14 @@ ip route add 10.5.34.2 dev pod0; ip route add fd00:5:0:22::2 dev pod0`)
 	}
 }
 
-// If the facts about one family are missing, the other still has its early rules. Both keep their guarantees.
+// If the facts about one family are missing, the other family still has its early rules. Forged packets of both are dropped.
 func TestEarlyRulesOfOneFamily(t *testing.T) {
 	w := newTunnelWires(t)
 	for one := range subnet.Families {
 		rules := early.of(w.node, dual)
-		of := func(a netip.Addr) bool { return subnet.FamilyOf(a) != subnet.Families[one] }
-		rules.Addrs = slices.DeleteFunc(slices.Clone(rules.Addrs), of)
-		rules.Bridge.Addrs = slices.DeleteFunc(slices.Clone(rules.Bridge.Addrs), func(p netip.Prefix) bool { return of(p.Addr()) })
+		isOther := func(a netip.Addr) bool { return subnet.FamilyOf(a) != subnet.Families[one] }
+		rules.Addrs = slices.DeleteFunc(slices.Clone(rules.Addrs), isOther)
+		rules.Bridge.Addrs = slices.DeleteFunc(slices.Clone(rules.Bridge.Addrs), func(p netip.Prefix) bool { return isOther(p.Addr()) })
 		rules.Overlay[1-one] = Interface{}
 		for f, family := range subnet.Families {
 			t.Run("rules of "+subnet.Families[one].String()+", packets of "+family.String(), func(t *testing.T) {

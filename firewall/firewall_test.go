@@ -26,7 +26,7 @@ func TestTableFromNothing(t *testing.T) {
 }
 
 func TestRuleTextIsWhatNftPrints(t *testing.T) {
-	n := newAttached(t)
+	n := newCompleteNode(t)
 	withinByte := func(r Rules) Rules {
 		r.Network.IPv4, r.Subnet.IPv4 = subnet.Range{Prefix: netip.MustParsePrefix("172.16.0.0/12"), SubnetLen: 20}, netip.MustParsePrefix("172.17.32.0/20")
 		r.Network.IPv6, r.Subnet.IPv6 = subnet.Range{Prefix: netip.MustParsePrefix("fd00:5:0:8000::/49"), SubnetLen: 65}, netip.MustParsePrefix("fd00:5:0:8022::/65")
@@ -34,10 +34,10 @@ func TestRuleTextIsWhatNftPrints(t *testing.T) {
 		r.PeerSubnets = []netip.Prefix{netip.MustParsePrefix("172.17.48.0/20"), netip.MustParsePrefix("fd00:5:0:8023:8000::/65")}
 		return r
 	}
-	hidden := fast
+	hidden := complete
 	hidden.BridgeHidden, hidden.Network.VXLAN.VNI = true, subnet.MaxVNI
 	for name, r := range map[string]Rules{
-		"general": dual, "early": fast, "general, prefixes within a byte": withinByte(dual), "early, prefixes within a byte": withinByte(fast),
+		"general": dual, "early": complete, "general, prefixes within a byte": withinByte(dual), "early, prefixes within a byte": withinByte(complete),
 		"hidden bridge, largest VNI": hidden, "several intervals of pods": underlayInPodNetwork(),
 	} {
 		n.apply(r)
@@ -163,7 +163,7 @@ func (n *node) repairs(r Rules, table, edit, op string) {
 }
 
 func TestChangesOfEarlyRulesByHandAreRepaired(t *testing.T) {
-	n := newAttached(t)
+	n := newCompleteNode(t)
 	// replace replaces the rule of a chain whose text matches a pattern of sed.
 	replace := func(chain, pattern, with string) string {
 		return "h=$(nft -a list chain inet podlane " + chain + ` | sed -n 's/.*` + pattern + `.*handle //p'); nft replace rule inet podlane ` + chain + " handle $h " + with
@@ -189,7 +189,7 @@ func TestChangesOfEarlyRulesByHandAreRepaired(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.T = t
-			n.repairs(fast, fastGolden, c.edit, c.op)
+			n.repairs(complete, completeGolden, c.edit, c.op)
 		})
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// form is a form of podlane's table. of completes Rules for a node of wires.
+// form is a form of podlane's table: with or without early rules. of returns the Rules that have this form on a node of wires.
 type form struct {
 	name string
 	of   func(n *node, r Rules) Rules
@@ -25,7 +25,7 @@ type form struct {
 
 var (
 	general = form{"general rules", func(_ *node, r Rules) Rules { return r }}
-	early   = form{"early rules", (*node).known}
+	early   = form{"early rules", (*node).withFacts}
 	forms   = []form{general, early}
 )
 
@@ -53,8 +53,8 @@ var farSubnets = []netip.Prefix{
 	netip.MustParsePrefix("fd00:5:0:4d::/64"), netip.MustParsePrefix("fd00:5:0:63::/64"),
 }
 
-// known adds the facts about the node that Rules lack, as the daemon reads them.
-func (n *node) known(r Rules) Rules {
+// withFacts adds the facts about the node that Rules lack, as the daemon reads them.
+func (n *node) withFacts(r Rules) Rules {
 	n.Helper()
 	if names := slices.Compact(slices.Clone(r.PodInterfaces)); len(names) == 1 && r.Bridge.Name == "" {
 		r.Bridge = n.bridge(names[0])
@@ -74,7 +74,7 @@ func (n *node) known(r Rules) Rules {
 	return r
 }
 
-// named returns an interface with its index; 0 if it does not exist.
+// named returns an interface with its index, which is 0 if it does not exist.
 func (n *node) named(name string) Interface {
 	n.Helper()
 	link, err := here(n.ns, func() (netlink.Link, error) { return netlink.LinkByName(name) })
@@ -87,7 +87,7 @@ func (n *node) named(name string) Interface {
 	return Interface{name, link.Attrs().Index}
 }
 
-// bridge returns an interface with its addresses, or nothing if it does not exist.
+// bridge returns an interface with its addresses, or the zero value if it does not exist.
 func (n *node) bridge(name string) Bridge {
 	n.Helper()
 	b := Bridge{Interface: n.named(name)}
@@ -110,15 +110,15 @@ func (n *node) bridge(name string) Bridge {
 	return b
 }
 
-// isEarly reports whether a rule is an early rule: the only ones that accept in these chains.
+// isEarly reports whether a rule is an early rule. In these chains, no other rules accept.
 func isEarly(chain string, r nft.Rule) bool {
 	verdict, ok := r.Exprs[len(r.Exprs)-1].(*expr.Verdict)
 	return ok && verdict.Kind == expr.VerdictAccept &&
 		slices.Contains([]string{"from_pods", "from_tunnel4", "from_tunnel6", "from_underlay", vxlanToPort}, chain)
 }
 
-// chainsInUse returns the names of the chains for single interfaces to which packets are sent.
-func chainsInUse(r Rules) map[string]bool {
+// usedChains returns for each early chain whether packets are sent to it.
+func usedChains(r Rules) map[string]bool {
 	used := map[string]bool{}
 	for _, e := range earlyChains(r.normalized()) {
 		used[e.Name] = e.used()
@@ -126,8 +126,9 @@ func chainsInUse(r Rules) map[string]bool {
 	return used
 }
 
-// counting installs r's table with a counter in each early rule. It returns how many packets these have accepted, by chain.
-func (n *node) counting(r Rules) func() map[string]uint64 {
+// countEarly installs r's table with a counter in each early rule. The returned function returns how many packets these have
+// accepted, by chain.
+func (n *node) countEarly(r Rules) func() map[string]uint64 {
 	n.Helper()
 	n.apply(r)
 	table := buildTable(r.normalized())
@@ -164,10 +165,10 @@ func (n *node) counting(r Rules) func() map[string]uint64 {
 	}
 }
 
-// passesBy checks that all packets arrive, and that the early rules of these chains accept them, and of no other.
+// passesBy checks that all packets arrive. The early rules of exactly these chains must accept them.
 func (n *node) passesBy(r Rules, send sender, at arrivals, chains ...string) {
 	n.Helper()
-	counts := n.counting(r)
+	counts := n.countEarly(r)
 	before := counts()
 	passes(n.T, send, at)
 	var by []string
@@ -216,11 +217,11 @@ func ipPacket(from, to netip.Addr, port uint16, payload []byte) []byte {
 	return append(header, udp...)
 }
 
-// The early rules accept what the test of each form sends, and nothing in the general form.
+// One form has early rules in all their chains, and the other has none.
 func TestFormsHaveTheirRules(t *testing.T) {
 	w := newOverlayWires(t)
 	chains := func(r Rules) (names []string) {
-		found, used := map[string]bool{}, chainsInUse(r)
+		found, used := map[string]bool{}, usedChains(r)
 		for _, c := range buildTable(r.normalized()).Chains {
 			for _, rule := range c.Rules {
 				if isEarly(c.Name, rule) && (used[c.Name] || c.Name == vxlanToPort) {

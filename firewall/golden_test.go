@@ -1,6 +1,6 @@
 package firewall
 
-// golden is dual's table, as nft prints it: nothing is known about the node's interfaces, so all packets go to the general rules.
+// golden is dual's table, as nft prints it. dual has no fact about the node, so all packets go to the general rules.
 const golden = `table inet podlane {
 	set pod_interfaces {
 		type ifname

@@ -19,10 +19,10 @@ func TestIndexChangesOnlyItsRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, "node")
-			n.apply(fast)
+			n.apply(complete)
 			table := n.sh("nft -a list tables inet")
 			for _, index := range []int{88, 0, 99, 0, 99} {
-				r := fast
+				r := complete
 				i := c.interfaceOf(&r)
 				i.Index = index
 				for _, op := range n.apply(r) {

@@ -10,7 +10,7 @@ import (
 // bridgedPods has the pods behind cni0.
 var bridgedPods = with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })
 
-// What creates an interface again. Each is a script for the node, except for the end of the underlay in the outside.
+// Scripts that create an interface. All run on the node, except makeUnderlayOutside: it sets up the other end of the underlay.
 const (
 	makeBridge = `ip link add cni0 type bridge; ip link set pod0 master cni0; ip link set cni0 up
 ip addr add 10.5.34.1/24 dev cni0; ip addr add fd00:5:0:22::1/64 dev cni0 nodad; sysctl -qw net.ipv4.conf.cni0.rp_filter=0`
@@ -23,8 +23,8 @@ ip addr add 198.18.0.1/24 brd + dev eth0; ip addr add 2001:db8::1/64 dev eth0 no
 	makeUnderlayOutside = `ip link set eth0 up; ip addr add 198.18.0.2/24 brd + dev eth0; ip addr add 2001:db8::2/64 dev eth0 nodad`
 )
 
-// newStaleWires returns spoofWires whose pod is behind cni0.
-func newStaleWires(t *testing.T) (w spoofWires) {
+// newBridgeWires returns spoofWires whose pod is behind the bridge cni0.
+func newBridgeWires(t *testing.T) (w spoofWires) {
 	w.overlayWires = newOverlayWires(t)
 	w.node.sh("ip addr flush dev pod0 scope global; ip -6 addr flush dev pod0 scope global\n" + makeBridge + "\n" + tunnelRoutes)
 	for f := range subnet.Families {
@@ -34,7 +34,7 @@ func newStaleWires(t *testing.T) (w spoofWires) {
 	return w
 }
 
-// resolve resolves the neighbours on the pods' and the underlay's link: no later packet waits for that.
+// resolve resolves the neighbours on the links of the pods and of the underlay. So no later packet waits for that.
 func (w spoofWires) resolve() {
 	for f := range subnet.Families {
 		w.node.reached(gatewayAt[f], w.pod)
@@ -64,39 +64,39 @@ func (n *node) dropsNow(reason string, send sender, at arrivals) {
 	}
 }
 
-// passage is what a test sends through an interface: valid packets, and forged ones to the same receiver.
-type passage struct {
+// traffic is what a test sends through an interface: valid packets, and forged ones to the same receiver.
+type traffic struct {
 	send     sender
 	forged   map[string]sender // by the reason for which they are dropped
 	receiver arrivals
 	by       []string // the chains whose early rules accept the valid packets
 }
 
-func (w spoofWires) throughBridge(f int) passage {
-	return passage{w.pod.sends(podAt[f], port(nodeAt[f]), []byte("hello")), map[string]sender{
+func (w spoofWires) throughBridge(f int) traffic {
+	return traffic{w.pod.sends(podAt[f], port(nodeAt[f]), []byte("hello")), map[string]sender{
 		"pod_source_forged": w.pod.sends(tunnelledAt[f], port(nodeAt[f]), []byte("hello")),
 		"vxlan_from_a_pod":  w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(1)),
 	}, w.atNode[f], []string{"from_pods"}}
 }
 
-func (w spoofWires) throughTunnel(f int) passage {
-	return passage{w.fromTunnel(f, tunnelledAt[f], port(podAt[f])), map[string]sender{
+func (w spoofWires) throughTunnel(f int) traffic {
+	return traffic{w.fromTunnel(f, tunnelledAt[f], port(podAt[f])), map[string]sender{
 		"pod_source_forged": w.fromTunnel(f, unleasedAt[f], port(podAt[f])),
 	}, w.atPod[f], []string{fromTunnels[f], "from_underlay", vxlanToPort}}
 }
 
-func (w spoofWires) throughUnderlay(f int) passage {
-	return passage{w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), map[string]sender{
+func (w spoofWires) throughUnderlay(f int) traffic {
+	return traffic{w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1)), map[string]sender{
 		"vxlan_not_from_a_peer": w.outside.sends(strangerAt[f], to8472(nodeAt[f]), vxlan(1)),
 	}, w.ours[f], []string{"from_underlay", vxlanToPort}}
 }
 
 // An interface is created again, with another index. Until the next Apply the general rules decide: all valid packets arrive, and
-// forged ones are dropped. Then the rules have the new index.
+// forged ones are dropped. After Apply the early rules have the new index.
 func TestInterfaceIsCreatedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		again   func(w spoofWires)
-		through func(w spoofWires, f int) passage
+		through func(w spoofWires, f int) traffic
 		index   func(r Rules, f int) int
 	}{
 		"bridge": {func(w spoofWires) { w.node.sh("ip link del cni0\n" + makeBridge) }, spoofWires.throughBridge, func(r Rules, _ int) int { return r.Bridge.Index }},
@@ -108,7 +108,7 @@ func TestInterfaceIsCreatedAgain(t *testing.T) {
 		}, spoofWires.throughUnderlay, func(r Rules, _ int) int { return r.Underlay.Index }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newStaleWires(t)
+			w := newBridgeWires(t)
 			former := early.of(w.node, bridgedPods)
 			for f := range subnet.Families {
 				p := c.through(w, f)
@@ -142,11 +142,11 @@ func TestInterfaceIsCreatedAgain(t *testing.T) {
 }
 
 // Another interface gets the index of one that was deleted. The kernel does not do that by itself, but an administrator can. Until
-// the next Apply the early rules accept what comes from there: as from this node's pods, peers' pods or peers. The guards in input
-// still apply. After Apply no rule has that index.
-func TestIndexIsTakenOver(t *testing.T) {
-	// takeOver links the node with the outside by eth1, with an index. The outside then sends everything there.
-	takeOver := func(w spoofWires, index int) {
+// the next Apply, the early rules accept packets from the new interface as if they came from the deleted one. The guards in input still apply. After Apply no rule has that index.
+func TestAnotherInterfaceGetsTheIndex(t *testing.T) {
+	// addEth1 adds a link eth1 between the node and the outside. The node's end has the index. The outside then sends everything
+	// there.
+	addEth1 := func(w spoofWires, index int) {
 		w.node.sh(fmt.Sprintf(`ip link add eth1 index %d type veth peer name eth1 netns outside; ip link set eth1 up
 ip addr add 198.18.1.1/24 dev eth1; ip addr add 2001:db8:1::1/64 dev eth1 nodad; sysctl -qw net.ipv4.conf.eth1.rp_filter=0`, index))
 		w.outside.sh(`ip link set eth1 up; ip addr add 198.18.1.2/24 dev eth1; ip addr add 2001:db8:1::2/64 dev eth1 nodad
@@ -177,11 +177,11 @@ ip addr add 198.18.0.1/24 brd + dev eth0; ip addr add 2001:db8::1/64 dev eth0 no
 			func(w spoofWires, f int) arrivals { return w.ours[f] }, "vxlan_from_a_wrong_interface"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newStaleWires(t)
+			w := newBridgeWires(t)
 			former := early.of(w.node, bridgedPods)
 			w.node.apply(former)
 			w.node.sh(c.gone)
-			takeOver(w, c.index(former))
+			addEth1(w, c.index(former))
 			f := int(subnet.IPv4)
 			send := w.outside.sends(c.from(f), c.to(f), c.payload)
 			passes(t, send, c.at(w, f))

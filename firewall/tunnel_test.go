@@ -8,20 +8,20 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// Sources behind the tunnel, and the chains whose early rules accept their packets.
+// Sources behind the tunnel, and the early chains for them.
 var (
 	unleasedAt  = [...]string{"10.5.200.9", "fd00:5:0:c8::9"} // in the pod network, but in no lease
 	fromTunnels = [...]string{"from_tunnel4", "from_tunnel6"}
 )
 
-// newTunnelWires returns spoofWires in which the kernel itself checks no reverse path of what leaves the tunnel.
+// newTunnelWires returns spoofWires. The kernel itself does not check the reverse path of packets out of the tunnel there.
 func newTunnelWires(t *testing.T) spoofWires {
 	w := newSpoofWires(t)
 	w.node.sh("sysctl -qw net.ipv4.conf.vxlan1.rp_filter=0")
 	return w
 }
 
-// port returns the address of the receivers in spoofWires.
+// port returns an address with the port of the receivers in spoofWires.
 func port(addr string) string { return net.JoinHostPort(addr, port4567) }
 
 func TestPacketsFromTheTunnelArrive(t *testing.T) {
@@ -84,8 +84,8 @@ func TestForgedPacketsFromTheTunnelAreDropped(t *testing.T) {
 	})
 }
 
-// The early rules trust the leases: if the route to a peer's pods is missing by mistake, packets from there still arrive. The
-// general rules drop them.
+// The early rules rely on the leases. If the route to a peer's pods is missing, packets from there still arrive. The general rules
+// drop them.
 func TestPeersPodWithoutARoute(t *testing.T) {
 	w := newTunnelWires(t)
 	w.node.sh("ip route del 10.5.99.0/24; ip route del fd00:5:0:63::/64")
@@ -96,10 +96,10 @@ func TestPeersPodWithoutARoute(t *testing.T) {
 			send := w.fromTunnel(f, tunnelledAt[f], port(podAt[f]))
 			passes(t, send, w.atPod[f])
 			w.node.drops(dual, "pod_source_forged", send, w.atPod[f])
-			known := early.of(w.node, dual)
-			w.node.passesBy(known, send, w.atPod[f], fromTunnels[f], "from_underlay", vxlanToPort)
-			known.PeerSubnets = nil // its lease is gone
-			w.node.drops(known, "pod_source_forged", send, w.atPod[f])
+			rules := early.of(w.node, dual)
+			w.node.passesBy(rules, send, w.atPod[f], fromTunnels[f], "from_underlay", vxlanToPort)
+			rules.PeerSubnets = nil // its lease is gone
+			w.node.drops(rules, "pod_source_forged", send, w.atPod[f])
 		})
 	}
 }

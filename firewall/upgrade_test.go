@@ -12,33 +12,33 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// tableBefore returns dual's table of podlaned before it had early rules, as nft prints it.
-func tableBefore(t *testing.T) string {
+// formerTable returns dual's table of a former version, without early rules, as nft prints it.
+func formerTable(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("testdata/before_early_rules.nft")
+	text, err := os.ReadFile("testdata/former_table.nft")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// load replaces podlane's table in one transaction.
+// load replaces podlane's table with a text of nft, in one transaction.
 func (n *node) load(table string) {
 	n.Helper()
 	n.sh("nft -f - <<X\ntable inet podlane\ndelete table inet podlane\n" + table + "X\n")
 }
 
-// The table of an earlier podlaned is replaced in one transaction. Rules that are the same keep their counts.
-func TestUpgradeFromTheTableBeforeEarlyRules(t *testing.T) {
+// The table of a former version is replaced in one transaction. The counts of dropped packets are kept.
+func TestTableWithoutEarlyRulesIsUpgraded(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules Rules
 		want  string
-	}{"general rules": {dual, golden}, "early rules": {fast, fastGolden}} {
+	}{"general rules": {dual, golden}, "early rules": {complete, completeGolden}} {
 		t.Run(name, func(t *testing.T) {
-			n := newAttached(t)
-			n.load(tableBefore(t))
+			n := newCompleteNode(t)
+			n.load(formerTable(t))
 			if got := n.sh(list); !strings.Contains(got, "chain vxlan_prerouting") || !strings.Contains(got, "chain antispoof") {
-				t.Fatalf("this is not the earlier table:\n%s", got)
+				t.Fatalf("this is not the former table:\n%s", got)
 			}
 			before := n.generation()
 			if ops := words(n.apply(c.rules)); strings.Contains(ops, "drift") {
@@ -74,11 +74,11 @@ func TestUpgradeLosesNoPacket(t *testing.T) {
 		passes(t, send, w.atPod[f]) // without a table
 	}
 	passes(t, forged[3], w.ours[f])
-	w.node.load(tableBefore(t))
+	w.node.load(formerTable(t))
 	before, beforeDevice := w.atPod[f](), w.ours[f]()
 	sent, stop := uint64(0), make(chan struct{})
-	arrives := func(holds func() bool) bool {
-		for deadline := time.Now().Add(5 * time.Second); !holds(); {
+	await := func(condition func() bool) bool {
+		for deadline := time.Now().Add(5 * time.Second); !condition(); {
 			if time.Now().After(deadline) {
 				return false
 			}
@@ -94,7 +94,7 @@ func TestUpgradeLosesNoPacket(t *testing.T) {
 			}
 			valid(1)
 			sent++
-			if !arrives(func() bool { return w.atPod[f]() >= before+sent }) {
+			if !await(func() bool { return w.atPod[f]() >= before+sent }) {
 				t.Error("a valid packet is lost")
 				return
 			}
@@ -107,7 +107,7 @@ func TestUpgradeLosesNoPacket(t *testing.T) {
 	})
 	for range upgrades {
 		w.node.apply(rules)
-		w.node.load(tableBefore(t))
+		w.node.load(formerTable(t))
 	}
 	close(stop)
 	sending.Wait()
