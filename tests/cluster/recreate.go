@@ -9,7 +9,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// Recreation deletes one of a node's interfaces and creates it again as it was. It gets another index.
+// Recreation deletes an interface of a node and creates it again with the same settings, but with another index.
 type Recreation struct {
 	Interface string
 	Own       bool   // the interface is podlaned's
@@ -17,7 +17,7 @@ type Recreation struct {
 	script    string // runs on the node
 }
 
-// Recreations are those of the underlay, the pod bridge and both devices of the overlay.
+// Recreations are those of the underlay interface, the pods' bridge and both devices of the overlay.
 var Recreations = []Recreation{
 	{Interface: "eth0", script: recreateUnderlay, cable: true},
 	{Interface: "cni0", script: recreateBridge},
@@ -25,8 +25,8 @@ var Recreations = []Recreation{
 	{Interface: "podlane-v6.1", script: strings.NewReplacer("DEV", "podlane-v6.1", "FAMILY", "-6").Replace(recreateDevice), Own: true},
 }
 
-// Do deletes the interface and creates it again. podlaned creates its own, unless it is paused. All that belongs to the interface is
-// added before its routes, if possible. So it receives no packet too early.
+// Do deletes the interface and creates it again. podlaned creates its own interfaces, unless it is paused. If possible, Do adds
+// the routes last. So no packet uses the interface too early.
 func (r Recreation) Do(t *testing.T, n *lab.Node, paused bool) {
 	t.Helper()
 	if r.Own && !paused {
@@ -48,7 +48,7 @@ ip link set eth0 up
 ip route replace default via 198.18.0.1
 ip -6 route replace default via fd98:18::1`
 
-// A bridge's ports keep their addresses, and the pods keep its MAC address.
+// The new bridge has the same MAC address and addresses, because the pods have a neighbour entry for it. Its ports are the same.
 const recreateBridge = `
 mac=$(ip -o link show cni0 | sed 's/.*link.ether \([^ ]*\).*/\1/')
 addrs=$(ip -o address show dev cni0 scope global | awk '{print $4}')
@@ -59,7 +59,7 @@ for a in $addrs; do case $a in *:*) ip address add $a dev cni0 nodad;; *) ip add
 for p in $ports; do ip link set $p master cni0; done
 ip link set cni0 up`
 
-// A VXLAN device has the tunnels to the other nodes.
+// The new VXLAN device has the same settings, neighbours, FDB entries and routes.
 const recreateDevice = `
 link=$(ip -d -o link show DEV)
 mac=$(echo "$link" | sed 's/.*link.ether \([^ ]*\).*/\1/')
@@ -87,8 +87,8 @@ func AwaitIndex(t *testing.T, n *lab.Node, name string) Elapsed {
 	})
 }
 
-// HasIndex reports whether a table has a rule for the current index of an interface. nft prints an index as a name if there is such
-// an interface.
+// HasIndex reports whether a table has a rule for the current index of an interface. nft prints an index as a name if an interface
+// has it.
 func HasIndex(table, name string) bool {
 	return strings.Contains(table, fmt.Sprintf("iif %q goto", name))
 }

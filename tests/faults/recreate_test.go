@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// recreated is the time until datagrams arrive again. The kernel reports the carrier of a new bridge up to a second late, and
-	// IPv6 waits for it.
-	recreated = 3 * time.Second
+	// recreateLimit bounds the time until datagrams arrive again. The kernel reports the carrier of a new bridge up to a second
+	// late, and IPv6 waits for it.
+	recreateLimit = 3 * time.Second
 	// afterRewrite is how long datagrams are counted after the table has the new index.
 	afterRewrite = 100 * time.Millisecond
 )
 
-// An interface of the first node is deleted and created again, so it has another index. The table has rules for the former one,
-// which match no packet. The general rules accept the pods' packets until podlaned has rewritten the others. In half of the
-// cases podlaned is paused meanwhile.
+// An interface of the first node is deleted and created again, so it has another index. The early rules for the former index
+// match no packet. The general rules accept the pods' packets until podlaned has rewritten the early rules. In half of the cases
+// podlaned is paused meanwhile.
 func TestInterfaceIsCreatedAgain(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack}, 1)
 	cluster.AwaitPeers(t, l, soon, 1)
@@ -35,14 +35,14 @@ func TestInterfaceIsCreatedAgain(t *testing.T) {
 				}
 				r.Do(t, n, paused)
 				if paused {
-					t.Logf("the pods talk after %v", traffic.ExpectFlow(t, recreated).Round(time.Millisecond))
+					t.Logf("the pods talk after %v", traffic.ExpectFlow(t, recreateLimit).Round(time.Millisecond))
 					if table := cluster.Run(t, n.Place, "nft list table inet podlane"); cluster.HasIndex(table, r.Interface) {
 						t.Errorf("the table has the index of the new interface already:\n%s", table)
 					}
 					cluster.Check(t, n.Resume())
 				}
 				t.Logf("the table has the new index within %v", cluster.AwaitIndex(t, n, r.Interface).Max.Round(time.Millisecond))
-				traffic.ExpectFlow(t, recreated)
+				traffic.ExpectFlow(t, recreateLimit)
 				if r.Own { // until its routes exist, what arrives fails the reverse-path check
 					before = drops(t, l)
 				}

@@ -13,22 +13,22 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// batch is intrusions that are sent together. Each has a number in its packets, so a test names those that arrive. The
-// number is the index in the batch.
+// batch is intrusions that are sent together. The packets of each carry its index in the batch. So a test can name the
+// intrusions that arrive.
 type batch []intrusion
 
 // add adds plain datagrams to a batch.
 func (b *batch) add(name string, from stream.Place, source netip.Addr, to *receiver) {
-	*b = append(*b, intrusion{name: name, from: from, source: source, to: to.addr, payload: b.number(), receiver: to})
+	*b = append(*b, intrusion{name: name, from: from, source: source, to: to.addr, payload: b.nextPayload(), receiver: to})
 }
 
-// addVXLAN adds VXLAN with a datagram inside, from source to the receiver.
+// addVXLAN adds VXLAN from an outer source. inside is its payload: a datagram for the receiver.
 func (b *batch) addVXLAN(name string, from stream.Place, outer netip.Addr, to netip.AddrPort, inside []byte, receiver *receiver) {
 	*b = append(*b, intrusion{name: name, from: from, source: outer, to: to, payload: inside, receiver: receiver})
 }
 
-// number returns the payload of the next intrusion.
-func (b *batch) number() []byte { return numberedPayload(uint64(len(*b))) }
+// nextPayload returns the payload of the next intrusion: its number.
+func (b *batch) nextPayload() []byte { return numberedPayload(uint64(len(*b))) }
 
 func (b batch) send(t *testing.T) {
 	t.Helper()
@@ -50,8 +50,8 @@ func (b batch) arrived() (counts []int) {
 	return counts
 }
 
-// names returns the intrusions whose counts differ by another number than want, each with that number.
-func (b batch) names(before, now []int, want int) (names []string) {
+// except returns the intrusions whose count has not grown by want, each with its growth.
+func (b batch) except(before, now []int, want int) (names []string) {
 	for i := range b {
 		if got := now[i] - before[i]; got != want {
 			names = append(names, fmt.Sprintf("%s: %d", b[i].name, got))
@@ -66,12 +66,12 @@ func (b batch) expectArrival(t *testing.T) {
 	before := b.arrived()
 	b.send(t)
 	cluster.Until(t, soon, fmt.Sprintf("%d packets of each intrusion arrive", packetCount), func() (bool, string) {
-		others := b.names(before, b.arrived(), packetCount)
+		others := b.except(before, b.arrived(), packetCount)
 		return len(others) == 0, strings.Join(others, "\n")
 	})
 }
 
-// expectDropped sends all packets. The nodes must count each as dropped, for any reason, and none may arrive.
+// expectDropped sends all packets. The nodes must drop and count each, for any reason, and none may arrive.
 func (b batch) expectDropped(t *testing.T, nodes ...*lab.Node) {
 	t.Helper()
 	before, counted := b.arrived(), dropped(t, nodes...)
@@ -79,9 +79,9 @@ func (b batch) expectDropped(t *testing.T, nodes ...*lab.Node) {
 	want := len(b) * packetCount
 	cluster.Until(t, soon, fmt.Sprintf("%d packets are dropped", want), func() (bool, string) {
 		now := dropped(t, nodes...) - counted
-		return now >= want, fmt.Sprintf("%d; these arrive: %s", now, strings.Join(b.names(before, b.arrived(), 0), "\n"))
+		return now >= want, fmt.Sprintf("%d; these arrive: %s", now, strings.Join(b.except(before, b.arrived(), 0), "\n"))
 	})
-	if arrived := b.names(before, b.arrived(), 0); len(arrived) > 0 {
+	if arrived := b.except(before, b.arrived(), 0); len(arrived) > 0 {
 		t.Errorf("packets arrive, want none:\n%s", strings.Join(arrived, "\n"))
 	}
 }

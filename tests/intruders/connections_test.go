@@ -13,7 +13,7 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// connect opens a TCP connection. It ends with the test.
+// connect opens a TCP connection. The end of the test closes it.
 func connect(t *testing.T, from *lab.Pod, to netip.AddrPort) net.Conn {
 	t.Helper()
 	c, err := dial(t, from.Place, to.String(), 5*time.Second)
@@ -22,7 +22,7 @@ func connect(t *testing.T, from *lab.Pod, to netip.AddrPort) net.Conn {
 	return c
 }
 
-// listenTCP opens a TCP port. It ends with the test at the latest.
+// listenTCP opens a TCP port. The end of the test closes it, if the caller has not.
 func listenTCP(t *testing.T, p stream.Place, at netip.AddrPort) (l net.Listener) {
 	t.Helper()
 	cluster.Check(t, p.Do(func() (err error) {
@@ -33,7 +33,7 @@ func listenTCP(t *testing.T, p stream.Place, at netip.AddrPort) (l net.Listener)
 	return l
 }
 
-// accept returns the next connection. It ends with the test.
+// accept returns the next connection. The end of the test closes it.
 func accept(t *testing.T, l net.Listener) net.Conn {
 	t.Helper()
 	c, err := l.Accept()
@@ -42,7 +42,7 @@ func accept(t *testing.T, l net.Listener) net.Conn {
 	return c
 }
 
-// expectByte sends a byte through a connection.
+// expectByte sends a byte through a connection, and fails if it does not arrive.
 func expectByte(t *testing.T, from, to net.Conn) {
 	t.Helper()
 	_, err := from.Write([]byte{1})

@@ -34,7 +34,7 @@ func TestVXLANWithAPeersSource(t *testing.T) {
 		for _, at := range []netip.Addr{addrs(n1)[f], gateways(t, n1)[f], cluster.OverlayAddr(t, n1, to.addr.Addr()), machineNet[f].Addr()} {
 			for _, port := range []uint16{tunnelPort, 9999} {
 				add := func(from string, place stream.Place, source netip.Addr) {
-					inside := tunnelled(vtep(t, n1, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), to.addr, forged.number())
+					inside := tunnelled(vtep(t, n1, f), netip.AddrPortFrom(b.pods[1][0].Addrs[f], 4567), to.addr, forged.nextPayload())
 					at := netip.AddrPortFrom(at, port)
 					forged.addVXLAN(fmt.Sprintf("%s as %s to %s", from, source, at), place, source, at, inside, to)
 				}
@@ -54,8 +54,8 @@ func TestVXLANWithAPeersSource(t *testing.T) {
 // machineNet is the network between a node and the machine, with the node's address. The machine has the next one.
 var machineNet = [...]netip.Prefix{ipv4: netip.MustParsePrefix("192.168.77.1/24"), ipv6: netip.MustParsePrefix("fd77::1/64")}
 
-// addMachinePort and addMachineInterface are scripts for a node. They give it an interface lan0 that has nothing to do
-// with pods. The namespace machine is behind it. INDEX is replaced with an argument.
+// addMachinePort and addMachineInterface are scripts for a node. They add the interface lan0, which does not lead to pods.
+// The network namespace machine is behind it. Callers replace INDEX with an option that gives lan0 an index, or with nothing.
 const (
 	lanMAC         = "02:00:00:00:77:01"
 	addMachinePort = `
@@ -73,10 +73,10 @@ X
 `
 )
 
-// An interface is deleted, and another one gets its index at once. A machine behind that one sends all the time what
-// only the deleted one may receive. It is accepted at most until podlaned has removed the rules with the index. Then the
-// interface is created again, with another index.
-func TestAnotherInterfaceGetsAnIndex(t *testing.T) {
+// An interface is deleted, and another one gets its index at once. A machine behind the other one sends packets that only
+// the deleted one may receive. They are accepted at most until podlaned has removed the rules with the index. Then the
+// deleted interface is created again, with a new index.
+func TestAnotherInterfaceGetsTheIndex(t *testing.T) {
 	for _, device := range []string{"eth0", "cni0", "podlane.1"} {
 		t.Run(device, func(t *testing.T) {
 			b := makeBed(t)
@@ -98,7 +98,7 @@ func TestAnotherInterfaceGetsAnIndex(t *testing.T) {
 				forged.add("as a pod of a peer", machine, peersPod.Addrs[ipv4], to)
 			}
 			cluster.RunScript(t, n1.Place, addMachinePort)
-			sent := forged.sendAllTheTime(t)
+			sent := forged.sendContinuously(t)
 			began := time.Now()
 			cluster.RunScript(t, n1.Place, fmt.Sprintf("sysctl -qw net/ipv4/conf/default/rp_filter=0; ip address add %s/32 dev lo; index=$(ip -o link show %s | cut -d: -f1)\n", n1.Addr, device)+
 				strings.NewReplacer("link add", "link del "+device+"\nlink add", "INDEX", "index $index").Replace(addMachineInterface)+`ip -o link show lan0 | grep -q "^$index:"`)
@@ -135,7 +135,7 @@ func TestAnotherInterfaceGetsAnIndex(t *testing.T) {
 	}
 }
 
-// addUnderlay gives a node its deleted underlay interface again.
+// addUnderlay creates the deleted underlay interface of a node again.
 func (b *bed) addUnderlay(t *testing.T, n *lab.Node) {
 	t.Helper()
 	out, err := exec.CommandContext(cluster.Within(t), "sh", "-ec", fmt.Sprintf(`
@@ -150,15 +150,15 @@ ip route add default via 198.18.0.1; ip route add default via fd98:18::1`, n.Add
 	cluster.AwaitPeers(t, b.Lab, soon, 1)
 }
 
-// Hosts send VXLAN in fragments that do not show the VNI. Nothing but the rules for VXLAN makes the kernel reassemble
-// them, because there is no masquerading.
+// Hosts and pods send VXLAN in fragments. The first one ends before the VNI. Without masquerading, only podlane's rules for
+// VXLAN make the kernel reassemble them.
 func TestFragmentsOfForgedVXLAN(t *testing.T) {
 	b := makeBedOf(t, cluster.DualStack, "PODLANE_IP_MASQ=false")
 	n1, n2, pod := b.nodes[0], b.nodes[1], b.pods[0][0]
 	var forged batch
 	add := func(name string, from stream.Place, source netip.Addr, n *lab.Node, to *lab.Pod) {
 		receiver := listen(t, to, to.Addrs[ipv6])
-		inside := tunnelled(vtep(t, n, ipv6), netip.AddrPortFrom(pod.Addrs[ipv6], 4567), receiver.addr, forged.number())
+		inside := tunnelled(vtep(t, n, ipv6), netip.AddrPortFrom(pod.Addrs[ipv6], 4567), receiver.addr, forged.nextPayload())
 		forged.addVXLAN(name, from, source, tunnelTo(n, ipv6), inside, receiver)
 		forged[len(forged)-1].open = openFragmentSender
 	}

@@ -14,15 +14,15 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// A pod sends VXLAN and HTTP to another node. With the address of its own node it would be a peer there. It has that
-// address if another program changes its source. A guard that sees only the first packet of a flow must drop them too.
+// A pod sends VXLAN and HTTP to another node. If another program masquerades it first, it arrives with the address of its
+// own node, which is a peer there. The nodes must drop it, also if the flow began with valid packets.
 func TestPodsFlowsToOtherNodes(t *testing.T) {
 	b := makeBedOf(t, cluster.DualStack, "PODLANE_HTTP=[::]:9472")
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T)
 	}{
-		{"the first packets are no VXLAN of podlane", b.startWithOtherPackets},
+		{"the first packets are not podlane's VXLAN", b.startWithValidPackets},
 		{"without connection tracking", func(t *testing.T) {
 			b.operatorTable(t, "type filter hook prerouting priority raw - 20", `iifname cni0 meta l4proto { tcp, udp } th dport { 8472, 9472 } notrack`)
 			b.expectNewFlowsDropped(t)
@@ -30,7 +30,7 @@ func TestPodsFlowsToOtherNodes(t *testing.T) {
 		{"another program masquerades first", func(t *testing.T) {
 			b.operatorTable(t, "type nat hook postrouting priority srcnat - 10", "oifname eth0 masquerade")
 			b.expectNewFlowsDropped(t)
-			b.startWithOtherPackets(t)
+			b.startWithValidPackets(t)
 		}},
 		{"another program masquerades right after connection tracking", func(t *testing.T) {
 			b.operatorTable(t, "type nat hook postrouting priority -150", "oifname eth0 masquerade")
@@ -82,8 +82,8 @@ func (p podFlow) vxlan(number uint64) []byte {
 	return tunnelled(p.vtep, netip.AddrPortFrom(p.source, 4567), p.receiver.addr, numberedPayload(number))
 }
 
-// sendOthers sends VXLAN of another VNI, and datagrams that are not VXLAN.
-func (p podFlow) sendOthers(t *testing.T) {
+// sendValid sends VXLAN of another VNI, and datagrams that are not VXLAN. A pod may send both.
+func (p podFlow) sendValid(t *testing.T) {
 	t.Helper()
 	otherVNI := tunnelled(make(net.HardwareAddr, 6), netip.AddrPortFrom(p.source, 4567), netip.AddrPortFrom(p.source, 4567), nil)
 	binary.BigEndian.PutUint32(otherVNI[4:], 7<<8)
@@ -93,7 +93,7 @@ func (p podFlow) sendOthers(t *testing.T) {
 	}
 }
 
-// podFlows is a flow in each family.
+// podFlows holds a flow of each family.
 type podFlows [2]podFlow
 
 // expectDropped sends VXLAN. The nodes must drop as many packets, and none may arrive.
@@ -116,11 +116,11 @@ func (flows podFlows) expectDropped(t *testing.T, nodes ...*lab.Node) {
 	}
 }
 
-// startWithOtherPackets opens flows with packets that are not podlane's VXLAN.
-func (b *bed) startWithOtherPackets(t *testing.T) {
+// startWithValidPackets opens flows with packets that are not podlane's VXLAN, and continues them with its VXLAN.
+func (b *bed) startWithValidPackets(t *testing.T) {
 	flows := b.newPodFlows(t)
 	for _, flow := range flows {
-		flow.sendOthers(t)
+		flow.sendValid(t)
 	}
 	flows.expectDropped(t, b.nodes[:]...)
 }
@@ -244,7 +244,7 @@ func (b *bed) newPeer(t *testing.T) {
 		cluster.Check(t, server.Close()) // podlaned needs the port
 		expectByte(t, conns[f], accepted[f])
 		flows[f] = podFlow{send: openSender(t, pod, pod.Addrs[f], tunnelTo(n3, f)), source: pod.Addrs[f]}
-		flows[f].sendOthers(t)
+		flows[f].sendValid(t)
 	}
 	cluster.Check(t, n3.Start(cluster.Within(t)))
 	cluster.AwaitPeers(t, b.Lab, soon, 2)

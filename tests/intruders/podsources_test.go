@@ -65,8 +65,8 @@ func (b *bed) podSources(t *testing.T) (forged, valid batch) {
 	return forged, valid
 }
 
-// A node has several bridges, or a veth for each pod and no bridge. The routes to its pods are parts of its pod subnet.
-// A pod sends from an address that is routed to another bridge or veth.
+// A node has several bridges, or a veth for each pod and no bridge. Each has routes for a part of the pod subnet. A pod
+// sends from an address that is routed to another bridge or veth.
 func TestPodSendsFromAnAddressOfAnotherInterface(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack, NodeEnv: func(int) []string {
 		return []string{"PODLANE_RESYNC=1s"}
@@ -158,7 +158,8 @@ ip route add default via %[2]s; ip route add default via %[3]s'`,
 	return pod
 }
 
-// atPart returns a host's addresses in a part of a node's pod subnet.
+// atPart returns the addresses of a host in a part of a node's pod subnet. part is the last byte of the part's first IPv4
+// address.
 func atPart(t *testing.T, n *lab.Node, part, host int) [2]netip.Addr {
 	t.Helper()
 	first4, first6 := cluster.OverlayAddr(t, n, n.Addr).As4(), cluster.OverlayAddr(t, n, n.Addr6).As16()

@@ -7,8 +7,9 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// An interface of a node is deleted and created again, so the table has rules for its former index. Meanwhile a pod sends as a pod of
-// another node, and a host that is no peer sends VXLAN. Nothing is accepted, before and after podlaned has rewritten the rules.
+// An interface of a node is deleted and created again, so the table has rules for its former index. Meanwhile a pod sends
+// as a pod of another node, and a host that is no peer sends VXLAN. Nothing is accepted, before podlaned has rewritten the
+// rules and after.
 func TestForgeryWhileAnInterfaceIsCreatedAgain(t *testing.T) {
 	b := makeBed(t)
 	b.disableReversePathFilter(t)
@@ -41,14 +42,14 @@ func TestForgeryWhileAnInterfaceIsCreatedAgain(t *testing.T) {
 	}
 }
 
-// startPodForgery sends from the first pod of n1, as one of n2, to another pod of n2. There is one packet a millisecond in each
-// family. It returns their receivers.
+// startPodForgery sends from the first pod of n1, as a pod of n2, to another pod of n2: one packet of each family a
+// millisecond. It returns the receivers.
 func (b *bed) startPodForgery(t *testing.T) (receivers []*receiver) {
 	t.Helper()
 	for _, f := range families {
 		r := listen(t, b.pods[1][1].Place, b.pods[1][1].Addrs[f])
 		send := openSender(t, b.pods[0][0].Place, b.pods[1][0].Addrs[f], r.addr)
-		everyMillisecond(t, func() { _ = send(numberedPayload(1)) }) // it fails while there is no route
+		everyMillisecond(t, func() { _ = send(numberedPayload(1)) }) // sending fails while there is no route
 		receivers = append(receivers, r)
 	}
 	return receivers

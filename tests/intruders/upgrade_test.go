@@ -15,7 +15,7 @@ import (
 	"github.com/podlane/podlane/tests/stream"
 )
 
-// formerTable is the table of a version before the current one, as a template.
+// formerTable is a template of the table that a former version wrote.
 //
 //go:embed testdata/formertable.nft
 var formerTable string
@@ -30,7 +30,7 @@ func TestTableOfAFormerVersionIsReplaced(t *testing.T) {
 		cluster.AwaitBridges(t, n)
 		kernels[i] = cluster.KernelOf(t, n)
 	}
-	forged, rounds := b.forgedAllTheTime(t)
+	forged, rounds := b.startForgedPackets(t)
 	for range 4 {
 		for i, n := range b.nodes {
 			cluster.Stop(t, n)
@@ -49,7 +49,7 @@ func TestTableOfAFormerVersionIsReplaced(t *testing.T) {
 		pods.ExpectNothingLost(t)
 	}
 	none := make([]int, len(forged))
-	if arrived := forged.names(none, forged.arrived(), 0); len(arrived) > 0 {
+	if arrived := forged.except(none, forged.arrived(), 0); len(arrived) > 0 {
 		t.Errorf("of %d packets of each kind these are accepted, want none:\n%s", rounds.Load(), strings.Join(arrived, "\n"))
 	}
 	b.withoutFirewall(t, func() {
@@ -92,14 +92,15 @@ func (b *bed) startStreams(t *testing.T) (flood cluster.Flood) {
 	return flood
 }
 
-// forgedAllTheTime sends packets of hosts and pods that must not be accepted, until the test ends.
-func (b *bed) forgedAllTheTime(t *testing.T) (forged batch, rounds *atomic.Uint64) {
+// startForgedPackets sends packets of hosts and pods that must not be accepted, until the test ends. rounds counts how many
+// times all were sent.
+func (b *bed) startForgedPackets(t *testing.T) (forged batch, rounds *atomic.Uint64) {
 	t.Helper()
 	n1, n2, pod := b.nodes[0], b.nodes[1], b.pods[0][1]
 	for _, f := range families {
 		near, far := listen(t, b.pods[0][0], b.pods[0][0].Addrs[f]), listen(t, b.pods[1][1], b.pods[1][1].Addrs[f])
 		vxlan := func(name string, from stream.Place, source netip.Addr, n *lab.Node, to *receiver) {
-			inside := tunnelled(vtep(t, n, f), netip.AddrPortFrom(b.pods[1-(n.Index-1)][0].Addrs[f], 4567), to.addr, forged.number())
+			inside := tunnelled(vtep(t, n, f), netip.AddrPortFrom(b.pods[1-(n.Index-1)][0].Addrs[f], 4567), to.addr, forged.nextPayload())
 			forged.addVXLAN(fmt.Sprintf("%s VXLAN of %s to %s", f, name, n.Name), from, source, tunnelTo(n, f), inside, to)
 		}
 		vxlan("a host", b.nonPeer, addrs(b.nonPeer)[f], n1, near)
@@ -110,12 +111,12 @@ func (b *bed) forgedAllTheTime(t *testing.T) (forged batch, rounds *atomic.Uint6
 		forged.add(fmt.Sprintf("%s a pod as a host", f), pod, addrs(b.nonPeer)[f], far)
 		forged.add(fmt.Sprintf("%s a pod as another node, to its node", f), pod, addrs(n2)[f], listen(t, n1, addrs(n1)[f]))
 	}
-	return forged, forged.sendAllTheTime(t)
+	return forged, forged.sendContinuously(t)
 }
 
-// sendAllTheTime sends one packet of each intrusion a millisecond, until the test ends. It returns how many times it
-// has sent all.
-func (b batch) sendAllTheTime(t *testing.T) *atomic.Uint64 {
+// sendContinuously sends one packet of each intrusion a millisecond, until the test ends. It returns a counter: how many
+// times it has sent all.
+func (b batch) sendContinuously(t *testing.T) *atomic.Uint64 {
 	t.Helper()
 	var senders []sender
 	for _, i := range b {
@@ -124,14 +125,14 @@ func (b batch) sendAllTheTime(t *testing.T) *atomic.Uint64 {
 	rounds := new(atomic.Uint64)
 	everyMillisecond(t, func() {
 		for i, send := range senders {
-			_ = send(b[i].payload) // what is not sent is not accepted
+			_ = send(b[i].payload) // a packet that is not sent is not accepted
 		}
 		rounds.Add(1)
 	})
 	return rounds
 }
 
-// awaitMore waits until a counter has grown.
+// awaitMore waits until a counter has grown by a number.
 func awaitMore(t *testing.T, counter *atomic.Uint64, by uint64) {
 	t.Helper()
 	from := counter.Load()
