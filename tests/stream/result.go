@@ -15,7 +15,7 @@ type Result struct {
 	// LongestGap is the longest time in which no sent datagram arrived. It starts when the last datagram before a loss
 	// was sent, and ends when the first one after it was sent. Without a loss it is zero, even on a slow machine.
 	LongestGap time.Duration
-	Gaps       int // the most runs of lost datagrams in one direction
+	Gaps       int // runs of lost datagrams, in the direction that has most of them
 
 	Connections int     // TCP connections
 	Broken      int     // of them: ended early, gave no answer for 30 s, or a wrong one

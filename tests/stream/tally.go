@@ -81,8 +81,8 @@ func (t *tally) result() Result {
 	return r
 }
 
-// gaps returns the number of runs of lost datagrams, and the longest gap over all of them. A gap lasts from the datagram before the run to
-// the one after it. At either end of the stream it starts or ends with the run itself.
+// gaps returns the number of gaps and the longest one. A gap is a run of lost datagrams. It lasts from the datagram
+// before the run to the one after it. At either end of the stream it starts or ends with the run itself.
 func (t *tally) gaps() (count int, longest time.Duration) {
 	sent, arrived := t.sent[t.from:], t.arrived[t.from:]
 	for i := 0; i < len(sent); i++ {
