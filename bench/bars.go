@@ -11,11 +11,11 @@ import (
 type Bars struct {
 	Name, Title string   // file name without .svg; title above the chart
 	Y           string   // unit of the values
-	Bars        []string // names of a group's bars
+	Bars        []string // names of the bars in each group
 	Groups      []Group
 }
 
-// Group is one value for each bar. Negative values and NaN are drawn as 0.
+// Group holds one value for each bar.
 type Group struct {
 	Name   string
 	Values []float64
@@ -39,7 +39,7 @@ func ceiling(v float64) float64 {
 	return 10 * power
 }
 
-// height returns a value that can be drawn.
+// height returns the value as it is drawn: negative values, NaN and infinity as 0.
 func height(v float64) float64 {
 	if !(v > 0) || math.IsInf(v, 0) {
 		return 0

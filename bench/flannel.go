@@ -13,9 +13,9 @@ import (
 )
 
 // flannelRules returns the rules that flannel writes on a node for its pod subnet in the pod network, as input of
-// iptables-restore. They are those of flannel's pkg/trafficmngr/iptables with --ip-masq and its default
-// --iptables-forward-rules, in its order and with its comments. flannel has no others, and lets conntrack track the
-// tunnel.
+// iptables-restore. They are those of flannel's pkg/trafficmngr/iptables with --ip-masq and the default
+// --iptables-forward-rules, in the same order and with the same comments. flannel writes no others, and does not exempt
+// the tunnel from connection tracking.
 func flannelRules(network, own netip.Prefix) string {
 	var b strings.Builder
 	table := func(name, chain, base, comment string, rules ...string) {
@@ -41,7 +41,7 @@ func flannelRules(network, own netip.Prefix) string {
 	return b.String()
 }
 
-// flannel's chains.
+// The names of flannel's chains.
 const (
 	natChain     = "FLANNEL-POSTRTG"
 	forwardChain = "FLANNEL-FWD"
@@ -53,7 +53,7 @@ func addFlannelRules(ctx context.Context, n *lab.Node, network netip.Prefix) err
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp("/run", "flannel") // the sandbox's own
+	file, err := os.CreateTemp("/run", "flannel") // /run of the sandbox, not of the host
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func ruleCounts(ctx context.Context, n *lab.Node) (map[string]int, error) {
 	return chainPackets(saved), nil
 }
 
-// A rule of iptables-save -c begins with its packets and bytes.
+// countedRule matches a rule of iptables-save -c, which begins with the counts of packets and bytes.
 var countedRule = regexp.MustCompile(`(?m)^\[(\d+):\d+\] -A (\S+) `)
 
 // chainPackets sums the packets of each chain's rules.

@@ -26,7 +26,7 @@ type bench struct {
 	bin    string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
 	quick  bool   // fewer rounds and smaller numbers: checks that it runs, gives no figures
 	keep   string // a folder for profiles of podlaned; empty: none are made
-	beside string // a folder with the podlaned of another build, which path measures too; empty: none
+	beside string // a folder with podlaned of another build, which path measures too; empty: none
 }
 
 // scenarios are the measurements in the order of the report, with how long they take on two cores.

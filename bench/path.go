@@ -22,7 +22,7 @@ const (
 	besideBuild   = "the other build"
 )
 
-// arrangement is where client and server run, with the figures of the compared paths.
+// arrangement is the cores on which client and server run, with the figures of the compared paths.
 type arrangement struct {
 	name           string
 	alone          bool // both on one core
@@ -52,7 +52,7 @@ func path(ctx context.Context, b bench) (Section, error) {
 	return pathSection(d, on.text, all), nil
 }
 
-// inLab makes a lab and measures all paths in it. Each lab gives the pairs other nodes.
+// inLab makes a lab and measures all paths in it. number is that of the lab: each lab gives the pairs other nodes.
 func (d durations) inLab(ctx context.Context, b bench, number int, all []arrangement) (err error) {
 	names := pairNames(b)
 	l, err := lab.New(ctx, lab.Options{Nodes: 2 * len(names), Bin: b.bin})
@@ -96,8 +96,8 @@ func pairNames(b bench) []string {
 	return names
 }
 
-// assign gives each pair two nodes. Each lab begins with another pair, so none has the same nodes in all labs. In
-// one lab, two pairs with the same build differed by 1 %.
+// assign gives each pair two nodes. Each lab begins with another pair, so no pair has the same nodes in all labs. That
+// matters: in one lab, two pairs with the same build differed by 1 %.
 func assign(names []string, number int, nodes []*lab.Node) (pairs []nodePair) {
 	for i := range names {
 		pairs = append(pairs, nodePair{name: names[(i+number)%len(names)], nodes: nodes[2*i : 2*i+2]})
@@ -148,8 +148,8 @@ func check(ctx context.Context, pairs []nodePair) error {
 	return nil
 }
 
-// arrange returns the arrangements for client and server on two cores, and for both on one. If a process cannot be
-// assigned to a core, there is only one.
+// arrange returns two arrangements: client and server on two cores, and both on one. If a process cannot be assigned to
+// a core, it returns only one.
 func arrange(on cores, pairs []string) []arrangement {
 	all := []arrangement{{name: "two cores", client: on.client, server: on.server}, {name: "one core", alone: true, client: on.server, server: on.server}}
 	if on.server == nil {
@@ -184,7 +184,7 @@ func (a arrangement) ways(pairs []nodePair) (ways []*way) {
 type durations struct {
 	labs     int           // made one after the other
 	rounds   int           // in each lab
-	repeated int           // how often in a round the short measurements run
+	repeated int           // how often the short measurements run in a round
 	short    time.Duration // of requests and bursts
 	long     time.Duration // of throughput and floods, in whole seconds
 }
@@ -194,8 +194,8 @@ var (
 	quickPath = durations{labs: 1, rounds: 1, repeated: 1, short: 50 * time.Millisecond, long: time.Second}
 )
 
-// measure measures all paths, one thing at a time: first each of them briefly, then the next thing. So the compared
-// values of a round are neighbours in time. Their order is random, so that none always follows the same other one.
+// measure measures one thing on all paths, then the next thing on all paths. So values that are compared were measured
+// soon after each other. The order of the paths is random, so that none always follows the same other one.
 func (d durations) measure(ctx context.Context, seed uint64, all []arrangement, pairs []nodePair) error {
 	type job struct {
 		ways    []*way
@@ -213,7 +213,7 @@ func (d durations) measure(ctx context.Context, seed uint64, all []arrangement, 
 			jobs = append(jobs, job{ways, (*way).tcpRequests, d.short}, job{ways, (*way).udpRequests, d.short})
 		}
 	}
-	order := rand.New(rand.NewPCG(seed, 0)) // the same order in each run
+	order := rand.New(rand.NewPCG(seed, 0)) // each run has the same orders
 	for range d.rounds {
 		for _, j := range jobs {
 			for _, i := range order.Perm(len(j.ways)) {

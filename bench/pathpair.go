@@ -22,7 +22,7 @@ type nodePair struct {
 	name  string
 	nodes []*lab.Node // client's, server's
 	pods  []*lab.Pod
-	// tables are all nftables tables of each node. Without one, connection tracking is off.
+	// tables are all nftables tables of each node. Without a table, connection tracking is off.
 	tables []string
 	// tunnelTracked means that connection tracking sees the VXLAN packets.
 	tunnelTracked bool
@@ -96,7 +96,7 @@ func (p nodePair) ruleCounts(ctx context.Context) (all []map[string]int, err err
 	return all, nil
 }
 
-// checkNode checks a node that has just forwarded packets of turns between the pods.
+// checkNode checks the tables, entries and tracked connections of a node. turns must have sent packets between the pods.
 func (p nodePair) checkNode(ctx context.Context, n *lab.Node, peers int) error {
 	listed, err := n.Run(ctx, "nft", "list", "tables")
 	if err != nil {
@@ -131,7 +131,7 @@ func (p nodePair) checkNode(ctx context.Context, n *lab.Node, peers int) error {
 // vxlanPort is the UDP port of the tunnel.
 const vxlanPort = 8472
 
-// tracked returns how many connections to a port connection tracking has on a node.
+// tracked returns how many connections to a port are in a node's connection tracking.
 func tracked(n *lab.Node, port uint16) (count int, err error) {
 	err = n.Do(func() error {
 		flows, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
@@ -168,7 +168,7 @@ func checkAlike(ctx context.Context, pairs []nodePair) error {
 	return nil
 }
 
-// iface holds what matters for the speed of a network device, from the output of ip -details link.
+// iface holds the properties of a network device that affect its speed, from the output of ip -details link.
 type iface struct {
 	Flags []string
 	MTU   int
@@ -187,8 +187,8 @@ type iface struct {
 	} `json:"linkinfo"`
 }
 
-// devices returns the properties of a node's devices and of its pod's, in the order of their creation, with the
-// node's settings of br_netfilter.
+// devices returns the properties of a node's devices and of its pod's devices, in the order of their creation. The last
+// two lines are the node's settings of br_netfilter.
 func devices(ctx context.Context, n *lab.Node, p *lab.Pod) (all []string, err error) {
 	for _, place := range []*lab.Place{n.Place, p.Place} {
 		out, err := place.Run(ctx, "ip", "-details", "-json", "link")

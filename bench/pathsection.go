@@ -13,9 +13,9 @@ type figure struct {
 	what   string
 	of     func(*speeds) series
 	format func(float64) string
-	most   float64 // the limit of the ratio to flannel's rules; 0: none
-	least  float64 // the lower limit of the same
-	beside float64 // the lower limit of the ratio to the other build
+	most   float64 // the upper limit of the ratio to flannel's rules; 0: none
+	least  float64 // the lower limit of the ratio to flannel's rules; 0: none
+	beside float64 // the lower limit of the ratio to the other build; 0: none
 }
 
 // figures returns what is measured in an arrangement.

@@ -12,7 +12,7 @@ import (
 	"github.com/podlane/podlane/lab"
 )
 
-// way is the path from a place to another's address.
+// way is the path from a place to the address of another place.
 type way struct {
 	from, to *lab.Place
 	addr     netip.Addr
@@ -20,7 +20,7 @@ type way struct {
 	*speeds
 }
 
-// speeds are the figures of the ways of one kind.
+// speeds holds the figures of the ways with one name, such as podlane, in one arrangement.
 type speeds struct {
 	tcp, cpu                   series // bits per second; CPU seconds of the whole machine for a GB
 	small                      series // datagrams received per second
@@ -29,8 +29,8 @@ type speeds struct {
 	lost                       int    // messages that the answering server did not receive
 }
 
-// burst is the number of datagrams for each answer, where small datagrams are measured on one core. A socket's
-// receive buffer holds many more.
+// burst is the number of datagrams for each answer, when small datagrams are measured on one core. A socket's receive
+// buffer holds many more.
 const burst = 32
 
 // iperf holds the used part of iperf3's report.
@@ -69,7 +69,7 @@ func (w *way) throughput(ctx context.Context, lasting time.Duration) error {
 	return nil
 }
 
-// flood sends as many datagrams as one core can, and counts those that another core receives.
+// flood sends as many datagrams as it can, and records how many the receiver gets per second.
 func (w *way) flood(ctx context.Context, lasting time.Duration) error {
 	r, _, err := w.iperf(ctx, lasting, "-u", "-b", "0", "-l", "64")
 	if err != nil {
@@ -82,7 +82,7 @@ func (w *way) flood(ctx context.Context, lasting time.Duration) error {
 	return nil
 }
 
-// bursts sends datagrams at the pace of the receiver, so both share a core fairly.
+// bursts sends each burst after the answer to the previous one. So client and server get fair shares of one core.
 func (w *way) bursts(ctx context.Context, lasting time.Duration) error {
 	t, err := w.turns(ctx, lasting, "udp", burst)
 	if err == nil {

@@ -1,6 +1,8 @@
-// Command turns measures how long an answer takes. One of its processes asks over TCP or UDP, another one answers.
-// Both have a single thread that blocks in the kernel, so they cost little beside the path between them. It measures
-// as sockperf(1) does, but starts in milliseconds: sockperf sleeps for two seconds before each measurement.
+// Command turns measures how long an answer takes. One process of it asks over TCP or UDP, and another one answers. A
+// turn is a burst of messages and the answer to it.
+//
+// Both processes use a single thread that blocks in the kernel, so they cost little beside the path between them. It
+// measures as sockperf(1) does, but starts in milliseconds: sockperf sleeps for two seconds before each measurement.
 package main
 
 import (
@@ -53,7 +55,7 @@ func run(args []string, lasting time.Duration, burst int) error {
 	return fmt.Errorf("no command %q; usage:\n%s", args[0], usage)
 }
 
-// connect returns a connected socket. Its receive calls end after patience.
+// connect returns a connected socket. A receive call that waits longer than patience fails.
 func connect(network, addr string) (socket, error) {
 	conn, err := net.Dial(network, addr)
 	if err != nil {
@@ -87,7 +89,7 @@ func accept(network, addr string) (socket, error) {
 	if err != nil {
 		return socket{}, err
 	}
-	defer func() { _ = conn.Close() }() // its copy is used
+	defer func() { _ = conn.Close() }() // blocking makes a copy, which stays open
 	s, err := blocking(conn)
 	if err != nil {
 		return s, err

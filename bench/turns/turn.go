@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// size is the size of a message in bytes. A message begins with its number, then the number of messages that the
-// server has received since its previous answer. In a request that second number is not 0 if it wants an answer.
+// size is the size of a message in bytes. A message begins with two numbers of 8 bytes. The first one is the turn's. In
+// an answer, the second one is how many messages the server has received since its previous answer. In other messages,
+// it is 1 if the client wants an answer, and otherwise 0.
 const size = 64
 
 // warmUp is the time before the first recorded turn. patience is how long an answer may take.
@@ -23,14 +24,14 @@ const (
 	patience = 200 * time.Millisecond
 )
 
-// socket is a connected socket that blocks.
+// socket is a connected socket whose calls block.
 type socket struct{ fd int }
 
 // result holds the figures of one client. Its names are those of the printed JSON.
 type result struct {
 	Seconds  float64 // of all recorded turns
 	Sent     int     // messages
-	Received int     // of these, by the server, by its own count
+	Received int     // messages that the server received, by its own count
 	Turns    int     // answers
 	P50, P99 float64 // seconds for a turn
 }
@@ -136,8 +137,8 @@ func (s socket) receive(m []byte) error {
 	return nil
 }
 
-// call makes a read or write call without the knowledge of Go's scheduler. Otherwise other threads of Go's runtime
-// run between the calls: on one core, p99 over loopback was 49 µs instead of 20.
+// call makes a read or write call that Go's scheduler does not notice. Otherwise other threads of Go's runtime run
+// between the calls: on one core, p99 over loopback was 49 µs instead of 20.
 func (s socket) call(number uintptr, m []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall(number, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
