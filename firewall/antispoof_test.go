@@ -44,7 +44,7 @@ func TestForgedSourceIsDropped(t *testing.T) {
 	w.inForms(t, w.forgedSourceIsDropped)
 }
 
-func (w spoofWires) forgedSourceIsDropped(t *testing.T, as form) {
+func (w spoofWires) forgedSourceIsDropped(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -70,7 +70,7 @@ func (w spoofWires) forgedSourceIsDropped(t *testing.T, as form) {
 				send := c.from.sends(c.as, net.JoinHostPort(c.to, port4567), []byte("hello"))
 				w.node.cleanup()
 				passes(t, send, c.receiver)
-				w.node.drops(as.of(w.node, c.rules), "pod_source_forged", send, c.receiver)
+				w.node.drops(form.rules(w.node, c.rules), "pod_source_forged", send, c.receiver)
 			})
 		}
 	}
@@ -81,7 +81,7 @@ func TestPodSendsAsItsGateway(t *testing.T) {
 	w := newSpoofWires(t)
 	w.node.sh(`sysctl -qw net.ipv4.conf.all.accept_local=1 net.ipv4.conf.pod0.accept_local=1
 ip addr add 10.5.34.99/24 dev pod0; ip addr add fd00:5:0:22::99/64 dev pod0 nodad; ip addr add 10.5.34.0/32 dev vxlan1; ip addr add fd00:5:0:22::/128 dev vxlan1-v6 nodad`)
-	w.inForms(t, func(t *testing.T, as form) {
+	w.inForms(t, func(t *testing.T, form tableForm) {
 		for f, family := range subnet.Families {
 			for _, own := range [][2]string{{"10.5.34.1", "fd00:5:0:22::1"}, {"10.5.34.99", "fd00:5:0:22::99"}, {"10.5.34.0", "fd00:5:0:22::"}} {
 				t.Run(family.String()+" "+own[f], func(t *testing.T) {
@@ -89,7 +89,7 @@ ip addr add 10.5.34.99/24 dev pod0; ip addr add fd00:5:0:22::99/64 dev pod0 noda
 					send := w.pod.sends(own[f], port(peerAt[f]), []byte("hello"))
 					w.node.cleanup()
 					passes(t, send, w.atPeer[f])
-					w.node.drops(as.of(w.node, dual), "pod_source_forged", send, w.atPeer[f])
+					w.node.drops(form.rules(w.node, dual), "pod_source_forged", send, w.atPeer[f])
 				})
 			}
 		}
@@ -103,7 +103,7 @@ func TestValidSourceArrives(t *testing.T) {
 	w.inForms(t, w.validSourceArrives)
 }
 
-func (w spoofWires) validSourceArrives(t *testing.T, as form) {
+func (w spoofWires) validSourceArrives(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -126,7 +126,7 @@ func (w spoofWires) validSourceArrives(t *testing.T, as form) {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
 				send := c.from.sends(c.as, net.JoinHostPort(c.to, port4567), []byte("hello"))
-				w.node.passesBy(as.of(w.node, c.rules), send, c.receiver, as.chains(c.by)...)
+				w.node.passesBy(form.rules(w.node, c.rules), send, c.receiver, form.chains(c.by)...)
 			})
 		}
 	}
@@ -134,14 +134,14 @@ func (w spoofWires) validSourceArrives(t *testing.T, as form) {
 
 // Pods send these packets before they have an address, or with another source.
 func TestPodsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
-	for _, as := range forms {
-		t.Run(as.name, as.podsUseNeighbourDiscoveryAndDHCP)
+	for _, form := range forms {
+		t.Run(form.name, form.podsUseNeighbourDiscoveryAndDHCP)
 	}
 }
 
-func (as form) podsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
+func (form tableForm) podsUseNeighbourDiscoveryAndDHCP(t *testing.T) {
 	w := newWires(t)
-	w.node.apply(as.of(w.node, dual))
+	w.node.apply(form.rules(w.node, dual))
 	w.pod.sh("ip neigh flush all; ping -c1 -W5 ff02::1%eth0; ping -c1 -W5 -I eth0 fd00:5:0:22::1")
 	w.pod.sh(`sysctl -qw net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.eth0.accept_dad=1
 ip addr add fd00:5:0:22::1/64 dev eth0; ip addr add fd00:5:0:22::8/64 dev eth0`) // the first is its node's
@@ -188,8 +188,8 @@ table inet services {
 	chain out { type nat hook postrouting priority srcnat - 10; ip saddr 10.5.34.2 ip daddr 10.5.34.2 masquerade; ip6 saddr fd00:5:0:22::2 ip6 daddr fd00:5:0:22::2 masquerade; }
 }
 X`)
-	w.inForms(t, func(t *testing.T, as form) {
-		w.node.apply(as.of(w.node, dual))
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		w.node.apply(form.rules(w.node, dual))
 		for f, service := range []string{"10.96.0.1", "fd00:96::1"} {
 			from, at := w.pod.listen(net.JoinHostPort(podAt[f], "0")), w.pod.listen(net.JoinHostPort(podAt[f], port4567))
 			got, err := seen(from, at, net.JoinHostPort(service, port4567))
@@ -203,8 +203,8 @@ X`)
 // The kernel loops the node's own multicast back to receivers on the node.
 func TestNodeReceivesItsOwnMulticast(t *testing.T) {
 	w := newWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
-		w.node.apply(as.of(w.node, dual))
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		w.node.apply(form.rules(w.node, dual))
 		from := w.node.listen("10.5.34.1:0")
 		if err := w.node.sendsGroupsTo("eth0", from); err != nil {
 			t.Fatal(err)
@@ -228,8 +228,8 @@ sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tab
 ip route flush 10.5.34.0/24; ip -6 route flush fd00:5:0:22::/64
 ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22::7/64 dev eth1 nodad`)
 	bridged := with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })
-	w.inForms(t, func(t *testing.T, as form) {
-		rules := as.of(w.node, bridged)
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		rules := form.rules(w.node, bridged)
 		w.node.apply(rules)
 		for f, family := range subnet.Families {
 			t.Run(family.String(), func(t *testing.T) {
@@ -237,7 +237,7 @@ ip link set eth1 up; ip addr add 10.5.34.7/24 dev eth1; ip addr add fd00:5:0:22:
 				at := w.outside.socket(net.JoinHostPort(siblingAt[f], port4567))
 				w.node.reached(gatewayAt[f], w.pod)
 				w.outside.reached(siblingAt[f], w.pod)
-				w.node.passesBy(rules, w.pod.sends(podAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at, as.chains("from_pods")...)
+				w.node.passesBy(rules, w.pod.sends(podAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at, form.chains("from_pods")...)
 				w.node.drops(rules, "pod_source_forged", w.pod.sends(farPodAt[f], net.JoinHostPort(siblingAt[f], port4567), []byte("hello")), at)
 			})
 		}

@@ -62,7 +62,7 @@ ip route add 10.5.34.130 dev pod1; ip route add fd00:5:0:22:8000::2 dev pod1`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, second := newTwoPodWires(t, layout)
-			rules := early.of(w.node, twoPodInterfaces)
+			rules := early.rules(w.node, twoPodInterfaces)
 			rules.Bridge = w.node.bridge("pod0") // the daemon sets no bridge then
 			for f, family := range subnet.Families {
 				for _, c := range []struct {
@@ -100,7 +100,7 @@ func TestOnePodBehindAVeth(t *testing.T) {
 	w.node.sh(`ip -6 addr flush dev pod0 scope global; ip addr flush dev pod0 scope global
 ip addr add 10.5.34.1/32 dev pod0; ip addr add fd00:5:0:22::1/128 dev pod0 nodad
 ip route add 10.5.34.2 dev pod0; ip route add fd00:5:0:22::2 dev pod0`)
-	rules := early.of(w.node, dual)
+	rules := early.rules(w.node, dual)
 	for f, family := range subnet.Families {
 		t.Run(family.String(), func(t *testing.T) {
 			w.in(t)
@@ -115,7 +115,7 @@ ip route add 10.5.34.2 dev pod0; ip route add fd00:5:0:22::2 dev pod0`)
 func TestEarlyRulesOfOneFamily(t *testing.T) {
 	w := newTunnelWires(t)
 	for one := range subnet.Families {
-		rules := early.of(w.node, dual)
+		rules := early.rules(w.node, dual)
 		isOther := func(a netip.Addr) bool { return subnet.FamilyOf(a) != subnet.Families[one] }
 		rules.Addrs = slices.DeleteFunc(slices.Clone(rules.Addrs), isOther)
 		rules.Bridge.Addrs = slices.DeleteFunc(slices.Clone(rules.Bridge.Addrs), func(p netip.Prefix) bool { return isOther(p.Addr()) })
@@ -143,8 +143,8 @@ func TestEarlyRulesOfOneFamily(t *testing.T) {
 // Without masquerade, one rule keeps connection tracking on in the namespace, and so the reassembly of fragments.
 func TestConnectionsAreTrackedWithoutMasquerade(t *testing.T) {
 	w := newOverlayWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
-		w.node.apply(as.of(w.node, with(func(r *Rules) { r.Masquerade = false })))
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		w.node.apply(form.rules(w.node, with(func(r *Rules) { r.Masquerade = false })))
 		for f := range subnet.Families {
 			passes(t, w.outside.sends(peerAt[f], net.JoinHostPort(nodeAt[f], "8472"), vxlan(2)), w.others[f])
 			if got := w.node.tracked(peerAt[f], nodeAt[f]); got != 1 {

@@ -17,32 +17,34 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// form is a form of podlane's table: with or without early rules. of returns the Rules that have this form on a node of wires.
-type form struct {
-	name string
-	of   func(n *node, r Rules) Rules
+// tableForm is a form of podlane's table: with or without early rules. rules returns the Rules that yield this form on a node of
+// wires.
+type tableForm struct {
+	name  string
+	rules func(n *node, r Rules) Rules
 }
 
 var (
-	general = form{"general rules", func(_ *node, r Rules) Rules { return r }}
-	early   = form{"early rules", (*node).withFacts}
-	forms   = []form{general, early}
+	general = tableForm{"general rules", func(_ *node, r Rules) Rules { return r }}
+	early   = tableForm{"early rules", (*node).withFacts}
+	forms   = []tableForm{general, early}
 )
 
-// chains returns the chains whose early rules accept a packet in this form; none in the general form.
-func (as form) chains(names ...string) []string {
-	if as.name == general.name {
+// chains returns the names in the form with early rules, and none in the other form. It omits empty names. Callers name the
+// chains whose early rules accept a packet.
+func (form tableForm) chains(names ...string) []string {
+	if form.name == general.name {
 		return nil
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }
 
 // inForms runs a test in both forms of the table.
-func (w wires) inForms(t *testing.T, run func(t *testing.T, as form)) {
-	for _, as := range forms {
-		t.Run(as.name, func(t *testing.T) {
+func (w wires) inForms(t *testing.T, run func(t *testing.T, form tableForm)) {
+	for _, form := range forms {
+		t.Run(form.name, func(t *testing.T) {
 			w.in(t)
-			run(t, as)
+			run(t, form)
 		})
 	}
 }
@@ -231,11 +233,11 @@ func TestFormsHaveTheirRules(t *testing.T) {
 		}
 		return slices.Sorted(maps.Keys(found))
 	}
-	if got := chains(general.of(w.node, dual)); len(got) > 0 {
+	if got := chains(general.rules(w.node, dual)); len(got) > 0 {
 		t.Errorf("the general form has early rules in %v", got)
 	}
 	want := []string{"from_pods", "from_tunnel4", "from_tunnel6", "from_underlay", "vxlan_to_port"}
-	if got := chains(early.of(w.node, dual)); !slices.Equal(got, want) {
+	if got := chains(early.rules(w.node, dual)); !slices.Equal(got, want) {
 		t.Errorf("the early form has early rules in %v, want %v", got, want)
 	}
 }

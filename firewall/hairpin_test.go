@@ -71,10 +71,10 @@ func answered(a *node, at *net.UDPConn, to string, wait time.Duration) (source s
 
 func TestPodReachesPortOfItsNodeOnAHiddenBridge(t *testing.T) {
 	a, b, n := newBridged(t)
-	for _, as := range forms {
-		t.Run(as.name, func(t *testing.T) {
+	for _, form := range forms {
+		t.Run(form.name, func(t *testing.T) {
 			a.T, b.T, n.T = t, t, t
-			reachesPortOnAHiddenBridge(t, a, b, n, as.of(n, with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })))
+			reachesPortOnAHiddenBridge(t, a, b, n, form.rules(n, with(func(r *Rules) { r.PodInterfaces = []string{"cni0"} })))
 		})
 	}
 }

@@ -61,7 +61,7 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 	w.inForms(t, w.podsDoNotReachHTTP)
 }
 
-func (w wires) podsDoNotReachHTTP(t *testing.T, as form) {
+func (w wires) podsDoNotReachHTTP(t *testing.T, form tableForm) {
 	type attempt struct {
 		name   string
 		rules  Rules
@@ -90,7 +90,7 @@ func (w wires) podsDoNotReachHTTP(t *testing.T, as form) {
 			if err := a.from.call(ctx, a.as, http(a.to)); err != nil {
 				t.Fatalf("without podlane's table it does not connect: %v", err)
 			}
-			rules := as.of(w.node, a.rules)
+			rules := form.rules(w.node, a.rules)
 			w.node.apply(rules)
 			was := w.node.Dropped()["http_from_a_pod"]
 			called := make(chan error, 1)
@@ -112,7 +112,7 @@ func TestNodesReachHTTP(t *testing.T) {
 	w.inForms(t, w.nodesReachHTTP)
 }
 
-func (w wires) nodesReachHTTP(t *testing.T, as form) {
+func (w wires) nodesReachHTTP(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name   string
@@ -128,7 +128,7 @@ func (w wires) nodesReachHTTP(t *testing.T, as form) {
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.apply(as.of(w.node, c.rules))
+				w.node.apply(form.rules(w.node, c.rules))
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				if err := c.from.call(ctx, c.as, http(c.to)); err != nil {

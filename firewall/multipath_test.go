@@ -65,15 +65,15 @@ ip route add 198.18.10.2 nhid 3; ip route add 2001:db8:10::2 nhid 6`},
 					w.in(t)
 					w.outside.sh(fmt.Sprintf("ip route replace %s via %s", nodeLoopback[f], by[f]))
 					send := w.outside.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1))
-					for _, as := range forms {
-						w.node.passesBy(as.of(w.node, multipath), send, ours[f], as.chains(chains[i]...)...)
+					for _, form := range forms {
+						w.node.passesBy(form.rules(w.node, multipath), send, ours[f], form.chains(chains[i]...)...)
 					}
 				})
 			}
 			t.Run(fmt.Sprintf("%s %s a pod", family, kind.name), func(t *testing.T) {
 				w.in(t)
-				for _, as := range forms {
-					w.node.drops(as.of(w.node, multipath), "pod_source_forged", w.pod.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
+				for _, form := range forms {
+					w.node.drops(form.rules(w.node, multipath), "pod_source_forged", w.pod.sends(peerLoopback[f], to8472(nodeLoopback[f]), vxlan(1)), ours[f])
 				}
 			})
 		}

@@ -124,8 +124,8 @@ func TestSourceAddressAtTheReceiver(t *testing.T) {
 	w.inForms(t, w.sourceAddressAtTheReceiver)
 }
 
-func (w wires) sourceAddressAtTheReceiver(t *testing.T, as form) {
-	w.node.apply(as.of(w.node, dual))
+func (w wires) sourceAddressAtTheReceiver(t *testing.T, form tableForm) {
+	w.node.apply(form.rules(w.node, dual))
 	for _, c := range []struct {
 		name  string
 		from  *node
@@ -169,8 +169,8 @@ func (w wires) sourceAddressAtTheReceiver(t *testing.T, as form) {
 
 func TestMulticastKeepsItsSource(t *testing.T) {
 	w := newWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
-		w.node.apply(as.of(w.node, dual))
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		w.node.apply(form.rules(w.node, dual))
 		from := w.node.listen("10.5.34.1:0")
 		if err := w.node.sendsGroupsTo("eth0", from); err != nil { // otherwise the kernel uses the interface with the source address
 			t.Fatal(err)
@@ -184,8 +184,8 @@ func TestMulticastKeepsItsSource(t *testing.T) {
 
 func TestNoMasquerade(t *testing.T) {
 	w := newWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
-		w.node.apply(as.of(w.node, with(func(r *Rules) { r.Masquerade = false })))
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		w.node.apply(form.rules(w.node, with(func(r *Rules) { r.Masquerade = false })))
 		got, err := seen(w.pod.listen("0.0.0.0:0"), w.outside.listen("198.18.0.2:4567"), "198.18.0.2:4567")
 		if err != nil || got != "10.5.34.2" {
 			t.Errorf("the outside receives a packet from %q (error %v), want 10.5.34.2", got, err)

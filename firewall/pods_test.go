@@ -155,7 +155,7 @@ func TestHostsWithAddressesOfThePodNetwork(t *testing.T) {
 	r := dual
 	r.Network.IPv4.Prefix = netip.MustParsePrefix("10.0.0.0/8")
 	r.Pods = []subnet.Interval{interval("10.5.0.0", "10.7.0.255"), interval("fd00:5::", "fd00:5:0:ffff:ffff:ffff:ffff:ffff")}
-	w.inForms(t, func(t *testing.T, as form) { w.hostsWithAddressesOfThePodNetwork(t, as.of(w.node, r)) })
+	w.inForms(t, func(t *testing.T, form tableForm) { w.hostsWithAddressesOfThePodNetwork(t, form.rules(w.node, r)) })
 }
 
 func (w wires) hostsWithAddressesOfThePodNetwork(t *testing.T, r Rules) {

@@ -109,7 +109,7 @@ func TestInterfaceIsCreatedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newBridgeWires(t)
-			former := early.of(w.node, bridgedPods)
+			former := early.rules(w.node, bridgedPods)
 			for f := range subnet.Families {
 				p := c.through(w, f)
 				w.node.passesBy(former, p.send, p.receiver, p.by...)
@@ -117,7 +117,7 @@ func TestInterfaceIsCreatedAgain(t *testing.T) {
 			w.node.apply(former)
 			c.again(w)
 			w.resolve()
-			now := early.of(w.node, bridgedPods)
+			now := early.rules(w.node, bridgedPods)
 			for f, family := range subnet.Families {
 				if c.index(now, f) == c.index(former, f) {
 					t.Fatalf("%s: the new interface has the former index %d", family, c.index(now, f))
@@ -178,7 +178,7 @@ ip addr add 198.18.0.1/24 brd + dev eth0; ip addr add 2001:db8::1/64 dev eth0 no
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newBridgeWires(t)
-			former := early.of(w.node, bridgedPods)
+			former := early.rules(w.node, bridgedPods)
 			w.node.apply(former)
 			w.node.sh(c.gone)
 			addEth1(w, c.index(former))
@@ -189,10 +189,10 @@ ip addr add 198.18.0.1/24 brd + dev eth0; ip addr add 2001:db8::1/64 dev eth0 no
 				passes(t, w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f])
 				w.node.dropsNow("vxlan_from_a_pod", w.outside.sends(siblingAt[f], to8472(nodeAt[f]), vxlan(1)), w.others[f])
 			}
-			now := early.of(w.node, bridgedPods)
+			now := early.rules(w.node, bridgedPods)
 			w.node.drops(now, c.reason, send, c.at(w, f))
 			w.node.sh(c.again)
-			now = early.of(w.node, bridgedPods)
+			now = early.rules(w.node, bridgedPods)
 			if index := c.index(now); index == c.index(former) || index == 0 {
 				t.Fatalf("the new interface has index %d, the former had %d", index, c.index(former))
 			}

@@ -26,7 +26,7 @@ func port(addr string) string { return net.JoinHostPort(addr, port4567) }
 
 func TestPacketsFromTheTunnelArrive(t *testing.T) {
 	w := newTunnelWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
+	w.inForms(t, func(t *testing.T, form tableForm) {
 		for f, family := range subnet.Families {
 			for _, c := range []struct {
 				name     string
@@ -41,7 +41,7 @@ func TestPacketsFromTheTunnelArrive(t *testing.T) {
 			} {
 				t.Run(family.String()+" "+c.name, func(t *testing.T) {
 					w.in(t)
-					w.node.passesBy(as.of(w.node, dual), w.fromTunnel(f, c.from, c.to), c.receiver, as.chains(c.by...)...)
+					w.node.passesBy(form.rules(w.node, dual), w.fromTunnel(f, c.from, c.to), c.receiver, form.chains(c.by...)...)
 				})
 			}
 		}
@@ -57,7 +57,7 @@ func TestForgedPacketsFromTheTunnelAreDropped(t *testing.T) {
 			netip.MustParsePrefix("fd00:5:0:22::/64"), netip.MustParsePrefix("fd00:5:0:c8::/65"),
 		}
 	})
-	w.inForms(t, func(t *testing.T, as form) {
+	w.inForms(t, func(t *testing.T, form tableForm) {
 		for f, family := range subnet.Families {
 			for _, c := range []struct {
 				name     string
@@ -77,7 +77,7 @@ func TestForgedPacketsFromTheTunnelAreDropped(t *testing.T) {
 					send := w.fromTunnel(f, c.from, c.to)
 					w.node.cleanup()
 					passes(t, send, c.receiver)
-					w.node.drops(as.of(w.node, c.rules), "pod_source_forged", send, c.receiver)
+					w.node.drops(form.rules(w.node, c.rules), "pod_source_forged", send, c.receiver)
 				})
 			}
 		}
@@ -96,7 +96,7 @@ func TestPeersPodWithoutARoute(t *testing.T) {
 			send := w.fromTunnel(f, tunnelledAt[f], port(podAt[f]))
 			passes(t, send, w.atPod[f])
 			w.node.drops(dual, "pod_source_forged", send, w.atPod[f])
-			rules := early.of(w.node, dual)
+			rules := early.rules(w.node, dual)
 			w.node.passesBy(rules, send, w.atPod[f], fromTunnels[f], "from_underlay", vxlanToPort)
 			rules.PeerSubnets = nil // its lease is gone
 			w.node.drops(rules, "pod_source_forged", send, w.atPod[f])
@@ -107,14 +107,14 @@ func TestPeersPodWithoutARoute(t *testing.T) {
 // VXLAN inside the tunnel does not come from a peer.
 func TestVXLANFromTheTunnelIsDropped(t *testing.T) {
 	w := newTunnelWires(t)
-	w.inForms(t, func(t *testing.T, as form) {
+	w.inForms(t, func(t *testing.T, form tableForm) {
 		for f, family := range subnet.Families {
 			t.Run(family.String(), func(t *testing.T) {
 				w.in(t)
 				send := w.fromTunnelWith(f, tunnelledAt[f], to8472(nodeAt[f]), vxlan(2))
 				w.node.cleanup()
 				passes(t, send, w.others[f])
-				w.node.drops(as.of(w.node, with(func(r *Rules) { r.Network.VXLAN.VNI = 2 })), "vxlan_not_from_a_peer", send, w.others[f])
+				w.node.drops(form.rules(w.node, with(func(r *Rules) { r.Network.VXLAN.VNI = 2 })), "vxlan_not_from_a_peer", send, w.others[f])
 			})
 		}
 	})

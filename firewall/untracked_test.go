@@ -45,9 +45,9 @@ func TestVXLANIsNotTracked(t *testing.T) {
 	w.inForms(t, w.vxlanIsNotTracked)
 }
 
-func (w overlayWires) vxlanIsNotTracked(t *testing.T, as form) {
-	rules := as.of(w.node, dual)
-	in := map[string]string{general.name: "vxlan_arrives", early.name: "from_underlay"}[as.name]
+func (w overlayWires) vxlanIsNotTracked(t *testing.T, form tableForm) {
+	rules := form.rules(w.node, dual)
+	in := map[string]string{general.name: "vxlan_arrives", early.name: "from_underlay"}[form.name]
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string

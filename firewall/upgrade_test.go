@@ -64,7 +64,7 @@ func TestUpgradeLosesNoPacket(t *testing.T) {
 	const upgrades = 20
 	w := newTunnelWires(t)
 	f := int(subnet.IPv4)
-	rules := early.of(w.node, dual)
+	rules := early.rules(w.node, dual)
 	valid := w.fromTunnel(f, tunnelledAt[f], port(podAt[f]))
 	forged := []sender{
 		w.fromTunnel(f, siblingAt[f], port(podAt[f])), w.fromTunnel(f, unleasedAt[f], port(podAt[f])),

@@ -79,7 +79,7 @@ func TestForgedVXLANIsDropped(t *testing.T) {
 	w.inForms(t, w.forgedVXLANIsDropped)
 }
 
-func (w overlayWires) forgedVXLANIsDropped(t *testing.T, as form) {
+func (w overlayWires) forgedVXLANIsDropped(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			name     string
@@ -106,7 +106,7 @@ func (w overlayWires) forgedVXLANIsDropped(t *testing.T, as form) {
 				send := c.from.sends(c.as, to8472(c.to), vxlan(1))
 				w.node.cleanup()
 				passes(t, send, c.receiver)
-				w.node.drops(as.of(w.node, c.rules), c.reason, send, c.receiver)
+				w.node.drops(form.rules(w.node, c.rules), c.reason, send, c.receiver)
 			})
 		}
 	}
@@ -123,7 +123,7 @@ func TestPeerWithoutARoute(t *testing.T) {
 			send := w.outside.sends(nowhereAt[f], to8472(nodeAt[f]), vxlan(1))
 			passes(t, send, w.ours[f])
 			w.node.drops(nowhereIsPeer, "vxlan_from_a_wrong_interface", send, w.ours[f])
-			w.node.passesBy(early.of(w.node, nowhereIsPeer), send, w.ours[f], "from_underlay", vxlanToPort)
+			w.node.passesBy(early.rules(w.node, nowhereIsPeer), send, w.ours[f], "from_underlay", vxlanToPort)
 		})
 	}
 }
@@ -134,8 +134,8 @@ func TestPodSendsVXLANAsAPeer(t *testing.T) {
 	f := subnet.IPv4
 	send := w.pod.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1))
 	passes(t, send, w.ours[f])
-	w.inForms(t, func(_ *testing.T, as form) {
-		w.node.drops(as.of(w.node, podsUnknown), "vxlan_from_a_wrong_interface", send, w.ours[f])
+	w.inForms(t, func(_ *testing.T, form tableForm) {
+		w.node.drops(form.rules(w.node, podsUnknown), "vxlan_from_a_wrong_interface", send, w.ours[f])
 	})
 }
 
@@ -145,8 +145,8 @@ func TestVXLANFromAPodsLinkLocalAddress(t *testing.T) {
 	zone := fmt.Sprintf("%%%d", w.pod.index("eth0"))
 	send := w.pod.sends(w.pod.linkLocal("eth0")+zone, to8472(w.node.linkLocal("pod0")+zone), vxlan(1))
 	passes(t, send, w.ours[subnet.IPv6])
-	w.inForms(t, func(_ *testing.T, as form) {
-		w.node.drops(as.of(w.node, peersUnknown), "vxlan_from_a_pod", send, w.ours[subnet.IPv6])
+	w.inForms(t, func(_ *testing.T, form tableForm) {
+		w.node.drops(form.rules(w.node, peersUnknown), "vxlan_from_a_pod", send, w.ours[subnet.IPv6])
 	})
 }
 
@@ -155,7 +155,7 @@ func TestValidVXLANArrives(t *testing.T) {
 	w.inForms(t, w.validVXLANArrives)
 }
 
-func (w overlayWires) validVXLANArrives(t *testing.T, as form) {
+func (w overlayWires) validVXLANArrives(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		w.in(t)
 		port := w.node.socket(net.JoinHostPort(nodeAt[f], "4567"))
@@ -175,17 +175,17 @@ func (w overlayWires) validVXLANArrives(t *testing.T, as form) {
 		} {
 			t.Run(family.String()+" "+c.name, func(t *testing.T) {
 				w.in(t)
-				w.node.passesBy(as.of(w.node, c.rules), w.outside.sends(c.as, c.to, vxlan(c.vni)), c.receiver, as.chains(c.by...)...)
+				w.node.passesBy(form.rules(w.node, c.rules), w.outside.sends(c.as, c.to, vxlan(c.vni)), c.receiver, form.chains(c.by...)...)
 			})
 		}
 		t.Run(family.String()+" forwarded to a machine behind the node", func(t *testing.T) {
 			w.in(t)
-			w.node.apply(as.of(w.node, dual))
+			w.node.apply(form.rules(w.node, dual))
 			passes(t, w.outside.sends(nowhereAt[f], to8472(podAt[f]), vxlan(1)), w.pod.socket(to8472(podAt[f])))
 		})
 		t.Run(family.String()+" another VNI from a pod", func(t *testing.T) {
 			w.in(t)
-			w.node.passesBy(as.of(w.node, dual), w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f], as.chains("from_pods")...)
+			w.node.passesBy(form.rules(w.node, dual), w.pod.sends(podAt[f], to8472(nodeAt[f]), vxlan(2)), w.others[f], form.chains("from_pods")...)
 		})
 	}
 }
@@ -195,8 +195,8 @@ func TestNewPeerIsAcceptedAtOnce(t *testing.T) {
 	w.inForms(t, w.newPeerIsAcceptedAtOnce)
 }
 
-func (w overlayWires) newPeerIsAcceptedAtOnce(t *testing.T, as form) {
-	rules := as.of(w.node, dual)
+func (w overlayWires) newPeerIsAcceptedAtOnce(t *testing.T, form tableForm) {
+	rules := form.rules(w.node, dual)
 	for f, family := range subnet.Families {
 		t.Run(family.String(), func(t *testing.T) {
 			w.in(t)
@@ -223,7 +223,7 @@ nft add rule inet services c udp dport 9999 redirect to :8472`)
 	w.inForms(t, w.serviceDoesNotBypassTheGuard)
 }
 
-func (w overlayWires) serviceDoesNotBypassTheGuard(t *testing.T, as form) {
+func (w overlayWires) serviceDoesNotBypassTheGuard(t *testing.T, form tableForm) {
 	for f, family := range subnet.Families {
 		for _, c := range []struct {
 			from       *node
@@ -236,7 +236,7 @@ func (w overlayWires) serviceDoesNotBypassTheGuard(t *testing.T, as form) {
 				send := c.from.sends(c.as, net.JoinHostPort(nodeAt[f], "9999"), vxlan(1))
 				w.node.cleanup()
 				passes(t, send, w.ours[f])
-				w.node.drops(as.of(w.node, dual), c.reason, send, w.ours[f])
+				w.node.drops(form.rules(w.node, dual), c.reason, send, w.ours[f])
 			})
 		}
 	}
@@ -266,8 +266,8 @@ func TestFragmentsOfForgedVXLANAreDropped(t *testing.T) {
 		}
 	}
 	passes(t, send, w.ours[subnet.IPv6])
-	w.inForms(t, func(_ *testing.T, as form) {
-		w.node.drops(as.of(w.node, rules), "vxlan_not_from_a_peer", send, w.ours[subnet.IPv6])
+	w.inForms(t, func(_ *testing.T, form tableForm) {
+		w.node.drops(form.rules(w.node, rules), "vxlan_not_from_a_peer", send, w.ours[subnet.IPv6])
 	})
 }
 
