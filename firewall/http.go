@@ -30,7 +30,7 @@ func httpGuard(r Rules) nft.Table {
 	return nft.Table{Chains: []nft.Chain{toPeers, fromPods}}
 }
 
-// The chains for packets to the daemon's HTTP.
+// The names of the chains for packets to the daemon's HTTP: on peers, and from pods.
 const (
 	httpToPeers  = "http_to_peers"
 	httpFromPods = "http_from_pods"

@@ -76,7 +76,7 @@ func vxlanGuard(r Rules) nft.Table {
 	return t
 }
 
-// The chains for packets to the VXLAN port of the node, and for VXLAN that the node forwards.
+// The names of the chains for packets to the VXLAN port of the node, and for VXLAN that the node forwards.
 const (
 	vxlanToPort   = "vxlan_to_port"
 	vxlanFromPods = "vxlan_from_pods"
