@@ -155,8 +155,8 @@ func (n *node) index(name string) int {
 	return i.Index
 }
 
-// linkLocal returns an interface's IPv6 link-local address.
-func (n *node) linkLocal(name string) string {
+// addrs returns an interface's addresses.
+func (n *node) addrs(name string) []net.Addr {
 	n.Helper()
 	addrs, err := here(n.ns, func() ([]net.Addr, error) {
 		i, err := net.InterfaceByName(name)
@@ -168,7 +168,13 @@ func (n *node) linkLocal(name string) string {
 	if err != nil {
 		n.Fatal(err)
 	}
-	for _, a := range addrs {
+	return addrs
+}
+
+// linkLocal returns an interface's IPv6 link-local address.
+func (n *node) linkLocal(name string) string {
+	n.Helper()
+	for _, a := range n.addrs(name) {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsLinkLocalUnicast() {
 			return ip.IP.String()
 		}

@@ -96,17 +96,7 @@ func (n *node) bridge(name string) Bridge {
 	if b.Index == 0 {
 		return Bridge{}
 	}
-	addrs, err := here(n.ns, func() ([]net.Addr, error) {
-		i, err := net.InterfaceByName(name)
-		if err != nil {
-			return nil, err
-		}
-		return i.Addrs()
-	})
-	if err != nil {
-		n.Fatal(err)
-	}
-	for _, a := range addrs {
+	for _, a := range n.addrs(name) {
 		b.Addrs = append(b.Addrs, netip.MustParsePrefix(a.String()))
 	}
 	return b
