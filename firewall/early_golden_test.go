@@ -159,6 +159,8 @@ const completeGolden = `table inet podlane {
 		iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
 		ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
 		ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
+		ip saddr 10.5.0.0/16 ip daddr @peers4 counter drop comment "vxlan_from_a_pod"
+		ip6 saddr fd00:5::/48 ip6 daddr @peers6 counter drop comment "vxlan_from_a_pod"
 	}
 
 	chain input {

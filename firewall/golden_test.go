@@ -112,6 +112,8 @@ const golden = `table inet podlane {
 		iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
 		ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
 		ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
+		ip saddr 10.5.0.0/16 ip daddr @peers4 counter drop comment "vxlan_from_a_pod"
+		ip6 saddr fd00:5::/48 ip6 daddr @peers6 counter drop comment "vxlan_from_a_pod"
 	}
 
 	chain input {
@@ -210,6 +212,8 @@ add rule inet podlane vxlan_to_node counter drop comment "vxlan_not_from_a_peer"
 add rule inet podlane vxlan_from_pods iifname @pod_interfaces counter drop comment "vxlan_from_a_pod"
 add rule inet podlane vxlan_from_pods ip saddr 10.5.34.0/24 counter drop comment "vxlan_from_a_pod"
 add rule inet podlane vxlan_from_pods ip6 saddr fd00:5:0:22::/64 counter drop comment "vxlan_from_a_pod"
+add rule inet podlane vxlan_from_pods ip saddr 10.5.0.0/16 ip daddr @peers4 counter drop comment "vxlan_from_a_pod"
+add rule inet podlane vxlan_from_pods ip6 saddr fd00:5::/48 ip6 daddr @peers6 counter drop comment "vxlan_from_a_pod"
 add rule inet podlane input udp dport 8472 goto vxlan_to_port
 add rule inet podlane input iif != "lo" tcp dport 8470 goto http_from_pods
 add rule inet podlane forward udp dport 8472 @th,96,32 & 0xffffff00 == 0x100 goto vxlan_from_pods

@@ -119,3 +119,22 @@ func TestVXLANFromTheTunnelIsDropped(t *testing.T) {
 		}
 	})
 }
+
+// Another node's pod answers a flow that a peer's VXLAN port opened through this node. The answer must not reach the peer as VXLAN.
+func TestVXLANFromTheTunnelToAPeerIsDropped(t *testing.T) {
+	w := newTunnelWires(t)
+	w.inForms(t, func(t *testing.T, form tableForm) {
+		for f, family := range subnet.Families {
+			t.Run(family.String(), func(t *testing.T) {
+				w.in(t)
+				send := w.fromTunnelWith(f, tunnelledAt[f], to8472(peerAt[f]), vxlan(1))
+				w.node.cleanup()
+				passes(t, send, w.peers[f])
+				w.node.drops(form.rules(w.node, dual), "vxlan_from_a_pod", send, w.peers[f])
+				another := w.fromTunnelWith(f, tunnelledAt[f], to8472(peerAt[f]), vxlan(2))
+				passes(t, another, w.outside.tunnel(2, peerAt[f]))
+				w.outside.sh("ip link del " + [...]string{"vxlan2", "vxlan2-v6"}[f])
+			})
+		}
+	})
+}

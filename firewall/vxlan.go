@@ -18,6 +18,7 @@ import (
 //	in input       if it came from a pod, or from a host that is not a peer
 //	               if its destination is a pod's address: peers send to underlay addresses, so it may come out of a tunnel
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
+//	               if it goes from any pod to a peer: see vxlanToPeers
 //
 // The exception is a peer's VXLAN that arrives on the underlay interface, at this node's address. An early rule accepts it without
 // a reverse-path check (fromPeer). On other interfaces, or if that rule does not exist, it is checked.
@@ -47,6 +48,9 @@ func vxlanGuard(r Rules) nft.Table {
 			fromPods.Rules = append(fromPods.Rules, newDrop("vxlan_from_a_pod", ofFamily(f), address(source, expr.CmpOpEq, from)))
 		}
 	}
+	if r.Peers != nil {
+		fromPods.Rules = append(fromPods.Rules, vxlanToPeers(r)...)
+	}
 	toNode := nft.Chain{Name: "vxlan_to_node", Rules: []nft.Rule{newRule(jump(fromPods.Name))}}
 	toPort := nft.Chain{Name: vxlanToPort}
 	for _, f := range subnet.Families {
@@ -74,6 +78,17 @@ func vxlanGuard(r Rules) nft.Table {
 	arriving.Rules = append(arriving.Rules, newRule(notUntracked(), notrack()))
 	t.Chains = append([]nft.Chain{general, arriving}, append(t.Chains, toPort, toNode, fromPods)...)
 	return t
+}
+
+// vxlanToPeers returns the rules that drop VXLAN from pods of all nodes to peers. Such a pod can be the backend of a Service that this
+// node masquerades. If a peer opened that flow from the VXLAN port, the pod's answer would get this node's address only after forward.
+func vxlanToPeers(r Rules) (rules []nft.Rule) {
+	for _, f := range subnet.Families {
+		for _, pods := range r.pods(f) {
+			rules = append(rules, newDrop("vxlan_from_a_pod", ofFamily(f), inside(source, pods), addressIn(destination, f, peers(Rules{}, f))))
+		}
+	}
+	return rules
 }
 
 // The names of the chains for packets to the VXLAN port of the node, and for VXLAN that the node forwards.
