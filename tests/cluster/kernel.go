@@ -31,13 +31,13 @@ nft -s list ruleset | sed -n '/chain FORWARD/,/}/p'
 var indexes = regexp.MustCompile(`(?m)^\d+: `)
 
 // elements are the elements of an nftables set, which nft prints as one list.
-var elements = regexp.MustCompile(`elements = \{[^}]*\}`)
+var elements = regexp.MustCompile(`\t*elements = \{[^}]*\}`)
 
 // ReadKernel returns all that podlane programs in a node's kernel. The operator's tools print it, one item a line.
 func ReadKernel(ctx context.Context, n *lab.Node) (string, error) {
 	out, err := n.Run(ctx, "sh", "-c", kernelScript)
 	out = elements.ReplaceAllStringFunc(out, func(list string) string {
-		items := strings.Fields(strings.Trim(strings.TrimPrefix(list, "elements = "), "{ }"))
+		items := strings.Fields(strings.Trim(strings.TrimPrefix(strings.TrimLeft(list, "\t"), "elements = "), "{ }"))
 		return "element " + strings.Join(items, "\nelement ")
 	})
 	out = strings.ReplaceAll(out, ",\n", "\n")

@@ -46,8 +46,8 @@ var tableFaults = disturbances([]disturbance{
 	{"ruleset flushed", "table", "table", nothing, second, []string{"nft flush ruleset"}},
 	{"rules of a chain deleted", "rule", "rule inet podlane vxlan_to_node", nothing, second, []string{"nft flush chain inet podlane vxlan_to_node"}},
 	{"rule added", "rule", "rule inet podlane postrouting", nothing, second, []string{"nft add rule inet podlane postrouting ip saddr OWN4 accept"}},
-	{"rule that drops everything added", "rule", "rule inet podlane vxlan_forward", everything, second, []string{"nft insert rule inet podlane vxlan_forward drop"}},
-	{"chain that drops everything", "chain", "chain", everything, second, []string{"nft add chain inet podlane vxlan_forward { policy drop ; }"}},
+	{"rule that drops everything added", "rule", "rule inet podlane forward", everything, second, []string{"nft insert rule inet podlane forward drop"}},
+	{"chain that drops everything", "chain", "chain", everything, second, []string{"nft add chain inet podlane forward { policy drop ; }"}},
 	{"chain added", "chain", "chain inet podlane more", nothing, second, []string{"nft add chain inet podlane more"}},
 	{"IPv4 peer deleted from the set", "element", "element inet podlane peers4 PEERHOST4", peer4, second, []string{
 		"nft delete element inet podlane peers4 { PEERHOST4 }"}},

@@ -49,8 +49,8 @@ func TestPeerJoinsAndLeaves(t *testing.T) {
 			return err == nil && now == kernels[i], cluster.Differences(kernels[i], now)
 		})
 		t.Logf("%s has removed the peer after %v", n.Name, took)
-		if gone := cluster.Differences(joined[i], kernels[i]); strings.Count(gone, "\n") != 4 {
-			t.Errorf("%s had other than four items of a peer (FDB entry, neighbour, route, element of the firewall's set):\n%s", n.Name, gone)
+		if gone := cluster.Differences(joined[i], kernels[i]); strings.Count(gone, "\n") != 5 {
+			t.Errorf("%s had other than five items of a peer (FDB entry, neighbour, route, elements of the firewall's two sets):\n%s", n.Name, gone)
 		}
 	}
 	cluster.AwaitPeers(t, l, 2*time.Second, 2)
@@ -92,20 +92,20 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 	const first, other = "ba:11:22:33:44:55", "ba:11:22:33:44:66" // its VTEPs
 	const route = "+ 10.5.200.0/24 via 10.5.200.0 dev podlane.1 proto 112 metric 131272 onlink \n"
 	for _, c := range []struct {
-		what, value, fdb, neighbour, route, element string
+		what, value, fdb, neighbour, route, elements string
 		changes                                     []string // the kernel's notifications, in order
 	}{
 		{
 			"it joins", lease("198.18.7.1", first),
-			"+ ba:11:22:33:44:55 dst 198.18.7.1 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 198.18.7.1\n",
+			"+ ba:11:22:33:44:55 dst 198.18.7.1 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 10.5.200.0\n+ element 198.18.7.1\n",
 			[]string{added("10.5.200.0", first), added("198.18.7.1", first), "new route, family 2", elementAdded, transaction},
 		}, {
 			"it moves to another address", lease("198.18.7.2", first),
-			"+ ba:11:22:33:44:55 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 198.18.7.2\n",
+			"+ ba:11:22:33:44:55 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:55 PERMANENT \n", route, "+ element 10.5.200.0\n+ element 198.18.7.2\n",
 			[]string{added("198.18.7.2", first), elementAdded, elementDeleted, transaction}, // in place
 		}, {
 			"it gets another VTEP", lease("198.18.7.2", other),
-			"+ ba:11:22:33:44:66 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:66 PERMANENT \n", route, "+ element 198.18.7.2\n",
+			"+ ba:11:22:33:44:66 dst 198.18.7.2 self permanent\n", "+ 10.5.200.0 lladdr ba:11:22:33:44:66 PERMANENT \n", route, "+ element 10.5.200.0\n+ element 198.18.7.2\n",
 			[]string{added("10.5.200.0", other), added("198.18.7.2", other), deleted("198.18.7.2", first)},
 		}, {
 			"another backend: shown, not programmed", `{"PublicIP":"198.18.7.2","PublicIPv6":null,"BackendType":"host-gw"}`, "", "", "", "",
@@ -116,7 +116,7 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 	} {
 		watch := cluster.WatchKernel(t, n.Place)
 		cluster.Check(t, l.Etcd.Put(cluster.Within(t), key, c.value))
-		want := c.fdb + c.neighbour + c.route + c.element
+		want := c.fdb + c.neighbour + c.route + c.elements
 		took := cluster.Until(t, 2*time.Second, c.what, func() (bool, string) {
 			now, err := cluster.ReadKernel(cluster.Within(t), n)
 			is := cluster.Differences(before, now)
