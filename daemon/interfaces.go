@@ -55,3 +55,23 @@ func (all interfaces) withPodAddress(own subnet.Pair) (names []string) {
 	}
 	return names
 }
+
+// onlyWay reports whether all routes to peers must lead over the underlay: no other interface can have one. These cannot:
+//
+//   - interfaces that are down, and loopback
+//   - the overlay's devices, the interfaces that lead to pods, and the ports of these
+//   - the ports of the underlay
+func (all interfaces) onlyWay(carrier firewall.Interface, others ...string) bool {
+	for _, i := range all {
+		if !i.Up || i.Loopback || i.Name == carrier.Name || slices.Contains(others, i.Name) {
+			continue
+		}
+		port := i.Master != 0 && slices.ContainsFunc(all, func(m underlay.Interface) bool {
+			return m.Index == i.Master && (m.Name == carrier.Name || slices.Contains(others, m.Name))
+		})
+		if !port {
+			return false
+		}
+	}
+	return carrier.Index != 0
+}

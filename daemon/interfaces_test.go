@@ -62,3 +62,31 @@ func TestBridgeOfAllPods(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyWayToPeers(t *testing.T) {
+	up := func(name string, index, master int) underlay.Interface {
+		return underlay.Interface{Name: name, Index: index, Master: master, Up: true}
+	}
+	usual := interfaces{
+		{Name: "lo", Index: 1, Up: true, Loopback: true}, up("eth0", 2, 0), up("podlane.1", 3, 0), up("cni0", 4, 0), up("veth1", 5, 4),
+	}
+	for name, c := range map[string]struct {
+		more []underlay.Interface
+		want bool
+	}{
+		"the pods' bridge and its ports":      {nil, true},
+		"a second interface":                  {[]underlay.Interface{up("eth1", 6, 0)}, false},
+		"a second interface that is down":     {[]underlay.Interface{{Name: "eth1", Index: 6}}, true},
+		"ports of the underlay":               {[]underlay.Interface{up("eth1", 6, 2), up("eth2", 7, 2)}, true},
+		"another bridge with its ports":       {[]underlay.Interface{up("docker0", 6, 0), up("veth2", 7, 6)}, false},
+		"a port of something that is missing": {[]underlay.Interface{up("eth1", 6, 99)}, false},
+	} {
+		all := append(usual[:len(usual):len(usual)], c.more...)
+		if got := all.onlyWay(firewall.Interface{Name: "eth0", Index: 2}, "podlane.1", "podlane-v6.1", "cni0"); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+	if usual.onlyWay(firewall.Interface{Name: "eth0"}, "podlane.1", "cni0") {
+		t.Error("the underlay is missing, but it is the only way")
+	}
+}

@@ -133,6 +133,7 @@ func (l *loop) rules() firewall.Rules {
 			r.Addrs = append(r.Addrs, a)
 		}
 	}
+	r.OnlyWay = l.interfaces.onlyWay(r.Underlay, append([]string{r.Overlay[subnet.IPv4].Name, r.Overlay[subnet.IPv6].Name}, r.PodInterfaces...)...)
 	return r
 }
 

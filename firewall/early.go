@@ -20,7 +20,8 @@ import (
 //   - fromBridge relies on the bridge. A pod may use every address of the pod subnet, even if the route to some of them leads
 //     through another interface.
 //   - fromPeerSubnet relies on the peer's lease, even if the route to its pod subnet is missing.
-//   - fromPeer relies on the underlay interface. It accepts a peer's VXLAN there without a reverse-path check.
+//   - fromPeersWay relies on Rules.OnlyWay: the route to every peer leads over the underlay. Otherwise it looks up the route, but
+//     nothing else.
 //
 // Each function documents when there is no such rule. Then the general rules decide.
 //
@@ -85,18 +86,31 @@ func peerSubnets(r Rules, f subnet.Family) nft.Set {
 //   - the underlay interface leads to pods
 //   - this node's address or any peer's is one that pods can have
 func fromPeer(r Rules, f subnet.Family) (match part, ok bool) {
+	self, ok := tunnelEnd(r, f)
+	return join(ofFamily(f), address(destination, expr.CmpOpEq, self), addressIn(source, f, peers(Rules{}, f))), ok
+}
+
+// fromPeersWay is fromPeer for prerouting: the packet must come the way that leads back to its source. On the only way that is
+// sure for every peer, otherwise it is looked up.
+func fromPeersWay(r Rules, f subnet.Family) (match part, ok bool) {
+	if r.OnlyWay {
+		return fromPeer(r, f)
+	}
+	self, ok := tunnelEnd(r, f)
+	back := [...]part{subnet.IPv4: reversePath(), subnet.IPv6: routeBack()}[f]
+	return join(ofFamily(f), address(destination, expr.CmpOpEq, self), back), ok
+}
+
+// tunnelEnd returns this node's address on the underlay. ok is false in the cases of fromPeer.
+func tunnelEnd(r Rules, f subnet.Family) (self netip.Prefix, ok bool) {
 	at := slices.IndexFunc(r.Addrs, func(a netip.Addr) bool { return subnet.FamilyOf(a) == f })
 	if at < 0 || r.Peers == nil || slices.Contains(r.PodInterfaces, r.Underlay.Name) {
-		return part{}, false
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0), false
 	}
 	isPod := func(a netip.Addr) bool {
 		return slices.ContainsFunc(r.Pods, func(i subnet.Interval) bool { return i.Contains(a) })
 	}
-	if isPod(r.Addrs[at]) || slices.ContainsFunc(r.Peers, isPod) {
-		return part{}, false
-	}
-	self := netip.PrefixFrom(r.Addrs[at], f.Bits())
-	return join(ofFamily(f), address(destination, expr.CmpOpEq, self), addressIn(source, f, peers(Rules{}, f))), true
+	return netip.PrefixFrom(r.Addrs[at], f.Bits()), !isPod(r.Addrs[at]) && !slices.ContainsFunc(r.Peers, isPod)
 }
 
 // inSubnet matches a packet's address in a prefix. Unlike address, it always loads the whole address: the kernel loads 4 aligned

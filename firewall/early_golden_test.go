@@ -13,7 +13,8 @@ ip link add podlane.1 index 13 type bridge; ip link add podlane-v6.1 index 14 ty
 // complete is dual with all facts about the node, so all early rules exist.
 var complete = with(func(r *Rules) {
 	r.Bridge = Bridge{Interface{"pod0", 11}, []netip.Prefix{netip.MustParsePrefix("10.5.34.1/24"), netip.MustParsePrefix("fd00:5:0:22::1/64")}}
-	r.Underlay, r.Overlay = Interface{"eth0", 12}, [...]Interface{{"podlane.1", 13}, {"podlane-v6.1", 14}}
+	r.Underlay, r.OnlyWay = Interface{"eth0", 12}, true
+	r.Overlay = [...]Interface{{"podlane.1", 13}, {"podlane-v6.1", 14}}
 	r.Addrs = []netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("2001:db8::1")}
 	r.PeerSubnets = []netip.Prefix{netip.MustParsePrefix("10.5.77.0/24"), netip.MustParsePrefix("fd00:5:0:4d::/64")}
 })

@@ -28,7 +28,7 @@ func earlyRules(t *testing.T, r Rules) string {
 		families := ""
 		for _, rule := range c.Rules {
 			if isEarly(c.Name, rule) {
-				families += map[bool]string{false: "4", true: "6"}[strings.Contains(rule.Text, "ip6 saddr ")]
+				families += map[bool]string{false: "4", true: "6"}[strings.Contains(rule.Text, "ip6 ")]
 			}
 		}
 		switch {
@@ -77,6 +77,7 @@ func TestConditionsOfEarlyRules(t *testing.T) {
 		"the underlay is unknown":                    {completeWith(func(r *Rules) { r.Underlay = Interface{} }), "pods:46 tunnel4:4 tunnel6:6"},
 		"the underlay's index is unknown":            {completeWith(func(r *Rules) { r.Underlay.Index = 0 }), "pods:46 tunnel4:4 tunnel6:6"},
 		"pods are on the underlay":                   {completeWith(func(r *Rules) { r.Underlay = r.Bridge.Interface }), "pods:46 tunnel4:4 tunnel6:6"},
+		"another way to a peer":                      {completeWith(func(r *Rules) { r.OnlyWay = false }), "pods:46 tunnel4:4 tunnel6:6 underlay:46"},
 		"no own address":                             {completeWith(func(r *Rules) { r.Addrs = nil }), "pods:46 tunnel4:4 tunnel6:6"},
 		"no own IPv6 address":                        {completeWith(func(r *Rules) { r.Addrs = r.Addrs[:1] }), "pods:46 tunnel4:4 tunnel6:6 underlay:4"},
 		"no own IPv4 address":                        {completeWith(func(r *Rules) { r.Addrs = r.Addrs[1:] }), "pods:46 tunnel4:4 tunnel6:6 underlay:6"},

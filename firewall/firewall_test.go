@@ -35,10 +35,12 @@ func TestRuleTextIsWhatNftPrints(t *testing.T) {
 		return r
 	}
 	hidden := complete
+	otherWay := complete
+	otherWay.OnlyWay = false
 	hidden.BridgeHidden, hidden.Network.VXLAN.VNI = true, subnet.MaxVNI
 	for name, r := range map[string]Rules{
 		"general": dual, "early": complete, "general, prefixes within a byte": withinByte(dual), "early, prefixes within a byte": withinByte(complete),
-		"hidden bridge, largest VNI": hidden, "several intervals of pods": underlayInPodNetwork(),
+		"another way to a peer": otherWay, "hidden bridge, largest VNI": hidden, "several intervals of pods": underlayInPodNetwork(),
 	} {
 		n.apply(r)
 		got := n.sh(list)

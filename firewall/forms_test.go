@@ -62,7 +62,7 @@ func (n *node) withFacts(r Rules) Rules {
 		r.Bridge = n.bridge(names[0])
 	}
 	if r.Underlay.Name == "" {
-		r.Underlay = n.named("eth0")
+		r.Underlay, r.OnlyWay = n.named("eth0"), n.named("eth1").Index == 0
 	}
 	if r.Overlay == ([len(subnet.Families)]Interface{}) {
 		r.Overlay = [...]Interface{subnet.IPv4: n.named("vxlan1"), subnet.IPv6: n.named("vxlan1-v6")}

@@ -162,19 +162,23 @@ func destinationType(op expr.CmpOp, t addrType) part {
 
 // noReversePath matches a packet that fails a strict reverse-path check. The route to its source leads through another
 // interface, or there is none.
-func noReversePath() part {
-	return part{"fib saddr . iif oif missing", []expr.Any{
-		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
-	}}
-}
+func noReversePath() part { return part{"fib saddr . iif oif missing", wayBack(true, 0)} }
+
+// reversePath matches a packet that passes that check.
+func reversePath() part { return part{"fib saddr . iif oif exists", wayBack(true, 1)} }
 
 // noRouteBack matches a packet that fails a loose reverse-path check: there is no route to its source.
-func noRouteBack() part {
-	return part{"fib saddr oif missing", []expr.Any{
-		&expr.Fib{Register: register, FlagSADDR: true, FlagPRESENT: true, ResultOIF: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{0, 0, 0, 0}},
-	}}
+func noRouteBack() part { return part{"fib saddr oif missing", wayBack(false, 0)} }
+
+// routeBack matches a packet that passes that check.
+func routeBack() part { return part{"fib saddr oif exists", wayBack(false, 1)} }
+
+// wayBack looks up the route to a packet's source, only over its interface if strict. present is 1 if there must be one, 0 if not.
+func wayBack(strict bool, present byte) []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: register, FlagSADDR: true, FlagIIF: strict, FlagPRESENT: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{present, 0, 0, 0}},
+	}
 }
 
 // addressIn matches a packet's address in a set.

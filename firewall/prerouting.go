@@ -68,7 +68,7 @@ func earlyChains(r Rules) []earlyChain {
 			early := newRule(fromPeerSubnet(r, f), accept())
 			tunnels = append(tunnels, earlyChain{r.Overlay[f], nft.Chain{Name: name, Rules: []nft.Rule{early}}})
 		}
-		if match, ok := fromPeer(r, f); ok {
+		if match, ok := fromPeersWay(r, f); ok {
 			underlay.Rules = append(underlay.Rules, newRule(overlay(r), match, notrack(), accept()))
 		}
 	}

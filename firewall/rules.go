@@ -32,6 +32,7 @@ type Rules struct {
 	// rules: see early.go.
 	Bridge   Bridge
 	Underlay Interface                       // the interface that carries the tunnels
+	OnlyWay  bool                            // no other interface can have the route to a peer
 	Overlay  [len(subnet.Families)]Interface // the overlay's devices
 	Addrs    []netip.Addr                    // the addresses on the underlay at which this node's tunnels end
 }
@@ -132,5 +133,5 @@ func (r Rules) equal(o Rules) bool {
 		r.BridgeHidden == o.BridgeHidden && r.HTTPPort == o.HTTPPort &&
 		(r.Peers == nil) == (o.Peers == nil) && slices.Equal(r.Peers, o.Peers) && slices.Equal(r.PeerSubnets, o.PeerSubnets) &&
 		slices.Equal(r.PodInterfaces, o.PodInterfaces) && r.Bridge.equal(o.Bridge) &&
-		r.Underlay == o.Underlay && r.Overlay == o.Overlay && slices.Equal(r.Addrs, o.Addrs)
+		r.Underlay == o.Underlay && r.OnlyWay == o.OnlyWay && r.Overlay == o.Overlay && slices.Equal(r.Addrs, o.Addrs)
 }

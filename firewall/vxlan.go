@@ -20,8 +20,8 @@ import (
 //	in forward     if it came from a pod: masqueraded, it would reach another node with the address of this one, a peer
 //	               if it goes from any pod to a peer: see vxlanToPeers
 //
-// The exception is a peer's VXLAN that arrives on the underlay interface, at this node's address. An early rule accepts it without
-// a reverse-path check (fromPeer). On other interfaces, or if that rule does not exist, it is checked.
+// The exception is a peer's VXLAN that arrives on the underlay interface, at this node's address, if no other interface can lead to
+// the peer. An early rule accepts it without a reverse-path check (fromPeersWay).
 //
 // IPv4's check is strict (RFC 3704 section 2.2). With a default route, a loose one accepts any source. So the route to a peer
 // must lead over the link of its packets. In a multipath route, any of the links is accepted.

@@ -112,3 +112,23 @@ nft add rule inet podlane vxlan_arrives meta nfproto ipv4 fib saddr . iif oif mi
 	equal(t, "table", n.sh(list), golden)
 	n.quiet(dual)
 }
+
+// Another interface may lead to a peer. Then the route decides also for VXLAN on the underlay: the early rule looks it up.
+func TestRouteToAPeerLeadsElsewhere(t *testing.T) {
+	w := newOverlayWires(t)
+	w.node.sh("ip link add eth1 type bridge; ip link set eth1 up")
+	rules := w.node.withFacts(dual)
+	if rules.OnlyWay {
+		t.Fatal("eth1 is another way")
+	}
+	f := subnet.IPv4
+	send := w.outside.sends(peerAt[f], to8472(nodeAt[f]), vxlan(1))
+	w.node.passesBy(rules, send, w.ours[f], "from_underlay", vxlanToPort)
+	w.node.sh("ip route add 198.18.0.2/32 dev eth1")
+	w.node.drops(rules, "vxlan_from_a_wrong_interface", send, w.ours[f])
+	const note = "VXLAN from peer 198.18.0.2 arrives on eth0, but this node answers that peer on another interface"
+	within(t, "there is no note", func() bool {
+		w.node.apply(rules)
+		return strings.Contains(strings.Join(w.node.Advice(), "\n"), note)
+	})
+}

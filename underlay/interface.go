@@ -18,6 +18,7 @@ type Interface struct {
 	NoCarrier  bool           // it is up, but its link is down: a cable is unplugged
 	Loopback   bool           // it reaches only the node itself
 	Virtual    bool           // no packet leaves the node through it: loopback, dummy and VRF interfaces, bridges without ports
+	Master     int            // index of the bridge, bond or VRF that it is a port of; 0: none
 	Addrs      []netip.Prefix // with the prefix length of their link; deprecated ones last
 	Tunnel     netip.Addr     // of podlane's VXLAN device: the address at which its tunnels end; otherwise not valid
 	Deprecated []netip.Addr   // those of Addrs that new connections must not use (RFC 4862 section 5.5.4)

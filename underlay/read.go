@@ -72,7 +72,7 @@ func parseLink(l netlink.Link, hasPorts bool) Interface {
 	i := Interface{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, MTU: a.MTU,
 		Up: up, NoCarrier: up && !virtual && a.RawFlags&unix.IFF_LOWER_UP == 0,
-		Loopback: loopback, Virtual: virtual,
+		Loopback: loopback, Virtual: virtual, Master: a.MasterIndex,
 	}
 	if v, ok := l.(*netlink.Vxlan); ok && i.ours() {
 		i.Tunnel, _ = netip.AddrFromSlice(v.SrcAddr)
