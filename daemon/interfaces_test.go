@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -81,7 +82,7 @@ func TestOnlyWayToPeers(t *testing.T) {
 		"another bridge with its ports":       {[]underlay.Interface{up("docker0", 6, 0), up("veth2", 7, 6)}, false},
 		"a port of something that is missing": {[]underlay.Interface{up("eth1", 6, 99)}, false},
 	} {
-		all := append(usual[:len(usual):len(usual)], c.more...)
+		all := slices.Concat(usual, c.more)
 		if got := all.onlyWay(firewall.Interface{Name: "eth0", Index: 2}, "podlane.1", "podlane-v6.1", "cni0"); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}

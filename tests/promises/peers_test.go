@@ -93,7 +93,7 @@ func TestFlannelNodeAsAPeer(t *testing.T) {
 	const route = "+ 10.5.200.0/24 via 10.5.200.0 dev podlane.1 proto 112 metric 131272 onlink \n"
 	for _, c := range []struct {
 		what, value, fdb, neighbour, route, elements string
-		changes                                     []string // the kernel's notifications, in order
+		changes                                      []string // the kernel's notifications, in order
 	}{
 		{
 			"it joins", lease("198.18.7.1", first),
