@@ -34,7 +34,7 @@ var keepUnderlayFaults = []fault{
 func (b *bed) expectUnderlayKept(t *testing.T, note string, commands ...string) {
 	t.Helper()
 	n, words := b.Nodes[0], b.wordsOf(t)
-	b.addSecondInterface(t, words)
+	kernel := b.addSecondInterface(t, words)
 	traffic := b.flood(t)
 	expectNote := func(when string) {
 		took := cluster.AwaitStatus(t, n, soon, "ready with a note "+when, func(s cluster.Status) bool {
@@ -64,7 +64,7 @@ func (b *bed) expectUnderlayKept(t *testing.T, note string, commands ...string) 
 		})
 		expectNote(again.name)
 	}
-	cluster.ExpectKernel(t, n, b.kernels[0])
+	cluster.ExpectKernel(t, n, kernel)
 	traffic.ExpectNothingLost(t)
 	cluster.Kill(t, n) // the kernel has no overlay, as after a boot
 	b.do(t, words, "ip link del podlane.1", "ip link del podlane-v6.1")
@@ -77,7 +77,7 @@ func (b *bed) expectUnderlayKept(t *testing.T, note string, commands ...string) 
 // The underlay must not move there. Otherwise the peers would stay unreachable once the cable is plugged in again.
 func expectUnderlayKeptUnplugged(t *testing.T, b *bed) {
 	n, words := b.Nodes[0], b.wordsOf(t)
-	b.addSecondInterface(t, words)
+	kernel := b.addSecondInterface(t, words)
 	b.do(t, words, otherDefault4, otherDefault6)
 	whole, cut := b.floodAround(t, peers)
 	cluster.Check(t, n.Unplug())
@@ -88,18 +88,28 @@ func expectUnderlayKeptUnplugged(t *testing.T, b *bed) {
 	})
 	cluster.Check(t, n.Plug())
 	cluster.AwaitStatus(t, n, soon, "ready without a problem", func(s cluster.Status) bool { return s.Ready && len(s.Problems) == 0 })
-	cluster.ExpectKernel(t, n, b.kernels[0])
+	cluster.ExpectKernel(t, n, kernel)
 	cut.ExpectGap(t, soon)
 	whole.ExpectNothingLost(t)
 	b.removeSecondInterface(t, words)
 }
 
-// addSecondInterface gives the first node an interface whose link leads to no peer.
-func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) {
+// addSecondInterface gives the first node an interface whose link leads to no peer. It returns the node's kernel with it: because
+// a route to a peer could lead there, the firewall's early rules for VXLAN look up the route.
+func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) (kernel string) {
 	t.Helper()
 	cluster.RunInSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
 	cluster.RunInSandbox(t, "ip link set n1b up")
 	b.do(t, words, "ip link set eth1 up", "ip address add 203.0.113.76/24 dev eth1", "ip address add fd99::76/64 dev eth1 nodad")
+	kernel = strings.NewReplacer(
+		"ip saddr @peers4 notrack accept", "fib saddr . iif oif exists notrack accept",
+		"ip6 saddr @peers6 notrack accept", "fib saddr oif exists notrack accept",
+	).Replace(b.kernels[0])
+	cluster.Until(t, soon, "the firewall looks up the routes to peers", func() (bool, string) {
+		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
+		return err == nil && now == kernel, cluster.Differences(kernel, now)
+	})
+	return kernel
 }
 
 const (
