@@ -94,8 +94,8 @@ func expectUnderlayKeptUnplugged(t *testing.T, b *bed) {
 	b.removeSecondInterface(t, words)
 }
 
-// addSecondInterface gives the first node an interface whose link leads to no peer. It returns the node's kernel with it: because
-// a route to a peer could lead there, the firewall's early rules for VXLAN look up the route.
+// addSecondInterface gives the first node an interface whose link leads to no peer. A route to a peer could lead there. So the
+// firewall's early rules for VXLAN look up the route. It returns the node's kernel with these rules.
 func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) (kernel string) {
 	t.Helper()
 	cluster.RunInSandbox(t, "ip link add n1b type veth peer name eth1 netns n1")
