@@ -20,13 +20,18 @@ func (all *interfaces) readAgain() {
 	}
 }
 
-// named returns the interface with a name. Its index is 0 if it does not exist.
-func (all interfaces) named(name string) firewall.Interface {
+// find returns the interface with a name, or the zero value if it does not exist.
+func (all interfaces) find(name string) underlay.Interface {
 	i := slices.IndexFunc(all, func(i underlay.Interface) bool { return i.Name == name })
 	if i < 0 {
-		return firewall.Interface{Name: name}
+		return underlay.Interface{}
 	}
-	return firewall.Interface{Name: name, Index: all[i].Index}
+	return all[i]
+}
+
+// named returns the interface with a name. Its index is 0 if it does not exist.
+func (all interfaces) named(name string) firewall.Interface {
+	return firewall.Interface{Name: name, Index: all.find(name).Index}
 }
 
 // bridge returns the interface that leads to all pods, with its addresses. names are those of the interfaces that lead to pods.
@@ -35,11 +40,11 @@ func (all interfaces) bridge(names []string) firewall.Bridge {
 	if len(names) != 1 {
 		return firewall.Bridge{}
 	}
-	i := slices.IndexFunc(all, func(i underlay.Interface) bool { return i.Name == names[0] })
-	if i < 0 {
+	found := all.find(names[0])
+	if found.Index == 0 {
 		return firewall.Bridge{}
 	}
-	return firewall.Bridge{Interface: all.named(names[0]), Addrs: all[i].Addrs}
+	return firewall.Bridge{Interface: firewall.Interface{Name: found.Name, Index: found.Index}, Addrs: found.Addrs}
 }
 
 // withPodAddress returns the names of the interfaces with an address of a pod subnet. The overlay's device is not among them: it
@@ -62,14 +67,13 @@ func (all interfaces) withPodAddress(own subnet.Pair) (names []string) {
 //   - the overlay's devices, the interfaces that lead to pods, and the ports of these
 //   - the ports of the underlay
 func (all interfaces) onlyWay(carrier firewall.Interface, others ...string) bool {
+	cannot := append(slices.Clip(others), carrier.Name)
 	for _, i := range all {
-		if !i.Up || i.Loopback || i.Name == carrier.Name || slices.Contains(others, i.Name) {
+		if !i.Up || i.Loopback || slices.Contains(cannot, i.Name) {
 			continue
 		}
-		port := i.Master != 0 && slices.ContainsFunc(all, func(m underlay.Interface) bool {
-			return m.Index == i.Master && (m.Name == carrier.Name || slices.Contains(others, m.Name))
-		})
-		if !port {
+		isPort := slices.ContainsFunc(all, func(m underlay.Interface) bool { return m.Index == i.Master && slices.Contains(cannot, m.Name) })
+		if !isPort {
 			return false
 		}
 	}
