@@ -175,7 +175,7 @@ func TestPeerSubnetsInThisNodesSubnet(t *testing.T) {
 		r.Subnet.IPv4 = netip.MustParsePrefix("10.5.32.0/20")
 		r.PeerSubnets = []netip.Prefix{netip.MustParsePrefix("10.5.40.0/24"), netip.MustParsePrefix("10.5.48.0/24")}
 	})
-	want := []nft.Element{nft.AddrElement(netip.MustParseAddr("10.5.48.0"))}
+	want := []nft.Element{{Key: string(netip.MustParseAddr("10.5.48.0").AsSlice())}}
 	if got := peerSubnets(r.normalized(), subnet.IPv4).Elements; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

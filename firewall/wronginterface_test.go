@@ -81,7 +81,7 @@ func TestManyPeersArriveOnAWrongInterface(t *testing.T) {
 func TestWrongArrivalsExpire(t *testing.T) {
 	key := func(addr, name string) nft.Element {
 		a := netip.MustParseAddr(addr)
-		return nft.Element{Key: nft.AddrElement(a).Key + nft.InterfaceElement(name).Key}
+		return nft.Element{Key: string(a.AsSlice()) + nft.InterfaceElement(name).Key}
 	}
 	m, now := wrongArrivals{}, time.Now()
 	m.record(snapshot{own: nft.Installed{Sets: []nft.KernelSet{

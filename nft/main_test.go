@@ -43,9 +43,9 @@ func table(id ID, addrs ...string) Table {
 	hosts4, hosts6 := Set{Name: "hosts4", KeyType: nftables.TypeIPAddr}, Set{Name: "hosts6", KeyType: nftables.TypeIP6Addr}
 	for _, text := range addrs {
 		if a := netip.MustParseAddr(text); a.Is4() {
-			hosts4.Elements = append(hosts4.Elements, AddrElement(a))
+			hosts4.Elements = append(hosts4.Elements, Element{string(a.AsSlice())})
 		} else {
-			hosts6.Elements = append(hosts6.Elements, AddrElement(a))
+			hosts6.Elements = append(hosts6.Elements, Element{string(a.AsSlice())})
 		}
 	}
 	return Table{ID: id, Sets: []Set{hosts4, hosts6}, Chains: []Chain{

@@ -34,9 +34,6 @@ type Element struct {
 	Key string // the bytes of an address, or a name padded with zeros
 }
 
-// AddrElement returns the element of an address.
-func AddrElement(a netip.Addr) Element { return Element{string(a.AsSlice())} }
-
 // AddrElements returns the elements of addresses, which must be of one family. It iterates twice, to allocate their memory once.
 func AddrElements(addrs iter.Seq[netip.Addr]) []Element {
 	count, length := 0, 0
