@@ -25,6 +25,7 @@ type Backend interface {
 
 // Report is the result of one Apply.
 type Report struct {
+	Created  []Device         // devices that were created, and exist
 	Peers    int              // peers that are installed in the kernel, as read back
 	Ops      []kernel.Op      // writes, in order
 	Failed   []kernel.Failure // writes that failed
@@ -34,6 +35,12 @@ type Report struct {
 	// command that fixes it. At most MaxNotes.
 	Problems []string
 	Notes    []string // sentences about other programs' entries that may harm traffic; at most MaxNotes
+}
+
+// Device is a network interface of the backend.
+type Device struct {
+	Name  string
+	Index int
 }
 
 // MaxNotes bounds a Report's Notes and its Problems. If there are more, the last one gives their number.

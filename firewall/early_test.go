@@ -88,8 +88,8 @@ func TestConditionsOfEarlyRules(t *testing.T) {
 		}), "pods:46 tunnel4:4 tunnel6:6 underlay:46"},
 		"peers unknown": {completeWith(func(r *Rules) { r.Peers, r.PeerSubnets = nil, nil }), "pods:46 tunnel4:4 tunnel6:6"},
 		"no peers":      {completeWith(func(r *Rules) { r.Peers, r.PeerSubnets = []netip.Addr{}, nil }), "pods:46 tunnel4:4 tunnel6:6 underlay:46"},
-		"IPv4 only":     {completeWith(func(r *Rules) { r.Network.IPv6, r.Subnet.IPv6 = subnet.Range{}, netip.Prefix{} }), "pods:4 tunnel4:4 underlay:46"},
-		"IPv6 only":     {completeWith(func(r *Rules) { r.Network.IPv4, r.Subnet.IPv4 = subnet.Range{}, netip.Prefix{} }), "pods:6 tunnel6:6 underlay:46"},
+		"IPv4 only":     {completeWith(func(r *Rules) { r.Network.IPv6, r.Subnet.IPv6 = subnet.Range{}, netip.Prefix{} }), "pods:4 tunnel4:4 underlay:4"},
+		"IPv6 only":     {completeWith(func(r *Rules) { r.Network.IPv4, r.Subnet.IPv4 = subnet.Range{}, netip.Prefix{} }), "pods:6 tunnel6:6 underlay:6"},
 	} {
 		if got := earlyRules(t, c.rules); got != c.want {
 			t.Errorf("%s: got the early rules %q, want %q", name, got, c.want)

@@ -99,7 +99,7 @@ func legacyFindings(output string, r Rules, f subnet.Family) findings {
 	var all chainFindings
 	listing := eval.ParseListing(output)
 	ufw := strings.Contains(output, "\n-N ufw")
-	for _, p := range requiredPackets(r, func(string) uint32 { return 0 }) {
+	for _, p := range requiredPackets(r) {
 		if p.Family != f {
 			continue
 		}

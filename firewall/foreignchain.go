@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"net"
 	"slices"
 
 	"github.com/google/nftables"
@@ -27,21 +26,12 @@ func evaluateChains(r Rules) (outcomes []chainOutcome, generation uint32, err er
 		return nil, 0, err
 	}
 	defer c.Close()
-	packets := requiredPackets(r, indexOf)
+	packets := requiredPackets(r)
 	generation, err = c.Consistent(func(uint32) (err error) {
 		outcomes, err = outcomesOf(c, r, packets)
 		return err
 	})
 	return outcomes, generation, err
-}
-
-// indexOf returns the index of an interface; 0 if there is none of that name.
-func indexOf(name string) uint32 {
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return 0
-	}
-	return uint32(i.Index) //nolint:gosec // the kernel's numbers are positive
 }
 
 // outcomesOf returns what each chain of another program does to each of the packets that reach it.

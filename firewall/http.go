@@ -1,9 +1,6 @@
 package firewall
 
-import (
-	"github.com/podlane/podlane/nft"
-	"github.com/podlane/podlane/subnet"
-)
+import "github.com/podlane/podlane/nft"
 
 // httpGuard drops packets from pods to the daemon's HTTP:
 //
@@ -18,7 +15,7 @@ func httpGuard(r Rules) nft.Table {
 	}
 	fromPods := nft.Chain{Name: httpFromPods, Rules: []nft.Rule{newDrop("http_from_a_pod", fromPod())}}
 	toPeers := nft.Chain{Name: httpToPeers}
-	for _, f := range subnet.Families {
+	for _, f := range r.families() {
 		for _, pods := range r.pods(f) {
 			fromPods.Rules = append(fromPods.Rules, newDrop("http_from_a_pod", ofFamily(f), inside(source, pods)))
 		}

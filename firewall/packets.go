@@ -10,17 +10,25 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// requiredPackets returns the packets that the node needs accepted. index returns an interface's index by its name.
-func requiredPackets(r Rules, index func(name string) uint32) []eval.Packet {
-	return append(podPackets(r, index), tunnelPackets(r, index)...)
+// requiredPackets returns the packets that the node needs accepted.
+func requiredPackets(r Rules) []eval.Packet {
+	return append(podPackets(r), tunnelPackets(r)...)
+}
+
+// evaluated returns an interface for the evaluation.
+func (i Interface) evaluated() eval.Interface {
+	return eval.Interface{Name: i.Name, Index: uint32(i.Index)} //nolint:gosec // the kernel's numbers are positive
 }
 
 // podPackets returns TCP packets of pods in both directions, of new and of established connections. They are TCP because rules
 // that accept only ping still cut off pods.
-func podPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
+func podPackets(r Rules) (all []eval.Packet) {
 	pods := eval.Interface{}
-	if len(r.PodInterfaces) == 1 {
-		pods = eval.Interface{Name: r.PodInterfaces[0], Index: index(r.PodInterfaces[0])}
+	switch {
+	case slices.Equal(r.PodInterfaces, []string{r.Bridge.Name}):
+		pods = r.Bridge.evaluated()
+	case len(r.PodInterfaces) == 1:
+		pods.Name = r.PodInterfaces[0]
 	}
 	for _, f := range subnet.Families {
 		own := r.Subnet.Half(f)
@@ -28,8 +36,8 @@ func podPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
 			continue
 		}
 		overlay := eval.Interface{}
-		if o := r.Overlay[f]; o.Name != "" && !r.Network.VXLAN.DirectRouting {
-			overlay = eval.Interface{Name: o.Name, Index: index(o.Name)}
+		if !r.Network.VXLAN.DirectRouting {
+			overlay = r.Overlay[f].evaluated()
 		}
 		for _, state := range []eval.State{eval.New, eval.Established} {
 			p := eval.Packet{Traffic: eval.Forwarded, Family: f, State: state, Protocol: unix.IPPROTO_TCP}
@@ -52,11 +60,8 @@ func podPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
 const maxEvaluatedPeers = 16
 
 // tunnelPackets returns VXLAN of the first peers of each family, in and out.
-func tunnelPackets(r Rules, index func(name string) uint32) (all []eval.Packet) {
-	underlay := eval.Interface{}
-	if r.Underlay.Name != "" {
-		underlay = eval.Interface{Name: r.Underlay.Name, Index: index(r.Underlay.Name)}
-	}
+func tunnelPackets(r Rules) (all []eval.Packet) {
+	underlay := r.Underlay.evaluated()
 	var count [len(subnet.Families)]int
 	for _, peer := range r.Peers {
 		f := subnet.FamilyOf(peer)

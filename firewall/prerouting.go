@@ -30,10 +30,8 @@ func prerouting(r Rules) (t nft.Table) {
 	}
 	base.Rules = append(base.Rules, newRule(goTo(anyInterface)))
 	t.Chains[0] = base
-	for _, f := range subnet.Families {
-		if r.Network.Range(f).On() {
-			t.Sets = append(t.Sets, peerSubnets(r, f))
-		}
+	for _, f := range r.families() {
+		t.Sets = append(t.Sets, peerSubnets(r, f))
 	}
 	return t
 }
@@ -59,15 +57,13 @@ func earlyChains(r Rules) []earlyChain {
 	pods := earlyChain{r.Bridge.Interface, nft.Chain{Name: "from_pods"}}
 	underlay := earlyChain{r.Underlay, nft.Chain{Name: "from_underlay"}}
 	var tunnels []earlyChain
-	for _, f := range subnet.Families {
+	for _, f := range r.families() {
 		if match, ok := fromBridge(r, f); ok {
 			pods.Rules = append(pods.Rules, newRule(match, accept()))
 		}
-		if r.Network.Range(f).On() {
-			name := [...]string{subnet.IPv4: "from_tunnel4", subnet.IPv6: "from_tunnel6"}[f]
-			early := newRule(fromPeerSubnet(r, f), accept())
-			tunnels = append(tunnels, earlyChain{r.Overlay[f], nft.Chain{Name: name, Rules: []nft.Rule{early}}})
-		}
+		name := [...]string{subnet.IPv4: "from_tunnel4", subnet.IPv6: "from_tunnel6"}[f]
+		early := newRule(fromPeerSubnet(r, f), accept())
+		tunnels = append(tunnels, earlyChain{r.Overlay[f], nft.Chain{Name: name, Rules: []nft.Rule{early}}})
 		if match, ok := fromPeersWay(r, f); ok {
 			underlay.Rules = append(underlay.Rules, newRule(overlay(r), match, notrack(), accept()))
 		}

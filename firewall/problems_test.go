@@ -8,12 +8,13 @@ import (
 
 // attached is dual on a node whose interfaces are known.
 var attached = with(func(r *Rules) {
-	r.Underlay, r.Overlay, r.PodInterfaces = Interface{Name: "eth0"}, [...]Interface{{Name: "podlane.1"}, {Name: "podlane-v6.1"}}, []string{"cni0"}
+	r.Underlay, r.Overlay = Interface{"eth0", 102}, [...]Interface{{"podlane.1", 103}, {"podlane-v6.1", 104}}
+	r.PodInterfaces, r.Bridge.Interface = []string{"cni0"}, Interface{"cni0", 101}
 	r.Addrs = []netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("2001:db8::1")}
 })
 
 // links creates the interfaces of attached.
-const links = "ip link add cni0 type bridge; ip link add eth0 type veth peer name podlane.1; ip link add podlane-v6.1 type bridge\n"
+const links = "ip link add cni0 index 101 type bridge; ip link add eth0 index 102 type veth peer name podlane.1 index 103; ip link add podlane-v6.1 index 104 type bridge\n"
 
 const (
 	site     = "nft add table inet site; "

@@ -107,6 +107,16 @@ func sortedPrefixes(list []netip.Prefix) []netip.Prefix {
 	return slices.Compact(list)
 }
 
+// families returns the families of the pod network. Only these have tunnels.
+func (r Rules) families() (on []subnet.Family) {
+	for _, f := range subnet.Families {
+		if r.Network.Range(f).On() {
+			on = append(on, f)
+		}
+	}
+	return on
+}
+
 // pods returns the addresses of pods of one family. The Rules are normalized.
 func (r Rules) pods(f subnet.Family) (pods []subnet.Interval) {
 	for _, i := range r.Pods {

@@ -53,7 +53,7 @@ func vxlanGuard(r Rules) nft.Table {
 	}
 	toNode := nft.Chain{Name: "vxlan_to_node", Rules: []nft.Rule{newRule(jump(fromPods.Name))}}
 	toPort := nft.Chain{Name: vxlanToPort}
-	for _, f := range subnet.Families {
+	for _, f := range r.families() {
 		if match, ok := fromPeer(r, f); ok && r.Underlay.Index != 0 {
 			toPort.Rules = append(toPort.Rules, newRule(fromInterface(r.Underlay), match, accept()))
 		}
@@ -62,7 +62,7 @@ func vxlanGuard(r Rules) nft.Table {
 	t := nft.Table{}
 	if r.Peers != nil {
 		wrongInterface := nft.Chain{Name: "vxlan_wrong_iface"}
-		for _, f := range subnet.Families {
+		for _, f := range r.families() {
 			reverse := [...]part{subnet.IPv4: noReversePath(), subnet.IPv6: noRouteBack()}[f]
 			arriving.Rules = append(arriving.Rules, newRule(anyOf(f), reverse, goTo(wrongInterface.Name)))
 			s := peers(r, f)
@@ -73,7 +73,9 @@ func vxlanGuard(r Rules) nft.Table {
 		wrongInterface.Rules = append(wrongInterface.Rules, newDrop("vxlan_from_a_wrong_interface"))
 		toNode.Rules = append(toNode.Rules, newDrop("vxlan_not_from_a_peer"))
 		t.Chains = []nft.Chain{wrongInterface}
-		t.Sets = append(t.Sets, wrongInterfaceSet(subnet.IPv4), wrongInterfaceSet(subnet.IPv6))
+		for _, f := range r.families() {
+			t.Sets = append(t.Sets, wrongInterfaceSet(f))
+		}
 	}
 	arriving.Rules = append(arriving.Rules, newRule(notUntracked(), notrack()))
 	t.Chains = append([]nft.Chain{general, arriving}, append(t.Chains, toPort, toNode, fromPods)...)

@@ -9,10 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/nft"
+	"github.com/podlane/podlane/pause"
 )
 
-// othersDelay is how long Watch waits after a change of other rules. So many changes within that time cause one kick.
-const othersDelay = 500 * time.Millisecond
+const (
+	// coalesce is how long Watch waits after a kick. All changes within that time cause one kick. A table with thousands of elements
+	// causes as many events.
+	coalesce = 50 * time.Millisecond
+	// othersDelay is how long Watch waits after a change of other rules. So many changes within that time cause one kick.
+	othersDelay = 500 * time.Millisecond
+)
 
 // Watch calls kick when it begins to listen, and after every change of
 //
@@ -21,18 +27,28 @@ const othersDelay = 500 * time.Millisecond
 //
 // Watch returns nil when ctx ends. It works in the calling thread's network namespace. kick must not block. The kernel does
 // not announce changes of iptables-legacy: see WatchLegacy.
+//
+// After each kick Watch begins to listen again. It discards older events, because the receiver of the kick reads everything.
 func Watch(ctx context.Context, kick func()) error {
 	late := newLateKick(kick)
 	defer late.stop()
-	return nft.Watch(ctx, func(events []nft.Event) {
-		switch mostUrgent(events) {
-		case atOnce:
-			kick()
-		case later:
-			late.kick()
-		case ignored:
+	began := func() {
+		kick()
+		pause.For(ctx, coalesce)
+	}
+	for ctx.Err() == nil {
+		err := nft.Await(ctx, began, func(events []nft.Event) bool {
+			most := mostUrgent(events)
+			if most == later {
+				late.kick()
+			}
+			return most == atOnce
+		})
+		if err != nil {
+			return err
 		}
-	})
+	}
+	return nil
 }
 
 // lateKick calls kick after othersDelay, once for all requests in between.
@@ -69,11 +85,8 @@ const (
 )
 
 // mostUrgent returns the highest urgency of events. Apply follows at once for a table that it changes, and later for one that
-// it evaluates. Without events anything may have changed.
+// it evaluates.
 func mostUrgent(events []nft.Event) (most urgency) {
-	if len(events) == 0 {
-		return atOnce
-	}
 	for _, e := range events {
 		if isWritten(e.Table) {
 			return atOnce

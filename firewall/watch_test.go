@@ -78,6 +78,22 @@ func TestWatchKicksForTablesThatApplyWrites(t *testing.T) {
 	}
 }
 
+func TestManyChangesCauseFewKicks(t *testing.T) {
+	n := newNode(t, "node")
+	n.apply(dual)
+	kicks, stop := n.watch(Watch)
+	n.wantKick(kicks, "at the start")
+	began := time.Now()
+	n.sh("nft add set inet podlane s '{ type ipv4_addr; }'; for i in $(seq 100); do nft add element inet podlane s \"{ 198.18.0.$i }\"; done")
+	n.wantKick(kicks, "elements were added")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if most := int(time.Since(began)/coalesce) + 1; len(kicks) > most {
+		t.Errorf("got %d kicks after the first, want at most %d", len(kicks), most)
+	}
+}
+
 func TestWatchIgnoresOtherTables(t *testing.T) {
 	n := newNode(t, "node")
 	kicks, stop := n.watch(Watch)
@@ -124,7 +140,6 @@ func TestUrgencyOfEvents(t *testing.T) {
 		events []nft.Event
 		want   urgency
 	}{
-		"events lost":                   {nil, atOnce},
 		"podlane's table":               {[]nft.Event{event(ownID, unix.NFT_MSG_NEWSETELEM)}, atOnce},
 		"a table of podlane's name":     {[]nft.Event{event(nft.ID{Family: nftables.TableFamilyIPv4, Name: Name}, unix.NFT_MSG_NEWTABLE)}, ignored},
 		"iptables-nft's filter":         {[]nft.Event{event(filterTable, unix.NFT_MSG_NEWRULE)}, atOnce},

@@ -17,12 +17,8 @@ type Conn struct{ conn *netlink.Conn }
 
 // Dial opens a socket for the calling thread's network namespace.
 func Dial() (*Conn, error) {
-	return dial(&netlink.Config{MessageBufferSize: 32 << 10}) // the kernel sends at most 32 KiB at once
-}
-
-// dial opens a socket. With a nil configuration, the library first reads the size of each message, in another system call.
-func dial(config *netlink.Config) (*Conn, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, config)
+	// The kernel sends at most 32 KiB at once. Without this size, the library would read the size of each message first.
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{MessageBufferSize: 32 << 10})
 	if err != nil {
 		return nil, fmt.Errorf("open an nftables socket: %w", explain(err))
 	}
@@ -73,9 +69,8 @@ func (c *Conn) Generation() (uint32, error) {
 
 // answer is one object of the kernel's answer.
 type answer struct {
-	family   nftables.TableFamily
-	sequence uint32 // of the request
-	attrs    Attrs
+	family nftables.TableFamily
+	attrs  Attrs
 }
 
 // ask sends a request and returns the answers. A request is netlink's header, nfgenmsg (family, version, resource), and
@@ -99,7 +94,7 @@ func (c *Conn) ask(kind int, flags netlink.HeaderFlags, f nftables.TableFamily, 
 		if len(m.Data) < 4 {
 			return nil, errors.New("read nftables: the kernel's answer is too short")
 		}
-		answers = append(answers, answer{nftables.TableFamily(m.Data[0]), m.Header.Sequence, m.Data[4:]})
+		answers = append(answers, answer{nftables.TableFamily(m.Data[0]), m.Data[4:]})
 	}
 	return answers, nil
 }

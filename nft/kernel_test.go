@@ -177,6 +177,24 @@ func TestRefusedStepIsNamedAndNothingIsWritten(t *testing.T) {
 	equal(t, "rule set", n.sh("nft list ruleset"), "")
 }
 
+// The message with these elements is larger than the buffer for the kernel's answer.
+func TestRefusedLargeStepIsNamed(t *testing.T) {
+	n := newNode(t)
+	var hosts []string
+	for i := range 2500 {
+		hosts = append(hosts, fmt.Sprintf("10.64.%d.%d", i>>8, i&255))
+	}
+	n.apply(table(siteID, hosts...))
+	stale := n.plan(table(siteID))
+	n.sh("nft flush set inet site hosts4")
+	err := n.ns.Do(func() error { return Commit(stale) })
+	var failure kernel.Failure
+	if !errors.As(err, &failure) || !errors.Is(err, unix.ENOENT) {
+		t.Fatalf("got error %v, want a kernel.Failure with ENOENT", err)
+	}
+	equal(t, "op", failure.Op.String(), "delete 2500 elements of set inet site hosts4")
+}
+
 // Another program changes the table between the read and the write.
 func TestLostRaceIsRepaired(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -18,11 +18,16 @@ type Event struct {
 	BaseChain bool // Kind is unix.NFT_MSG_NEWCHAIN, and the chain is a base chain
 }
 
-// Watch calls changed for each change of the rule set. A call without events means that anything may have changed: Watch has
-// just begun, or the kernel dropped events. changed must not block. Watch returns nil when ctx ends. It works in the calling
-// thread's network namespace.
-func Watch(ctx context.Context, changed func([]Event)) error {
-	c, err := dial(nil)
+// Await listens to changes of the rule set, by any process, in the calling thread's network namespace. It calls began when it
+// listens, and then matters for each change. It returns nil in three cases:
+//
+//   - matters returned true.
+//   - The kernel dropped events, because Await did not read them in time.
+//   - ctx has ended.
+//
+// Then unread events are lost. So the caller must assume that anything has changed.
+func Await(ctx context.Context, began func(), matters func([]Event) bool) error {
+	c, err := Dial()
 	if err != nil {
 		return err
 	}
@@ -34,19 +39,17 @@ func Watch(ctx context.Context, changed func([]Event)) error {
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // in the past: it ends Receive
 	})
 	defer stop()
-	changed(nil)
+	began()
 	for {
 		messages, err := c.conn.Receive()
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, unix.ENOBUFS):
 			return nil
-		case errors.Is(err, unix.ENOBUFS):
-			changed(nil)
 		case err != nil:
 			return fmt.Errorf("listen to nftables: %w", err)
 		}
-		if events := parseEvents(messages); len(events) > 0 {
-			changed(events)
+		if events := parseEvents(messages); len(events) > 0 && matters(events) {
+			return nil
 		}
 	}
 }

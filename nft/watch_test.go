@@ -11,13 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch runs Watch in the namespace until the returned function is called, which returns its error.
-func (n *node) watch() (changes <-chan []Event, stop func() error) {
+// await runs Await in the namespace until the returned function is called, which returns its error. The first value of changes is
+// nil, when Await has begun.
+func (n *node) await() (changes <-chan []Event, stop func() error) {
 	n.Helper()
 	ctx, cancel := context.WithCancel(n.Context())
 	c, done := make(chan []Event, 100), make(chan error, 1)
 	go func() {
-		done <- n.ns.Do(func() error { return Watch(ctx, func(events []Event) { c <- events }) })
+		done <- n.ns.Do(func() error {
+			return Await(ctx, func() { c <- nil }, func(events []Event) bool {
+				c <- events
+				return false
+			})
+		})
 	}()
 	return c, func() error {
 		cancel()
@@ -25,7 +31,7 @@ func (n *node) watch() (changes <-chan []Event, stop func() error) {
 		case err := <-done:
 			return err
 		case <-time.After(5 * time.Second):
-			n.Fatal("Watch does not end with its context")
+			n.Fatal("Await does not end with its context")
 			return nil
 		}
 	}
@@ -48,9 +54,9 @@ func (n *node) wantEvents(what string, changes <-chan []Event, want ...Event) {
 	}
 }
 
-func TestWatchReportsChangesByTable(t *testing.T) {
+func TestAwaitReportsChangesByTable(t *testing.T) {
 	n := newNode(t)
-	changes, stop := n.watch()
+	changes, stop := n.await()
 	if events := <-changes; events != nil {
 		t.Errorf("at the start: got %v, want no events", events)
 	}
@@ -73,27 +79,45 @@ func TestWatchReportsChangesByTable(t *testing.T) {
 		n.wantEvents(c.edit, changes, c.want...)
 	}
 	if err := stop(); err != nil {
-		t.Errorf("Watch ended with %v", err)
+		t.Errorf("Await ended with %v", err)
 	}
 }
 
-func TestWatchContinuesAfterLostEvents(t *testing.T) {
+func TestAwaitEndsWithAnEventThatMatters(t *testing.T) {
 	n := newNode(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	began, resume, lost, done := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	calls := 0
+	began, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- n.ns.Do(func() error {
-			return Watch(ctx, func(events []Event) {
-				switch calls++; {
-				case calls == 1:
-					close(began)
-					<-resume // Watch does not read while it waits here
-				case events == nil:
-					close(lost)
-					<-ctx.Done()
-				}
-			})
+			return Await(t.Context(), func() { close(began) }, func(events []Event) bool { return events[0].Table == siteID })
+		})
+	}()
+	<-began
+	n.sh("nft add table inet other")
+	select {
+	case err := <-done:
+		t.Fatalf("it ended with an event that does not matter: %v", err)
+	default:
+	}
+	n.sh("nft add table inet site")
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it does not end with an event that matters")
+	}
+}
+
+func TestAwaitEndsAfterLostEvents(t *testing.T) {
+	n := newNode(t)
+	began, resume, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- n.ns.Do(func() error {
+			return Await(t.Context(), func() {
+				close(began)
+				<-resume // Await does not read while it waits here
+			}, func([]Event) bool { return false })
 		})
 	}()
 	<-began
@@ -107,21 +131,20 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
 done`)
 	close(resume)
 	select {
-	case <-lost:
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
 	case <-time.After(10 * time.Second):
-		t.Error("Watch does not report that events were lost")
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Watch ended with %v", err)
+		t.Error("Await does not end although events were lost")
 	}
 }
 
-func TestWatchLeavesNothingBehind(t *testing.T) {
+func TestAwaitLeavesNothingBehind(t *testing.T) {
 	n := newNode(t)
 	before := runtime.NumGoroutine()
 	for range 10 {
-		changes, stop := n.watch()
+		changes, stop := n.await()
 		<-changes
 		if err := stop(); err != nil {
 			t.Fatal(err)

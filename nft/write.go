@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/podlane/podlane/kernel"
 )
@@ -24,61 +23,75 @@ func Commit(p Plan) error {
 	if len(p.Steps) == 0 {
 		return nil
 	}
-	var socket *netlink.Conn
-	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(n *netlink.Conn) error {
-		socket = n
-		return prepare(n)
-	}))
-	if err != nil {
-		return fmt.Errorf("open an nftables socket: %w", explain(err))
-	}
-	defer func() { _ = c.CloseLasting() }()
-	for _, s := range p.Steps {
-		if err := s.Add(c); err != nil {
-			return kernel.Failure{Op: s.Op, Err: err}
-		}
-	}
-	before, err := sequence(socket)
+	messages, err := p.messages()
 	if err != nil {
 		return err
 	}
-	if err := c.Flush(); err != nil {
-		return p.failure(err, before)
+	c, err := Dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := prepare(c.conn); err != nil {
+		return err
+	}
+	if messages, err = c.conn.SendMessages(messages); err != nil {
+		return p.failure(err, 0)
+	}
+	if _, err := c.conn.Receive(); err != nil {
+		return p.failure(err, messages[0].Header.Sequence)
 	}
 	return nil
 }
 
-// prepare makes the send buffer large enough for a whole transaction, with some 20 bytes for each element. The kernel allocates
-// the memory only if it is used. The deadline matters if the kernel refuses a transaction as a whole. Then it sends one answer,
-// but the library waits for one to each message.
-func prepare(c *netlink.Conn) error {
-	return errors.Join(c.SetWriteBuffer(16<<20), c.SetDeadline(time.Now().Add(commitTimeout)))
-}
-
-// sequence returns the current sequence number of the socket. It sends a request that changes nothing, and reads the number
-// from the answer.
-func sequence(c *netlink.Conn) (uint32, error) {
-	answers, err := (&Conn{c}).ask(unix.NFT_MSG_GETGEN, 0, nftables.TableFamilyUnspecified)
-	switch {
-	case err != nil:
-		return 0, explain(err)
-	case len(answers) == 0:
-		return 0, errors.New("read nftables: the kernel did not answer")
+// messages returns the messages of the transaction: its start, the steps, its end. The library would request an acknowledgement of
+// each step and a copy of each rule, and receive each with two system calls. So it gets a function in place of the socket, and only
+// the last step requests an acknowledgement. The kernel reports the steps that it refuses in any case, in order. So the first answer
+// decides.
+func (p Plan) messages() (messages []netlink.Message, err error) {
+	c, err := nftables.New(nftables.WithTestDial(func(all []netlink.Message) ([]netlink.Message, error) {
+		messages = append(messages, all...)
+		return nil, errNotSent
+	}))
+	if err != nil {
+		return nil, err
 	}
-	return answers[0].sequence, nil
+	for _, s := range p.Steps {
+		if err := s.Add(c); err != nil {
+			return nil, kernel.Failure{Op: s.Op, Err: err}
+		}
+	}
+	if err := c.Flush(); !errors.Is(err, errNotSent) {
+		return nil, fmt.Errorf("write nftables: %w", err)
+	}
+	for i := range messages {
+		h := &messages[i].Header
+		h.Sequence, h.PID = 0, 0 // the socket that sends them sets both
+		h.Flags &^= netlink.Acknowledge | netlink.Echo
+	}
+	messages[len(messages)-2].Header.Flags |= netlink.Acknowledge // the last step
+	return messages, nil
 }
 
-// failure names the step that an error is about, by its sequence number:
+var errNotSent = errors.New("the messages are not sent yet")
+
+// prepare makes the send buffer large enough for a whole transaction, with some 20 bytes for each element. The kernel allocates
+// the memory only if it is used. An error must not repeat the refused message, which may be larger than the receive buffer.
+func prepare(c *netlink.Conn) error {
+	return errors.Join(c.SetWriteBuffer(16<<20), c.SetOption(netlink.CapAcknowledge, true), c.SetDeadline(time.Now().Add(commitTimeout)))
+}
+
+// failure names the step that an error is about, by its sequence number. start is that of the first message:
 //
-//	| before | start of the transaction | step 0 | step 1 | ...
-func (p Plan) failure(err error, before uint32) kernel.Failure {
+//	| start of the transaction | step 0 | step 1 | ...
+func (p Plan) failure(err error, start uint32) kernel.Failure {
 	f := kernel.Failure{Op: p.Steps[0].Op}
 	if len(p.Ops) > 0 {
 		f.Op = p.Ops[0]
 	}
 	var refused *netlink.OpError
 	if errors.As(err, &refused) {
-		if i := refused.Sequence - before - 2; i < uint32(len(p.Steps)) { //nolint:gosec // few; the numbers may wrap around
+		if i := refused.Sequence - start - 1; i < uint32(len(p.Steps)) { //nolint:gosec // few; the numbers may wrap around
 			f.Op, err = p.Steps[i].Op, refused // later errors are only consequences of this one
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,6 +49,13 @@ e6:ad:78:43:1a:d0 dst 198.18.0.3 self permanent
 		d.run("ip -4 route show proto 112"), d.run("ip neigh show nud permanent"), fdb}, "")
 	if diff := cmp.Diff(sorted(want), sorted(strings.ReplaceAll(got, " \n", "\n"))); diff != "" {
 		t.Errorf("the kernel's entries (-want +got):\n%s", diff)
+	}
+	index, _, _ := strings.Cut(d.run("ip -o link show podlane.1"), ":")
+	if len(r.Created) != 1 || r.Created[0].Name != "podlane.1" || strconv.Itoa(r.Created[0].Index) != index {
+		t.Errorf("created devices %v, want podlane.1 with index %s", r.Created, index)
+	}
+	if again := d.apply(peers); len(again.Created) > 0 {
+		t.Errorf("the second Apply created %v", again.Created)
 	}
 	details := d.run("ip -d addr show podlane.1")
 	for _, detail := range []string{

@@ -114,6 +114,9 @@ func (b *Backend) applyFamily(
 	if err != nil {
 		return nil, skipped, err
 	}
+	if rec.created {
+		report.Created = append(report.Created, backend.Device{Name: rec.name, Index: rec.index})
+	}
 	last.before, last.verified, last.failed = rec.want, true, rec.w.failed
 	return rec, skipped, nil
 }
