@@ -10,6 +10,13 @@ import (
 // is logged.
 const recoveryTime = 3 * time.Second
 
+const (
+	// lastingTime is how long another text of an existing problem must last until it is logged. Texts that alternate are not.
+	lastingTime = 10 * time.Second
+	// maxLogged is the maximum number of texts of one episode that are logged.
+	maxLogged = 8
+)
+
 // episode is one occurrence of a kind of problem. It begins with the first text. It ends when there has been no text for
 // recoveryTime. It decides which texts are logged.
 type episode struct {
@@ -17,6 +24,8 @@ type episode struct {
 	last    []string             // the last texts before it was absent
 	absent  time.Time            // since when it is absent
 	recent  map[string]time.Time // the texts within the last recoveryTime, and when each was last set
+	since   time.Time            // since when the current texts are the same
+	logged  []string             // the texts that were logged
 }
 
 // record stores the current texts, and returns the new ones.
@@ -36,8 +45,28 @@ func (e *episode) record(texts []string, now time.Time) (added []string) {
 	if len(texts) == 0 && len(e.current) > 0 {
 		e.last, e.absent = e.current, now
 	}
+	if !slices.Equal(e.current, texts) {
+		e.since = now
+	}
 	e.current = slices.Clone(texts)
 	return added
+}
+
+// markLogged records that texts are logged.
+func (e *episode) markLogged(texts []string) {
+	for _, text := range texts {
+		if len(e.logged) < maxLogged && !slices.Contains(e.logged, text) {
+			e.logged = append(e.logged, text)
+		}
+	}
+}
+
+// lastsAt returns when the current text has lasted long enough to be logged. Zero: it is logged already, or is not the only one.
+func (e *episode) lastsAt() time.Time {
+	if len(e.current) != 1 || slices.Contains(e.logged, e.current[0]) || len(e.logged) == maxLogged {
+		return time.Time{}
+	}
+	return e.since.Add(lastingTime)
 }
 
 // overAt returns when the episode ends if the problem stays absent; zero: the problem exists.

@@ -13,7 +13,7 @@ import (
 )
 
 // Log holds the current problems by kind. It logs one line at the first problem of a kind. It logs another when the kind has
-// been absent for 3 s. Several goroutines may use it.
+// been absent for 3 s. In between, it logs another text of the kind if that lasts for 10 s. Several goroutines may use it.
 type Log struct {
 	log      logrus.FieldLogger
 	now      func() time.Time
@@ -26,7 +26,8 @@ func New(log logrus.FieldLogger) *Log {
 	return &Log{log: log, now: time.Now, episodes: map[string]*episode{}}
 }
 
-// Set sets a kind of problem to one text. The empty text means no problem. While the kind lasts, another text is not logged.
+// Set sets a kind of problem to one text. The empty text means no problem. While the kind lasts, another text is logged once it
+// has lasted for 10 s.
 func (l *Log) Set(kind, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -35,8 +36,10 @@ func (l *Log) Set(kind, text string) {
 		texts = []string{text}
 	}
 	if first, _ := l.record(kind, texts); first {
+		l.episodes[kind].markLogged(texts)
 		l.log.Warnf("%s: %s", kind, text)
 	}
+	l.logLasting(l.now())
 }
 
 // SetAll sets a kind of problem to several texts, or to none. Each text is logged when it appears.
@@ -44,6 +47,9 @@ func (l *Log) SetAll(kind string, texts []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, added := l.record(kind, texts)
+	if e := l.episodes[kind]; e != nil {
+		e.markLogged(texts)
+	}
 	for _, text := range added {
 		l.log.Warnf("%s: %s", kind, text)
 	}
@@ -76,17 +82,31 @@ func (l *Log) end(now time.Time) {
 	}
 }
 
-// LogRecovered logs the recoveries that are due. It returns a channel that delivers when the next one is due. Nil: none will
+// logLasting logs the texts that have lasted long enough. The caller holds mu.
+func (l *Log) logLasting(now time.Time) {
+	for _, kind := range slices.Sorted(maps.Keys(l.episodes)) {
+		e := l.episodes[kind]
+		if at := e.lastsAt(); !at.IsZero() && !now.Before(at) {
+			e.markLogged(e.current)
+			l.log.Warnf("%s: %s", kind, strings.Join(e.current, "; "))
+		}
+	}
+}
+
+// LogRecovered logs the recoveries that are due, and the texts that have lasted long enough. It returns a channel that delivers when the next one is due. Nil: none will
 // be.
 func (l *Log) LogRecovered() <-chan time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	l.end(now)
+	l.logLasting(now)
 	var next time.Time
 	for _, e := range l.episodes {
-		if at := e.overAt(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
+		for _, at := range []time.Time{e.overAt(), e.lastsAt()} {
+			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
 		}
 	}
 	if next.IsZero() {

@@ -3,6 +3,7 @@ package problems
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,39 @@ func TestAlternatingProblemIsLoggedOnce(t *testing.T) {
 }
 
 // A command without a loop uses Run.
+// A program starts before the one that it needs. Then the real cause appears.
+func TestAnotherTextIsLoggedOnceItHasLasted(t *testing.T) {
+	f := newFixture()
+	f.Set("store", "not connected")
+	f.expectLogged(t, "at the start", "warning store: not connected")
+	f.now = f.now.Add(2 * time.Second)
+	f.Set("store", "no podCIDR")
+	f.now = f.now.Add(9 * time.Second)
+	f.Set("store", "no podCIDR")
+	f.expectLogged(t, "after 9 s")
+	f.now = f.now.Add(time.Second)
+	f.LogRecovered()
+	f.expectLogged(t, "after 10 s", "warning store: no podCIDR")
+	f.Set("store", "not connected")
+	for range 30 {
+		f.now = f.now.Add(time.Second)
+		f.Set("store", "not connected")
+	}
+	f.expectLogged(t, "a text that was logged before")
+}
+
+func TestNumberOfTextsThatAreLoggedIsBounded(t *testing.T) {
+	f := newFixture()
+	for i := range 20 {
+		f.Set("store", fmt.Sprintf("port %d", i))
+		f.now = f.now.Add(lastingTime)
+		f.LogRecovered()
+	}
+	if got := strings.Count(f.out.String(), "level=warning"); got != maxLogged {
+		t.Errorf("%d lines, want %d", got, maxLogged)
+	}
+}
+
 func TestRunLogsRecoveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &strings.Builder{}
