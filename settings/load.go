@@ -42,6 +42,17 @@ func Fill(f *flag.FlagSet, environ []string) error {
 	return err
 }
 
+// FirstGiven returns the alphabetically first setting whose name begins with a prefix and whose value was given and is not empty.
+// It returns nothing if there is none. Call it after Fill.
+func FirstGiven(f *flag.FlagSet, prefix string) (name string) {
+	f.Visit(func(x *flag.Flag) {
+		if name == "" && strings.HasPrefix(x.Name, prefix) && x.Value.String() != "" {
+			name = x.Name
+		}
+	})
+	return name
+}
+
 // Variable returns the name of a flag's environment variable.
 func Variable(name string) string {
 	return "PODLANE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))

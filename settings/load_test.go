@@ -138,3 +138,36 @@ func TestHelpIsPrintedOnce(t *testing.T) {
 		t.Errorf("printed %q, want the usage of --help only", got)
 	}
 }
+
+func TestGivenSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "podlaned.yaml")
+	for name, c := range map[string]struct {
+		file, env, want string
+		args            []string
+	}{
+		"none":              {"name: n1\n", "", "", nil},
+		"flag":              {"", "", "etcd-endpoints", []string{"--etcd-endpoints=http://a:2379"}},
+		"the default value": {"", "", "etcd-prefix", []string{"--etcd-prefix=/podlane/network"}},
+		"variable":          {"", "PODLANE_ETCD_USERNAME=u", "etcd-username", nil},
+		"file":              {"etcd-keyfile: /key.pem\n", "", "etcd-keyfile", nil},
+		"an empty variable": {"", "PODLANE_ETCD_ENDPOINTS=", "", nil},
+		"the first of two":  {"etcd-username: u\n", "PODLANE_ETCD_PREFIX=/p", "etcd-prefix", nil},
+	} {
+		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := flag.NewFlagSet("podlaned", flag.ContinueOnError)
+		f.String(FileFlag, path, "")
+		f.String("name", "", "")
+		new(Etcd).Flags(f)
+		if _, err := Parse(f, c.args); err != nil {
+			t.Fatal(err)
+		}
+		if err := Fill(f, []string{c.env}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := FirstGiven(f, "etcd-"); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
