@@ -19,7 +19,7 @@ func (n Network) Blocks(p Pair, lease bool) Pair {
 	var blocking Pair
 	for _, f := range Families {
 		r, half := n.Range(f), p.Half(f)
-		if r.On() && (r.Fits(half) || lease && r.unusable(half) == "") {
+		if r.On() && (r.Fits(half) || lease && r.Unusable(half) == "") {
 			blocking = blocking.With(f, half)
 		}
 	}
@@ -30,8 +30,8 @@ func (n Network) Blocks(p Pair, lease bool) Pair {
 // ParseNetwork refuses fewer.
 const minSubnets = 2
 
-// unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network. It is empty if it can be.
-func (r Range) unusable(p netip.Prefix) string {
+// Unusable returns why a prefix cannot be a pod subnet under any SubnetLen of the pod network. It is empty if it can be.
+func (r Range) Unusable(p netip.Prefix) string {
 	switch {
 	case !Contains(r.Prefix, p):
 		return fmt.Sprintf("pod subnet %s is outside the pod network %s", p, r.Prefix)

@@ -89,3 +89,18 @@ func parseKeyHalf(f Family, s string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(a + "/" + length)
 	return p, err == nil && FamilyOf(p.Addr()) == f && !p.Addr().Is4In6() && aligned(p) && p.Bits() > 0
 }
+
+// FirstOfEachFamily returns the first prefix of each family, without the bits after it. If a text is not a prefix, or is the
+// whole address space, it returns that text, and ok is false.
+func FirstOfEachFamily(prefixes []string) (p Pair, invalid string, ok bool) {
+	for _, text := range prefixes {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil || prefix.Addr().Is4In6() || prefix.Bits() == 0 {
+			return Pair{}, text, false
+		}
+		if f := FamilyOf(prefix.Addr()); !p.Half(f).IsValid() {
+			p = p.With(f, prefix.Masked())
+		}
+	}
+	return p, "", true
+}

@@ -79,3 +79,18 @@ func (r Range) bound(key, text string, otherwise number) (netip.Addr, error) {
 	}
 	return a, nil
 }
+
+// Whole returns the network without SubnetMin and SubnetMax: pods can have all its addresses. It is for stores that do not
+// choose pod subnets.
+func (n Network) Whole() Network {
+	n.IPv4, n.IPv6 = n.IPv4.whole(), n.IPv6.whole()
+	return n
+}
+
+func (r Range) whole() Range {
+	if !r.On() {
+		return r
+	}
+	r.Min, r.Max = r.Prefix.Addr(), netip.PrefixFrom(last(r.Prefix), r.SubnetLen).Masked().Addr()
+	return r
+}

@@ -48,11 +48,19 @@ func leaseFaults(n Network, links []netip.Prefix, self Lease, records []Record) 
 			continue
 		}
 		for _, old := range replaced {
-			faults[old] = fmt.Sprintf("the same node has a newer lease, %s", records[i].Lease)
+			faults[old] = replacedBy(records[old].Lease, records[i].Lease)
 		}
 		s.admit(i)
 	}
 	return faults
+}
+
+// replacedBy returns why a lease is skipped although it is older than one with the same VTEP MAC.
+func replacedBy(old, l Lease) string {
+	if sameNode(old, l) {
+		return fmt.Sprintf("the same node has a newer lease, %s", l)
+	}
+	return fmt.Sprintf("its VTEP MAC belongs to the pod subnet of another lease, %s", l)
 }
 
 // byAge returns the indices of the records, the oldest first. If two have the same revision, the pod subnets decide. So
@@ -126,8 +134,9 @@ func (s *screen) admit(i int) {
 }
 
 // conflict returns why a lease cannot be programmed together with those admitted before, or nothing. replaced holds the
-// older admitted leases of the same node: this one replaces them. A replaced lease still blocks its pod subnets. Otherwise
-// a forged lease of the same node could get them.
+// older admitted leases that this one replaces. They are of the same node, or have the MAC that is derived from this one's pod
+// subnet. So an older node cannot cut off a newer one by announcing its MAC. A replaced lease still blocks its pod
+// subnets. Otherwise a forged lease of the same node could get them.
 func (s *screen) conflict(i int) (replaced []int, fault string) {
 	l := s.records[i].Lease
 	for _, f := range Families {
@@ -140,7 +149,7 @@ func (s *screen) conflict(i int) (replaced []int, fault string) {
 		}
 		if old, found := s.macs[familyMAC{f, e.MAC}]; found {
 			other := s.records[old].Lease
-			if !sameNode(other, l) {
+			if !sameNode(other, l) && e.MAC != MACFor(e.Subnet) {
 				return nil, fmt.Sprintf("VTEP MAC %s is that of an older lease, %s", e.MAC, other)
 			}
 			replaced = append(replaced, old)
@@ -173,8 +182,8 @@ func faultAlone(n Network, links []netip.Prefix, self, l Lease) string {
 			continue // this family is not programmed
 		case own.Subnet.IsValid() && own.Subnet.Overlaps(e.Subnet) && Contains(n.Range(f).Prefix, e.Subnet):
 			return fmt.Sprintf("pod subnet %s overlaps ours, %s", e.Subnet, own.Subnet)
-		case n.Range(f).unusable(e.Subnet) != "":
-			return n.Range(f).unusable(e.Subnet)
+		case n.Range(f).Unusable(e.Subnet) != "":
+			return n.Range(f).Unusable(e.Subnet)
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP && l.Node.ID == self.Node.ID:
 			return "it is an earlier lease of this node's own"
 		case own.PublicIP.IsValid() && own.PublicIP == e.PublicIP:

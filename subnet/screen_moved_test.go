@@ -3,6 +3,7 @@ package subnet
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -82,6 +83,25 @@ func TestMovedNodeUsesItsNewerLease(t *testing.T) {
 				t.Errorf("peers, with the records reversed (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// An older node announces the MAC that a newer node derives from its pod subnet. The newer node is still reached.
+func TestOlderNodeAnnouncesTheMACOfAPodSubnet(t *testing.T) {
+	for _, f := range Families {
+		derived := flannelLease(2, 3, 3, 3, 3)
+		mac := MACFor(derived.Endpoint(f).Subnet)
+		derived = with(derived, f, func(e *Endpoint) { e.MAC = mac })
+		thief := with(named(flannelLease(1, 2, 2, 2, 2), "id", "n2"), f, func(e *Endpoint) { e.MAC = mac })
+		another := with(flannelLease(3, 4, 4, 4, 4), f, func(e *Endpoint) { e.MAC = mac })
+		peers, skipped := Screen(dualStack(t), nil, Lease{}, []Record{thief, derived, another})
+		if !slices.Equal(peers, []Lease{derived.Lease}) {
+			t.Errorf("%s: peers %v", f, peers)
+		}
+		want := "its VTEP MAC belongs to the pod subnet of another lease, 10.5.3.0/24 and fd00:5:0:3::/64 of 198.18.1.3"
+		if len(skipped) != 2 || skipped[0].Reason != want || !strings.Contains(skipped[1].Reason, "is that of an older lease, 10.5.3.0/24") {
+			t.Errorf("%s: skipped %q", f, skipped)
+		}
 	}
 }
 

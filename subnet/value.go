@@ -27,13 +27,13 @@ type dataJSON struct {
 
 // Value returns the lease's value in etcd.
 func (l Lease) Value() []byte {
-	v := valueJSON{PublicIP: unspecified[IPv4], BackendType: l.BackendType, BackendData: l.data(IPv4), BackendV6Data: l.data(IPv6)}
-	if a := l.IPv4.PublicIP; a.IsValid() {
-		v.PublicIP = a.String()
+	a := l.Announcement()
+	v := valueJSON{PublicIP: a.PublicIP, BackendType: a.BackendType, BackendData: a.BackendData, BackendV6Data: a.BackendV6Data}
+	if a.PublicIP == "" {
+		v.PublicIP = unspecified[IPv4]
 	}
-	if a := l.IPv6.PublicIP; a.IsValid() {
-		s := a.String()
-		v.PublicIPv6 = &s
+	if a.PublicIPv6 != "" {
+		v.PublicIPv6 = &a.PublicIPv6
 	}
 	return encode(v)
 }
@@ -56,7 +56,7 @@ func (l Lease) data(f Family) json.RawMessage {
 const MaxValue = 64 << 10
 
 // ParseLease parses a lease from the last part of its key and its value. It checks everything, because other nodes write
-// these. It parses the backend's data only for BackendVXLAN.
+// these.
 func ParseLease(key string, value []byte) (Lease, error) {
 	pair, err := ParseKey(key)
 	if err != nil {
@@ -69,28 +69,52 @@ func ParseLease(key string, value []byte) (Lease, error) {
 	if err := decode("", value, &v); err != nil {
 		return Lease{}, fmt.Errorf("value is not a lease: %w", err)
 	}
-	if err := checkText("BackendType", v.BackendType); err != nil {
-		return Lease{}, err
-	}
-	l := Lease{BackendType: v.BackendType}
-	l.IPv4.Subnet, l.IPv6.Subnet = pair.IPv4, pair.IPv6
-	if l.IPv4.PublicIP, err = publicIP(IPv4, v.PublicIP, pair.IPv4.IsValid()); err != nil {
-		return Lease{}, err
-	}
-	var publicIPv6 string
+	a := Announcement{PublicIP: v.PublicIP, BackendType: v.BackendType, BackendData: v.BackendData, BackendV6Data: v.BackendV6Data}
 	if v.PublicIPv6 != nil {
-		publicIPv6 = *v.PublicIPv6
+		a.PublicIPv6 = *v.PublicIPv6
 	}
-	if l.IPv6.PublicIP, err = publicIP(IPv6, publicIPv6, pair.IPv6.IsValid()); err != nil {
+	return a.Lease(pair)
+}
+
+// Announcement is what a node writes about itself, beside its pod subnets. It is not checked.
+type Announcement struct {
+	PublicIP, PublicIPv6       string // empty, 0.0.0.0 or ::: the node has none
+	BackendType                string
+	BackendData, BackendV6Data []byte // JSON of the backend's data; empty or null: the node has no such half
+}
+
+// Announcement returns what a node writes about a lease.
+func (l Lease) Announcement() Announcement {
+	a := Announcement{BackendType: l.BackendType, BackendData: l.data(IPv4), BackendV6Data: l.data(IPv6)}
+	if ip := l.IPv4.PublicIP; ip.IsValid() {
+		a.PublicIP = ip.String()
+	}
+	if ip := l.IPv6.PublicIP; ip.IsValid() {
+		a.PublicIPv6 = ip.String()
+	}
+	return a
+}
+
+// Lease checks the announcement and returns the lease. It parses the backend's data only for BackendVXLAN.
+func (a Announcement) Lease(pair Pair) (l Lease, err error) {
+	if err := checkText("BackendType", a.BackendType); err != nil {
 		return Lease{}, err
 	}
-	if v.BackendType != BackendVXLAN {
+	l.BackendType = a.BackendType
+	l.IPv4.Subnet, l.IPv6.Subnet = pair.IPv4, pair.IPv6
+	if l.IPv4.PublicIP, err = publicIP(IPv4, a.PublicIP, pair.IPv4.IsValid()); err != nil {
+		return Lease{}, err
+	}
+	if l.IPv6.PublicIP, err = publicIP(IPv6, a.PublicIPv6, pair.IPv6.IsValid()); err != nil {
+		return Lease{}, err
+	}
+	if a.BackendType != BackendVXLAN {
 		return l, nil
 	}
-	if err := l.readData(&l.IPv4, "BackendData", v.BackendData); err != nil {
+	if err := l.readData(&l.IPv4, "BackendData", a.BackendData); err != nil {
 		return Lease{}, err
 	}
-	if err := l.readData(&l.IPv6, "BackendV6Data", v.BackendV6Data); err != nil {
+	if err := l.readData(&l.IPv6, "BackendV6Data", a.BackendV6Data); err != nil {
 		return Lease{}, err
 	}
 	return l, nil
@@ -132,13 +156,16 @@ var reserved = []netip.Prefix{
 }
 
 // readData parses the backend's data of one half, if the lease has this half.
-func (l *Lease) readData(e *Endpoint, key string, raw json.RawMessage) (err error) {
+func (l *Lease) readData(e *Endpoint, key string, raw []byte) (err error) {
 	if !e.Subnet.IsValid() {
 		return nil
 	}
 	var d dataJSON
 	if len(raw) == 0 || string(raw) == "null" {
 		return fmt.Errorf("%s is missing", key)
+	}
+	if !json.Valid(raw) {
+		return fmt.Errorf("%s is not JSON: %.60q", key, raw)
 	}
 	if err := decode(key, raw, &d); err != nil {
 		return err

@@ -17,6 +17,12 @@ type Options struct {
 	// Its error ends Run. May be nil.
 	Check func(subnet.Network) error
 
+	// Config returns a valid network configuration, which is written if etcd has none. Nil: there is none yet. It is called often
+	// and must not block. May be nil.
+	Config func() []byte
+	// RetryForever means that no error of etcd ends Run, not even on a node without a lease and a saved state.
+	RetryForever bool
+
 	TTL        time.Duration // how long the lease lasts without renewal; default 24 h, in whole seconds
 	AnswerTime time.Duration // how long the holder of a lease has to answer a claim; default 10 s
 	Grace      time.Duration // how long peers are retained that etcd has lost; default 5 min

@@ -22,8 +22,8 @@ import (
 //   - The node's own lease would not be valid (machine.ErrInvalidLease).
 //   - etcd denies access (ErrDenied).
 //
-// Only the first of these ends a node that has held a lease or has a saved state. All other errors are in State.Err. Run
-// tries again then.
+// Only the first of these ends Run on a node that has held a lease or has a saved state, and with Options.RetryForever. All other
+// errors are in State.Err, and Run tries again.
 func (s *Store) Run(ctx context.Context, opts Options, deliver func(store.State)) error {
 	r := newRunner(s, opts, deliver)
 	defer func() { r.feed.stop() }()
@@ -89,7 +89,7 @@ type listing struct {
 func newRunner(s *Store, opts Options, deliver func(store.State)) *runner {
 	opts = opts.withDefaults()
 	return &runner{store: s, opts: opts, deliver: deliver, machine: machine.New(machine.Options{
-		Self: opts.Self, Saved: opts.Saved, Prefix: s.prefix, Check: opts.Check,
+		Self: opts.Self, Saved: opts.Saved, Prefix: s.prefix, Check: opts.Check, Config: opts.Config,
 		AnswerTime: opts.AnswerTime, AskEvery: opts.CheckEvery, Grace: opts.Grace,
 	})}
 }
@@ -100,7 +100,7 @@ func (r *runner) final(err error) bool {
 		return false
 	}
 	var unusable machine.UnusableError
-	return errors.As(err, &unusable) || fatal(err) && r.opts.Saved == nil
+	return errors.As(err, &unusable) || fatal(err) && r.opts.Saved == nil && !r.opts.RetryForever
 }
 
 // reconcile does all that is due. The error is why the node waits.

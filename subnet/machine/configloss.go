@@ -13,6 +13,8 @@ import (
 //   - A node that followed the watch up to the deletion knows that revision.
 //   - A node that was away may have missed a change, so it waits for the others.
 //   - A node that has only the saved configuration restores it only after a loss of data.
+//
+// Else a node with Options.Config writes that one: the store may be new. It first waits for the nodes that know a better one.
 
 // configSource is how this node knows a configuration that the store no longer has. A start begins with the zero value.
 type configSource int
@@ -29,7 +31,7 @@ const (
 	restoreAfterList  = time.Second
 	restoreAfterSaved = 5 * time.Second
 	restoreSpread     = 500 * time.Millisecond
-	restoreRetry      = 5 * time.Second                   // after a refusal
+	restoreRetry      = 5 * time.Second                   // after a refusal, and until Options.Config is called again
 	configWait        = restoreAfterSaved + 5*time.Second // of a node that knows no configuration
 )
 
@@ -70,24 +72,66 @@ func (m *Machine) updateNetworks() {
 	m.mirror.setNetworks(m.network, m.chosenBy)
 }
 
-// mustRestoreConfig reports whether to write the missing configuration now. If later, it records when.
-func (m *Machine) mustRestoreConfig(now time.Time) bool {
-	if m.mirror.config.revision != 0 || m.config == nil || m.configRestore.source == fromSaved && !m.lost {
+// configToWrite returns the missing configuration if it must be written now. If later, it records when.
+func (m *Machine) configToWrite(now time.Time) []byte {
+	missing := m.missingConfig()
+	if missing == nil {
 		m.configRestore.at = time.Time{}
-		return false
+		return nil
 	}
 	if m.configRestore.at.IsZero() {
-		delay := map[configSource]time.Duration{fromSaved: restoreAfterSaved, fromList: restoreAfterList}[m.configRestore.source]
-		m.configRestore.at = now.Add(delay + m.opts.Random(restoreSpread))
+		m.configRestore.at = m.restoreAt(now)
 	}
-	return !now.Before(m.configRestore.at)
+	if now.Before(m.configRestore.at) {
+		return nil
+	}
+	return missing
+}
+
+// restoreAt returns when to write the missing configuration, unless another node does so before.
+func (m *Machine) restoreAt(now time.Time) time.Time {
+	if m.config == nil { // it is the one of Options.Config
+		return later(now, m.configDeadline(now))
+	}
+	delay := map[configSource]time.Duration{fromSaved: restoreAfterSaved, fromList: restoreAfterList}[m.configRestore.source]
+	return now.Add(delay + m.opts.Random(restoreSpread))
+}
+
+// missingConfig returns the configuration that the store should have and does not have, or nil.
+func (m *Machine) missingConfig() []byte {
+	switch {
+	case m.mirror.config.revision != 0:
+		return nil
+	case m.restorable():
+		return m.config
+	case m.opts.Config != nil:
+		return m.opts.Config()
+	}
+	return nil
+}
+
+// restorable reports whether the configuration in use must be restored if the store has none.
+func (m *Machine) restorable() bool {
+	return m.config != nil && (m.configRestore.source != fromSaved || m.lost)
+}
+
+// awaitConfig returns the step of a node that knows no usable configuration.
+func (m *Machine) awaitConfig(now time.Time) Step {
+	st := Step{Verb: Wait, Err: m.configErr, At: m.configDeadline(now)}
+	if m.configRestore.err != nil {
+		st.Err = m.configRestore.err
+	}
+	if m.opts.Config != nil {
+		st.At = earlier(st.At, now.Add(restoreRetry))
+	}
+	return st
 }
 
 // ConfigRefused records why the store refused the restored configuration. Next tries again after 5 s. Nothing else is
 // affected.
 func (m *Machine) ConfigRefused(err error, now time.Time) {
 	m.configRestore.at = now.Add(restoreRetry)
-	m.configRestore.err = fmt.Errorf("the network configuration is missing from etcd and this node cannot restore it: %w", err)
+	m.configRestore.err = fmt.Errorf("the network configuration is missing from etcd and this node cannot %s it: %w", m.restoreWord("restore", "write"), err)
 }
 
 // AwaitsConfig reports whether the node still waits for another node to restore the configuration.
@@ -113,7 +157,7 @@ func (m *Machine) configProblems() (ps []string) {
 	switch {
 	case m.configRestore.err != nil: // it is reported as the store's error
 	case !m.configRestore.at.IsZero():
-		ps = append(ps, "the network configuration is missing from etcd: restoring it")
+		ps = append(ps, "the network configuration is missing from etcd: "+m.restoreWord("restoring it", "writing the one of network-file"))
 	case m.configErr != nil && m.config != nil:
 		ps = append(ps, fmt.Sprintf("%v; the last valid one stays in use", m.configErr))
 	}
@@ -121,4 +165,12 @@ func (m *Machine) configProblems() (ps []string) {
 		ps = append(ps, fmt.Sprintf("pod subnet %s is not in the changed network configuration: the node keeps it until podlaned is restarted or reloaded", l.Pair()))
 	}
 	return ps
+}
+
+// restoreWord returns the first word if the missing configuration is one that etcd had, else the second.
+func (m *Machine) restoreWord(restored, written string) string {
+	if m.restorable() {
+		return restored
+	}
+	return written
 }

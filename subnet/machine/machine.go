@@ -34,6 +34,7 @@ type Options struct {
 	Saved  *store.Saved               // what the node knew before it was started; may be nil
 	Prefix string                     // of the keys, for errors
 	Check  func(subnet.Network) error // returns why a lease in a network would be of no use on this node; may be nil
+	Config func() []byte              // returns a valid configuration to write if the store has none, or nil; may be nil
 
 	AnswerTime time.Duration // how long the holder of a lease has to answer a claim
 	AskEvery   time.Duration // how long after the end of AnswerTime a holder that has answered is asked again
@@ -123,11 +124,12 @@ func (m *Machine) Next(now time.Time) Step {
 }
 
 func (m *Machine) decide(now time.Time) Step {
+	missing := m.configToWrite(now)
 	switch {
-	case m.mustRestoreConfig(now):
-		return Step{Verb: RestoreConfig}
+	case missing != nil:
+		return Step{Verb: RestoreConfig, config: missing}
 	case m.config == nil:
-		return Step{Verb: Wait, Err: m.configErr, At: m.configDeadline(now)}
+		return m.awaitConfig(now)
 	case m.own.lease == subnet.Lease{}:
 		return m.join(now)
 	}
@@ -137,6 +139,14 @@ func (m *Machine) decide(now time.Time) Step {
 // earlier returns the earlier of two times. The zero time is none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return b
 	}
 	return a

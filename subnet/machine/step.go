@@ -21,7 +21,7 @@ const (
 	Ask                       // write a claim: ask the holders of leases
 	AskAgain                  // delete the claim, then call Next: a holder that has answered may be gone now
 	AnnounceMove              // answer a claim: this node has another address now
-	RestoreConfig             // restore the configuration that the store has lost
+	RestoreConfig             // write the configuration, which the store does not have
 )
 
 // Step is a verb with its objects.
@@ -37,6 +37,7 @@ type Step struct {
 	At       time.Time       // when to call Next although nothing changed; zero: never
 
 	answer  answer
+	config  []byte // to write, with RestoreConfig
 	warning string // for the operator, if the step succeeds
 }
 
@@ -102,7 +103,7 @@ func (m *Machine) Txn(st Step) Txn {
 		key := m.own.key()
 		return Txn{Put: []KV{{Name: claims + movePrefix + key, Value: claimValue(m.self, key)}}}
 	case RestoreConfig:
-		return Txn{Compare: []Compare{{ConfigName, 0}}, Put: []KV{{Name: ConfigName, Value: m.config}}, Read: []string{ConfigName}}
+		return Txn{Compare: []Compare{{ConfigName, 0}}, Put: []KV{{Name: ConfigName, Value: st.config}}, Read: []string{ConfigName}}
 	case Wait, AskAgain:
 	}
 	return Txn{}
@@ -158,7 +159,7 @@ func (m *Machine) Committed(st Step, revision int64, ttl TTL, now time.Time) {
 		m.moveAnnounced = revision
 		return
 	case RestoreConfig:
-		m.mirror.Put(KV{Name: ConfigName, Value: m.config, Modified: revision})
+		m.mirror.Put(KV{Name: ConfigName, Value: st.config, Modified: revision})
 		m.readConfig()
 	case Wait, AskAgain:
 	}

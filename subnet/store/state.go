@@ -14,7 +14,7 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// State is what a store knows. The receiver owns its slices.
+// State is what a store knows. Its slices never change: several states can share them.
 type State struct {
 	Config   []byte // the configuration in use, as written
 	Network  subnet.Network
@@ -27,7 +27,8 @@ type State struct {
 	Held     bool         // when the store was last read, the own key had our lease
 	Expiry   time.Time    // when the own lease expires unless it is renewed; zero: never, it is a reservation
 	Seen     time.Time    // when the store last answered
-	Watching bool         // the watch sent something in the last 6 s; in the last 30 s if the store answers no progress requests
+	Watching bool         // changes arrive at once: something arrived in the last few seconds
+	Feeder   string       // of the Kubernetes store: the connected program that feeds it; empty: none
 	Lists    int          // how often everything has been listed since the start
 	Losses   int          // how many lists and events have shown since then that the store lost data
 	Conflict string       // which node also has our pod subnet; our pods keep it, new ones should not be attached
