@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -26,12 +27,12 @@ func (c config) check() error {
 	case !isLevel(c.logLevel):
 		return fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
 	}
-	if err := c.etcd.Check(); err != nil {
+	if err := cmp.Or(c.checkStore(), c.etcd.Check()); err != nil {
 		return err
 	}
 	return errors.Join(
 		c.checkUnderlay(),
-		checkHTTP(c.http),
+		c.checkHTTP(),
 		checkPublic("public-ip", subnet.IPv4, c.publicIP),
 		checkPublic("public-ipv6", subnet.IPv6, c.publicIPv6),
 		subnet.Node{ID: c.nodeID, Name: c.nodeName}.Check(),
@@ -54,9 +55,21 @@ func (c config) checkUnderlay() error {
 	return nil
 }
 
-// checkHTTP returns an error if an address has no port, or has a host that is not an IP address or localhost. Without a host
+// checkHTTP checks the addresses on which podlaned serves HTTP. The firewall keeps pods from the port of http, so metrics
+// cannot have the same one.
+func (c config) checkHTTP() error {
+	if err := errors.Join(checkAddress("http", c.http), checkAddress("metrics", c.metrics)); err != nil {
+		return err
+	}
+	if port := portOf(c.metrics); port != 0 && port == portOf(c.http) {
+		return fmt.Errorf("metrics %s has the port of http %s, which pods cannot reach: give it another port such as 9473", c.metrics, c.http)
+	}
+	return nil
+}
+
+// checkAddress returns an error if an address has no port, or has a host that is not an IP address or localhost. Without a host
 // it means all addresses of the node.
-func checkHTTP(address string) error {
+func checkAddress(setting, address string) error {
 	if address == "" {
 		return nil
 	}
@@ -65,13 +78,13 @@ func checkHTTP(address string) error {
 		_, err = netip.ParseAddr(host)
 	}
 	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 {
-		return fmt.Errorf("http %q is not an address with a port such as 127.0.0.1:9472", address)
+		return fmt.Errorf("%s %q is not an address with a port such as 127.0.0.1:9472", setting, address)
 	}
 	return nil
 }
 
-// httpPort returns the port of a checked address; 0: it has none.
-func httpPort(address string) uint16 {
+// portOf returns the port of a checked address; 0: it has none.
+func portOf(address string) uint16 {
 	_, port, _ := net.SplitHostPort(address)
 	n, _ := strconv.ParseUint(port, 10, 16)
 	return uint16(n)

@@ -11,12 +11,13 @@ import (
 	"github.com/podlane/podlane/kernel"
 
 	"github.com/podlane/podlane/backend/vxlan"
+	"github.com/podlane/podlane/channel"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/status"
 )
 
 // runCleanup removes all that podlane made on this node: devices, routes, firewall rules and files. It leaves the lease in
-// etcd. So a reinstalled node gets its pod subnet back, unless the lease has run out.
+// the store. So a reinstalled node gets its pod subnet back, unless the lease has run out.
 func runCleanup(ctx context.Context, c config, rest []string, io streams) error {
 	if err := errors.Join(noMore(rest), needNetAdmin()); err != nil {
 		return err
@@ -40,7 +41,7 @@ func runCleanup(ctx context.Context, c config, rest []string, io streams) error 
 // removeFiles removes podlaned's files, and its folders if they are empty then.
 func removeFiles(c config, removed func(path string)) error {
 	files := []string{
-		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, status.Socket),
+		filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, status.Socket), filepath.Join(c.runDir, channel.Socket),
 		filepath.Join(c.stateDir, stateName),
 	}
 	if c.cniConf != "" {

@@ -5,13 +5,15 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/podlane/podlane/channel"
 )
 
 func TestCleanupRemovesOnlyOurFiles(t *testing.T) {
 	dir := t.TempDir()
 	c := config{runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"), cniConf: filepath.Join(dir, "cni", "10-podlane.conflist")}
 	other := filepath.Join(c.runDir, "other")
-	ours := []string{filepath.Join(c.runDir, nodeFile), filepath.Join(c.stateDir, stateName), c.cniConf}
+	ours := []string{filepath.Join(c.runDir, nodeFile), filepath.Join(c.runDir, channel.Socket), filepath.Join(c.stateDir, stateName), c.cniConf}
 	for _, path := range append(slices.Clone(ours), other) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

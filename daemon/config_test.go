@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +37,7 @@ func TestSettingsFromFlagsEnvironmentAndFile(t *testing.T) {
 	var want config
 	want.flags("run") // the defaults
 	want.etcd.Prefix, want.nodeName, want.leaseTTL, want.iface = "/flag", "environment", 2*time.Hour, settings.List{"eth1", "198.18.0.0/16"}
-	want.file = got.file
+	want.file, want.etcdSetting = got.file, "etcd-prefix"
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}), cmpopts.EquateComparable(settings.Addr{}), cmpopts.IgnoreFields(config{}, "again")); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
@@ -66,23 +68,29 @@ func TestWrongSettings(t *testing.T) {
 		args      []string
 		want      string
 	}{
-		"unknown key":         {file: "# a comment\nnode-name: n1\netcd-endpoint: http://x\n", want: `line 3: unknown key "etcd-endpoint"; do you mean "etcd-endpoints"?`},
-		"settings of etcd":    {args: []string{"--etcd-prefix=podlane"}, want: "is not a path"},
-		"unknown flag":        {args: []string{"--ifaces=x"}, want: "usage: flag provided but not defined: -ifaces"},
-		"key twice":           {file: "iface: a\niface: b\n", want: "line 2: iface is set twice"},
-		"wrong value in file": {file: "\nlease-ttl: soon\n", want: `line 2: lease-ttl: "soon"`},
-		"short lease":         {args: []string{"--lease-ttl=3s"}, want: "shorter than 1m"},
-		"log format":          {args: []string{"--log-format=xml"}, want: `log-format "xml"`},
-		"two ways to choose":  {args: []string{"--iface=x", "--iface-regex=y"}, want: "give only one of iface, iface-regex and iface-can-reach"},
-		"IPv6 as public IPv4": {args: []string{"--public-ip=fd00::1"}, want: "not an IPv4 address"},
-		"wrong CIDR":          {args: []string{"--iface=eth0,198.18.0.0/33"}, want: `iface "198.18.0.0/33" is not a CIDR`},
-		"wrong expression":    {args: []string{"--iface-regex=eth["}, want: `iface-regex "eth[" is not a regular expression`},
-		"loopback as public":  {args: []string{"--public-ip=127.0.0.1"}, want: "public-ip 127.0.0.1 cannot be the address of a node"},
-		"link-local as IPv6":  {args: []string{"--public-ipv6=fe80::1"}, want: "public-ipv6 fe80::1 cannot be the address of a node"},
-		"IPv4 as public IPv6": {args: []string{"--public-ipv6=192.0.2.1"}, want: "public-ipv6 192.0.2.1 is not an IPv6 address"},
-		"log level":           {args: []string{"--log-level=loud"}, want: `log-level "loud" is none of debug, info, warning and error`},
-		"short resync":        {args: []string{"--resync=1ms"}, want: "resync 1ms is shorter than 1s"},
-		"name with a newline": {args: []string{"--node-name=a\nb"}, want: "node name"},
+		"unknown key":                 {file: "# a comment\nnode-name: n1\netcd-endpoint: http://x\n", want: `line 3: unknown key "etcd-endpoint"; do you mean "etcd-endpoints"?`},
+		"settings of etcd":            {args: []string{"--etcd-prefix=podlane"}, want: "is not a path"},
+		"unknown store":               {args: []string{"--store=zookeeper"}, want: `store "zookeeper" is not etcd or kubernetes`},
+		"two stores, flags":           {args: []string{"--store=kubernetes", "--etcd-endpoints=http://a:2379"}, want: "two stores at once: store is kubernetes, and etcd-endpoints is set for etcd; remove one of them"},
+		"two stores, file":            {file: "store: kubernetes\netcd-prefix: /podlane/network\n", want: "two stores at once: store is kubernetes, and etcd-prefix is set for etcd; remove one of them"},
+		"two stores, both":            {file: "store: kubernetes\n", env: "PODLANE_ETCD_CAFILE=/ca.pem", want: "two stores at once: store is kubernetes, and etcd-cafile is set for etcd; remove one of them"},
+		"unknown flag":                {args: []string{"--ifaces=x"}, want: "usage: flag provided but not defined: -ifaces"},
+		"key twice":                   {file: "iface: a\niface: b\n", want: "line 2: iface is set twice"},
+		"wrong value in file":         {file: "\nlease-ttl: soon\n", want: `line 2: lease-ttl: "soon"`},
+		"short lease":                 {args: []string{"--lease-ttl=3s"}, want: "shorter than 1m"},
+		"log format":                  {args: []string{"--log-format=xml"}, want: `log-format "xml"`},
+		"two ways to choose":          {args: []string{"--iface=x", "--iface-regex=y"}, want: "give only one of iface, iface-regex and iface-can-reach"},
+		"IPv6 as public IPv4":         {args: []string{"--public-ip=fd00::1"}, want: "not an IPv4 address"},
+		"wrong CIDR":                  {args: []string{"--iface=eth0,198.18.0.0/33"}, want: `iface "198.18.0.0/33" is not a CIDR`},
+		"wrong expression":            {args: []string{"--iface-regex=eth["}, want: `iface-regex "eth[" is not a regular expression`},
+		"loopback as public":          {args: []string{"--public-ip=127.0.0.1"}, want: "public-ip 127.0.0.1 cannot be the address of a node"},
+		"link-local as IPv6":          {args: []string{"--public-ipv6=fe80::1"}, want: "public-ipv6 fe80::1 cannot be the address of a node"},
+		"IPv4 as public IPv6":         {args: []string{"--public-ipv6=192.0.2.1"}, want: "public-ipv6 192.0.2.1 is not an IPv6 address"},
+		"log level":                   {args: []string{"--log-level=loud"}, want: `log-level "loud" is none of debug, info, warning and error`},
+		"short resync":                {args: []string{"--resync=1ms"}, want: "resync 1ms is shorter than 1s"},
+		"metrics without a port":      {args: []string{"--metrics=0.0.0.0"}, want: `metrics "0.0.0.0" is not an address with a port`},
+		"metrics on the port of http": {args: []string{"--metrics=0.0.0.0:9472"}, want: "metrics 0.0.0.0:9472 has the port of http 127.0.0.1:9472"},
+		"name with a newline":         {args: []string{"--node-name=a\nb"}, want: "node name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := load(t, c.file, []string{c.env}, c.args...)
@@ -90,6 +98,49 @@ func TestWrongSettings(t *testing.T) {
 				t.Errorf("got error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestKnownVariablesAreTheFlagsOfAllCommands(t *testing.T) {
+	names := map[string]bool{}
+	for _, cmd := range commands {
+		var c config
+		c.flags(cmd.name).VisitAll(func(f *flag.Flag) { names[f.Name] = true })
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(names)), settings.DaemonNames); diff != "" {
+		t.Errorf("settings.DaemonNames (-flags +names):\n%s", diff)
+	}
+}
+
+func TestUnknownVariableIsNoError(t *testing.T) {
+	c, _, err := load(t, "", []string{"PODLANE_INTERFACE=eth1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`the variable "PODLANE_INTERFACE" is not a setting, and has no effect; do you mean PODLANE_IFACE?`}
+	if diff := cmp.Diff(want, c.unknown); diff != "" {
+		t.Errorf("unknown variables (-want +got):\n%s", diff)
+	}
+}
+
+func TestStoreSetting(t *testing.T) {
+	for name, c := range map[string]struct {
+		file, env string
+		args      []string
+		want      storeKind
+		identity  string
+	}{
+		"default":              {want: storeEtcd, identity: "/podlane/network"},
+		"flag":                 {args: []string{"--store=kubernetes"}, want: storeKubernetes, identity: "kubernetes"},
+		"variable":             {env: "PODLANE_STORE=kubernetes", want: storeKubernetes, identity: "kubernetes"},
+		"file":                 {file: "store: kubernetes\n", want: storeKubernetes, identity: "kubernetes"},
+		"an empty variable":    {file: "store: kubernetes\n", env: "PODLANE_ETCD_ENDPOINTS=", want: storeKubernetes, identity: "kubernetes"},
+		"etcd, with a setting": {file: "store: etcd\n", env: "PODLANE_ETCD_PREFIX=/p/", want: storeEtcd, identity: "/p"},
+	} {
+		got, _, err := load(t, c.file, []string{c.env}, c.args...)
+		if err != nil || got.store != c.want || got.storeIdentity() != c.identity {
+			t.Errorf("%s: store %s, identity %s, error %v", name, got.store, got.storeIdentity(), err)
+		}
 	}
 }
 

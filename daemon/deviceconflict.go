@@ -15,9 +15,9 @@ func isDeviceConflict(err error) bool {
 }
 
 // adviseOnConflict adds to a device conflict what an operator can do.
-func adviseOnConflict(err error) error {
+func adviseOnConflict(err error, kind storeKind) error {
 	if !isDeviceConflict(err) {
 		return err
 	}
-	return fmt.Errorf("%w; remove it, or give the pod network another VNI or port with `podlaned config set`", err)
+	return fmt.Errorf("%w; remove it with `ip link delete DEVICE`, or give the pod network another VNI or port %s", err, kind.howToConfigure())
 }

@@ -20,7 +20,7 @@ func readyStatus() status.Status {
 		Network:  []netip.Prefix{netip.MustParsePrefix("10.5.0.0/16")},
 		MTU:      1450,
 		Lease:    status.Lease{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, Held: true, Expiry: noon.Add(23 * time.Hour)},
-		Etcd:     status.Etcd{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
+		Etcd:     &status.Etcd{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
 		Peers: []status.Peer{
 			{Name: "n2", Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, PublicIP: netip.MustParseAddr("198.18.1.2"), Version: "v1", State: status.PeerProgrammed},
 			{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, PublicIP: netip.MustParseAddr("198.18.1.3"), State: status.PeerSkipped},

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
@@ -12,10 +13,11 @@ import (
 // interfaces holds the node's interfaces as they were last read.
 type interfaces []underlay.Interface
 
-// readAgain reads the interfaces again. If that fails, it changes nothing. The kernel's notification of a new device causes
-// another reconciliation, which reads them.
-func (all *interfaces) readAgain() {
-	if now, err := underlay.Read(); err == nil {
+// add records new devices of the backend. The kernel's notification of them causes another reconciliation, which reads the rest.
+func (all *interfaces) add(created []backend.Device) {
+	for _, d := range created {
+		now := slices.DeleteFunc(slices.Clone(*all), func(i underlay.Interface) bool { return i.Name == d.Name })
+		now = append(now, underlay.Interface{Name: d.Name, Index: d.Index, Up: true})
 		*all = now
 	}
 }

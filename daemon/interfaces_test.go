@@ -8,6 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/underlay"
@@ -43,6 +44,20 @@ func TestInterfaceByItsName(t *testing.T) {
 		if got := all.named(name); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
+	}
+}
+
+func TestNewDevicesAreAdded(t *testing.T) {
+	all := interfaces{interfaceOf("eth0", 2), interfaceOf("podlane.1", 3, "10.5.34.0/32")}
+	read := all
+	all.add([]backend.Device{{Name: "podlane.1", Index: 8}, {Name: "podlane-v6.1", Index: 9}})
+	for name, want := range map[string]int{"eth0": 2, "podlane.1": 8, "podlane-v6.1": 9} {
+		if got := all.named(name).Index; got != want {
+			t.Errorf("%s: got index %d, want %d", name, got, want)
+		}
+	}
+	if len(all) != 3 || len(read) != 2 || read.named("podlane.1").Index != 3 {
+		t.Errorf("got %d interfaces, and what was read is now %v", len(all), read)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestFilesThatUseEtcd(t *testing.T) {
 			}
 		}
 	}
-	if diff := gocmp.Diff([]string{"configinit.go", "etcdstore.go", "networkconfig.go"}, got); diff != "" {
+	if diff := gocmp.Diff([]string{"etcdstore.go", "networkconfig.go"}, got); diff != "" {
 		t.Errorf("files that import subnet/etcd (-want +got):\n%s", diff)
 	}
 }

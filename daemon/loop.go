@@ -54,8 +54,8 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 }
 
 // awaitLease receives states until the node has a lease, and builds the backend. Meanwhile it publishes what prevents that.
-// A call to a store that hangs ends only at its deadline. So after maxStoreSilence the store counts as unreachable, and the
-// saved state is used.
+// A call to etcd that hangs ends only at its deadline. So after maxStoreSilence etcd counts as unreachable, and the saved state
+// is used. The Kubernetes store makes no calls, and reports an error by itself.
 func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error {
 	silent := time.Now().Add(maxStoreSilence)
 	for l.state.Own == (subnet.Lease{}) {
@@ -68,7 +68,7 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 		if !l.wait(ctx, states, nil, longest) {
 			return ctx.Err()
 		}
-		if l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
+		if l.config.store == storeEtcd && l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
 			l.receive(store.State{Err: errNoAnswer})
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
@@ -138,7 +138,8 @@ func (l *loop) apply(e event) (work bool) {
 		l.underlay.readNow()
 		return true
 	case beatDue:
-		l.publish() // the problems of other goroutines
+		l.findOtherCNI() // the next reconciliation may be 30 s later, which is too late for `kubectl describe node`
+		l.publish()      // the problems of other goroutines
 	case filesDue:
 		l.retryFiles()
 		l.publish()

@@ -48,7 +48,7 @@ var commands = []struct {
 }{
 	{"run", "run the daemon; this is the default command", runDaemon, false},
 	{"status", "print the state of this node and its peers; the exit code is 1 if the node is not ready or has a problem", runStatus, true},
-	{"config", "config get | set FILE | init FILE: read or write the network configuration in etcd", runConfig, false},
+	{"config", "config get | set FILE: read or write the network configuration in etcd", runConfig, false},
 	{"install", "copy the CNI plugins to the folder in which the container runtime looks for them", runInstall, false},
 	{"cleanup", "remove everything that podlane created on this node, and nothing else", runCleanup, true},
 	{"version", "print the version", runVersion, false},

@@ -97,7 +97,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo    = describe("build_info", "1; the labels are the version of podlaned and of Go.", "version", "goversion")
 	peersBy      = describe("peers", "Peers by state: programmed, failed, skipped or pending.", "state")
-	retainedNow  = describe("retained_peers", "Peers that etcd lost with its data and that podlaned keeps for now.")
+	retainedNow  = describe("retained_peers", "Peers that the store lost with its data and that podlaned keeps for now.")
 	skippedNow   = describe("skipped_leases", "Leases of other nodes that are not programmed; `podlaned status` names them.")
 	readyBy      = describe("ready", "1 if a check of /readyz holds, else 0.", "check")
 	problemsNow  = describe("problems", "How many problems `podlaned status` lists.")
@@ -142,6 +142,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge(verifiedAt, unixTime(s.Verified))
 	gauge(mtuNow, float64(s.MTU))
 	gauge(leaseExpiry, expiryTime(s.Lease))
+	if s.Etcd == nil {
+		return
+	}
 	gauge(etcdSeen, unixTime(s.Etcd.Seen))
 	gauge(etcdWatch, truth(s.Etcd.Watching))
 	gauge(etcdRevision, float64(s.Etcd.Revision))

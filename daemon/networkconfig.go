@@ -9,6 +9,7 @@ import (
 
 	"github.com/podlane/podlane/subnet"
 	"github.com/podlane/podlane/subnet/etcd"
+	"github.com/podlane/podlane/subnet/kubernetes"
 )
 
 // maxConfig bounds the network configuration, in bytes. A usual one has about 200.
@@ -16,6 +17,10 @@ const maxConfig = 64 << 10
 
 // runConfig reads or writes the network configuration in etcd, so that the operator does not need etcdctl.
 func runConfig(ctx context.Context, c config, rest []string, io streams) error {
+	if c.store == storeKubernetes {
+		return fmt.Errorf("with store %s the network configuration is net-conf.json in the ConfigMap %s: edit it with `kubectl --namespace podlane edit configmap %s`, then restart podlaned on the nodes",
+			c.store, kubernetes.ConfigMap, kubernetes.ConfigMap)
+	}
 	store, err := c.etcd.Open(nil)
 	if err != nil {
 		return err
@@ -26,10 +31,8 @@ func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 		return explain(c, getConfig(ctx, store, io))
 	case len(rest) == 2 && rest[0] == "set":
 		return explain(c, setConfig(ctx, store, rest[1], io))
-	case len(rest) == 2 && rest[0] == "init":
-		return explain(c, initConfig(ctx, c, store, rest[1], io))
 	}
-	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input), or podlaned config init FILE", errUsage)
+	return fmt.Errorf("%w: podlaned config get, or podlaned config set FILE (- is standard input)", errUsage)
 }
 
 func getConfig(ctx context.Context, store *etcd.Store, io streams) error {

@@ -50,8 +50,15 @@ func (l *loop) writeConflist() bool {
 	if !l.problems.Check("cni-conf", confined(err)) {
 		return false
 	}
-	l.problems.Check(otherCNI, checkCNIOrder(l.config.cniConf))
+	l.findOtherCNI()
 	return true
+}
+
+// findOtherCNI reports another CNI's configuration list that comes before ours.
+func (l *loop) findOtherCNI() {
+	if l.config.cniConf != "" && l.kernel.everVerified() {
+		l.problems.Check(otherCNI, checkCNIOrder(l.config.cniConf))
+	}
 }
 
 // write writes a file for other programs unless its content is the same.
@@ -79,7 +86,7 @@ func (l *loop) saveState(last bool) {
 		return
 	}
 	s := savedState{
-		Saved: l.state.Save(), Prefix: l.config.etcd.Prefix, Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
+		Saved: l.state.Save(), Prefix: l.config.storeIdentity(), Until: newExpiry(l.state.Expiry, time.Now()), Direct: l.network.VXLAN.DirectRouting,
 		Local: l.stateFile.loaded.Local, Bridges: l.pods.bridges.Known(),
 	}
 	if l.kernel.everVerified() { // before that, a reload with an unusable underlay can still be rolled back

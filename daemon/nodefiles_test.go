@@ -18,6 +18,25 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
+func TestOtherCNIIsFoundBetweenReconciliations(t *testing.T) {
+	l, _ := newTestLoop(t)
+	l.config.cniConf = filepath.Join(t.TempDir(), "10-podlane.conflist")
+	l.receive(stateWithPeers(t, l))
+	l.kernel.verified = time.Now()
+	other := filepath.Join(filepath.Dir(l.config.cniConf), "05-other.conflist")
+	for _, want := range []string{"", "05-other.conflist comes before", ""} {
+		if err := os.WriteFile(other, nil, 0o600); want != "" && err != nil {
+			t.Fatal(err)
+		} else if want == "" {
+			_ = os.Remove(other)
+		}
+		l.apply(event{kind: beatDue})
+		if got := l.problems.Get(otherCNI); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("other CNI: got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestNodeFilesAreWritten(t *testing.T) {
 	l, out := newTestLoop(t)
 	l.config.cniConf = filepath.Join(t.TempDir(), "net.d", "10-podlane.conflist")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/podlane/podlane/kernel"
 
+	"github.com/podlane/podlane/backend"
 	"github.com/podlane/podlane/backend/vxlan"
 	"github.com/podlane/podlane/firewall"
 	"github.com/podlane/podlane/subnet"
@@ -28,13 +29,13 @@ func (l *loop) programKernel(ctx context.Context) (verified bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	newDevice, overlayOK, err := l.programOverlay(ctx)
+	created, overlayOK, err := l.programOverlay(ctx)
 	if err != nil && newTable && isDeviceConflict(err) {
 		_, cleanupErr := firewall.Cleanup(ctx)
 		err = errors.Join(err, cleanupErr)
 	}
-	if err == nil && newDevice {
-		l.interfaces.readAgain()
+	if err == nil && len(created) > 0 {
+		l.interfaces.add(created)
 		_, firewallOK, err = l.programFirewall(ctx)
 	}
 	if err != nil {
@@ -69,16 +70,16 @@ func (l *loop) programSettings() (ok bool) {
 // bridgeNetfilter is the name of a check and of its kind of problem.
 const bridgeNetfilter = "bridge-netfilter"
 
-// programOverlay makes the overlay equal to the lease set. created reports whether it created a device. The error is
+// programOverlay makes the overlay equal to the lease set. It returns the devices that it created. The error is
 // isDeviceConflict, or that ctx has ended.
-func (l *loop) programOverlay(ctx context.Context) (created, ok bool, err error) {
+func (l *loop) programOverlay(ctx context.Context) (created []backend.Device, ok bool, err error) {
 	report, err := l.backend.Apply(ctx, l.state.Own, l.peers.leases)
 	if ctx.Err() != nil {
-		return false, false, ctx.Err() // an interrupted write is not a problem
+		return nil, false, ctx.Err() // an interrupted write is not a problem
 	}
-	err = confined(adviseOnConflict(err))
+	err = confined(adviseOnConflict(err, l.config.store))
 	if !l.kernel.everVerified() && isDeviceConflict(err) {
-		return false, false, err
+		return nil, false, err
 	}
 	ok = l.problems.Check("overlay", err)
 	if ok {
@@ -92,7 +93,7 @@ func (l *loop) programOverlay(ctx context.Context) (created, ok bool, err error)
 	}
 	l.problems.Check("refused by the kernel", refused)
 	l.recordOps(report.Ops, report.Failed)
-	return adds(report.Ops, "device"), ok, nil
+	return report.Created, ok, nil
 }
 
 // programFirewall makes the firewall table match. created reports whether it did not exist before.
@@ -123,7 +124,7 @@ func (l *loop) rules() firewall.Rules {
 	network.VXLAN.DirectRouting = network.VXLAN.DirectRouting || l.state.Network.VXLAN.DirectRouting || l.stateFile.loaded.Direct
 	r := firewall.Rules{
 		Network: network, Pods: network.Pods(l.underlay.iface.Addrs, l.state.Own, l.peers.leases), Subnet: l.state.Own.Pair(), Masquerade: l.config.ipMasq,
-		PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: httpPort(l.config.http),
+		PodInterfaces: l.pods.names, BridgeHidden: l.pods.bridges.Hidden(), HTTPPort: portOf(l.config.http),
 		Bridge: l.interfaces.bridge(l.pods.names), Underlay: l.interfaces.named(l.underlay.iface.Name),
 	}
 	r.Peers, r.PeerSubnets = l.peers.ofVXLAN()

@@ -20,16 +20,13 @@ func (l *loop) publish() {
 		Lease: status.Lease{
 			Subnet: status.Prefixes(l.state.Own.Pair()), Held: l.state.Held, Expiry: l.state.Expiry, Conflict: l.state.Conflict,
 		},
-		Etcd: status.Etcd{
-			Endpoints: l.config.etcd.Endpoints, Prefix: l.config.etcd.Prefix,
-			Seen: l.state.Seen, Revision: l.state.Set.Revision, Trouble: l.problems.Get("etcd"),
-			Watching: l.state.Watching, Lists: l.state.Lists, Losses: l.state.Losses,
-		},
+		Store:    string(l.config.store),
 		Verified: l.kernel.verified, Resync: l.config.resync, NodeFile: l.files.written,
 		Trouble: l.kernelProblem(),
 		Repairs: slices.Clone(l.repairs.last), Repaired: l.repairs.count,
 		Retained: l.state.Retained, Dropped: l.firewall.Dropped(),
 	}
+	l.publishStore(&s)
 	s.Skipped, s.SkipCount = l.peers.skipped()
 	for _, a := range []netip.Addr{l.underlay.self.PublicIP, l.underlay.self.PublicIPv6} {
 		if a.IsValid() {
@@ -46,17 +43,36 @@ func (l *loop) publish() {
 	l.board.set(s)
 }
 
+// publishStore adds the state of the store.
+func (l *loop) publishStore(s *status.Status) {
+	st, trouble := l.state, l.problems.Get(s.Store)
+	if l.config.store == storeKubernetes {
+		s.Kubernetes = &status.Kubernetes{
+			Seen: st.Seen, Revision: st.Set.Revision, Trouble: trouble, Connected: st.Feeder != "", Feeder: st.Feeder, Watching: st.Watching, Losses: st.Losses,
+		}
+		return
+	}
+	s.Etcd = &status.Etcd{
+		Endpoints: l.config.etcd.Endpoints, Prefix: l.config.etcd.Prefix,
+		Seen: st.Seen, Revision: st.Set.Revision, Trouble: trouble,
+		Watching: st.Watching, Lists: st.Lists, Losses: st.Losses,
+	}
+}
+
 // notes returns what is unusual, but harmless.
 func (l *loop) notes() []string {
 	notes := slices.Concat(l.firewall.Advice(), l.underlay.notes, l.kernel.notes, l.state.Warnings)
 	if l.files.gateMissing != "" {
 		notes = append(notes, l.files.gateMissing)
 	}
+	if note := l.file.difference(l.state.Network); note != "" {
+		notes = append(notes, note)
+	}
 	if n := l.state.Retained; n > 0 {
-		notes = append(notes, fmt.Sprintf("etcd lost data: podlaned keeps %d peers that are missing from it", n))
+		notes = append(notes, fmt.Sprintf("%s lost data: podlaned keeps %d peers that are missing from it", l.config.store.place(), n))
 	}
 	if l.running() && l.state.Network != l.network {
-		notes = append(notes, "the network configuration in etcd has changed: restart podlaned on every node to use it")
+		notes = append(notes, "the network configuration in "+l.config.store.configPlace()+" has changed: restart podlaned on every node to use it")
 	}
 	return notes
 }

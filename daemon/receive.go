@@ -12,15 +12,15 @@ import (
 
 // receive applies a state of the store. It reports whether the state is a reason to reconcile.
 func (l *loop) receive(s store.State) (work bool) {
-	s, expired := l.stateFile.loaded.fallback(s, time.Now())
+	s, expired := l.stateFile.loaded.fallback(s, l.config.store, time.Now())
 	l.problems.Check("saved lease", expired)
 	if l.running() {
-		s = keepOwnSubnet(l.state, s)
+		s = keepOwnSubnet(l.state, s, l.config.store)
 	}
 	work = needsWork(l.state, s)
 	l.stateFile.update(s.Held, work)
 	l.state = s
-	l.problems.Check("etcd", s.Err)
+	l.problems.Check(string(l.config.store), s.Err)
 	l.problems.SetAll("etcd files", s.Files)
 	l.problems.Set("lease", s.Conflict)
 	for _, w := range s.Warnings {
@@ -48,7 +48,7 @@ func needsWork(before, now store.State) bool {
 
 // keepOwnSubnet returns a new state with the pod subnet that the pods use. The store may have no lease for this node, or
 // another one.
-func keepOwnSubnet(before, s store.State) store.State {
+func keepOwnSubnet(before, s store.State, kind storeKind) store.State {
 	own := before.Own
 	switch {
 	case s.Own == (subnet.Lease{}):
@@ -57,8 +57,8 @@ func keepOwnSubnet(before, s store.State) store.State {
 			s.Set = before.Set
 		}
 	case s.Own.Pair() != own.Pair():
-		s.Conflict = fmt.Sprintf("etcd has the pod subnet %s for this node, but its pods use %s: drain the node, run `podlaned cleanup`, and start podlaned again",
-			s.Own.Pair(), own.Pair())
+		s.Conflict = fmt.Sprintf("%s has the pod subnet %s for this node, but its pods use %s: drain the node, run `podlaned cleanup`, and start podlaned again",
+			kind.place(), s.Own.Pair(), own.Pair())
 		s.Own, s.Held = own, false
 	}
 	return s

@@ -61,7 +61,7 @@ func TestPodSubnetIsKeptWhilePodsRun(t *testing.T) {
 		"the store has our lease":       {same, answer{Held: true, Records: 3}},
 		"the store has another lease":   {other, answer{Records: 3, Conflict: "etcd has the pod subnet 10.5.77.0/24 for this node, but its pods use 10.5.34.0/24: drain the node, run `podlaned cleanup`, and start podlaned again"}},
 	} {
-		got := keepOwnSubnet(before, c.state)
+		got := keepOwnSubnet(before, c.state, storeEtcd)
 		if got.Own != before.Own {
 			t.Errorf("%s: the own lease is %v, want %v", name, got.Own, before.Own)
 		}

@@ -47,12 +47,14 @@ func (c *config) usable() error {
 	if err := c.identity(); err != nil {
 		return err
 	}
-	store, err := openStore(*c, nil)
+	strict := *c
+	strict.networkFile = "" // a start waits until etcd's files are valid; a reload refuses invalid ones
+	store, err := openStore(strict, &networkFile{}, nil)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	saved, _ := loadState(c.stateDir, c.etcd.Prefix) // the next start reports its error
+	saved, _ := loadState(c.stateDir, c.storeIdentity()) // the next start reports its error
 	_, err = firstUnderlay(*c, saved, &underlay.Paths{})
 	return err
 }

@@ -22,7 +22,7 @@ const stateName = "state.json"
 // savedState is what a node saves for a start while the store is unreachable, or after the store lost its data.
 type savedState struct {
 	store.Saved
-	Prefix string // of the keys in etcd
+	Prefix string // of the keys in etcd; "kubernetes" with the store kubernetes
 	Until  expiry // the end of the own lease, by more reliable clocks than Expiry
 	Direct bool   // direct routing was in use here, which may differ from Config
 	// Local holds the underlay's addresses by which the other nodes reach this one; see known.
@@ -43,11 +43,11 @@ func (s savedState) store(now time.Time) *store.Saved {
 	return &s.Saved
 }
 
-// fallback returns the saved state with the store's error if this run never read the store. So a node boots while etcd is
-// unreachable. Otherwise it returns the state of the store. The error is why the saved lease must not be used:
+// fallback returns the saved state with the store's error if this run never read the store. So a node boots while the store
+// is unreachable. Otherwise it returns the state of the store. The error is why the saved lease must not be used:
 //   - It has run out.
 //   - The network configuration has changed since. The pods keep their addresses, and the node waits for the store.
-func (s savedState) fallback(st store.State, now time.Time) (store.State, error) {
+func (s savedState) fallback(st store.State, kind storeKind, now time.Time) (store.State, error) {
 	if st.Err == nil || st.Set.Revision != 0 {
 		return st, nil
 	}
@@ -57,14 +57,14 @@ func (s savedState) fallback(st store.State, now time.Time) (store.State, error)
 	}
 	left, never := s.Until.left(now)
 	if left <= 0 && !never {
-		return st, fmt.Errorf("%s ran out %s: another node may have leased it, so this node waits for etcd", own.Pair(), status.Ago(now.Add(left), now))
+		return st, fmt.Errorf("%s ran out %s: another node may have leased it, so this node waits for %s", own.Pair(), status.Ago(now.Add(left), now), kind.place())
 	}
 	if st.Network == (subnet.Network{}) { // the store could not read it
 		st.Network, _, _ = subnet.ParseNetwork(s.Config)
 	}
 	for _, f := range subnet.Families {
 		if half := own.Pair().Half(f); half.IsValid() && !subnet.Contains(st.Network.Range(f).Prefix, half) {
-			return st, fmt.Errorf("%s is not in the pod network of the current configuration: this node waits for etcd", half)
+			return st, fmt.Errorf("%s is not in the pod network of the current configuration: this node waits for %s", half, kind.place())
 		}
 	}
 	st.Own, st.Set, st.Config = own, s.Set(), s.Config
@@ -74,9 +74,9 @@ func (s savedState) fallback(st store.State, now time.Time) (store.State, error)
 	return st, nil
 }
 
-// loadState reads the saved state. A missing file yields the zero state. A file for another etcd prefix is ignored with an
-// error: its leases are not ours.
-func loadState(dir, prefix string) (s savedState, err error) {
+// loadState reads the saved state. A missing file yields the zero state. A file of another store, or of another prefix in etcd, is
+// ignored with an error: its leases are not ours.
+func loadState(dir, identity string) (s savedState, err error) {
 	path := filepath.Join(dir, stateName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,8 +88,8 @@ func loadState(dir, prefix string) (s savedState, err error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return savedState{}, fmt.Errorf("saved state %s: %w", path, err)
 	}
-	if s.Prefix != prefix {
-		return savedState{}, fmt.Errorf("it is of the etcd prefix %s: with prefix %s podlaned starts without it", s.Prefix, prefix)
+	if s.Prefix != identity {
+		return savedState{}, fmt.Errorf("it is of %s: podlaned uses %s now, and starts without it", describeIdentity(s.Prefix), describeIdentity(identity))
 	}
 	return s, nil
 }

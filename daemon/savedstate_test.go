@@ -46,6 +46,9 @@ func TestSavedStateIsReadBack(t *testing.T) {
 	if s, err := loadState(dir, "/typo"); err == nil || !strings.Contains(err.Error(), "etcd prefix /p") || s.store(time.Now()) != nil {
 		t.Errorf("under another prefix: %+v, %v", s, err)
 	}
+	if s, err := loadState(dir, "kubernetes"); err == nil || err.Error() != "it is of the etcd prefix /p: podlaned uses the Kubernetes API now, and starts without it" || s.Own != "" {
+		t.Errorf("with another store: %+v, %v", s, err)
+	}
 	if left, never := got.Until.left(time.Now()); never || left < 59*time.Minute || left > time.Hour {
 		t.Errorf("%s left of an hour, never %v", left, never)
 	}
@@ -115,7 +118,7 @@ func TestStartFromTheSavedState(t *testing.T) {
 		"the lease has run out":          {expired, store.State{Err: noAnswer}, false, "10.5.3.0/24 ran out 1s ago"},
 		"no saved state":                 {savedState{}, store.State{Err: noAnswer}, false, ""},
 	} {
-		got, fault := c.saved.fallback(c.state, now)
+		got, fault := c.saved.fallback(c.state, storeEtcd, now)
 		if (fault == nil) != (c.fault == "") || fault != nil && !strings.Contains(fault.Error(), c.fault) {
 			t.Errorf("%s: error %v, want %q", name, fault, c.fault)
 		}

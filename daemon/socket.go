@@ -7,23 +7,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/podlane/podlane/pause"
 	"github.com/podlane/podlane/status"
 )
 
-const (
-	nodeFile = "subnet.env"
+const nodeFile = "subnet.env"
 
-	// listenEvery is the time between two attempts to listen on an address.
-	listenEvery = 5 * time.Second
-)
-
-// handler answers GET /status, /metrics, /healthz, /readyz and /readyz/attach.
+// handler answers GET /status, /problems, /metrics, /healthz, /readyz and /readyz/attach.
 func handler(b *board, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
@@ -32,11 +25,14 @@ func handler(b *board, metrics http.Handler) http.Handler {
 		answerChecks(b.get().AttachChecks(time.Now()), w, r)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(b.silence(), w) })
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(b.get()) // an error means that the reader has closed the connection
-	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answerJSON(b.get(), w) })
+	mux.HandleFunc("GET /problems", func(w http.ResponseWriter, _ *http.Request) { answerJSON(b.get().Faults(), w) })
 	return mux
+}
+
+func answerJSON(document any, w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(document) // an error means that the reader has closed the connection
 }
 
 // listenSocket listens on the local socket, which only root and its group may use. It replaces the socket of an earlier
@@ -60,35 +56,21 @@ func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
 	return l, nil
 }
 
+// newServer returns a server whose connections end. Without ReadTimeout, a request whose body never comes keeps its connection
+// for ever. So a pod could use up all connections of the setting metrics.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
+}
+
 // serve answers on a listener until ctx ends.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	server := newServer(h)
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
-}
-
-// serveTCP answers on TCP. Another program may use the address, or the node may not have it. That is a problem, and
-// podlaned tries again. It does not end, because pods need their network more than the operator needs metrics.
-func (d *daemon) serveTCP(ctx context.Context, h http.Handler) error {
-	for {
-		l, err := new(net.ListenConfig).Listen(ctx, tcpOf(d.config.http), d.config.http)
-		if d.problems.Check("http", err) {
-			return serve(ctx, l, h)
-		}
-		if !pause.For(ctx, listenEvery) {
-			return ctx.Err()
-		}
-	}
-}
-
-// tcpOf returns the network for a valid address. 0.0.0.0 means IPv4 only; with "tcp", Go would listen on IPv6 too.
-func tcpOf(address string) string {
-	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Is4() {
-		return "tcp4"
-	}
-	return "tcp"
 }

@@ -24,6 +24,7 @@ func TestHandlerAnswersGETAlone(t *testing.T) {
 		code         int
 	}{
 		{http.MethodGet, "/status", http.StatusOK},
+		{http.MethodGet, "/problems", http.StatusOK},
 		{http.MethodGet, "/metrics", http.StatusOK},
 		{http.MethodGet, "/healthz", http.StatusOK},
 		{http.MethodGet, "/readyz", http.StatusServiceUnavailable}, // it is too old
@@ -38,6 +39,20 @@ func TestHandlerAnswersGETAlone(t *testing.T) {
 		}
 		if c.path == "/status" && c.code == http.StatusOK && (w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"subnet":["10.5.34.0/24"]`)) {
 			t.Errorf("%v %s", w.Header(), w.Body)
+		}
+		if c.path == "/problems" && (w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `","etcd: its last answer was `) || !strings.HasSuffix(w.Body.String(), `"problems":[]}`+"\n")) {
+			t.Errorf("%v %s", w.Header(), w.Body)
+		}
+	}
+}
+
+func TestMetricsAddressHasMetricsAlone(t *testing.T) {
+	h := metricsOnly(newMetrics(&board{}).handler())
+	for path, code := range map[string]int{"/metrics": http.StatusOK, "/status": http.StatusNotFound, "/problems": http.StatusNotFound, "/": http.StatusNotFound} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != code {
+			t.Errorf("%s: %d, want %d", path, w.Code, code)
 		}
 	}
 }

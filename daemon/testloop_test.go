@@ -32,7 +32,7 @@ func newTestLoop(t *testing.T) (*loop, *strings.Builder) {
 	log.SetOutput(&out)
 	dir := t.TempDir()
 	d := newDaemon(config{
-		etcd: settings.Etcd{Prefix: "/p", Endpoints: settings.List{"http://a"}}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
+		store: storeEtcd, etcd: settings.Etcd{Prefix: "/p", Endpoints: settings.List{"http://a"}}, runDir: filepath.Join(dir, "run"), stateDir: filepath.Join(dir, "state"),
 		nodeID: "a", nodeName: "n1", ipMasq: true, resync: 30 * time.Second,
 	}, log)
 	iface := underlay.Interface{Name: "eth0", Index: 2, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("198.18.1.1/16")}}

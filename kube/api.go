@@ -53,7 +53,9 @@ func newInformer[L runtime.Object](nodes lister[L], selector string, object runt
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 			opts.FieldSelector = selector
 			w, err := nodes.Watch(ctx, opts)
-			p.Check(apiServer, err)
+			if opts.SendInitialEvents == nil || !cannotStream(err) { // the informer lists the objects instead
+				p.Check(apiServer, err)
+			}
 			return w, err
 		},
 	}

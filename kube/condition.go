@@ -38,9 +38,7 @@ func condition(o overlay, podCIDRs []string) corev1.NodeCondition {
 	} else if why := unusedPodCIDR(o.subnet, podCIDRs); why != "" {
 		c.Message += "; " + why
 	}
-	if len(c.Message) > maxMessage {
-		c.Message = strings.ToValidUTF8(c.Message[:maxMessage], "")
-	}
+	c.Message = cut(c.Message, maxMessage)
 	return c
 }
 

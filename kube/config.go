@@ -10,15 +10,26 @@ import (
 	"time"
 
 	"github.com/podlane/podlane/settings"
+	"github.com/podlane/podlane/subnet/annotation"
 )
 
-// config holds the settings of a command. A setting that podlaned also has, has the same name, so that one set of environment
-// variables serves both.
+// podlaned's lease stores.
+const (
+	storeEtcd       = "etcd"
+	storeKubernetes = "kubernetes"
+)
+
+// config holds the settings of a command. A setting of podlaned and podlane-kube has the same name in both. So one set of
+// environment variables serves both.
 type config struct {
 	kubeconfig string
 
 	nodeName string
 	runDir   string
+
+	store            string
+	networkFile      string // only used with the store kubernetes
+	annotationPrefix string
 
 	etcd  settings.Etcd
 	grace time.Duration
@@ -31,7 +42,10 @@ func (c *config) flags(command string) *flag.FlagSet {
 	switch command {
 	case "node":
 		f.StringVar(&c.nodeName, "node-name", "", "`name` of this Node (also the variable NODE_NAME)")
-		f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of podlaned's node file and local socket")
+		f.StringVar(&c.runDir, "run-dir", "/run/podlane", "`folder` of podlaned's node file and local sockets")
+		f.StringVar(&c.store, "store", storeEtcd, "podlaned's lease `store`: with kubernetes, podlane-kube feeds podlaned; with etcd, it only reports")
+		f.StringVar(&c.networkFile, "network-file", "/etc/podlane/network/net-conf.json", "`file` with the network configuration; only with the store kubernetes")
+		f.StringVar(&c.annotationPrefix, "annotation-prefix", annotation.DefaultPrefix, "`prefix` of the annotations that announce a node, as flannel's --kube-annotation-prefix; only with the store kubernetes")
 	case "release":
 		c.etcd.Flags(f)
 		c.grace = 10 * time.Minute
@@ -77,6 +91,11 @@ func (c config) check(command string) error {
 	switch {
 	case command == "node" && c.nodeName == "":
 		return errors.New("the Node's name is missing: give --node-name, or set NODE_NAME from the field spec.nodeName")
+	case command == "node" && c.store != storeEtcd && c.store != storeKubernetes:
+		return fmt.Errorf("store %.40q is unknown: the stores are %s and %s", c.store, storeEtcd, storeKubernetes)
+	case command == "node":
+		_, err := annotation.NewKeys(c.annotationPrefix)
+		return err
 	case command == "release" && c.grace < 0:
 		return fmt.Errorf("grace %s is negative", c.grace)
 	case command == "release":

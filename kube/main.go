@@ -14,6 +14,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"k8s.io/klog/v2"
+
+	"github.com/podlane/podlane/settings"
 )
 
 // version is set by the linker.
@@ -31,8 +33,7 @@ const (
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the one place
 	defer stop()
-	klog.LogToStderr(false) // the Kubernetes client also returns its errors, which are logged once
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(klog.New(nil)) // the Kubernetes client also returns its errors, which are logged once
 	return command(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 }
 
@@ -41,7 +42,7 @@ var commands = []struct {
 	name, help string
 	run        func(ctx context.Context, c config, log *logrus.Logger) error
 }{
-	{"node", "beside podlaned on each node: keep the Node's condition NetworkUnavailable correct", runNode},
+	{"node", "beside podlaned on each node: report in the Node's conditions and Events whether the network is up, and its problems", runNode},
 	{"release", "once in a cluster: release the leases of deleted nodes", runRelease},
 }
 
@@ -66,7 +67,11 @@ func command(ctx context.Context, args, environ []string, out, log io.Writer) in
 			fmt.Fprintf(log, "podlane-kube: %v\n", err)
 			return exitUsage
 		}
-		if err := cmd.run(ctx, c, newLogger(log)); err != nil {
+		logger := newLogger(log)
+		for _, text := range settings.UnknownVariables(environ) {
+			logger.Warnf("environment: %s", text)
+		}
+		if err := cmd.run(ctx, c, logger); err != nil {
 			fmt.Fprintf(log, "podlane-kube: %v\n", err)
 			return exitError
 		}

@@ -8,8 +8,9 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	v1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/podlane/podlane/problems"
@@ -20,36 +21,61 @@ const (
 	readEvery = 2 * time.Second
 	// startTime is the time for podlaned to start. Until then, the condition does not change.
 	startTime = 15 * time.Second
-	// maxRetry bounds the time to the next attempt if the API server refuses a condition.
-	maxRetry = time.Minute
+	// nodeCondition is the kind of the problems with writing a condition.
+	nodeCondition = "Node condition"
 )
+
+// nodeClient is the part of a client of Nodes that podlane-kube uses.
+type nodeClient interface {
+	lister[*corev1.NodeList]
+	Patch(ctx context.Context, name string, kind types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (*corev1.Node, error)
+}
 
 // conditionWriter keeps the condition of one Node correct.
 type conditionWriter struct {
 	config   config
-	nodes    v1.NodeInterface
+	nodes    nodeClient
 	problems *problems.Log
 	log      logrus.FieldLogger
 	started  time.Time
+	report   func(ctx context.Context, node func() (*corev1.Node, bool)) error // reports the faults; runs on its own goroutine
 
-	podCIDR  string    // the last warning about a podCIDR
-	failures int       // failed writes in a row
-	retryAt  time.Time // when the condition may be written again
+	outage  outage
+	podCIDR string // the last warning about a podCIDR
+	backoff
 }
 
 // runNode runs until ctx ends.
 func runNode(ctx context.Context, c config, log *logrus.Logger) error {
+	if err := tune(); err != nil {
+		return err
+	}
 	rest, err := apiConfig(c.kubeconfig)
 	if err != nil {
 		return err
 	}
-	client, err := v1.NewForConfig(rest)
+	client, err := newClient(rest)
 	if err != nil {
-		return fmt.Errorf("make a client of the API server: %w", err)
+		return err
+	}
+	forReports, err := newClient(rest) // it has a rate limit of its own
+	if err != nil {
+		return err
 	}
 	log.Infof("podlane-kube %s starts for the Node %s", version, c.nodeName)
-	n := &conditionWriter{config: c, nodes: client.Nodes(), problems: problems.New(log), log: log, started: time.Now()}
-	return n.run(ctx)
+	p := problems.New(log)
+	r := newReporter(c, forReports, p, log)
+	n := &conditionWriter{config: c, nodes: client.nodes(), problems: p, log: log, started: time.Now(), report: r.run}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.run(ctx) })
+	if c.store == storeKubernetes {
+		f, err := newFeeder(c, client, n.problems, log)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return f.run(ctx) })
+	}
+	return g.Wait()
 }
 
 func (n *conditionWriter) run(ctx context.Context) error {
@@ -67,6 +93,11 @@ func (n *conditionWriter) run(ctx context.Context) error {
 		informer.RunWithContext(ctx)
 		return nil
 	})
+	if n.report != nil {
+		g.Go(func() error {
+			return n.report(ctx, func() (*corev1.Node, bool) { return n.find(informer.GetStore()) })
+		})
+	}
 	g.Go(func() error {
 		for changed.wait(ctx, readEvery) {
 			if node, ok := n.find(informer.GetStore()); ok {
@@ -94,19 +125,31 @@ func (n *conditionWriter) reconcile(ctx context.Context, node *corev1.Node, now 
 	if o.subnet.IsZero() && now.Sub(n.started) < startTime {
 		return
 	}
-	n.warnPodCIDR(o, node.Spec.PodCIDRs)
-	c, changed := withTimes(node.Status.Conditions, condition(o, node.Spec.PodCIDRs), now)
-	if !changed || now.Before(n.retryAt) {
+	podCIDRs := node.Spec.PodCIDRs
+	if n.config.store == storeKubernetes {
+		podCIDRs = nil // they are needed, also if one of two families is off; podlaned reports one that it cannot use
+	}
+	n.warnPodCIDR(o, podCIDRs)
+	c, changed := withTimes(node.Status.Conditions, condition(o, podCIDRs), now)
+	if !changed {
+		n.problems.Set(nodeCondition, "") // a write failed, and its condition is correct again without it
+		return
+	}
+	if n.outage.over(n.problems) {
+		n.retryAt = now
+	}
+	if now.Before(n.retryAt) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := n.nodes.PatchStatus(ctx, node.Name, patch(c))
-	if !n.problems.Check("Node condition", err) {
-		n.retryAt, n.failures = now.Add(retryDelay(n.failures)), n.failures+1
+	_, err := n.nodes.Patch(ctx, node.Name, types.StrategicMergePatchType, patch(c), metav1.PatchOptions{}, "status")
+	n.problems.Check(nodeCondition, unlessKnown(n.problems, err))
+	if err != nil {
+		n.failed(now)
 		return
 	}
-	n.retryAt, n.failures = now.Add(time.Second), 0 // by then the watch has delivered the new condition
+	n.succeeded(now)
 	n.log.Infof("the Node's condition %s is %s: %s", c.Type, c.Status, c.Message)
 }
 
@@ -121,6 +164,3 @@ func (n *conditionWriter) warnPodCIDR(o overlay, podCIDRs []string) {
 	}
 	n.podCIDR = why
 }
-
-// retryDelay returns the time to the next attempt after several failures in a row.
-func retryDelay(failures int) time.Duration { return min(maxRetry, time.Second<<min(failures, 10)) }

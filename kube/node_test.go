@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
-	v1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/podlane/podlane/problems"
@@ -55,7 +54,7 @@ func until(t *testing.T, what string, done func() bool) {
 }
 
 // plainNodes lists and watches like before Kubernetes 1.32. The fake server cannot stream a list.
-type plainNodes struct{ v1.NodeInterface }
+type plainNodes struct{ nodeClient }
 
 func (plainNodes) IsWatchListSemanticsUnSupported() bool { return true }
 
@@ -112,7 +111,7 @@ func awaitStatus(t *testing.T, api *fake.Clientset, want corev1.ConditionStatus)
 }
 
 func TestNodeComesUp(t *testing.T) {
-	api, dir := fake.NewClientset(nodeWith("10.244.1.0/24")), startPodlaned(t, "[-] lease: none yet\nnot ready\n")
+	api, dir := fake.NewClientset(nodeWith("10.244.1.0/24")), startPodlaned(t, "lease: none yet")
 	log := startWriter(t, api, dir, time.Now().Add(-startTime))
 	if c := awaitStatus(t, api, corev1.ConditionTrue); c.Reason != reasonDown || !strings.Contains(c.Message, "lease: none yet") {
 		t.Errorf("condition %v", c)
@@ -124,6 +123,21 @@ func TestNodeComesUp(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "level=warning"); got != 1 || !strings.Contains(log.String(), "--allocate-node-cidrs=false") {
 		t.Errorf("%d warnings, want one about the podCIDR; the log:\n%s", got, log)
+	}
+}
+
+// The store kubernetes needs the podCIDRs, also if the pod network has only one family of a dual-stack cluster.
+func TestUnusedPodCIDRWithStoreKubernetes(t *testing.T) {
+	node, dir, log := nodeWith("fd00:10:244:1::/64"), t.TempDir(), &logBuffer{}
+	writeNodeFile(t, dir, "")
+	api := fake.NewClientset(node)
+	n := &conditionWriter{
+		config: config{nodeName: "n1", runDir: dir, store: storeKubernetes}, nodes: plainNodes{api.CoreV1().Nodes()},
+		problems: problems.New(newLogger(log)), log: newLogger(log),
+	}
+	n.reconcile(t.Context(), node, time.Now())
+	if c := networkUnavailable(t, api); c.Reason != reasonUp || strings.Contains(c.Message+log.String(), "--allocate-node-cidrs=false") {
+		t.Errorf("condition %v; the log:\n%s", c, log)
 	}
 }
 
@@ -188,5 +202,58 @@ func TestRetryDelayGrowsToALimit(t *testing.T) {
 		if got := retryDelay(failures); got != want {
 			t.Errorf("after %d failures %v, want %v", failures, got, want)
 		}
+	}
+}
+
+// A condition could not be written, and is correct again without a write: a reason came and went while the API server was away.
+func TestFailedWriteThatIsNoLongerNeeded(t *testing.T) {
+	api, dir, log := fake.NewClientset(nodeWith("")), t.TempDir(), logrus.New()
+	began := time.Unix(1000, 0)
+	n := &conditionWriter{config: config{nodeName: "n1", runDir: dir}, nodes: api.CoreV1().Nodes(), problems: problems.New(log), log: log, started: began}
+	node := func() *corev1.Node {
+		node, err := api.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return node
+	}
+	writeNodeFile(t, dir, "")
+	n.reconcile(t.Context(), node(), began)
+	refuse := true
+	api.PrependReactor("patch", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) { return refuse, nil, errors.New("no") })
+	writeNodeFile(t, dir, "the lease ran out")
+	n.reconcile(t.Context(), node(), began.Add(startTime))
+	if got := n.problems.List(); len(got) != 1 {
+		t.Fatalf("problems %q, want that of the write", got)
+	}
+	writeNodeFile(t, dir, "")
+	n.reconcile(t.Context(), node(), began.Add(startTime+2*time.Second))
+	if got := n.problems.List(); len(got) != 0 {
+		t.Errorf("problems %q, want none", got)
+	}
+}
+
+// A failed write waits for up to a minute. It is due at once when the API server answers again.
+func TestWriteIsDueAfterAnOutage(t *testing.T) {
+	api, dir, log := fake.NewClientset(nodeWith("")), t.TempDir(), logrus.New()
+	began := time.Unix(1000, 0)
+	n := &conditionWriter{config: config{nodeName: "n1", runDir: dir}, nodes: api.CoreV1().Nodes(), problems: problems.New(log), log: log, started: began}
+	refuse := true
+	api.PrependReactor("patch", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) { return refuse, nil, away })
+	writeNodeFile(t, dir, "")
+	n.problems.Set(watchingNodes, "the API server does not answer")
+	now := began
+	for range 100 {
+		now = now.Add(readEvery)
+		n.reconcile(t.Context(), nodeWith(""), now)
+	}
+	if n.retryAt.Before(now.Add(readEvery)) || n.problems.Get(nodeCondition) != "" {
+		t.Fatalf("problems %q, the next attempt in %v", n.problems.List(), n.retryAt.Sub(now))
+	}
+	refuse = false
+	n.problems.Set(watchingNodes, "")
+	n.reconcile(t.Context(), nodeWith(""), now.Add(readEvery))
+	if c := networkUnavailable(t, api); c.Status != corev1.ConditionFalse {
+		t.Errorf("condition %v", c)
 	}
 }

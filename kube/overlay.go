@@ -38,12 +38,12 @@ func readOverlay(ctx context.Context, runDir string) overlay {
 
 // askReason returns why there is no node file: the checks of podlaned's /readyz that do not hold.
 func askReason(ctx context.Context, socket string) string {
-	failed, err := status.AskFailedChecks(ctx, socket)
+	faults, err := status.AskProblems(ctx, socket)
 	switch {
 	case err != nil:
 		return "podlaned does not answer: " + err.Error()
-	case len(failed) == 0:
+	case len(faults.Checks) == 0:
 		return "podlaned has just started"
 	}
-	return strings.Join(failed, "; ")
+	return strings.Join(faults.Checks, "; ")
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,20 +15,26 @@ import (
 	"github.com/podlane/podlane/subnet"
 )
 
-// startPodlaned starts a server that answers /readyz. It returns the run folder.
-func startPodlaned(t *testing.T, text string) string {
+// startPodlaned starts a server that answers /problems with failed checks. It returns the run folder.
+func startPodlaned(t *testing.T, checks ...string) string {
 	t.Helper()
 	dir := t.TempDir()
+	servePodlaned(t, dir, func() status.Faults { return status.Faults{Checks: checks} })
+	return dir
+}
+
+// servePodlaned starts a server that answers /problems, with its socket in a run folder.
+func servePodlaned(t *testing.T, dir string, faults func() status.Faults) {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, status.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/readyz" {
+		if r.URL.Path != "/problems" {
 			t.Errorf("asked for %s", r.URL)
 		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, text)
+		_ = json.NewEncoder(w).Encode(faults())
 	})}
 	ended := make(chan struct{})
 	go func() {
@@ -39,7 +45,6 @@ func startPodlaned(t *testing.T, text string) string {
 		server.Close()
 		<-ended
 	})
-	return dir
 }
 
 func writeNodeFile(t *testing.T, dir, notReady string) {
@@ -51,16 +56,16 @@ func writeNodeFile(t *testing.T, dir, notReady string) {
 }
 
 func TestReadOverlay(t *testing.T) {
-	const checks = "[+] underlay: ok\n[-] lease: none yet\n[-] etcd: it does not answer\nnot ready\n"
+	checks := []string{"lease: none yet", "etcd: it does not answer"}
 	for name, c := range map[string]struct {
 		make func(t *testing.T) string
 		want string // in the reason; empty: pods can be attached
 	}{
-		"podlaned is up":                           {func(t *testing.T) string { d := startPodlaned(t, checks); writeNodeFile(t, d, ""); return d }, ""},
+		"podlaned is up":                           {func(t *testing.T) string { d := startPodlaned(t, checks...); writeNodeFile(t, d, ""); return d }, ""},
 		"podlaned ran and has stopped":             {func(t *testing.T) string { d := t.TempDir(); writeNodeFile(t, d, ""); return d }, ""},
 		"no pod may be attached":                   {func(t *testing.T) string { d := t.TempDir(); writeNodeFile(t, d, "n2 has it"); return d }, "n2 has it"},
-		"podlaned has no lease yet":                {func(t *testing.T) string { return startPodlaned(t, checks) }, "lease: none yet; etcd: it does not answer"},
-		"podlaned is ready, with no node file yet": {func(t *testing.T) string { return startPodlaned(t, "ready\n") }, "podlaned has just started"},
+		"podlaned has no lease yet":                {func(t *testing.T) string { return startPodlaned(t, checks...) }, "lease: none yet; etcd: it does not answer"},
+		"podlaned is ready, with no node file yet": {func(t *testing.T) string { return startPodlaned(t) }, "podlaned has just started"},
 		"podlaned does not run":                    {func(t *testing.T) string { return t.TempDir() }, "podlaned does not answer: dial unix"},
 		"the node file is incomplete":              {func(t *testing.T) string { d := t.TempDir(); writeIncompleteNodeFile(t, d); return d }, "incomplete"},
 	} {

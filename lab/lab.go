@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/podlane/podlane/lab/apiserver"
 	"github.com/podlane/podlane/lab/sandbox"
 )
 
@@ -43,6 +44,7 @@ type Options struct {
 	Bin         string // the folder with podlaned, podlane-cni, podlane-gate, lab and cni/
 	Config      string // the network configuration as JSON; empty: DefaultConfig
 	EtcdMembers int    // 1 to 9; 0: 1
+	Kubernetes  bool   // the store is an API server in memory, with a podlane-kube on each node; there is no etcd
 	MTU         int    // of the underlay, in bytes; 0: 1500
 	IPv6        bool   // the underlay has IPv6 addresses beside IPv4
 	// NodeEnv adds to, or replaces in, the environment of node i (from 1): PODLANE_IFACE=eth0. Nil: nothing.
@@ -97,8 +99,9 @@ func (o Options) withDefaults() (Options, error) {
 // Lab is a cluster. Nodes are in order: Nodes[0] is n1.
 type Lab struct {
 	Nodes   []*Node
-	Outside *Place // the rest of the world: it has no route to the pod network
-	Etcd    *Etcd
+	Outside *Place            // the rest of the world: it has no route to the pod network
+	Etcd    *Etcd             // nil in a lab with Options.Kubernetes
+	API     *apiserver.Server // only in a lab with Options.Kubernetes
 
 	options  Options
 	underlay *underlay
@@ -124,12 +127,17 @@ func New(ctx context.Context, o Options) (_ *Lab, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		return nil, err
 	}
-	steps := []struct {
+	type step struct {
 		name string
 		run  func(context.Context) error
-	}{
+	}
+	store := step{fmt.Sprintf("etcd, %d member%s", o.EtcdMembers, plural(o.EtcdMembers)), l.startEtcd}
+	if o.Kubernetes {
+		store = step{"API server", l.startAPI}
+	}
+	steps := []step{
 		{"underlay bridge and the outside", l.makeUnderlay},
-		{fmt.Sprintf("etcd, %d member%s", o.EtcdMembers, plural(o.EtcdMembers)), l.startEtcd},
+		store,
 		{fmt.Sprintf("%d node namespace%s", o.Nodes, plural(o.Nodes)), l.makeNodes},
 	}
 	for _, s := range steps {
@@ -188,12 +196,17 @@ func (l *Lab) SetConfig(ctx context.Context, config string) error {
 	return nil
 }
 
-// StartAll writes the network configuration to etcd and starts podlaned on every node at the same moment. It waits
+// StartAll writes the network configuration and starts podlaned on every node at the same moment. It waits
 // until all are ready and each has all others as peers. A ready node may not know later ones yet.
 func (l *Lab) StartAll(ctx context.Context) error {
-	err := l.step(ctx, "network configuration, by podlaned config set", func(ctx context.Context) error {
-		return l.SetConfig(ctx, l.options.Config)
-	})
+	var err error
+	if l.options.Kubernetes {
+		err = l.step(ctx, "network configuration, and the Nodes", l.makeCluster)
+	} else {
+		err = l.step(ctx, "network configuration, by podlaned config set", func(ctx context.Context) error {
+			return l.SetConfig(ctx, l.options.Config)
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -201,6 +214,11 @@ func (l *Lab) StartAll(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, n := range l.Nodes {
 			g.Go(func() error {
+				if l.options.Kubernetes {
+					if err := n.LaunchFeeder(ctx); err != nil {
+						return err
+					}
+				}
 				if err := n.Start(ctx); err != nil {
 					return err
 				}
@@ -223,6 +241,9 @@ func (l *Lab) Logs(lines, nodes int) string {
 	var b strings.Builder
 	for _, n := range l.Nodes[:min(nodes, len(l.Nodes))] {
 		fmt.Fprintf(&b, "%s:\n%s\n", n.Name, indent(lastLines(n.LogText(), lines)))
+		if text := n.FeederLogText(); text != "" {
+			fmt.Fprintf(&b, "podlane-kube of %s:\n%s\n", n.Name, indent(lastLines(text, lines)))
+		}
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
@@ -231,7 +252,10 @@ func (l *Lab) Logs(lines, nodes int) string {
 func (l *Lab) Close() error {
 	var errs []error
 	for _, n := range l.Nodes {
-		errs = append(errs, n.Kill())
+		errs = append(errs, n.Kill(), n.KillFeeder())
+	}
+	if l.API != nil {
+		errs = append(errs, l.API.Close())
 	}
 	if l.Etcd != nil {
 		errs = append(errs, l.Etcd.close())

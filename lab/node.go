@@ -31,6 +31,7 @@ type Node struct {
 
 	lab    *Lab
 	daemon *process // nil: never started
+	feeder *process // podlane-kube; nil: never started
 	cuts   int      // how many times CutOff was called
 }
 
@@ -54,15 +55,22 @@ func (l *Lab) makeNode(i int) (*Node, error) {
 // nodeEnv returns podlaned's settings on node i. Commands on the node, such as `podlaned status`, have them too.
 func (l *Lab) nodeEnv(i int, name string) []string {
 	own := filepath.Join(dir, name)
-	return append([]string{
-		"PODLANE_ETCD_ENDPOINTS=" + strings.Join(l.Etcd.Endpoints(), ","),
-		"PODLANE_NODE_NAME=" + name,
-		"PODLANE_NODE_ID=lab-" + name,
-		"PODLANE_RUN_DIR=" + filepath.Join(own, "run"),
-		"PODLANE_STATE_DIR=" + filepath.Join(own, "state"),
-		"PODLANE_CNI_BIN=" + l.options.Bin,
+	store := []string{
+		"PODLANE_STORE=kubernetes",
+		"PODLANE_NETWORK_FILE=" + networkFile(),
+		"PODLANE_KUBECONFIG=" + filepath.Join(own, "kubeconfig"),
+	}
+	if l.Etcd != nil {
+		store = []string{"PODLANE_ETCD_ENDPOINTS=" + strings.Join(l.Etcd.Endpoints(), ",")}
+	}
+	return append(append(store,
+		"PODLANE_NODE_NAME="+name,
+		"PODLANE_NODE_ID=lab-"+name,
+		"PODLANE_RUN_DIR="+filepath.Join(own, "run"),
+		"PODLANE_STATE_DIR="+filepath.Join(own, "state"),
+		"PODLANE_CNI_BIN="+l.options.Bin,
 		"PODLANE_IP_MASQ=true",
-	}, l.options.NodeEnv(i)...)
+	), l.options.NodeEnv(i)...)
 }
 
 // NodeFile returns the path of the node file that podlaned writes.

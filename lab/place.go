@@ -59,8 +59,14 @@ func (p *Place) dir() string { return filepath.Join(dir, p.Name) }
 
 func envFile(place string) string { return filepath.Join(dir, place, "env") }
 
-// Env returns the environment of commands in the place.
-func (p *Place) Env() []string { return append(os.Environ(), p.env...) }
+// Env returns the environment of commands in the place. It lacks the variables of the lab and of the tests themselves, which
+// podlaned would report as unknown settings.
+func (p *Place) Env() []string {
+	outside := slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return slices.ContainsFunc([]string{"PODLANE_LAB_", "PODLANE_TEST_", "PODLANE_CRI_"}, func(own string) bool { return strings.HasPrefix(e, own) })
+	})
+	return append(outside, p.env...)
+}
 
 // Do runs f on a thread inside the place's network namespace. Sockets that f opens are in it; goroutines that f
 // starts are not.

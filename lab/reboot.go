@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// Reboot crashes the node's machine and boots it. podlaned is killed. The node's pods, its kernel state and its files
+// Reboot crashes the node's machine and boots it. podlaned is killed, and podlane-kube too. The node's pods, its kernel state and its files
 // in /run are lost. Files on disk stay: podlaned's saved state and log, and the addresses that host-local gave out.
-// The node is on the underlay again; podlaned is not started. Commands that still run in the old node keep running,
+// The node is on the underlay again; No daemon is started. Commands that still run in the old node keep running,
 // cut off from everything.
 //
 // Several nodes may reboot at once. The lab drops their pods. Detach frees their addresses, like a container runtime
@@ -25,7 +25,7 @@ func (n *Node) Reboot(ctx context.Context) error {
 }
 
 func (n *Node) crash() error {
-	errs := []error{removeDevice(n.Name), n.Kill()}
+	errs := []error{removeDevice(n.Name), n.Kill(), n.KillFeeder()}
 	for _, p := range n.lab.Pods() {
 		if p.Node == n {
 			n.lab.pods.remove(p)

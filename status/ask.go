@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -16,12 +15,8 @@ import (
 // Socket is the name of podlaned's local socket in its run folder.
 const Socket = "podlaned.sock"
 
-const (
-	// askTimeout bounds one request to podlaned.
-	askTimeout = 5 * time.Second
-	// maxChecks bounds how many bytes of checks are read.
-	maxChecks = 64 << 10
-)
+// askTimeout bounds one request to podlaned.
+const askTimeout = 5 * time.Second
 
 // Ask returns the status from podlaned's local socket, with the peers sorted by public address. It waits at most 5 s. The
 // error ends with what the operator can do.
@@ -41,23 +36,6 @@ func Ask(ctx context.Context, socket string) (s Status, err error) {
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return a.PublicIP.Compare(b.PublicIP) })
 	return s, nil
-}
-
-// AskFailedChecks returns the checks of /readyz that do not hold, from podlaned's local socket. Each is "name: reason". It
-// waits at most 5 s and reads at most 64 KiB.
-func AskFailedChecks(ctx context.Context, socket string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	response, err := get(ctx, socket, "/readyz?verbose")
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxChecks))
-	if err != nil {
-		return nil, fmt.Errorf("read its answer: %w", err)
-	}
-	return failedChecks(string(text)), nil
 }
 
 // get requests a page on a local socket. If the connection fails, the error is only the *net.OpError: the URL has no

@@ -56,31 +56,10 @@ func TestStatusIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestFailedChecksAreReadAsTheyWereWritten(t *testing.T) {
-	checks := []Check{{"underlay", true, ""}, {"lease", false, "none yet"}, {"etcd", false, "no answer: [-] x"}}
-	socket := serveSocket(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.String() != "/readyz?verbose" {
-			t.Errorf("got a request for %s", r.URL)
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		WriteChecks(w, checks)
-	})
-	got, err := AskFailedChecks(t.Context(), socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"lease: none yet", "etcd: no answer: [-] x"}, got); diff != "" {
-		t.Errorf("failed checks (-want +got):\n%s", diff)
-	}
-}
-
 func TestPodlanedThatDoesNotAnswer(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), Socket)
 	const advice = "ask podlaned on this node: dial unix "
 	if _, err := Ask(t.Context(), socket); !errors.Is(err, unix.ENOENT) || !strings.HasPrefix(err.Error(), advice) {
 		t.Errorf("got error %v, want one that begins with %q", err, advice)
-	}
-	if _, err := AskFailedChecks(t.Context(), socket); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("got error %v, want %v", err, unix.ENOENT)
 	}
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 )
 
 const (
-	// maxSilence is how old etcd's last answer may be: podlaned asks it every 30 s.
+	// maxSilence is how old the store's last answer may be: podlaned asks etcd every 30 s, and podlane-kube answers every 5 s.
 	maxSilence = 90 * time.Second
 	// maxResyncs is how many times Status.Resync may pass before the kernel must be verified again.
 	maxResyncs = 3
@@ -22,7 +21,7 @@ func (s Status) ReadyChecks(now time.Time) []Check {
 	checks := []Check{
 		check("underlay", s.Underlay.Trouble),
 		check("lease", s.leaseFault(now)),
-		check("etcd", s.Etcd.fault(now)),
+		check(s.storeName(), s.storeFault(now)),
 		check("kernel", s.kernelFault(now)),
 		check("node-file", s.nodeFileFault()),
 		check("conflict", s.Lease.Conflict),
@@ -34,7 +33,7 @@ func (s Status) ReadyChecks(now time.Time) []Check {
 }
 
 // AttachChecks returns the checks of /readyz/attach: whether this node can attach pods. They hold as long as the node's
-// lease is valid, in etcd or in the saved state. They do not depend on etcd or on a peer.
+// lease is valid, in the store or in the saved state. They do not depend on the store or on a peer.
 func (s Status) AttachChecks(now time.Time) []Check {
 	return []Check{
 		check("lease", s.Lease.invalid(now)),
@@ -60,26 +59,19 @@ func WriteChecks(w io.Writer, checks []Check) {
 	}
 }
 
-// failedChecks returns "name: reason" of each check that does not hold, from what WriteChecks has written.
-func failedChecks(text string) (failed []string) {
-	for line := range strings.Lines(text) {
-		if detail, ok := strings.CutPrefix(strings.TrimSpace(line), "[-] "); ok {
-			failed = append(failed, detail)
-		}
-	}
-	return failed
-}
-
-// leaseFault returns why the lease is not held in etcd, or nothing. In a conflict it is not restored, and another check
-// reports that. Before etcd has answered, it is unknown whether the lease is missing.
+// leaseFault returns why the lease is not held in the store, or nothing. In a conflict it is not restored, and another check
+// reports that. Before the store has answered, it is unknown whether the lease is missing.
 func (s Status) leaseFault(now time.Time) string {
+	own, place := Join(s.Lease.Subnet), s.storePlace()
 	switch invalid := s.Lease.invalid(now); {
 	case invalid != "" || s.Lease.Held || s.Lease.Conflict != "":
 		return invalid
-	case s.Etcd.Seen.IsZero():
-		return Join(s.Lease.Subnet) + " comes from the saved state; etcd has not confirmed it yet"
+	case s.storeSeen().IsZero():
+		return fmt.Sprintf("%s comes from the saved state; %s has not confirmed it yet", own, place)
+	case s.Kubernetes != nil:
+		return own + " is missing from the annotations of this node's Node; podlane-kube writes it there"
 	}
-	return Join(s.Lease.Subnet) + " is missing from etcd; restoring it"
+	return fmt.Sprintf("%s is missing from %s; restoring it", own, place)
 }
 
 // invalid returns why the node has no pod subnet to use, or nothing. A lease that exists only in the saved state is valid.
@@ -89,18 +81,6 @@ func (l Lease) invalid(now time.Time) string {
 		return "none yet"
 	case !l.Expiry.IsZero() && !now.Before(l.Expiry):
 		return fmt.Sprintf("%s ran out %s: running pods keep working until another node leases the pod subnet", Join(l.Subnet), Ago(l.Expiry, now))
-	}
-	return ""
-}
-
-func (e Etcd) fault(now time.Time) string {
-	switch {
-	case e.Trouble != "":
-		return e.Trouble
-	case e.Seen.IsZero():
-		return "it has not answered yet"
-	case now.Sub(e.Seen) > maxSilence:
-		return fmt.Sprintf("its last answer was %s", Ago(e.Seen, now))
 	}
 	return ""
 }

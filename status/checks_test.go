@@ -46,6 +46,43 @@ func TestEachCheckCanFail(t *testing.T) {
 	}
 }
 
+// inKubernetes returns the status of a node with the Kubernetes store.
+func inKubernetes() Status {
+	s := readyStatus()
+	s.Store, s.Etcd, s.Lease.Expiry = StoreKubernetes, nil, time.Time{}
+	s.Kubernetes = &Kubernetes{Connected: true, Feeder: "podlane-kube v1", Seen: noon.Add(-3 * time.Second), Revision: 7, Watching: true}
+	return s
+}
+
+func TestChecksOfTheKubernetesStore(t *testing.T) {
+	for _, c := range []struct {
+		check, want string
+		spoil       func(*Status)
+	}{
+		{"kubernetes", "podlane-kube is not connected", func(s *Status) { s.Kubernetes.Trouble = "podlane-kube is not connected" }},
+		{"kubernetes", "it has not answered yet", func(s *Status) { s.Kubernetes.Seen = time.Time{} }},
+		{"kubernetes", "its last answer was 1m31s ago", func(s *Status) { s.Kubernetes.Seen = noon.Add(-maxSilence - time.Second) }},
+		{"lease", "10.5.34.0/24 is missing from the annotations of this node's Node; podlane-kube writes it there", func(s *Status) { s.Lease.Held = false }},
+	} {
+		s := inKubernetes()
+		if failed := failures(s.ReadyChecks(noon)); len(failed) > 0 {
+			t.Errorf("without a problem these fail: %q", failed)
+		}
+		c.spoil(&s)
+		if failed := failures(s.ReadyChecks(noon)); len(failed) != 1 || failed[c.check] != c.want {
+			t.Errorf("failed checks %q, want %s: %q", failed, c.check, c.want)
+		}
+		if failed := failures(s.AttachChecks(noon)); len(failed) > 0 {
+			t.Errorf("these attach checks fail: %q", failed)
+		}
+	}
+	s := inKubernetes()
+	s.Lease.Held, s.Kubernetes.Seen = false, time.Time{}
+	if got, want := s.leaseFault(noon), "10.5.34.0/24 comes from the saved state; the Kubernetes API has not confirmed it yet"; got != want {
+		t.Errorf("a saved lease: %q, want %q", got, want)
+	}
+}
+
 // Only the node's own faults stop the attachment of pods.
 func TestAttachChecksDoNotDependOnEtcd(t *testing.T) {
 	for name, c := range map[string]struct {

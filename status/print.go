@@ -28,8 +28,8 @@ func (s Status) Print(w io.Writer, now time.Time) error {
 	}
 	row("underlay", "%s, address %s", s.Underlay.text(), Join(s.Underlay.PublicIP))
 	row("pod network", "%s", s.networkText())
-	row("lease", "%s", s.Lease.text(now))
-	row("etcd", "%s, prefix %s, answered %s", Join(s.Etcd.Endpoints), s.Etcd.Prefix, Ago(s.Etcd.Seen, now))
+	row("lease", "%s", s.leaseText(now))
+	row(s.storeName(), "%s", s.storeText(now))
 	row("kernel", "verified %s; repairs: %d", Ago(s.Verified, now), s.Repaired)
 	for _, r := range s.Repairs {
 		row("repaired", "%s: %s", Ago(r.Time, now), r.What)
@@ -88,16 +88,19 @@ func (s Status) networkText() string {
 	return fmt.Sprintf("%s, MTU %d", Join(s.Network), s.MTU)
 }
 
-func (l Lease) text(now time.Time) string {
+func (s Status) leaseText(now time.Time) string {
+	l, own := s.Lease, Join(s.Lease.Subnet)
 	switch {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Held:
-		return Join(l.Subnet) + ", NOT HELD in etcd"
+		return own + ", NOT HELD in " + s.storePlace()
+	case s.Kubernetes != nil:
+		return own + ", the podCIDR of this node's Node"
 	case l.Expiry.IsZero():
-		return Join(l.Subnet) + ", reserved: it never expires"
+		return own + ", reserved: it never expires"
 	}
-	return fmt.Sprintf("%s, valid for %s without etcd", Join(l.Subnet), l.Expiry.Sub(now).Round(time.Minute))
+	return fmt.Sprintf("%s, valid for %s without etcd", own, l.Expiry.Sub(now).Round(time.Minute))
 }
 
 // Join returns the texts of items, separated by commas; "-" if there is none.

@@ -24,7 +24,7 @@ func readyStatus() Status {
 		Network:  []netip.Prefix{netip.MustParsePrefix("10.5.0.0/16")},
 		MTU:      1450,
 		Lease:    Lease{Subnet: []netip.Prefix{netip.MustParsePrefix("10.5.34.0/24")}, Held: true, Expiry: noon.Add(23 * time.Hour)},
-		Etcd:     Etcd{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
+		Etcd:     &Etcd{Endpoints: []string{"http://198.18.0.1:2379"}, Prefix: "/podlane/network", Seen: noon.Add(-3 * time.Second), Revision: 7},
 		Peers: []Peer{
 			{"n2", []netip.Prefix{netip.MustParsePrefix("10.5.35.0/24")}, netip.MustParseAddr("198.18.1.2"), "v1", PeerProgrammed, ""},
 			{"", []netip.Prefix{netip.MustParsePrefix("10.5.36.0/24"), netip.MustParsePrefix("fd00:5:24::/64")}, netip.MustParseAddr("198.18.1.3"), "", PeerSkipped, ""},
@@ -55,7 +55,7 @@ n2    10.5.35.0/24                  198.18.1.2      v1       programmed
 			Node:     subnet.Node{ID: "abc", Name: "n1"},
 			Problems: []string{"etcd: no answer"},
 			Underlay: Underlay{Interface: "eth0", MTU: 1500},
-			Etcd:     Etcd{Endpoints: []string{"http://a", "http://b"}, Prefix: "/p"},
+			Etcd:     &Etcd{Endpoints: []string{"http://a", "http://b"}, Prefix: "/p"},
 		}, `
 node         n1 (id abc): NOT READY
 problem      etcd: no answer
@@ -116,8 +116,34 @@ func TestLeaseAsText(t *testing.T) {
 		"10.5.34.0/24, reserved: it never expires":     {Subnet: own, Held: true},
 		"10.5.34.0/24, valid for 1h30m0s without etcd": {Subnet: own, Held: true, Expiry: noon.Add(90*time.Minute + time.Second)},
 	} {
-		if got := l.text(noon); got != want {
+		if got := (Status{Lease: l}).leaseText(noon); got != want {
 			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
+	}
+}
+
+func TestKubernetesStoreAsText(t *testing.T) {
+	held, away := inKubernetes(), inKubernetes()
+	away.Lease.Held = false
+	away.Kubernetes.Connected = false
+	for name, c := range map[string]struct {
+		status Status
+		want   []string
+	}{
+		"connected":     {held, []string{"lease        10.5.34.0/24, the podCIDR of this node's Node", "kubernetes   podlane-kube v1 is connected, answered 3s ago"}},
+		"not connected": {away, []string{"lease        10.5.34.0/24, NOT HELD in the Kubernetes API", "kubernetes   podlane-kube is NOT CONNECTED, answered 3s ago"}},
+	} {
+		var b strings.Builder
+		if err := c.status.Print(&b, noon); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range c.want {
+			if !strings.Contains(b.String(), line+"\n") {
+				t.Errorf("%s: no line %q in\n%s", name, line, &b)
+			}
+		}
+		if strings.Contains(b.String(), "etcd") {
+			t.Errorf("%s: etcd is named:\n%s", name, &b)
 		}
 	}
 }

@@ -23,10 +23,13 @@ type Status struct {
 	Network  []netip.Prefix `json:"network,omitempty"`
 	MTU      int            `json:"mtu,omitempty"` // of the overlay, in bytes
 	Lease    Lease          `json:"lease"`
-	Etcd     Etcd           `json:"etcd"`
+
+	Store      string      `json:"store"`                // the lease store: StoreEtcd or StoreKubernetes
+	Etcd       *Etcd       `json:"etcd,omitempty"`       // only with StoreEtcd
+	Kubernetes *Kubernetes `json:"kubernetes,omitempty"` // only with StoreKubernetes
 
 	Peers     []Peer        `json:"peers,omitempty"`
-	Retained  int           `json:"retained"`          // peers that etcd lost with its data, and that podlaned keeps
+	Retained  int           `json:"retained"`          // peers that the store lost with its data, and that podlaned keeps
 	Skipped   []subnet.Skip `json:"skipped,omitempty"` // leases that are not programmed, each with the reason
 	SkipCount int           `json:"skipCount"`         // the number of all of them; Skipped holds the first ones
 
@@ -62,12 +65,18 @@ type Underlay struct {
 // Lease is the own lease.
 type Lease struct {
 	Subnet   []netip.Prefix `json:"subnet,omitempty"`
-	Held     bool           `json:"held"`               // it exists in etcd
+	Held     bool           `json:"held"`               // it exists in the store
 	Expiry   time.Time      `json:"expiry,omitzero"`    // when it expires unless it is renewed; zero: never
 	Conflict string         `json:"conflict,omitempty"` // which other node has the pod subnet
 }
 
-// Etcd is the lease store.
+// The lease stores, by the names of their checks.
+const (
+	StoreEtcd       = "etcd"
+	StoreKubernetes = "kubernetes"
+)
+
+// Etcd is the lease store in etcd.
 type Etcd struct {
 	Endpoints []string  `json:"endpoints"`
 	Prefix    string    `json:"prefix"`
@@ -77,6 +86,17 @@ type Etcd struct {
 	Watching  bool      `json:"watching"`          // a watch works: changes arrive at once
 	Lists     int       `json:"lists"`             // how often all leases were listed
 	Losses    int       `json:"losses"`            // how often it lost data
+}
+
+// Kubernetes is the lease store in the Kubernetes API.
+type Kubernetes struct {
+	Connected bool      `json:"connected"`         // podlane-kube is connected to podlaned
+	Feeder    string    `json:"feeder,omitempty"`  // podlane-kube's name and version
+	Seen      time.Time `json:"seen,omitzero"`     // when podlane-kube last had the newest state of the API
+	Revision  int64     `json:"revision"`          // of the current lease set; 0: it was not read yet
+	Trouble   string    `json:"trouble,omitempty"` // its current problem
+	Watching  bool      `json:"watching"`          // changes arrive at once
+	Losses    int       `json:"losses"`            // how often the API server lost data
 }
 
 // Peer is another node.
@@ -123,7 +143,15 @@ func (s Status) InWallTime(now time.Time) Status {
 		}
 		return now.Round(0).Add(t.Sub(now))
 	}
-	s.Lease.Expiry, s.Etcd.Seen, s.Verified = wall(s.Lease.Expiry), wall(s.Etcd.Seen), wall(s.Verified)
+	s.Lease.Expiry, s.Verified = wall(s.Lease.Expiry), wall(s.Verified)
+	if s.Etcd != nil {
+		s.Etcd = new(*s.Etcd)
+		s.Etcd.Seen = wall(s.Etcd.Seen)
+	}
+	if s.Kubernetes != nil {
+		s.Kubernetes = new(*s.Kubernetes)
+		s.Kubernetes.Seen = wall(s.Kubernetes.Seen)
+	}
 	s.Repairs = slices.Clone(s.Repairs)
 	for i := range s.Repairs {
 		s.Repairs[i].Time = wall(s.Repairs[i].Time)

@@ -47,6 +47,26 @@ var happenings = []happening{
 		[]string{"tests/faults.TestEtcdRefusesWrites", "subnet/etcd.TestDeletedConfigurationIsRestored", "subnet/etcd.TestNodeMayNotRestoreTheConfiguration"},
 	},
 	{
+		"with `store: kubernetes`, the API server, podlane-kube or `podlaned` is away, or all of them",
+		"no packet is lost, and pods can be attached. A node boots from its saved state. `/readyz`, `podlaned status` and the Node's condition report it",
+		[]string{"tests/kubestore.TestAway", "tests/kubestore.TestLife"},
+	},
+	{
+		"an API server answers with an old list; or the cluster is restored from a backup",
+		"no packet is lost. A list that is older than what was seen is confirmed first. After a restore, missing peers are kept for 5 minutes",
+		[]string{"tests/kubestore.TestRestore", "subnet/kubernetes.TestLossOfData"},
+	},
+	{
+		"a Node is deleted, or it is registered again with another podCIDR",
+		"its peers drop it within 1 s. If its pods still run when it is registered again, they keep their addresses and are reached. No new pod is attached there, and the text names both podCIDRs",
+		[]string{"tests/kubestore.TestNodes"},
+	},
+	{
+		"a Node has no podCIDR, or one outside the network; the network configuration, the token or the CA is wrong",
+		"`podlaned status`, the Node's condition and an Event name it, with what to do. Nothing restarts in a loop, and the node recovers by itself",
+		[]string{"tests/kubestore.TestFirstStart", "tests/kubestore.TestFirstInstallationReportsWhatIsWrong", "tests/kubestore.TestChannel"},
+	},
+	{
 		"another program deletes or changes a route, neighbour, FDB entry or firewall rule, or the device",
 		"`podlaned` restores it within 1 s (the device within 2 s) and counts the repair. The log and `podlaned status` name it",
 		[]string{"tests/faults.TestDrift", "tests/faults.TestDevice"},

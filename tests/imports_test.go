@@ -57,7 +57,7 @@ func within(path string, roots ...string) bool {
 func TestImportRules(t *testing.T) {
 	ours, all := listPackages(t)
 	for _, path := range []string{
-		"subnet", "subnet/machine", "subnet/store", "subnet/etcd", "nft", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
+		"subnet", "subnet/machine", "subnet/store", "subnet/annotation", "subnet/kubernetes", "subnet/etcd", "channel", "nft", "backend", "backend/vxlan", "cni-shim", "gate", "daemon", "kube", "settings", "status", "problems",
 	} {
 		if _, ok := ours[path]; !ok {
 			t.Errorf("package %s is missing", path)
@@ -79,14 +79,22 @@ func TestImportRules(t *testing.T) {
 				wrong = "no import runs upwards: the commands alone have settings, a status document and a log of problems"
 			case within(path, "settings", "status", "problems") && within(dep, "backend", "firewall", "rtnl", "underlay", netlink):
 				wrong = "podlane-kube is built from it, and programs no kernel"
-			case within(path, "status", "problems") && within(dep, "settings", "subnet/etcd", "go.etcd.io"):
+			case within(path, "status", "problems") && within(dep, "settings", "subnet/etcd", "subnet/kubernetes", "go.etcd.io"):
 				wrong = "only settings opens the lease store"
 			case path == "subnet" && !all[dep].Standard:
 				wrong = "subnet is pure: the standard library only"
 			case path == "subnet/machine" && !all[dep].Standard && dep != module+"/subnet" && dep != module+"/subnet/store":
 				wrong = "the lease machine is pure: the standard library, subnet and subnet/store only"
-			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd"):
+			case path == "channel" && !all[dep].Standard && !within(dep, "subnet", "pause", "golang.org/x/sys") || path == "channel" && within(dep, "subnet/etcd", "subnet/machine"):
+				wrong = "both ends of the channel import it: the standard library, x/sys, pause, subnet and subnet/store only"
+			case path == "subnet/kubernetes" && !all[dep].Standard && !within(dep, "channel", "pause", "golang.org/x/sys") && dep != module+"/subnet" && dep != module+"/subnet/store":
+				wrong = "the store in podlaned knows no client of the API: channel, subnet, subnet/store and what the channel needs"
+			case path == "subnet/annotation" && !all[dep].Standard && dep != module+"/subnet":
+				wrong = "the codec of annotations is pure: the standard library and subnet only"
+			case within(path, "backend", "firewall") && within(dep, "go.etcd.io", "subnet/etcd", "subnet/kubernetes"):
 				wrong = "code that programs the kernel does not know the store"
+			case !within(path, "daemon", "kube", "subnet") && dep == module+"/channel":
+				wrong = "the channel connects podlaned's store with podlane-kube"
 			case within(path, "kernel", "pause") && !all[dep].Standard:
 				wrong = "every package that programs the kernel builds on it: the standard library only"
 			case within(path, "nft") && strings.HasPrefix(dep, module) && !within(dep, "nft", "kernel"):
@@ -95,10 +103,12 @@ func TestImportRules(t *testing.T) {
 				wrong = "no import runs upwards"
 			case within(path, "firewall/eval") && strings.HasPrefix(dep, module) && !within(dep, "firewall/eval", "subnet", "nft", "kernel"):
 				wrong = "the evaluation of other programs' rules is pure: it knows packets and rules"
-			case within(path, "cni-shim") && within(dep, "subnet/etcd", "backend", "go.etcd.io", netlink):
+			case within(path, "cni-shim") && within(dep, "subnet/etcd", "subnet/kubernetes", "backend", "go.etcd.io", netlink):
 				wrong = "the CNI plugin is small: not the daemon, not etcd, not netlink"
 			case within(path, "gate") && within(dep, "subnet", "backend", "go.etcd.io", netlink):
 				wrong = "podlane-gate works while podlaned is dead, and is small"
+			case within(path, "lab/apiserver") && !all[dep].Standard && !within(dep, "lab/apiserver"):
+				wrong = "the API server of the tests shares no code with the product: the standard library only"
 			case within(path, "lab") && within(dep, "backend", "firewall", "nft"):
 				wrong = "the lab drives the binaries, not what they are made of"
 			case !within(path, "kube", "tests") && within(dep, "k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery"):

@@ -24,7 +24,7 @@ func overlayMTU(n subnet.Network, u underlay.Interface) (int, error) {
 		return mtu, nil
 	case u.MTU == 0:
 		return 0, fmt.Errorf("the MTU of the paths to other nodes is not known: no packet leaves through underlay %s, "+
-			"and the node has no route to a peer or to a router; set Backend.MTU with `podlaned config set`", u.Name)
+			"and the node has no route to a peer or to a router; set Backend.MTU in the network configuration", u.Name)
 	case most < n.MinMTU():
 		return 0, fmt.Errorf("underlay %s has an MTU of %d: it leaves %d for the overlay, which needs at least %d",
 			u.Name, u.MTU, most, n.MinMTU())

@@ -30,7 +30,7 @@ func TestOverlayMTU(t *testing.T) {
 		{config: configIPv6, underlay: 1349, fault: "underlay u0 has an MTU of 1349: it leaves 1279 for the overlay, which needs at least 1280"},
 		{config: configIPv4, configured: 1200, underlay: 1280, want: 1200},
 		{config: configIPv4, configured: 1400, underlay: 0, want: 1400},
-		{config: configIPv4, underlay: 0, fault: "the MTU of the paths to other nodes is not known: no packet leaves through underlay u0, and the node has no route to a peer or to a router; set Backend.MTU with `podlaned config set`"},
+		{config: configIPv4, underlay: 0, fault: "the MTU of the paths to other nodes is not known: no packet leaves through underlay u0, and the node has no route to a peer or to a router; set Backend.MTU in the network configuration"},
 		{config: configIPv4, configured: 1400, underlay: 1500, want: 1400},
 		{config: configIPv4, configured: 1450, underlay: 1500, want: 1450},
 		{config: configIPv4, configured: 1451, underlay: 1500, fault: "configured MTU 1451 is more than the 1450 that underlay u0 leaves for the overlay (its MTU is 1500)"},

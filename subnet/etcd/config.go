@@ -43,20 +43,6 @@ func (s *Store) SetConfig(ctx context.Context, raw []byte) error {
 	return s.swapConfig(ctx, raw, revision)
 }
 
-// AddConfig checks the network configuration, and writes it if there is none. An existing one stays, and is returned.
-func (s *Store) AddConfig(ctx context.Context, raw []byte) (have []byte, err error) {
-	if _, _, err := subnet.ParseNetwork(raw); err != nil {
-		return nil, err
-	}
-	have, _, err = s.Config(ctx)
-	if errors.Is(err, ErrNoConfig) {
-		if err = s.swapConfig(ctx, raw, 0); errors.Is(err, ErrConfigChanged) { // another node was faster
-			have, _, err = s.Config(ctx)
-		}
-	}
-	return have, err
-}
-
 // swapConfig writes the configuration if its revision is still the given one. 0: if there is none.
 func (s *Store) swapConfig(ctx context.Context, raw []byte, revision int64) error {
 	client, err := s.connect(ctx)

@@ -27,8 +27,9 @@ func AwaitSaved(t *testing.T, nodes []*lab.Node, subnets ...string) {
 
 // Saved is what the tests read of a node's saved state.
 type Saved struct {
-	Leases []struct{ Key string }
-	Until  struct{ Wall time.Time } // the end of the own lease by the wall clock
+	Revision int64 // of the lease set
+	Leases   []struct{ Key string }
+	Until    struct{ Wall time.Time } // the end of the own lease by the wall clock
 }
 
 // ReadSaved reads a node's saved state.

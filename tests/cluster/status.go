@@ -32,6 +32,9 @@ type Status struct {
 		What string
 	}
 	Repaired int
+
+	Retained   int // peers that the store lost
+	Kubernetes struct{ Losses int }
 }
 
 // Peer is another node as a status shows it.

@@ -59,7 +59,7 @@ var changes = []struct{ before, after etcdPeer }{
 func (b *bed) missChanges(t *testing.T, begin func(*lab.Node) (end func())) {
 	t.Helper()
 	const limit = 2 * second
-	n, traffic, own := b.Nodes[0], b.flood(t), ownKeyOf(t, b.Lab, b.subnets[0])
+	n, traffic, own := b.Nodes[0], b.flood(t), ownKeyOf(t, b.Lab, b.Subnets[0])
 	for _, c := range changes {
 		if c.before.index != 0 {
 			c.before.put(t, b.Lab)
@@ -83,7 +83,7 @@ func (b *bed) missChanges(t *testing.T, begin func(*lab.Node) (end func())) {
 	})
 	took := cluster.Until(t, limit, n.Name+" matches etcd", func() (bool, string) { return matchesEtcd(t, n) })
 	t.Logf("answer of etcd %s after it was reachable, in sync %s later", seen, took)
-	if diff := gocmp.Diff(own, ownKeyOf(t, b.Lab, b.subnets[0]), gocmp.AllowUnexported(ownKey{})); diff != "" {
+	if diff := gocmp.Diff(own, ownKeyOf(t, b.Lab, b.Subnets[0]), gocmp.AllowUnexported(ownKey{})); diff != "" {
 		t.Errorf("the own lease has changed (-before +now):\n%s", diff)
 	}
 	for _, c := range changes {

@@ -65,7 +65,7 @@ func (d disturbance) run(t *testing.T, b *bed) {
 	}
 	took := cluster.Until(t, 5*d.limit, "the kernel is as it was", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), n)
-		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
+		return err == nil && now == b.Kernels[0], cluster.Differences(b.Kernels[0], now)
 	})
 	t.Logf("repaired after %v", took)
 	if took.Min > d.limit {

@@ -218,8 +218,8 @@ func TestRecycledAddress(t *testing.T) {
 	if want := "of node n3 (id lab-n3) has the public address of this node, newcomer (id new), and did not answer: it is taken over"; !strings.Contains(n.LogText(), want) {
 		t.Errorf("the new machine does not log %q:\n%s", want, n.LogText())
 	}
-	if now := cluster.SubnetText(t, n); now != b.subnets[2] {
-		t.Errorf("pod subnet of the new machine: %s, want %s of the old one", now, b.subnets[2])
+	if now := cluster.SubnetText(t, n); now != b.Subnets[2] {
+		t.Errorf("pod subnet of the new machine: %s, want %s of the old one", now, b.Subnets[2])
 	}
 	pod, err := b.AddPod(cluster.Within(t), n, "new")
 	cluster.Check(t, err)

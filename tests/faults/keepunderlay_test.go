@@ -104,7 +104,7 @@ func (b *bed) addSecondInterface(t *testing.T, words *strings.Replacer) (kernel 
 	kernel = strings.NewReplacer(
 		"ip saddr @peers4 notrack accept", "fib saddr . iif oif exists notrack accept",
 		"ip6 saddr @peers6 notrack accept", "fib saddr oif exists notrack accept",
-	).Replace(b.kernels[0])
+	).Replace(b.Kernels[0])
 	cluster.Until(t, soon, "the firewall looks up the routes to peers", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
 		return err == nil && now == kernel, cluster.Differences(kernel, now)

@@ -23,8 +23,7 @@ type fault struct {
 // bed is the standard cluster. It has three nodes with two pods each, IPv4 and IPv6, and three members of etcd.
 type bed struct {
 	*lab.Lab
-	subnets []string // of the nodes
-	kernels []string // what podlane keeps in each node's kernel
+	cluster.Baseline
 }
 
 const (
@@ -43,12 +42,7 @@ func makeBed(t *testing.T) *bed {
 func makeBedOf(t *testing.T, config string) *bed {
 	t.Helper()
 	b := &bed{Lab: cluster.Start(t, lab.Options{Nodes: 3, IPv6: true, Config: config, EtcdMembers: 3}, 2)}
-	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
-	for _, n := range b.Nodes {
-		b.subnets = append(b.subnets, cluster.SubnetText(t, n))
-		b.kernels = append(b.kernels, cluster.KernelOf(t, n))
-	}
-	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
+	b.Baseline = cluster.RecordBaseline(t, b.Lab, soon)
 	return b
 }
 
@@ -74,21 +68,10 @@ func (b *bed) runFaults(t *testing.T, faults []fault) {
 	}
 }
 
-// expectRecovered waits until all nodes are ready with all their peers. Their pod subnets, kernels and saved leases
-// must be as at the beginning. The next fault may kill podlaned and etcd at once.
+// expectRecovered waits until all is as at the beginning. The next fault may kill podlaned and etcd at once.
 func (b *bed) expectRecovered(t *testing.T) {
 	t.Helper()
-	cluster.AwaitPeers(t, b.Lab, soon, len(b.Nodes)-1)
-	for i, n := range b.Nodes {
-		if got := cluster.SubnetText(t, n); got != b.subnets[i] {
-			t.Errorf("%s: pod subnet %s, want %s as before", n.Name, got, b.subnets[i])
-		}
-		cluster.Until(t, soon, n.Name+": the kernel is as it was", func() (bool, string) {
-			now, err := cluster.ReadKernel(cluster.Within(t), n)
-			return err == nil && now == b.kernels[i], cluster.Differences(b.kernels[i], now)
-		})
-	}
-	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
+	b.ExpectAgain(t, b.Lab, soon)
 }
 
 // flood starts streams between pods of every two nodes, and between the two pods of each node.
@@ -97,23 +80,6 @@ func (b *bed) flood(t *testing.T) cluster.Flood {
 	return cluster.StartFlood(t, b.pairs(b.Nodes...)...)
 }
 
-// pairs returns a pod of each node with one of each other node, and the two pods of each node.
-func (b *bed) pairs(nodes ...*lab.Node) (pairs [][2]*lab.Pod) {
-	for i, n := range nodes {
-		own := b.podsOf(n)
-		pairs = append(pairs, [2]*lab.Pod{own[0], own[1]})
-		for _, m := range nodes[i+1:] {
-			pairs = append(pairs, [2]*lab.Pod{own[0], b.podsOf(m)[0]})
-		}
-	}
-	return pairs
-}
+func (b *bed) pairs(nodes ...*lab.Node) [][2]*lab.Pod { return cluster.PodPairs(b.Lab, nodes...) }
 
-func (b *bed) podsOf(n *lab.Node) (pods []*lab.Pod) {
-	for _, p := range b.Pods() {
-		if p.Node == n {
-			pods = append(pods, p)
-		}
-	}
-	return pods
-}
+func (b *bed) podsOf(n *lab.Node) []*lab.Pod { return cluster.PodsOf(b.Lab, n) }

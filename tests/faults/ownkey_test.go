@@ -19,7 +19,7 @@ import (
 var ownKeyFaults = []fault{
 	{"the own key is deleted", func(t *testing.T, b *bed) {
 		b.losesKey(t, func() (end func()) {
-			key := cluster.LeaseKey(b.subnets[0])
+			key := cluster.LeaseKey(b.Subnets[0])
 			change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })
 			return func() {}
 		})
@@ -75,7 +75,7 @@ func ownKeyOf(t *testing.T, l *lab.Lab, pair string) (k ownKey) {
 // expire ends the first node's etcd lease, which would last for a day. It waits until the peers have removed the node.
 func (b *bed) expire(t *testing.T) {
 	t.Helper()
-	id := clientv3.LeaseID(ownKeyOf(t, b.Lab, b.subnets[0]).lease)
+	id := clientv3.LeaseID(ownKeyOf(t, b.Lab, b.Subnets[0]).lease)
 	_, err := b.Etcd.Client.Revoke(cluster.Within(t), id)
 	cluster.Check(t, err)
 	for _, n := range b.Nodes[1:] {
@@ -87,7 +87,7 @@ func (b *bed) expire(t *testing.T) {
 func (b *bed) losesKey(t *testing.T, lose func() (end func())) {
 	t.Helper()
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, b.Nodes[0].Place)
-	cut, before := cluster.StartFlood(t, b.pairsAcross()...), ownKeyOf(t, b.Lab, b.subnets[0])
+	cut, before := cluster.StartFlood(t, b.pairsAcross()...), ownKeyOf(t, b.Lab, b.Subnets[0])
 	began := time.Now()
 	end := lose()
 	lasted := since(began)
@@ -114,7 +114,7 @@ func expectUntouched(t *testing.T, kernel *cluster.Monitor) {
 func (b *bed) awaitReclaimed(t *testing.T, before ownKey) (took cluster.Elapsed) {
 	t.Helper()
 	took = cluster.Until(t, soon, "the key is restored", func() (bool, string) {
-		now := ownKeyOf(t, b.Lab, b.subnets[0])
+		now := ownKeyOf(t, b.Lab, b.Subnets[0])
 		return now.value == before.value && now.modified > before.modified && now.lease != 0, fmt.Sprintf("%+v", now)
 	})
 	began := time.Now()
@@ -150,8 +150,8 @@ func (b *bed) pairsApart() [][2]*lab.Pod {
 // losesKeyToAnother expects a conflict that is reported everywhere. It ends when the other node deletes the key.
 func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	t.Helper()
-	n, key := b.Nodes[0], cluster.LeaseKey(b.subnets[0])
-	before, logged := ownKeyOf(t, b.Lab, b.subnets[0]), len(n.LogText())
+	n, key := b.Nodes[0], cluster.LeaseKey(b.Subnets[0])
+	before, logged := ownKeyOf(t, b.Lab, b.Subnets[0]), len(n.LogText())
 	whole, kernel := cluster.StartFlood(t, b.pairsApart()...), cluster.WatchKernel(t, n.Place)
 	cut := cluster.StartFlood(t, b.pairsAcross()...)
 	began := time.Now()
@@ -159,7 +159,7 @@ func (b *bed) losesKeyToAnother(t *testing.T, begin func() (end func())) {
 	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, cluster.ForeignLease) })
 	end()
 	b.expectConflict(t, logged)
-	if diff := gocmp.Diff(cluster.ForeignLease, ownKeyOf(t, b.Lab, b.subnets[0]).value); diff != "" {
+	if diff := gocmp.Diff(cluster.ForeignLease, ownKeyOf(t, b.Lab, b.Subnets[0]).value); diff != "" {
 		t.Errorf("the other node's lease was overwritten (-want +got):\n%s", diff)
 	}
 	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, key) })

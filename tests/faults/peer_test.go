@@ -117,7 +117,7 @@ func leaveWithoutEntries(t *testing.T, b *bed) {
 			return nil
 		})
 		cluster.Check(t, g.Wait())
-		b.awaitKernel(t, func(now string) bool { return now == b.kernels[0] })
+		b.awaitKernel(t, func(now string) bool { return now == b.Kernels[0] })
 	}
 	for i, kind := range kinds {
 		if refused := b.refused(t, kind) - before[i]; refused > 0 {

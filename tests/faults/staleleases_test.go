@@ -16,8 +16,8 @@ import (
 func TestStaleLeasesAndJunkKeys(t *testing.T) {
 	l := cluster.Start(t, lab.Options{Nodes: 3}, 1)
 	cluster.AwaitPeers(t, l, soon, len(l.Nodes)-1)
-	b := &bed{Lab: l, subnets: cluster.DistinctSubnets(t, l.Nodes)}
-	cluster.AwaitSaved(t, b.Nodes, b.subnets...)
+	b := &bed{Lab: l, Baseline: cluster.Baseline{Subnets: cluster.DistinctSubnets(t, l.Nodes)}}
+	cluster.AwaitSaved(t, b.Nodes, b.Subnets...)
 	t.Run("live nodes swap their addresses", b.swapAddresses)
 	t.Run("etcd is restored with the pod subnet of a node that is gone", b.restoresGoneNode)
 	t.Run("keys that no node can use", b.joinsBesideJunk)
@@ -44,7 +44,7 @@ func (b *bed) swapAddresses(t *testing.T) {
 			cluster.Run(t, n.Place, "ip neigh flush dev eth0")
 		}
 		took := cluster.Until(t, underlayLimit, "all leases have the new addresses", func() (bool, string) {
-			for i, subnet := range b.subnets {
+			for i, subnet := range b.Subnets {
 				value := ownKeyOf(t, b.Lab, subnet).value
 				if want := fmt.Sprintf(`"PublicIP":%q`, b.Nodes[to[i]].Addr); !strings.Contains(value, want) {
 					return false, fmt.Sprintf("%s: %s, want %s", subnet, value, want)
@@ -63,10 +63,10 @@ func (b *bed) swapAddresses(t *testing.T) {
 // restoresGoneNode restores etcd from a snapshot. In it the last node's pod subnet belongs to a node that is gone. The
 // node takes it back if no node answers. Other nodes' pods are not affected.
 func (b *bed) restoresGoneNode(t *testing.T) {
-	n, pods, key := b.Nodes[2], b.Pods(), cluster.LeaseKey(b.subnets[2])
-	pair := strings.Replace(b.subnets[2], "-", "/", 1)
+	n, pods, key := b.Nodes[2], b.Pods(), cluster.LeaseKey(b.Subnets[2])
+	pair := strings.Replace(b.Subnets[2], "-", "/", 1)
 	cluster.Stop(t, n)
-	own := ownKeyOf(t, b.Lab, b.subnets[2]).value
+	own := ownKeyOf(t, b.Lab, b.Subnets[2]).value
 	gone := strings.NewReplacer("lab-"+n.Name, "lab-gone", `"`+n.Name+`"`, `"gone"`, n.Addr.String(), "198.18.7.9").Replace(own)
 	change(t, func(ctx context.Context) error { return b.Etcd.Put(ctx, key, gone) })
 	stopEtcd(t, b.Lab)
@@ -87,7 +87,7 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 	if took := time.Since(began); took < 9*second { // etcd answered a moment before
 		t.Errorf("taken back after %v, want at least 9s for an answer of the holder", took)
 	}
-	if value := ownKeyOf(t, b.Lab, b.subnets[2]).value; value != own {
+	if value := ownKeyOf(t, b.Lab, b.Subnets[2]).value; value != own {
 		t.Errorf("lease %s, want %s as before", value, own)
 	}
 	if want := "pod subnet " + pair + " was taken back from node gone (id lab-gone), which did not answer"; !strings.Contains(n.LogText(), want) {
@@ -102,7 +102,7 @@ func (b *bed) restoresGoneNode(t *testing.T) {
 func (b *bed) joinsBesideJunk(t *testing.T) {
 	n := b.Nodes[2]
 	cluster.Stop(t, n)
-	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, cluster.LeaseKey(b.subnets[2])) })
+	change(t, func(ctx context.Context) error { return b.Etcd.Delete(ctx, cluster.LeaseKey(b.Subnets[2])) })
 	cluster.Check(t, os.RemoveAll(n.StateDir()))
 	cluster.Check(t, os.Remove(n.NodeFile()))
 	junk := map[string]string{"10.0.0.0-8": "junk", "10.5.0.0-16": newcomer.value(), "10.5.0.0-17": "{}", "10.5.128.0-17": ""}

@@ -66,7 +66,7 @@ func (b *bed) flap(t *testing.T, down, up func()) {
 	t.Logf("the pods talk %v after the underlay is up again", cut.ExpectFlow(t, underlayLimit).Round(time.Millisecond))
 	cluster.Until(t, underlayLimit-min(underlayLimit, time.Since(began)), "the kernel is as it was", func() (bool, string) {
 		now, err := cluster.ReadKernel(cluster.Within(t), b.Nodes[0])
-		return err == nil && now == b.kernels[0], cluster.Differences(b.kernels[0], now)
+		return err == nil && now == b.Kernels[0], cluster.Differences(b.Kernels[0], now)
 	})
 	cut.ExpectGap(t, soon) // as long as it was down, and until then
 	whole.ExpectNothingLost(t)
@@ -132,8 +132,8 @@ func (b *bed) expectFollowed(t *testing.T, addr4, addr6 string, change func()) {
 	t.Logf("all nodes use %s after %v", addr4, took)
 	cut.ExpectGap(t, underlayLimit)
 	whole.ExpectNothingLost(t)
-	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.subnets[0] {
-		t.Errorf("pod subnet %s, want %s as before", now, b.subnets[0])
+	if now := cluster.SubnetText(t, b.Nodes[0]); now != b.Subnets[0] {
+		t.Errorf("pod subnet %s, want %s as before", now, b.Subnets[0])
 	}
 }
 

@@ -125,7 +125,7 @@ func TestUnderlayOnLoopback(t *testing.T) {
 	l := buildConfigured(t, 2, 0)
 	n, other := l.Nodes[0], l.Nodes[1]
 	cluster.RunScript(t, n.Place, "ip address add 192.0.2.1/32 dev lo; ip route del default")
-	run(t, n, nil, "--iface=lo").expectError(t, exitError, "no packet leaves through underlay lo...no route to a peer or to a router...set Backend.MTU with `podlaned config set`")
+	run(t, n, nil, "--iface=lo").expectError(t, exitError, "no packet leaves through underlay lo...no route to a peer or to a router...set Backend.MTU in the network configuration")
 	expectUntouched(t, l, n, lab.DefaultPrefix)
 
 	cluster.RunScript(t, n.Place, "ip route add default via 198.18.0.1; ip link set eth0 mtu 1400")

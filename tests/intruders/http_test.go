@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +52,35 @@ func TestPodsDoNotReachHTTP(t *testing.T) {
 			return count > 0, fmt.Sprint(count)
 		})
 		t.Logf("%s dropped %.0f packets to HTTP", n.Name, cluster.Metric(t, n, metric))
+	}
+}
+
+// Prometheus runs in a pod. With the setting metrics it can scrape every node, at any address. It gets nothing but the metrics,
+// and the port of http stays closed.
+func TestPodsScrapeMetrics(t *testing.T) {
+	l := cluster.Start(t, lab.Options{Nodes: 2, IPv6: true, Config: cluster.DualStack, NodeEnv: func(int) []string {
+		return []string{"PODLANE_HTTP=[::]:9472", "PODLANE_METRICS=[::]:9473"}
+	}}, 1)
+	cluster.AwaitPeers(t, l, soon, 1)
+	for _, n := range l.Nodes {
+		for _, a := range addrs(n) {
+			for _, p := range l.Pods() {
+				for _, addr := range []netip.Addr{a, cluster.Gateway(t, n, a)} {
+					url := "http://" + netip.AddrPortFrom(addr, 9473).String()
+					if code, body, err := cluster.GetFrom(cluster.Within(t), p.Place, url+"/metrics"); code != http.StatusOK || !strings.Contains(body, "podlane_build_info") {
+						t.Errorf("%s scrapes %s at %s: status %d, error %v", p.Name, n.Name, addr, code, err)
+					}
+					for _, page := range []string{"/", "/status", "/readyz", "/healthz", "/problems", "/debug/pprof/"} {
+						if code, _, err := cluster.GetFrom(cluster.Within(t), p.Place, url+page); code != http.StatusNotFound {
+							t.Errorf("%s asks %s at %s for %s: status %d, error %v; want 404", p.Name, n.Name, addr, page, code, err)
+						}
+					}
+				}
+			}
+			for _, addr := range []netip.Addr{a, cluster.Gateway(t, n, a)} {
+				expectClosedToPods(t, l, n, addr)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podlane/podlane/channel"
+	"github.com/podlane/podlane/pause"
+	"github.com/podlane/podlane/problems"
+	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/annotation"
+)
+
+// coalesce is how long the feeder waits after a change, so that several changes are one message.
+const coalesce = 50 * time.Millisecond
+
+// The kinds of problems of feeding podlaned.
+const (
+	watchingNodes        = "Nodes"
+	networkConfiguration = "network configuration"
+	announcing           = "announcement"
+	podlanedChannel      = "podlaned"
+)
+
+// feeder connects the API server with podlaned. podlaned receives the leases of all Nodes and the network configuration. Its
+// announcement is written into the own Node's annotations.
+type feeder struct {
+	cache    *nodeCache
+	follower *follower
+	network  *networkReader
+	announce *announcer
+	client   *channel.Client
+	problems *problems.Log
+	log      logrus.FieldLogger
+
+	changed     kicks // the Nodes or the network configuration
+	announceDue kicks // the announcement or the own Node
+
+	started time.Time
+
+	lastNetwork subnet.Network // the last valid one; only send uses it
+
+	mu     sync.Mutex
+	remote channel.Remote
+	fault  string // why the announcement is not written
+	sent   int64  // revision of the set that was sent last
+	resend bool   // the next set must be sent even if it is the same: podlaned waits for a confirmed one
+}
+
+// newFeeder makes a feeder for the Node of a config.
+func newFeeder(c config, api *client, p *problems.Log, log logrus.FieldLogger) (*feeder, error) {
+	keys, err := annotation.NewKeys(c.annotationPrefix)
+	if err != nil {
+		return nil, err
+	}
+	f := &feeder{problems: p, log: log, started: time.Now(), changed: newKicks(), announceDue: newKicks()}
+	f.cache = newNodeCache(keys, c.nodeName, f.changed)
+	f.follower = &follower{nodes: api.nodes(), listNodes: api.listNodes, cache: f.cache, resync: newKicks(), report: f.setSource, silence: streamSilence}
+	f.network = &networkReader{file: c.networkFile, configMap: api.configMap, changed: f.changed}
+	f.announce = &announcer{nodes: api.nodes(), keys: keys, name: c.nodeName}
+	f.client = channel.NewClient(c.runDir, channel.Hello{Program: "podlane-kube " + version, Node: c.nodeName})
+	f.client.SendSource(channel.Source{Fault: "podlane-kube has not listed the Nodes yet"})
+	return f, nil
+}
+
+func (f *feeder) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		f.follower.run(ctx)
+		return nil
+	})
+	g.Go(func() error { return f.network.run(ctx) })
+	g.Go(func() error { return f.client.Run(ctx, f.receive) })
+	g.Go(func() error { return f.send(ctx) })
+	g.Go(func() error { return f.write(ctx) })
+	return g.Wait()
+}
+
+// setSource records whether the API server is reached.
+func (f *feeder) setSource(err error) {
+	f.problems.Check(watchingNodes, err)
+	source := channel.Source{}
+	if err != nil {
+		source.Fault = err.Error()
+	}
+	f.client.SendSource(source)
+}
+
+// receive records what podlaned sent. If podlaned has seen a higher revision than that of the set, the client withholds the
+// set. The feeder must send it again after it is confirmed.
+func (f *feeder) receive(r channel.Remote) {
+	f.mu.Lock()
+	f.remote = r
+	f.resend = f.resend || r.Connected && r.Hello.Revision > f.sent
+	f.mu.Unlock()
+	if r.Connected && f.cache.raise(r.Hello.Revision) {
+		f.follower.resync.kick()
+	}
+	f.changed.kick()
+}
+
+// send sends the lease set to podlaned after each change.
+func (f *feeder) send(ctx context.Context) error {
+	var last channel.Leases
+	for f.changed.wait(ctx, time.Hour) {
+		pause.For(ctx, coalesce)
+		f.announceDue.kick()
+		leases, ready := f.compose()
+		if !ready {
+			continue
+		}
+		f.problems.Set(networkConfiguration, leases.Fault)
+		if f.mustSend(last, leases) {
+			f.client.SendLeases(leases)
+			last = leases
+		}
+	}
+	return nil
+}
+
+// mustSend reports whether a set must be sent after another one.
+func (f *feeder) mustSend(last, next channel.Leases) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.resend && sameLeases(last, next) {
+		return false
+	}
+	f.resend, f.sent = false, next.Revision
+	return true
+}
+
+// compose returns the newest lease set. It is not ready until the Nodes are listed and the network configuration is read. It is
+// not ready either as long as it is older than what podlaned has seen.
+func (f *feeder) compose() (leases channel.Leases, ready bool) {
+	set, revisions := f.cache.snapshot()
+	sources := f.network.sources()
+	config, fault := sources.compose(set.pairs())
+	if n, _, err := subnet.ParseNetwork(config); err == nil {
+		f.lastNetwork = n
+	}
+	leases = set.leases(f.lastNetwork)
+	leases.Config, leases.Fault = config, fault
+	leases.Revision, leases.Losses = revisions.current, revisions.losses
+	f.mu.Lock()
+	leases.Own.Fault = f.fault
+	f.mu.Unlock()
+	return leases, !revisions.due() && sources.complete()
+}
+
+// sameLeases reports whether two sets differ in their revision at most. Most changes of Nodes are heartbeats.
+func sameLeases(a, b channel.Leases) bool {
+	a.Revision = b.Revision
+	return reflect.DeepEqual(a, b)
+}
+
+// pairs returns the pod subnets of the own Node, and those of a Node as an example for an error.
+func (s nodeSet) pairs() (own, example subnet.Pair) {
+	own = s.members[s.name].pair
+	example = own
+	for _, m := range s.members {
+		if example.IsZero() || s.members[s.name].pair.IsZero() && m.pair.String() < example.String() && !m.pair.IsZero() {
+			example = m.pair
+		}
+	}
+	return own, example
+}
+
+// setFault records why the announcement is not written.
+func (f *feeder) setFault(err error) {
+	fault := ""
+	if err != nil {
+		fault = err.Error()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fault != f.fault {
+		f.fault = fault
+		f.changed.kick()
+	}
+}
+
+// write makes the own Node's annotations match podlaned's announcement, again and again.
+func (f *feeder) write(ctx context.Context) error {
+	var outage outage
+	for f.announceDue.wait(ctx, readEvery) {
+		if outage.over(f.problems) {
+			f.announce.retryAt = time.Time{}
+		}
+		f.mu.Lock()
+		fault, announcement := f.remote.Fault, f.remote.Announcement
+		f.mu.Unlock()
+		if time.Since(f.started) > startTime {
+			f.problems.Set(podlanedChannel, fault)
+		}
+		if announcement == nil || f.cache.state().due() {
+			continue
+		}
+		written, err := f.announce.announce(ctx, f.cache.own(), *announcement, time.Now())
+		f.problems.Check(announcing, unlessKnown(f.problems, err))
+		f.setFault(err)
+		if len(written) > 0 {
+			f.log.Infof("wrote the Node's annotations %s", strings.Join(written, ", "))
+		}
+	}
+	return nil
+}
