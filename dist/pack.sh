@@ -1,7 +1,7 @@
 #!/bin/sh
 # pack.sh VERSION [FOLDER [ARCH...]]: builds podlaned, podlane-cni and podlane-gate for each architecture (amd64 and arm64).
-# It packs them into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian package, an RPM package, and checksums.
-# It needs bin/nfpm.
+# It packs them into FOLDER (dist/out): podlane-VERSION-linux-ARCH.tar.gz, a Debian package, an RPM package, and checksums. It
+# writes podlane.yaml and podlane-k3s.yaml for Kubernetes there, too. It needs bin/nfpm and bin/helm.
 set -eu
 cd "$(dirname "$0")/.."
 version=$1
@@ -37,6 +37,7 @@ for ARCH; do
 	done
 	rm -r "${out:?}/$name"
 done
+sh dist/kubernetes/manifests.sh "$version" "$out"
 cd "$out"
-sha256sum podlane-*.tar.gz podlane_*.deb podlane-*.rpm >SHA256SUMS
+sha256sum podlane-*.tar.gz podlane_*.deb podlane-*.rpm podlane*.yaml >SHA256SUMS
 cat SHA256SUMS

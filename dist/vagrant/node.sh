@@ -17,9 +17,10 @@ cat >/etc/podlane/podlaned.yaml <<END
 etcd-endpoints: [http://$etcd:2379]
 iface: $underlay
 cni-conf: /etc/cni/net.d/10-podlane.conflist
+network-file: /etc/podlane/network.json
 END
+echo '{"Network": "10.5.0.0/16"}' >/etc/podlane/network.json
 output=$(dpkg --force-confold --install "$package" 2>&1) || { echo "$output" >&2 && exit 1; }
-echo '{"Network": "10.5.0.0/16"}' | podlaned config init -
 
 tries=40
 until podlaned status >/dev/null 2>&1; do

@@ -46,15 +46,15 @@ func TestPackKeepsOtherFiles(t *testing.T) {
 	}
 	_, err := pack(version)
 	cluster.Check(t, err)
-	for pattern, want := range map[string]int{"notes": 1, "thesis.tar.gz": 1, "*.deb": 1, "podlane*": 3} {
+	for pattern, want := range map[string]int{"notes": 1, "thesis.tar.gz": 1, "*.deb": 1, "podlane*": 5} {
 		if found, err := filepath.Glob(filepath.Join(folder, pattern)); err != nil || len(found) != want {
 			t.Errorf("files %s: %v, want %d", pattern, found, want)
 		}
 	}
 	sums, err := os.ReadFile(filepath.Join(folder, "SHA256SUMS"))
 	cluster.Check(t, err)
-	if strings.Count(string(sums), "\n") != 3 || strings.Contains(string(sums), "thesis") {
-		t.Errorf("want sums of three packages:\n%s", sums)
+	if strings.Count(string(sums), "\n") != 5 || strings.Contains(string(sums), "thesis") {
+		t.Errorf("want sums of three packages and two manifests:\n%s", sums)
 	}
 }
 

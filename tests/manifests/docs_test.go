@@ -9,19 +9,23 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// The files that docs/kubernetes.md shows can be installed unchanged.
+// The files that the documentation shows can be installed unchanged.
 func TestDocumentedFilesCanBeInstalled(t *testing.T) {
-	text, err := os.ReadFile("../../docs/kubernetes.md")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range []string{"kubernetes.md", "kubernetes-etcd.md"} {
+		data, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, data...)
 	}
 	dist, err := filepath.Abs("../../dist")
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n# (\\S+)\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) != 3 {
-		t.Fatalf("%d files in the documentation, want 3", len(blocks))
+	if len(blocks) != 4 {
+		t.Fatalf("%d files in the documentation, want 4", len(blocks))
 	}
 	var deployed []objects
 	for _, b := range blocks {

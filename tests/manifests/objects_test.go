@@ -7,21 +7,42 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
 
 // kinds are the API's types of the installed objects.
 var kinds = map[string]func() any{
-	"Namespace":          func() any { return &corev1.Namespace{} },
-	"ServiceAccount":     func() any { return &corev1.ServiceAccount{} },
-	"ConfigMap":          func() any { return &corev1.ConfigMap{} },
-	"ClusterRole":        func() any { return &rbacv1.ClusterRole{} },
-	"ClusterRoleBinding": func() any { return &rbacv1.ClusterRoleBinding{} },
-	"DaemonSet":          func() any { return &appsv1.DaemonSet{} },
-	"Deployment":         func() any { return &appsv1.Deployment{} },
+	"Namespace":                        func() any { return &corev1.Namespace{} },
+	"ServiceAccount":                   func() any { return &corev1.ServiceAccount{} },
+	"Role":                             func() any { return &rbacv1.Role{} },
+	"RoleBinding":                      func() any { return &rbacv1.RoleBinding{} },
+	"ValidatingAdmissionPolicy":        func() any { return &admissionv1.ValidatingAdmissionPolicy{} },
+	"ValidatingAdmissionPolicyBinding": func() any { return &admissionv1.ValidatingAdmissionPolicyBinding{} },
+	"PodMonitor":                       func() any { return &podMonitor{} },
+	"ConfigMap":                        func() any { return &corev1.ConfigMap{} },
+	"ClusterRole":                      func() any { return &rbacv1.ClusterRole{} },
+	"ClusterRoleBinding":               func() any { return &rbacv1.ClusterRoleBinding{} },
+	"DaemonSet":                        func() any { return &appsv1.DaemonSet{} },
+	"Deployment":                       func() any { return &appsv1.Deployment{} },
+}
+
+// podMonitor is the part of the kind of Prometheus' operator that is used. Its module is not a dependency.
+type podMonitor struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Selector  metav1.LabelSelector `json:"selector"`
+		Endpoints []struct {
+			Port     string `json:"port"`
+			Path     string `json:"path"`
+			Interval string `json:"interval"`
+		} `json:"podMetricsEndpoints"`
+	} `json:"spec"`
 }
 
 // decode reads an object as the API server does, but refuses unknown fields.
@@ -55,7 +76,7 @@ func TestManifestsHaveOnlyFieldsOfTheAPI(t *testing.T) {
 }
 
 func TestDaemonSetIsNodeCritical(t *testing.T) {
-	d := decode[appsv1.DaemonSet](t, fromKustomize(t, "testdata/default"), "DaemonSet podlane")
+	d := decode[appsv1.DaemonSet](t, fromKustomize(t, "testdata/kubernetes"), "DaemonSet podlane")
 	pod := d.Spec.Template.Spec
 	if !pod.HostNetwork || pod.HostPID || pod.HostIPC {
 		t.Errorf("host network %v, PIDs %v, IPC %v; want only the network", pod.HostNetwork, pod.HostPID, pod.HostIPC)
@@ -130,7 +151,7 @@ func TestSELinuxTypeForHostPaths(t *testing.T) {
 
 func TestHostPathsOfTheDaemonSet(t *testing.T) {
 	var paths []string
-	for _, v := range pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"].Volumes {
+	for _, v := range pods(t, fromKustomize(t, "testdata/kubernetes"))["DaemonSet podlane"].Volumes {
 		if v.HostPath != nil {
 			paths = append(paths, v.HostPath.Path)
 		}
@@ -142,7 +163,7 @@ func TestHostPathsOfTheDaemonSet(t *testing.T) {
 
 // podlaned checks which plugins are installed. Only the init container writes them.
 func TestOnlyInstallWritesPlugins(t *testing.T) {
-	pod := pods(t, fromKustomize(t, "testdata/default"))["DaemonSet podlane"]
+	pod := pods(t, fromKustomize(t, "testdata/kubernetes"))["DaemonSet podlane"]
 	want := map[string]string{"install": "/host/cni/bin", "podlaned": "/opt/cni/bin, read only"}
 	got := map[string]string{}
 	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
@@ -157,24 +178,33 @@ func TestOnlyInstallWritesPlugins(t *testing.T) {
 	}
 }
 
-// A variable that podlaned does not have would silently do nothing.
-func TestPodlanedHasAllSettings(t *testing.T) {
-	help := string(runTool(t, "../../bin/podlaned", "--help"))
+// flags returns the names of a program's flags.
+func flags(t *testing.T, program string, args ...string) (names []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^  -([a-z0-9-]+)`).FindAllSubmatch(runTool(t, "../../bin/"+program, args...), -1) {
+		names = append(names, string(m[1]))
+	}
+	return names
+}
+
+// A variable that no program has would silently do nothing.
+func TestEachVariableIsASetting(t *testing.T) {
+	programs := map[string][]string{"podlaned": flags(t, "podlaned", "--help"), "podlane-kube": flags(t, "podlane-kube", "node", "--help")}
+	setting := func(variable string) string {
+		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, "PODLANE_"), "_", "-"))
+	}
 	for _, dir := range installations(t) {
 		all := fromKustomize(t, dir)
-		var names []string
-		for name := range decode[corev1.ConfigMap](t, all, "ConfigMap podlane").Data {
-			names = append(names, name)
+		for name := range decode[corev1.ConfigMap](t, all, "ConfigMap podlane").Data { // for both programs
+			if !slices.Contains(slices.Concat(programs["podlaned"], programs["podlane-kube"]), setting(name)) {
+				t.Errorf("%s: no program has the setting %s", dir, setting(name))
+			}
 		}
 		for _, c := range pods(t, all)["DaemonSet podlane"].Containers {
 			for _, e := range c.Env {
-				names = append(names, e.Name)
-			}
-		}
-		for _, name := range names {
-			flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "PODLANE_"), "_", "-"))
-			if !regexp.MustCompile(`(?m)^  -` + flag + `( |\t|$)`).MatchString(help) {
-				t.Errorf("%s: podlaned has no setting %s", dir, flag)
+				if strings.HasPrefix(e.Name, "PODLANE_") && !slices.Contains(programs[c.Name], setting(e.Name)) {
+					t.Errorf("%s: %s has no setting %s", dir, c.Name, setting(e.Name))
+				}
 			}
 		}
 	}
@@ -186,10 +216,18 @@ func TestAPIPermissions(t *testing.T) {
 	for name, want := range map[string][]string{
 		"ClusterRole podlane":         {"nodes: list watch", "nodes/status: patch"},
 		"ClusterRole podlane-release": {"nodes: get list watch"},
+		"Role podlane-configuration":  {"configmaps kubeadm-config kube-proxy: get"}, // in kube-system
+		"Role podlane-events":         {"events: create"},                            // in default
 	} {
+		var rules []rbacv1.PolicyRule
+		if strings.HasPrefix(name, "Role ") {
+			rules = decode[rbacv1.Role](t, all, name).Rules
+		} else {
+			rules = decode[rbacv1.ClusterRole](t, all, name).Rules
+		}
 		var got []string
-		for _, r := range decode[rbacv1.ClusterRole](t, all, name).Rules {
-			got = append(got, strings.Join(r.Resources, " ")+": "+strings.Join(r.Verbs, " "))
+		for _, r := range rules {
+			got = append(got, strings.Join(slices.Concat(r.Resources, r.ResourceNames), " ")+": "+strings.Join(r.Verbs, " "))
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,16 @@ func split(t *testing.T, stream []byte) objects {
 	return all
 }
 
+var kindLine = regexp.MustCompile(`(?m)^kind: (\w+)$`)
+
+// firstKind returns the kind of the first object of a stream.
+func firstKind(stream []byte) string {
+	if m := kindLine.FindSubmatch(stream); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
 // installations returns the folders of testdata. Each is one installation, for kustomize and for Helm.
 func installations(t *testing.T) []string {
 	t.Helper()
@@ -84,14 +95,21 @@ func installations(t *testing.T) []string {
 	return dirs
 }
 
+// Each way lets a changed setting restart the pods: kustomize by the name of the ConfigMap, the chart by an annotation.
+var (
+	nameHash = regexp.MustCompile(`\bpodlane-[0-9a-z]{10}\b`)
+	checksum = regexp.MustCompile(`(?m)^( +annotations:\n)? +checksum/settings: [0-9a-f]{64}.*\n`)
+)
+
 func fromKustomize(t *testing.T, dir string) objects {
 	t.Helper()
-	return split(t, runTool(t, kustomize, "build", dir))
+	return split(t, nameHash.ReplaceAll(runTool(t, kustomize, "build", dir), []byte("podlane")))
 }
 
-func fromHelm(t *testing.T, dir string) objects {
+func fromHelm(t *testing.T, dir string, args ...string) objects {
 	t.Helper()
-	return split(t, runTool(t, helm, "template", "podlane", chart, "--namespace=podlane", "--values="+filepath.Join(dir, "values.yaml")))
+	args = append([]string{"template", "podlane", chart, "--namespace=podlane", "--values=" + filepath.Join(dir, "values.yaml")}, args...)
+	return split(t, checksum.ReplaceAll(runTool(t, helm, args...), nil))
 }
 
 func TestHelmAndKustomizeRenderTheSameObjects(t *testing.T) {
@@ -134,18 +152,85 @@ func TestChartPassesLint(t *testing.T) {
 	}
 }
 
-// The schema refuses wrong values before anything is installed.
+// restartKeys are the parts of a pod template that a changed setting changes.
+func restartKeys(stream []byte) []string {
+	var keys []string
+	for _, key := range regexp.MustCompile(`(?m)^ +(checksum/settings: .*|name: podlane-[0-9a-z]{10})$`).FindAllString(string(stream), -1) {
+		keys = append(keys, strings.TrimSpace(key))
+	}
+	return keys
+}
+
+// A pod reads its settings only when it starts. A change of the network configuration restarts none: podlane reads it anyway.
+func TestChangedSettingRestartsThePods(t *testing.T) {
+	fromChart := func(args ...string) []string {
+		return restartKeys(runTool(t, helm, append([]string{"template", "podlane", chart, "--namespace=podlane"}, args...)...))
+	}
+	before := fromChart()
+	if len(before) != 1 {
+		t.Fatalf("%d checksums, want that of the DaemonSet: %v", len(before), before)
+	}
+	if after := fromChart("--set=settings.iface=eth1"); len(after) != 1 || after[0] == before[0] {
+		t.Errorf("another setting does not change the pods: %v", after)
+	}
+	if after := fromChart("--set=network.Network=10.6.0.0/16"); !slices.Equal(before, after) {
+		t.Errorf("another network changes the pods: %v, before %v", after, before)
+	}
+	hashes := map[string]string{}
+	for _, dir := range []string{"testdata/kubernetes", "testdata/custom"} {
+		keys := restartKeys(runTool(t, kustomize, "build", dir))
+		if len(slices.Compact(slices.Clone(keys))) != 1 || len(keys) != 3 {
+			t.Fatalf("%s: the ConfigMap and the two containers have the names %v", dir, keys)
+		}
+		hashes[keys[0]] = dir
+	}
+	if len(hashes) != 2 {
+		t.Errorf("other settings have the same hash: %v", hashes)
+	}
+}
+
+// The schema and the templates refuse wrong values before anything is installed.
 func TestChartRefusesBadValues(t *testing.T) {
+	etcd := "store=etcd,network.Network=10.5.0.0/16,etcd.endpoints[0]=http://198.18.1.1:2379"
+	deploy := "store=etcd,network.Network=10.5.0.0/16,etcd.deploy=true,etcd.members[0].node=a,etcd.members[0].address=198.18.1.1"
 	for _, c := range []struct{ set, want string }{
+		{"store=sqlite", "value must be one of 'kubernetes', 'etcd'"},
+		{"store=null", "use: helm upgrade … --reset-then-reuse-values --set store=etcd"},
+		{"store=etcd", "the store etcd needs the URLs of its members, such as --set 'etcd.endpoints={http://10.0.0.1:2379}'"},
+		{"store=etcd,etcd.endpoints=null", "the store etcd needs the URLs of its members"},
+		{"store=etcd,etcd.endpoints[0]=http://198.18.1.1:2379", "the store etcd needs the range of the pod network, such as --set network.Network=10.5.0.0/16"},
+		{"etcd.endpoints[0]=http://198.18.1.1:2379", "two stores: the store is kubernetes, but etcd's settings are given too: etcd.endpoints. To keep the leases in etcd, add --set store=etcd"},
+		{"etcd.deploy=true", "two stores"},
+		{"settings.etcd-prefix=/podlane/a", "two stores"},
+		{"release=true", "two stores"},
+		{"store=etcd,etcd.deploy=true", "etcd.deploy needs etcd.members"},
+		{deploy + ",etcd.members[1].node=b,etcd.members[1].address=fd00::1", "addresses of both families: 198.18.1.1, fd00::1"},
+		{deploy + ",etcd.members[1].node=a,etcd.members[1].address=198.18.1.2", "etcd.members has the Node a twice"},
+		{deploy + ",etcd.endpoints[0]=http://198.18.1.9:2379", "etcd.deploy deploys one, and etcd.endpoints names another"},
+		{etcd + ",etcd.members[0].node=a,etcd.members[0].address=cp1", "is not valid ipv4"},
+		{"podMonitor.enabled=true", "podMonitor needs an address at which Prometheus reaches each node, such as --set metrics=:9473"},
+		{"podMonitor.enabled=true,metrics=127.0.0.1:9473", "podMonitor needs an address"},
+		{"metrics=9473", "/metrics"},
+		{"metrics=:9472", "/metrics"}, // the port of the probes
+		{"serviceAccount.create=false", "give serviceAccount.name"},
 		{"etcd.endpoint=http://198.18.1.1:2379", "'endpoint' not allowed"},
 		{"etcd.endpoints[0]=198.18.1.1:2379", "does not match pattern"},
-		{"etcd.deploy=true", "minItems: got 0, want 1"},
 		{"etcd.members[0].node=cp1", "missing property 'address'"},
 		{"image.pullPolicy=Sometimes", "/image/pullPolicy"},
-		{"settings.PODLANE_IFACE=eth1", "invalid propertyName 'PODLANE_IFACE'"},
+		{"image.digest=sha256:1", "does not match pattern"},
+		{"image.pullSecrets[0].name=a", "is now imagePullSecrets"},
+		{"global.imageRegistry=https://registry.example", "/global/imageRegistry"},
+		{"extraArgs[0]=--store=etcd", "extraArgs has --store=etcd: other objects of the chart depend on this setting. Use the value store"},
+		{"extraEnv[0].name=PODLANE_ANNOTATION_PREFIX,extraEnv[0].value=a", "Use the value settings.annotation-prefix"},
+		{"network.Netwrk=10.5.0.0/16", "'Netwrk' not allowed"},
+		{"network.network=10.5.0.0/16", "'network' not allowed"}, // in k3s there would be two
+		{"network.Backend.VIN=5", "'VIN' not allowed"},
+		{"settings.cni-conf=/x.conflist", "does not match pattern"},
+		{"settings.PODLANE_IFACE=eth1", "'PODLANE_IFACE' not allowed"},
+		{"settings.ifcae=eth1", "'ifcae' not allowed"},
+		{"settings.ip-masq=no", "/settings/ip-masq"},
 		{"settings.http=127.0.0.1:9500", "does not match pattern"}, // the probes would fail, and so restart podlaned
 		{"settings.http=", "does not match pattern"},
-		{"etcd.endpoints=null", "missing property 'endpoints'"},
 		{"network=null", "missing property 'network'"},
 		{"cni.bin=opt/cni/bin", "does not match pattern"},
 		{"realease=true", "'realease' not allowed"},
