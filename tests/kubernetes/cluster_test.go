@@ -20,19 +20,22 @@ const (
 	outside = "10.89.0.1"  // not a node and not a pod
 	pki     = disks + "/pki"
 	minute  = time.Minute
+
+	outside6 = "fd00:89::1" // outside, and the nodes' default router
 )
 
 // kube is a cluster. It has a node with the control plane and two more.
 type kube struct {
+	cluster  clusterNetwork
+	etcd     string // the URL of podlane's etcd, or of one of its members; empty: podlane's store is the API server
 	underlay sandbox.Namespace
 	nodes    []*node
 	images   []string // archives
-	etcd     string   // the URL of podlane's etcd, or of one of its members
 	stopEtcd func()
 }
 
-func newKube(etcd string) *kube {
-	k := &kube{etcd: etcd}
+func newKube(network clusterNetwork, etcd string) *kube {
+	k := &kube{cluster: network, etcd: etcd}
 	for i, name := range []string{"cp", "w1", "w2"} {
 		k.nodes = append(k.nodes, &node{name: name, address: fmt.Sprintf("10.89.0.%d", 10+i), address6: fmt.Sprintf("fd00:89::%d", 10+i)})
 	}
@@ -48,14 +51,15 @@ func (k *kube) start(t *testing.T) {
 	runIn(t, k.underlay, "ip link add br0 address 02:00:00:00:00:01 type bridge") // its own address would change with its ports
 	runIn(t, k.underlay, "ip link set br0 up")
 	runIn(t, k.underlay, "ip address add "+outside+"/24 dev br0")
+	runIn(t, k.underlay, "ip address add "+outside6+"/64 dev br0 nodad")
 	newAuthority(t, pki).issueAll(t, k.nodes)
 	newAuthority(t, etcdPKI).issueEtcd(t, k.nodes)
 	k.images = makeImages(t)
 	k.startProcess(t, "web", "../../bin/kubernetes/agnhost", "netexec", "--http-port=8080")
 	for _, n := range k.nodes {
-		n.install(t, "nftables")
+		n.install(t, k.cluster, "nftables")
 		n.plug(t, k.underlay)
-		n.boot(t, k.images)
+		n.boot(t, k.cluster, k.images)
 		t.Cleanup(func() { n.powerOff(t, k.underlay) })
 	}
 	t.Cleanup(func() {
@@ -68,6 +72,7 @@ func (k *kube) start(t *testing.T) {
 		return err == nil, out
 	})
 	k.kubectl(t, "apply", "-f", "testdata/proxy.yaml")
+	k.applyKubeadm(t)
 	cluster.Until(t, 2*minute, "all nodes are registered", func() (bool, string) {
 		out, err := k.try(t, "get", "nodes", "-o", "name")
 		return err == nil && strings.Count(out, "\n") == len(k.nodes), out
@@ -128,7 +133,7 @@ func (k *kube) get(t *testing.T, path string, args ...string) string {
 // logCluster logs what an operator would read.
 func (k *kube) logCluster(t *testing.T) {
 	t.Helper()
-	for _, args := range []string{"get nodes -o wide", "get pods -A -o wide", "-n podlane describe pods", "get events -A --sort-by=.lastTimestamp",
+	for _, args := range []string{"get nodes -o wide", "describe nodes", "get pods -A -o wide", "-n podlane describe pods", "get events -A --sort-by=.lastTimestamp",
 		"-n podlane logs -l app.kubernetes.io/component=node --all-containers --tail=15 --prefix"} {
 		out, _ := k.try(t, strings.Fields(args)...)
 		lines := strings.Split(out, "\n")

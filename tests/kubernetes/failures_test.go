@@ -63,12 +63,12 @@ func (k *kube) expectUnready(t *testing.T, n *node, attach bool, words ...string
 	})
 }
 
-// expectLine waits until a container of a node's podlane pod has logged these words. It must be exactly one line.
-func (k *kube) expectLine(t *testing.T, n *node, container string, words ...string) {
+// expectLine waits until podlaned on a node has logged these words. It must be exactly one line.
+func (k *kube) expectLine(t *testing.T, n *node, words ...string) {
 	t.Helper()
 	var lines []string
-	cluster.Until(t, minute, container+" on "+n.name+" logs: "+strings.Join(words, " "), func() (bool, string) {
-		out, err := k.try(t, "-n", "podlane", "logs", k.podOn(t, n, "node"), "-c", container)
+	cluster.Until(t, minute, "podlaned on "+n.name+" logs: "+strings.Join(words, " "), func() (bool, string) {
+		out, err := k.try(t, "-n", "podlane", "logs", k.podOn(t, n, "node"), "-c", "podlaned")
 		lines = nil
 		for line := range strings.Lines(out) {
 			if containsAll(line, words) {
@@ -78,7 +78,7 @@ func (k *kube) expectLine(t *testing.T, n *node, container string, words ...stri
 		return err == nil && len(lines) > 0, out
 	})
 	if len(lines) > 1 {
-		t.Errorf("%s on %s logs it more than once:\n%s", container, n.name, strings.Join(lines, ""))
+		t.Errorf("podlaned on %s logs it more than once:\n%s", n.name, strings.Join(lines, ""))
 	}
 	t.Log(strings.TrimSpace(lines[0]))
 }
@@ -114,7 +114,7 @@ func (k *kube) otherCNI(t *testing.T) {
 		out := status()
 		return strings.Contains(out, "05-other.conflist comes before 10-podlane.conflist in /etc/cni/net.d"), out
 	})
-	k.expectLine(t, n, "podlaned", "other CNI: 05-other.conflist comes before")
+	k.expectLine(t, n, "other CNI: 05-other.conflist comes before")
 	cluster.Check(t, os.Remove(file))
 	cluster.Until(t, 2*minute, "the status no longer names it", func() (bool, string) {
 		out := status()
@@ -146,7 +146,7 @@ func (k *kube) badFolders(t *testing.T) {
 	cluster.Check(t, os.RemoveAll(n.disk("fs/opt/cni/bin")))
 	k.replace(t, n, "node")
 	k.expectUnready(t, n, false, "[-] node-file")
-	k.expectLine(t, n, "podlaned", "cni-conf: ", "read-only file system")
+	k.expectLine(t, n, "cni-conf: ", "read-only file system")
 	k.expectNoRestarts(t, n)
 	remount("/etc/cni", "rw")
 	k.replace(t, n, "node")
@@ -198,8 +198,9 @@ func (k *kube) noEtcd(t, whole *testing.T) {
 func (k *kube) expectNoEtcd(t *testing.T, old, fresh *node, why string) {
 	t.Helper()
 	k.expectUnready(t, old, true, "[-] etcd: ", why)
-	k.expectLine(t, old, "podlaned", "etcd: ", why)
-	k.expectLine(t, fresh, "network", "etcd", why, "waiting for it")
+	k.expectLine(t, old, "etcd: ", why)
+	k.expectUnready(t, fresh, false, "[-] etcd: ", why)
+	k.expectLine(t, fresh, "etcd: ", why)
 	for _, n := range []*node{old, fresh} {
 		k.expectNoRestarts(t, n)
 	}

@@ -27,7 +27,7 @@ func (k *kube) twoFamilies(t *testing.T) {
 	f := k.flood(t, k.nodes...)
 	pods := k.trafficPods(t, k.nodes...)
 	for _, p := range pods {
-		if len(p.addresses) != 2 || !strings.HasPrefix(p.addresses[1], "fd00:5:") {
+		if len(p.addresses) != 2 || !strings.Contains(p.addresses[1], ":") {
 			t.Fatalf("%s: addresses %v, want one of each family", p.name, p.addresses)
 		}
 		for _, q := range pods {
@@ -41,6 +41,13 @@ func (k *kube) twoFamilies(t *testing.T) {
 		}
 	}
 	f.ExpectNothingLost(t)
+}
+
+// metrics lets pods reach a listener of the nodes that has only /metrics.
+func (k *kube) metrics(t *testing.T) {
+	k.helm(t, "upgrade", "podlane", chart, "--namespace=podlane", "--reuse-values", "--set=metrics=:"+metricsPort)
+	k.awaitRollout(t)
+	k.scrape(t)
 }
 
 // An upgrade by Helm and its rollback lose no packet.

@@ -27,39 +27,101 @@ func runSteps(t *testing.T, steps []step) {
 	}
 }
 
-// All steps run on one cluster. Its nodes have no CNI configuration until podlane writes it. etcd is outside the
-// cluster.
+// The default: podlane's store is the API server. The cluster is as kubeadm makes it. podlane.yaml is applied without
+// any value.
 func TestKubernetes(t *testing.T) {
-	k := newKube("https://" + outside + ":2379")
+	k := newKube(oneFamily, "")
 	steps := selectSteps(
-		step{"smoke", k.smoke},
-		step{"rollout and back", k.rolloutAndBack},
-		step{"rollout of an image that crashes", func(t *testing.T) { k.brokenRollout(t, "broken") }},
-		step{"rollout of an image that is not there", func(t *testing.T) { k.brokenRollout(t, "absent") }},
-		step{"another CNI's configuration", k.otherCNI},
-		step{"CNI folders that are read-only or missing", k.badFolders},
-		step{"etcd with another authority", k.otherAuthority},
-		step{"no etcd", func(s *testing.T) { k.noEtcd(s, t) }},
-		step{"power cut", k.powerCut},
-		step{"deleted node", k.deletedNode},
-		step{"conformance/nftables", k.conformance},
-		step{"conformance/iptables", func(t *testing.T) { k.proxy(t, "iptables"); k.conformance(t) }},
+		step{"kubernetes/smoke", k.smoke},
+		step{"kubernetes/token of another node", k.otherNodesToken},
+		step{"kubernetes/rollout and back", k.rolloutAndBack},
+		step{"kubernetes/API server away", k.apiServerAway},
+		step{"kubernetes/rollout of an image that crashes without the store", func(s *testing.T) { k.brokenRolloutWithoutStore(s, t) }},
+		step{"kubernetes/problem: another CNI's configuration", k.otherConflist},
+		step{"kubernetes/problem: br_netfilter", k.noBridgeNetfilter},
+		step{"kubernetes/problem: kube-proxy's clusterCIDR", k.otherClusterCIDR},
+		step{"kubernetes/power cut", k.powerCut},
+		step{"kubernetes/deleted node", k.deletedNode},
+		step{"kubernetes/thousand nodes", k.thousandNodes},
+		step{"kubernetes/conformance/nftables", k.conformance},
+		step{"kubernetes/conformance/iptables", func(t *testing.T) { k.proxy(t, "iptables"); k.conformance(t) }},
 	)
 	if len(steps) == 0 {
 		return
 	}
 	k.start(t)
-	k.stopEtcd = k.serveEtcd(t)
-	k.createSecrets(t)
 	k.rollout(t, "v1")
 	k.awaitPodNetwork(t)
 	runSteps(t, steps)
 }
 
+// As above with both families, and installed by Helm without any value.
+func TestTwoFamilies(t *testing.T) {
+	k := newKube(twoFamilies, "")
+	steps := selectSteps(
+		step{"two families/traffic", k.twoFamilies},
+		step{"two families/metrics", k.metrics},
+		step{"two families/upgrade and rollback", k.upgradeAndRollback},
+		step{"two families/sig-network", k.dualStack},
+		step{"two families/uninstall and clean up", k.uninstall},
+	)
+	if len(steps) == 0 {
+		return
+	}
+	k.start(t)
+	t.Log(k.helm(t, "install", "podlane", chart, "--namespace=podlane", "--create-namespace", "--set=image.tag=v1"))
+	k.awaitPodNetwork(t)
+	runSteps(t, steps)
+}
+
+// A cluster that was made without a pod network, and then gets one.
+func TestClusterWithoutPodCIDRs(t *testing.T) {
+	k := newKube(noPodNetwork, "")
+	steps := selectSteps(step{"install/no podCIDR", k.noPodCIDR})
+	if len(steps) == 0 {
+		return
+	}
+	k.start(t)
+	runSteps(t, steps)
+}
+
+// The store etcd, which is outside the cluster. podlane does not use the Nodes' podCIDRs.
+func TestEtcd(t *testing.T) {
+	k := newKube(otherThanPodlane, "https://"+outside+":2379")
+	steps := selectSteps(
+		step{"etcd/first installation without etcd", func(s *testing.T) { k.noStore(s, t) }},
+		step{"etcd/smoke", k.smoke},
+		step{"etcd/rollout and back", k.rolloutAndBack},
+		step{"etcd/rollout of an image that crashes", func(t *testing.T) { k.brokenRollout(t, "broken") }},
+		step{"etcd/rollout of an image that is not there", func(t *testing.T) { k.brokenRollout(t, "absent") }},
+		step{"etcd/rollout of an image that crashes without the store", func(s *testing.T) { k.brokenRolloutWithoutStore(s, t) }},
+		step{"etcd/another CNI's configuration", k.otherCNI},
+		step{"etcd/CNI folders that are read-only or missing", k.badFolders},
+		step{"etcd/another authority", k.otherAuthority},
+		step{"etcd/no etcd", func(s *testing.T) { k.noEtcd(s, t) }},
+		step{"etcd/problem: no etcd", func(s *testing.T) { k.storeProblem(s, t) }},
+		step{"etcd/power cut", k.powerCut},
+		step{"etcd/deleted node", k.deletedNode},
+		step{"etcd/conformance/nftables", k.conformance},
+		step{"etcd/conformance/iptables", func(t *testing.T) { k.proxy(t, "iptables"); k.conformance(t) }},
+	)
+	if len(steps) == 0 {
+		return
+	}
+	k.start(t)
+	if steps[0].name != "etcd/first installation without etcd" {
+		k.createSecrets(t)
+		k.stopEtcd = k.serveEtcd(t)
+		k.rollout(t, "v1")
+		k.awaitPodNetwork(t)
+	}
+	runSteps(t, steps)
+}
+
 // As above, but installed by Helm, with both families and an etcd on the nodes. This etcd starts before there is a pod
 // network.
-func TestHelm(t *testing.T) {
-	k := newKube("https://" + server + ":12379")
+func TestEtcdOnNodes(t *testing.T) {
+	k := newKube(otherThanPodlane, "https://"+server+":12379")
 	steps := selectSteps(
 		step{"helm/two families", k.twoFamilies},
 		step{"helm/upgrade and rollback", k.upgradeAndRollback},
@@ -80,8 +142,8 @@ func TestHelm(t *testing.T) {
 	runSteps(t, steps)
 }
 
-// expectCondition expects that the Node reports its network as available. It must explain the podCIDR of the controller
-// manager.
+// expectCondition expects that the Node reports its network as available. In the store etcd, it must explain the podCIDR
+// of the controller manager.
 func (k *kube) expectCondition(t *testing.T, n *node) {
 	t.Helper()
 	const path = `{.status.conditions[?(@.type=="NetworkUnavailable")].`
@@ -90,7 +152,11 @@ func (k *kube) expectCondition(t *testing.T, n *node) {
 	if status != "False" {
 		t.Errorf("%s: NetworkUnavailable: got %s, want False", n.name, status)
 	}
-	for _, want := range []string{"10.5.", "podCIDR 10.244."} {
+	texts := []string{"10.5.", "podCIDR 10.244."}
+	if k.etcd == "" {
+		texts = strings.Fields(k.get(t, "{.spec.podCIDRs[*]}", "node", n.name))
+	}
+	for _, want := range texts {
 		if !strings.Contains(message, want) {
 			t.Errorf("%s: NetworkUnavailable: message %q, want %q in it", n.name, message, want)
 		}

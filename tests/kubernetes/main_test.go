@@ -16,7 +16,7 @@ import (
 var (
 	runs  = flag.Bool("cluster", false, "run these tests: `make test-kubernetes` builds what they need")
 	only  = flag.String("only", "", "run only the steps whose name fits this regular `expression`")
-	focus = flag.String("focus", conformanceFocus, "which of Kubernetes' own tests to run, by a regular `expression`")
+	focus = flag.String("focus", "", "run those of Kubernetes' own tests whose name fits this regular `expression`")
 )
 
 const conformanceFocus = `\[sig-network\].*\[Conformance\]`

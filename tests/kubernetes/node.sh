@@ -1,6 +1,7 @@
 #!/bin/sh
 # node.sh NAME ADDRESS CONTROL_PLANE: the first process of a node, in mount, UTS, IPC, PID, cgroup and network namespaces of
-# its own. DISK is the node's folder, BIN that of Kubernetes' programs, PKI that of the certificates. What is run here again
+# its own. DISK is the node's folder, BIN that of Kubernetes' programs, PKI that of the certificates. NODE_IPS are the addresses
+# of the Node, SERVICES the ranges of the Services' addresses. What is run here again
 # and again are the services that an init would run.
 set -u
 name=$1 address=$2 server=$3
@@ -35,13 +36,17 @@ echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
 echo 1 >/proc/sys/net/bridge/bridge-nf-call-ip6tables
 
-again() { # again LOG COMMAND...
+again() { # again LOG COMMAND...: runs a service, except while there is a file stopped-PROGRAM
 	log=$DISK/$1.log
 	shift
 	while :; do
-		"$@" >>"$log" 2>&1
+		[ -e "$DISK/stopped-${1##*/}" ] || "$@" >>"$log" 2>&1
 		sleep 0.5
 	done
+}
+flagged() { # with the flags that a file has when the service starts
+	# shellcheck disable=SC2046 # several words
+	"$@" $(cat "$DISK/controller-manager.flags")
 }
 if [ "$address" = "$server" ]; then
 	again etcd "$BIN/../lab" etcd --name cp --data "$DISK/etcd" --client http://127.0.0.1:2379 --peer http://127.0.0.1:2380 --cluster cp=http://127.0.0.1:2380 &
@@ -51,10 +56,10 @@ if [ "$address" = "$server" ]; then
 		--kubelet-client-certificate="$PKI/admin.crt" --kubelet-client-key="$PKI/admin.key" --kubelet-certificate-authority="$PKI/ca.crt" --kubelet-preferred-address-types=InternalIP \
 		--requestheader-client-ca-file="$PKI/ca.crt" --requestheader-allowed-names=proxy-client --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User \
 		--proxy-client-cert-file="$PKI/proxy-client.crt" --proxy-client-key-file="$PKI/proxy-client.key" \
-		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true --service-cluster-ip-range=10.96.0.0/16 &
-	again controller-manager "$BIN/kube-controller-manager" --kubeconfig="$PKI/controller-manager.kubeconfig" --authentication-kubeconfig="$PKI/controller-manager.kubeconfig" --authorization-kubeconfig="$PKI/controller-manager.kubeconfig" \
+		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true --service-cluster-ip-range="$SERVICES" &
+	again controller-manager flagged "$BIN/kube-controller-manager" --kubeconfig="$PKI/controller-manager.kubeconfig" --authentication-kubeconfig="$PKI/controller-manager.kubeconfig" --authorization-kubeconfig="$PKI/controller-manager.kubeconfig" \
 		--leader-elect=false --use-service-account-credentials --service-account-private-key-file="$PKI/ca.key" --root-ca-file="$PKI/ca.crt" --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \
-		--allocate-node-cidrs=true --cluster-cidr=10.244.0.0/16 --service-cluster-ip-range=10.96.0.0/16 &
+		--service-cluster-ip-range="$SERVICES" &
 	again scheduler "$BIN/kube-scheduler" --kubeconfig="$PKI/scheduler.kubeconfig" --authentication-kubeconfig="$PKI/scheduler.kubeconfig" --authorization-kubeconfig="$PKI/scheduler.kubeconfig" --leader-elect=false &
 fi
 again containerd containerd --config "$DISK/containerd.toml" &
@@ -63,7 +68,7 @@ for archive in $IMAGES; do
 	[ -e "$DISK/imported-${archive##*/}" ] || ctr -n k8s.io images import "$archive" >>"$DISK/import.log" 2>&1 && touch "$DISK/imported-${archive##*/}"
 done
 if [ "$address" = "$server" ]; then set -- --register-with-taints=node-role.kubernetes.io/control-plane=:NoSchedule; else set --; fi
-again kubelet "$BIN/kubelet" --config="$DISK/kubelet.yaml" --kubeconfig="$PKI/$name.kubeconfig" --hostname-override="$name" --node-ip="$address" \
+again kubelet "$BIN/kubelet" --config="$DISK/kubelet.yaml" --kubeconfig="$PKI/$name.kubeconfig" --hostname-override="$name" --node-ip="$NODE_IPS" \
 	"$@" &
 again kube-proxy "$BIN/kube-proxy" --config="$DISK/proxy.yaml" --hostname-override="$name" &
 wait

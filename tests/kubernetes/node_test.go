@@ -41,6 +41,7 @@ func (n *node) plug(t *testing.T, underlay sandbox.Namespace) {
 		"ip -n " + n.name + " address add " + n.address6 + "/64 dev eth0 nodad",
 		"ip -n " + n.name + " link set eth0 up",
 		"ip -n " + n.name + " route add default via " + outside,
+		"ip -n " + n.name + " -6 route add default via " + outside6,
 	} {
 		runIn(t, underlay, command)
 	}
@@ -83,7 +84,7 @@ syncFrequency: 30s
 const proxyConfig = `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: MODE
-clusterCIDR: 10.5.0.0/16
+clusterCIDR: CLUSTER
 clientConnection: {kubeconfig: PKI/proxy.kubeconfig}
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {minSyncPeriod: 1s}
@@ -91,20 +92,20 @@ nftables: {minSyncPeriod: 1s}
 `
 
 // install writes the node's configuration.
-func (n *node) install(t *testing.T, proxyMode string) {
+func (n *node) install(t *testing.T, network clusterNetwork, proxyMode string) {
 	t.Helper()
 	cluster.Check(t, os.MkdirAll(n.disk(), 0o755))
-	fill := strings.NewReplacer("PKI", pki, "NODE", n.name, "DISK", n.disk(), "MODE", proxyMode)
+	fill := strings.NewReplacer("PKI", pki, "NODE", n.name, "DISK", n.disk(), "MODE", proxyMode, "CLUSTER", network.proxied())
 	for file, text := range map[string]string{
 		"containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig, "proxy.yaml": proxyConfig,
-		"resolv.conf": "nameserver " + outside + "\n",
+		"resolv.conf": "nameserver " + outside + "\n", "controller-manager.flags": network.controllerFlags(),
 	} {
 		cluster.Check(t, os.WriteFile(n.disk(file), []byte(fill.Replace(text)), 0o644))
 	}
 }
 
 // boot starts the node in its own cgroups and namespaces.
-func (n *node) boot(t *testing.T, images []string) {
+func (n *node) boot(t *testing.T, network clusterNetwork, images []string) {
 	t.Helper()
 	bin, err := filepath.Abs("../../bin/kubernetes")
 	cluster.Check(t, err)
@@ -113,7 +114,8 @@ func (n *node) boot(t *testing.T, images []string) {
 	hierarchies := n.makeCgroups(t)
 	n.init = exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", `for c in $CGROUPS; do echo $$ >/sys/fs/cgroup/$c/podlane-kubernetes-$1/cgroup.procs; done
 exec unshare --mount --uts --ipc --pid --cgroup --fork --kill-child tini -s -- sh "$0" "$@"`, script, n.name, n.address, server)
-	n.init.Env = append(os.Environ(), "DISK="+n.disk(), "BIN="+bin, "PKI="+pki, "CGROUPS="+strings.Join(hierarchies, " "), "IMAGES="+strings.Join(images, " "))
+	n.init.Env = append(os.Environ(), "DISK="+n.disk(), "BIN="+bin, "PKI="+pki, "CGROUPS="+strings.Join(hierarchies, " "), "IMAGES="+strings.Join(images, " "),
+		"NODE_IPS="+network.nodeAddresses(n), "SERVICES="+network.services())
 	log, err := os.OpenFile(n.disk("init.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	cluster.Check(t, err)
 	defer log.Close()
@@ -165,6 +167,32 @@ func (n *node) first() int {
 	return pid
 }
 
+// kill ends every process of a program on the node. The node starts its own services again.
+func (n *node) kill(t *testing.T, program string) {
+	t.Helper()
+	out, err := n.run(t, "sh", "-c", `for p in /proc/[0-9]*; do case $(readlink $p/exe) in */'`+program+`') kill -9 ${p#/proc/};; esac; done`)
+	if err != nil {
+		t.Fatalf("kill %s on %s: %v: %s", program, n.name, err, out)
+	}
+}
+
+// processes returns the ids of a program's processes on the node.
+func (n *node) processes(t *testing.T, program string) string {
+	t.Helper()
+	out, err := n.run(t, "sh", "-c", `for p in /proc/[0-9]*; do case $(readlink $p/exe) in */'`+program+`') echo ${p#/proc/};; esac; done`)
+	cluster.Check(t, err)
+	return strings.Join(strings.Fields(out), " ")
+}
+
+// stop stops a service of the node, a program of Kubernetes, until start is called.
+func (n *node) stop(t *testing.T, program string) (start func()) {
+	t.Helper()
+	file := n.disk("stopped-" + program)
+	cluster.Check(t, os.WriteFile(file, nil, 0o644))
+	n.kill(t, program)
+	return func() { cluster.Check(t, os.Remove(file)) }
+}
+
 // run runs a command in the node, in all its namespaces.
 func (n *node) run(t *testing.T, command ...string) (string, error) {
 	t.Helper()
@@ -175,3 +203,5 @@ func (n *node) run(t *testing.T, command ...string) (string, error) {
 	err := cmd.Run()
 	return out.String(), err
 }
+
+func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }

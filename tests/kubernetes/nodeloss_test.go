@@ -12,8 +12,29 @@ import (
 	"github.com/podlane/podlane/tests/cluster"
 )
 
-// subnets returns the pod subnets in etcd by the names of their nodes.
+// subnets returns the pod subnets in podlane's store by the names of their nodes.
 func (k *kube) subnets(t *testing.T) map[string]string {
+	t.Helper()
+	if k.etcd == "" {
+		return k.announced(t)
+	}
+	return k.leases(t)
+}
+
+// announced returns the podCIDRs of the Nodes that have podlane's annotations.
+func (k *kube) announced(t *testing.T) map[string]string {
+	t.Helper()
+	subnets := map[string]string{}
+	for line := range strings.Lines(k.get(t, `{range .items[*]}{.metadata.name} {.spec.podCIDRs[*]} {.metadata.annotations.flannel\.alpha\.coreos\.com/kube-subnet-manager}{"\n"}{end}`, "nodes")) {
+		if words := strings.Fields(line); len(words) > 2 && words[len(words)-1] == "true" {
+			subnets[words[0]] = strings.Join(words[1:len(words)-1], ",")
+		}
+	}
+	return subnets
+}
+
+// leases returns the pod subnets in etcd.
+func (k *kube) leases(t *testing.T) map[string]string {
 	t.Helper()
 	code := base64.StdEncoding.EncodeToString
 	prefix := "/podlane/network/subnets/"
@@ -60,7 +81,7 @@ func (k *kube) powerCut(t *testing.T) {
 		return status == "Unknown", status
 	})
 	target.plug(t, k.underlay)
-	target.boot(t, k.images)
+	target.boot(t, k.cluster, k.images)
 	k.awaitNode(t, target)
 	if now := k.subnets(t); now[target.name] != before[target.name] || len(now) != len(before) {
 		t.Errorf("pod subnets %v, want %v as before", now, before)
@@ -71,30 +92,49 @@ func (k *kube) powerCut(t *testing.T) {
 
 // A node is deleted from the cluster. Its lease is released, and no other. The node can join again.
 func (k *kube) deletedNode(t *testing.T) {
-	k.kubectl(t, "-n", "podlane", "rollout", "status", "deployment/podlane-release", "--timeout=60s", "--request-timeout=0")
-	host := k.get(t, "{.items[0].spec.nodeName}", "-n", "podlane", "pods", "-l", "app.kubernetes.io/component=release")
 	target := k.nodes[2]
-	if host == target.name {
-		target = k.nodes[1]
+	if k.etcd != "" {
+		k.kubectl(t, "-n", "podlane", "rollout", "status", "deployment/podlane-release", "--timeout=60s", "--request-timeout=0")
+		host := k.get(t, "{.items[0].spec.nodeName}", "-n", "podlane", "pods", "-l", "app.kubernetes.io/component=release")
+		if host == target.name {
+			target = k.nodes[1]
+		}
 	}
 	before := k.subnets(t)
 	f := k.flood(t, k.otherNodes(target)...)
 	target.powerOff(t, k.underlay)
-	k.kubectl(t, "delete", "node", target.name)
-	began := time.Now()
-	cluster.Until(t, minute, "the lease of "+target.name+" is released", func() (bool, string) {
-		now := k.subnets(t)
-		return now[target.name] == "", fmt.Sprint(now)
-	})
-	t.Logf("released %v after the Node was deleted", time.Since(began).Round(time.Second))
+	k.kubectl(t, "delete", "node", target.name, "--wait=false")
+	k.awaitReleased(t, target, before[target.name])
 	for _, n := range k.otherNodes(target) {
 		if k.subnets(t)[n.name] != before[n.name] {
 			t.Errorf("%s: want pod subnet %s as before, leases: %v", n.name, before[n.name], k.subnets(t))
 		}
 	}
 	target.plug(t, k.underlay)
-	target.boot(t, k.images)
+	target.boot(t, k.cluster, k.images)
 	k.awaitNode(t, target)
 	f.ExpectNothingLost(t)
 	k.flood(t, k.nodes...).ExpectNothingLost(t)
+}
+
+// awaitReleased waits until a deleted Node has left. In the store kubernetes, the other nodes remove its routes within a
+// second.
+func (k *kube) awaitReleased(t *testing.T, target *node, subnet string) {
+	t.Helper()
+	if k.etcd != "" {
+		took := cluster.Until(t, minute, "the lease of "+target.name+" is released", func() (bool, string) {
+			now := k.subnets(t)
+			return now[target.name] == "", fmt.Sprint(now)
+		})
+		t.Logf("the lease was released after the Node was deleted: %v", took)
+		return
+	}
+	took := cluster.Until(t, time.Second, "the other nodes have no route to "+target.name, func() (bool, string) {
+		all := ""
+		for _, n := range k.otherNodes(target) {
+			all += runIn(t, n.net, "ip route show exact "+subnet)
+		}
+		return all == "", all
+	})
+	t.Logf("the routes were removed after the Node was deleted: %v", took)
 }

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -14,13 +15,14 @@ import (
 // etcdPKI is the folder of the certificates of podlane's etcd.
 const etcdPKI = disks + "/etcd-pki"
 
-// overlay is what a user writes: the endpoint of etcd and the image.
+// overlay is what a user of etcd writes: the endpoint and the image.
 const overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
   - DIST/base
   - DIST/release
 components:
+  - DIST/components/etcd-store
   - DIST/components/tls
 images:
   - name: ghcr.io/podlane/podlane
@@ -31,6 +33,11 @@ configMapGenerator:
     behavior: merge
     literals:
       - PODLANE_ETCD_ENDPOINTS=https://` + outside + `:2379
+  - name: podlane-network
+    namespace: podlane
+    behavior: merge
+    literals:
+      - net-conf.json={"Network":"10.5.0.0/16"}
 `
 
 // createSecrets makes podlane's namespace with the certificates for etcd's clients and for members that run in the
@@ -61,8 +68,27 @@ func (k *kube) serveEtcd(t *testing.T) (end func()) {
 		"--client-cert-auth", "--trusted-ca-file="+etcdPKI+"/ca.crt", "--cert-file="+etcdPKI+"/server.crt", "--key-file="+etcdPKI+"/server.key")
 }
 
-// apply applies podlane's manifests with an image.
+// apply applies podlane's manifests with an image, as a user does: podlane.yaml, or an overlay with the endpoint of etcd.
 func (k *kube) apply(t *testing.T, tag string) {
+	t.Helper()
+	if k.etcd == "" {
+		k.applyFile(t, tag)
+	} else {
+		k.applyOverlay(t, tag)
+	}
+}
+
+// applyFile applies podlane.yaml as `make dist` packs it. Only the image's tag is replaced.
+func (k *kube) applyFile(t *testing.T, tag string) {
+	t.Helper()
+	text, err := os.ReadFile("../../bin/podlane.yaml")
+	cluster.Check(t, err)
+	file := filepath.Join(disks, "podlane.yaml")
+	cluster.Check(t, os.WriteFile(file, bytes.ReplaceAll(text, []byte(podlane+":v1"), []byte(podlane+":"+tag)), 0o644))
+	t.Log(k.kubectl(t, "apply", "-f", file))
+}
+
+func (k *kube) applyOverlay(t *testing.T, tag string) {
 	t.Helper()
 	folder := filepath.Join(disks, "overlay")
 	cluster.Check(t, os.MkdirAll(folder, 0o755))

@@ -67,19 +67,24 @@ func (k *kube) rolloutAndBack(t *testing.T) {
 func (k *kube) brokenRollout(t *testing.T, tag string) {
 	f := k.flood(t, k.nodes...)
 	k.apply(t, tag)
-	var broken string
-	cluster.Until(t, 2*minute, "a podlane pod is broken", func() (bool, string) {
-		out := k.get(t, `{range .items[*]}{.spec.nodeName}{" "}{.status.initContainerStatuses[*].state.waiting.reason}{"\n"}{end}`,
-			"-n", "podlane", "pods", "-l", "app.kubernetes.io/component=node")
-		broken = brokenNode(out)
-		return broken != "", out
-	})
-	k.expectNewPod(t, broken)
+	k.expectNewPod(t, k.awaitBroken(t))
 	if ready := k.get(t, "{.status.numberReady}", "-n", "podlane", "daemonset", "podlane"); ready != "2" {
 		t.Errorf("%s podlane pods are ready, want 2", ready)
 	}
 	k.rollout(t, "v1")
 	f.ExpectNothingLost(t)
+}
+
+// awaitBroken waits until a podlane pod can not run its image. It returns the node.
+func (k *kube) awaitBroken(t *testing.T) (name string) {
+	t.Helper()
+	cluster.Until(t, 2*minute, "a podlane pod is broken", func() (bool, string) {
+		out := k.get(t, `{range .items[*]}{.spec.nodeName}{" "}{.status.initContainerStatuses[*].state.waiting.reason}{"\n"}{end}`,
+			"-n", "podlane", "pods", "-l", "app.kubernetes.io/component=node")
+		name = brokenNode(out)
+		return name != "", out
+	})
+	return name
 }
 
 // expectNewPod starts one more pod on a node. The pods on all nodes must reach it.
