@@ -18,7 +18,7 @@ import (
 type Feed struct {
 	Connected bool
 	Program   string    // name and version of the connected feeder, or of the last one
-	Fault     string    // why there is no connection, or which one was refused or replaced within noticeFor; empty: neither
+	Fault     string    // why there is no connection, or which one was refused or replaced within noticeFor; empty: neither, or no feeder has connected yet
 	Leases    *Leases   // the newest from the newest connection; nil: none yet
 	Source    *Source   // the newest from the newest connection; nil: none yet
 	At        time.Time // when the newest message arrived; zero: never
@@ -106,7 +106,7 @@ func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
 	defer stop()
-	s.update(deliver, func(f *Feed) { f.Fault = "no feeder has connected yet" })
+	s.update(deliver, func(*Feed) {})
 	for {
 		select {
 		case s.handshakes <- struct{}{}:

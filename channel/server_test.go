@@ -20,8 +20,9 @@ import (
 func TestSetsAndAnnouncementsCross(t *testing.T) {
 	dir := t.TempDir()
 	s, feeds, _ := serve(t, dir, defaultTiming)
-	if f := feeds.until(t, "the first feed", func(f Feed) bool { return f.Fault != "" }); f.Connected || f.Leases != nil || f.Source != nil {
-		t.Errorf("before a connection: %+v", f)
+	until(t, "the first feed", func() (bool, string) { return feeds.some(func(Feed) bool { return true }), "" })
+	if f := feeds.last(); f != (Feed{}) {
+		t.Errorf("before a connection: %+v, want nothing, and no fault", f)
 	}
 	s.SetRevision(2)
 	s.Announce(announcementOf("10.5.1.0-24"))
