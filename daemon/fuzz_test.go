@@ -74,7 +74,7 @@ func FuzzSavedState(f *testing.F) {
 		if p, inUse := previous(c, s); inUse {
 			t.Errorf("%s is in use, by a state alone", p)
 		}
-		st, fault := s.fallback(store.State{Err: io.EOF}, storeEtcd, time.Now())
+		st, fault := s.fallback(store.State{Err: io.EOF}, storeEtcd, false, time.Now())
 		if own, ok := s.Lease(); st.Own != (subnet.Lease{}) && (st.Own != own || !ok || fault != nil) {
 			t.Errorf("it stands in with %+v, %v", st.Own, fault)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/podlane/podlane/backend"
@@ -33,6 +32,7 @@ type loop struct {
 
 	state   store.State    // the newest
 	network subnet.Network // of the first state with a lease
+	overdue bool           // the store did not answer within maxStoreSilence: until it is read, the saved state is used
 
 	peers      peers
 	interfaces interfaces
@@ -54,8 +54,8 @@ func newLoop(d *daemon, iface underlay.Interface, saved savedState) *loop {
 }
 
 // awaitLease receives states until the node has a lease, and builds the backend. Meanwhile it publishes what prevents that.
-// A call to etcd that hangs ends only at its deadline. So after maxStoreSilence etcd counts as unreachable, and the saved state
-// is used. The Kubernetes store makes no calls, and reports an error by itself.
+// If the store has not answered after maxStoreSilence, the saved state is used. That is no problem until the store reports one: a
+// call to etcd that hangs ends at its deadline, and podlane-kube may still be starting.
 func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error {
 	silent := time.Now().Add(maxStoreSilence)
 	for l.state.Own == (subnet.Lease{}) {
@@ -68,8 +68,9 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 		if !l.wait(ctx, states, nil, longest) {
 			return ctx.Err()
 		}
-		if l.config.store == storeEtcd && l.state.Seen.IsZero() && l.state.Err == nil && time.Now().After(silent) {
-			l.receive(store.State{Err: errNoAnswer})
+		if !l.overdue && l.state.Seen.IsZero() && time.Now().After(silent) {
+			l.overdue = true
+			l.receive(l.state)
 		}
 		if l.state.Own == (subnet.Lease{}) && time.Now().After(silent) {
 			l.refusePods()
@@ -83,8 +84,6 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 	l.log.Infof("this node leases the pod subnet %s", l.state.Own.Pair())
 	return nil
 }
-
-var errNoAnswer = fmt.Errorf("no answer within %v", maxStoreSilence)
 
 // running reports whether the node has had a lease in this run.
 func (l *loop) running() bool { return l.backend != nil }

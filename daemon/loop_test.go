@@ -76,9 +76,10 @@ func TestStoreHasAnotherPodSubnet(t *testing.T) {
 	}
 }
 
-// A store that hangs returns no error until a call's deadline. The saved state is used before that.
+// A store that hangs returns no error until a call's deadline. The saved state is used before that. It is no problem yet: the log
+// must begin with the cause.
 func TestStoreHangsAtTheStart(t *testing.T) {
-	l, _ := newTestLoop(t)
+	l, out := newTestLoop(t)
 	state := stateWithPeers(t, l, 2)
 	now := time.Now()
 	l.stateFile.loaded = savedState{Saved: state.Save(), Prefix: "/p", Until: newExpiry(now.Add(time.Hour), now)}
@@ -93,6 +94,13 @@ func TestStoreHangsAtTheStart(t *testing.T) {
 	}
 	if len(l.peers.leases) != 1 {
 		t.Errorf("%d peers, want 1", len(l.peers.leases))
+	}
+	if list := l.problems.List(); len(list) > 0 || strings.Contains(out.String(), "warning") {
+		t.Errorf("problems %q, log\n%s", list, out)
+	}
+	l.receive(store.State{Err: errors.New("connection refused")})
+	if !strings.Contains(out.String(), "etcd: connection refused") || l.state.Own != state.Own {
+		t.Errorf("own lease %v, log\n%s", l.state.Own, out)
 	}
 }
 

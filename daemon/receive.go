@@ -12,7 +12,7 @@ import (
 
 // receive applies a state of the store. It reports whether the state is a reason to reconcile.
 func (l *loop) receive(s store.State) (work bool) {
-	s, expired := l.stateFile.loaded.fallback(s, l.config.store, time.Now())
+	s, expired := l.stateFile.loaded.fallback(s, l.config.store, l.overdue, time.Now())
 	l.problems.Check("saved lease", expired)
 	if l.running() {
 		s = keepOwnSubnet(l.state, s, l.config.store)

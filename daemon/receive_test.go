@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestWhichStatesNeedWork(t *testing.T) {
 	}{
 		"the same":                   {func(*store.State) {}, false},
 		"the store answered":         {func(s *store.State) { s.Seen = s.Seen.Add(time.Second) }, false},
-		"the store is unreachable":   {func(s *store.State) { s.Err, s.Watching = errNoAnswer, false }, false},
+		"the store is unreachable":   {func(s *store.State) { s.Err, s.Watching = io.EOF, false }, false},
 		"listed again":               {func(s *store.State) { s.Lists++ }, false},
 		"a warning":                  {func(s *store.State) { s.Warnings = []string{"unknown key"} }, false},
 		"another revision":           {func(s *store.State) { s.Set.Revision++ }, true},

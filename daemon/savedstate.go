@@ -43,12 +43,13 @@ func (s savedState) store(now time.Time) *store.Saved {
 	return &s.Saved
 }
 
-// fallback returns the saved state with the store's error if this run never read the store. So a node boots while the store
-// is unreachable. Otherwise it returns the state of the store. The error is why the saved lease must not be used:
+// fallback returns the saved state with the store's error if this run never read the store, and the store has an error or is
+// overdue. So a node boots while the store is unreachable. Otherwise it returns the state of the store. The error is why the
+// saved lease must not be used:
 //   - It has run out.
 //   - The network configuration has changed since. The pods keep their addresses, and the node waits for the store.
-func (s savedState) fallback(st store.State, kind storeKind, now time.Time) (store.State, error) {
-	if st.Err == nil || st.Set.Revision != 0 {
+func (s savedState) fallback(st store.State, kind storeKind, overdue bool, now time.Time) (store.State, error) {
+	if st.Set.Revision != 0 || st.Err == nil && !overdue {
 		return st, nil
 	}
 	own, ok := s.Lease()

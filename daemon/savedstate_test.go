@@ -106,19 +106,21 @@ func TestStartFromTheSavedState(t *testing.T) {
 	changed.Config = []byte(`{"Network":"10.6.0.0/16"}`)
 	noAnswer := errors.New("no answer")
 	for name, c := range map[string]struct {
-		saved savedState
-		state store.State
-		used  bool
-		fault string
+		saved   savedState
+		state   store.State
+		overdue bool
+		used    bool
+		fault   string
 	}{
-		"etcd is unreachable":            {valid, store.State{Err: noAnswer}, true, ""},
-		"etcd was read and has no lease": {valid, store.State{Err: noAnswer, Set: subnet.Set{Revision: 9}}, false, ""},
-		"etcd has no error":              {valid, store.State{}, false, ""},
-		"the network has changed since":  {changed, store.State{Err: noAnswer}, false, "10.5.3.0/24 is not in the pod network"},
-		"the lease has run out":          {expired, store.State{Err: noAnswer}, false, "10.5.3.0/24 ran out 1s ago"},
-		"no saved state":                 {savedState{}, store.State{Err: noAnswer}, false, ""},
+		"etcd is unreachable":            {valid, store.State{Err: noAnswer}, false, true, ""},
+		"etcd was read and has no lease": {valid, store.State{Err: noAnswer, Set: subnet.Set{Revision: 9}}, true, false, ""},
+		"etcd has no error":              {valid, store.State{}, false, false, ""},
+		"etcd is overdue":                {valid, store.State{}, true, true, ""},
+		"the network has changed since":  {changed, store.State{Err: noAnswer}, false, false, "10.5.3.0/24 is not in the pod network"},
+		"the lease has run out":          {expired, store.State{Err: noAnswer}, false, false, "10.5.3.0/24 ran out 1s ago"},
+		"no saved state":                 {savedState{}, store.State{Err: noAnswer}, true, false, ""},
 	} {
-		got, fault := c.saved.fallback(c.state, storeEtcd, now)
+		got, fault := c.saved.fallback(c.state, storeEtcd, c.overdue, now)
 		if (fault == nil) != (c.fault == "") || fault != nil && !strings.Contains(fault.Error(), c.fault) {
 			t.Errorf("%s: error %v, want %q", name, fault, c.fault)
 		}
