@@ -12,6 +12,9 @@ import (
 const (
 	// maxAbsence is how long podlane-kube may be disconnected before that is an error. A restart takes longer, a reconnect does not.
 	maxAbsence = 2 * time.Second
+	// startTime is the time for podlane-kube to start and to list the Nodes. Until then it is no error that podlaned has none.
+	// If the API server does not answer, podlane-kube reports that sooner: after 10 s.
+	startTime = 15 * time.Second
 	// maxMessageAge is the age of the last message above which changes may be missing. A message comes every 5 s.
 	maxMessageAge = 15 * time.Second
 )
@@ -56,9 +59,18 @@ func (c *connection) watching(now time.Time) bool {
 	return c.complete && c.source == "" && now.Sub(c.seen) < maxMessageAge
 }
 
+// patience returns how long the Nodes may be missing before that is an error. Before the first ones, podlane-kube may still be
+// starting. A refused or ended connection is a fault even then.
+func (c *connection) patience() time.Duration {
+	if c.newest == nil && (c.connected || c.fault == "") {
+		return startTime
+	}
+	return maxAbsence
+}
+
 // err returns why the newest state is not known.
 func (c *connection) err(now time.Time) error {
-	late := !c.complete && now.Sub(c.incompleteSince) >= maxAbsence
+	late := !c.complete && now.Sub(c.incompleteSince) >= c.patience()
 	switch {
 	case !c.connected && late:
 		return fmt.Errorf("podlane-kube is not connected: %s", cmp.Or(c.fault, "it has not connected to the socket "+channel.Socket))
@@ -83,5 +95,5 @@ func (c *connection) deadlines() []time.Time {
 	if c.complete {
 		return []time.Time{c.seen.Add(maxMessageAge)}
 	}
-	return []time.Time{c.incompleteSince.Add(maxAbsence)}
+	return []time.Time{c.incompleteSince.Add(c.patience())}
 }

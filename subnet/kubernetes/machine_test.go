@@ -23,6 +23,7 @@ func TestConnectionToPodlaneKube(t *testing.T) {
 	connected := func(l *channel.Leases, source string, at float64) *channel.Feed {
 		return &channel.Feed{Connected: true, Program: "podlane-kube v1", Leases: l, Source: &channel.Source{Fault: source}, At: after(at)}
 	}
+	silent := &channel.Feed{Connected: true, Program: "podlane-kube v1", At: after(1)}
 	gone := &channel.Feed{Program: "podlane-kube v1", Fault: "podlane-kube v1 (process 7) closed the connection", Leases: set, Source: &channel.Source{}, At: after(1)}
 	for name, row := range map[string]struct {
 		steps    []step
@@ -33,17 +34,21 @@ func TestConnectionToPodlaneKube(t *testing.T) {
 		feeder   string
 		warning  string
 	}{
-		"it has just started":          {nil, 1.9, "", 0, false, "", ""},
-		"nothing connects":             {nil, 2, "podlane-kube is not connected: it has not connected to the socket channel.sock", 0, false, "", ""},
+		"it may still be starting":     {nil, 14.9, "", 0, false, "", ""},
+		"nothing connects":             {nil, 15, "podlane-kube is not connected: it has not connected to the socket channel.sock", 0, false, "", ""},
 		"a connection was refused":     {[]step{{0, &channel.Feed{Fault: "process 9 has user id 1000"}}}, 2, "podlane-kube is not connected: process 9 has user id 1000", 0, false, "", ""},
 		"connected":                    {[]step{{1, connected(set, "", 1)}}, 2, "", 1, true, "podlane-kube v1", ""},
-		"it has sent nothing":          {[]step{{1, &channel.Feed{Connected: true, Program: "podlane-kube v1", At: after(1)}}}, 2, "podlane-kube is connected, and has not sent the Nodes yet", 0, false, "podlane-kube v1", ""},
+		"it may still list the Nodes":  {[]step{{1, silent}}, 14.9, "", 0, false, "podlane-kube v1", ""},
+		"it has sent nothing":          {[]step{{1, silent}}, 15, "podlane-kube is connected, and has not sent the Nodes yet", 0, false, "podlane-kube v1", ""},
+		"it ended before the Nodes":    {[]step{{1, &channel.Feed{Fault: "podlane-kube v1 closed the connection"}}}, 2, "podlane-kube is not connected: podlane-kube v1 closed the connection", 0, false, "", ""},
+		"the Nodes without the source": {[]step{{1, &channel.Feed{Connected: true, Program: "podlane-kube v1", Leases: set, At: after(1)}}}, 2, "", 0, false, "podlane-kube v1", ""},
 		"no API server from the start": {[]step{{1, connected(nil, "the API server does not answer", 1)}}, 1, "the API server does not answer", 0, false, "podlane-kube v1", ""},
 		"the API server is away":       {[]step{{1, connected(set, "", 1)}, {6, connected(set, "the API server does not answer", 6)}}, 7, "the API server does not answer", 1, false, "podlane-kube v1", ""},
 		"heartbeats":                   {[]step{{1, connected(set, "", 1)}, {6, connected(set, "", 6)}}, 20, "", 6, true, "podlane-kube v1", ""},
 		"no heartbeat for 15 s":        {[]step{{1, connected(set, "", 1)}}, 16, "", 1, false, "podlane-kube v1", ""},
 		"away for a moment":            {[]step{{1, connected(set, "", 1)}, {5, gone}}, 6.9, "", 1, false, "", ""},
 		"away":                         {[]step{{1, connected(set, "", 1)}, {5, gone}}, 7, "podlane-kube is not connected: podlane-kube v1 (process 7) closed the connection", 1, false, "", ""},
+		"connected again and silent":   {[]step{{1, connected(set, "", 1)}, {5, gone}, {6, silent}}, 7, "podlane-kube is connected, and has not sent the Nodes yet", 1, false, "podlane-kube v1", ""},
 		"connected again":              {[]step{{1, connected(set, "", 1)}, {5, gone}, {9, connected(set, "", 9)}}, 10, "", 9, true, "podlane-kube v1", ""},
 		"another one was refused": {[]step{{1, func() *channel.Feed {
 			f := connected(set, "", 1)
@@ -75,16 +80,20 @@ func TestConnectionToPodlaneKube(t *testing.T) {
 
 func TestStateChangesBecauseTimePasses(t *testing.T) {
 	w := newWorld(t)
-	if got := w.next(start); !got.Equal(after(2)) {
-		t.Errorf("not connected: %v, want after 2 s", got)
+	expectNext := func(when string, last, want float64) {
+		t.Helper()
+		if got := w.next(after(last)); !got.Equal(after(want)) {
+			t.Errorf("%s: after %v, want after %v s", when, got.Sub(start), want)
+		}
 	}
-	if got := w.next(after(2)); !got.IsZero() {
+	expectNext("not connected", 0, 15)
+	if got := w.next(after(15)); !got.IsZero() {
 		t.Errorf("the error is delivered: %v, want never", got)
 	}
-	w.receive(feed(message(7, nil), after(5)), after(5))
-	if got := w.next(after(5)); !got.Equal(after(20)) {
-		t.Errorf("connected: %v, want after 20 s", got)
-	}
+	w.receive(feed(message(7, nil), after(16)), after(16))
+	expectNext("connected", 16, 31)
+	w.receive(channel.Feed{Fault: "closed"}, after(20))
+	expectNext("away", 20, 22)
 }
 
 // The last valid configuration stays in use. The error names the fault.

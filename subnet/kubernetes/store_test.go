@@ -100,9 +100,9 @@ func TestNodeJoinsOverTheChannel(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	states := runStore(t, dir)
-	st := states.await(t, "the error about the connection", func(st store.State) bool { return st.Err != nil })
-	if got, want := st.Err.Error(), "podlane-kube is not connected: no feeder has connected yet"; got != want {
-		t.Errorf("error %q, want %q", got, want)
+	st := states.await(t, "the first state", func(store.State) bool { return true })
+	if st.Err != nil {
+		t.Errorf("podlane-kube may still be starting, and the error is %v", st.Err)
 	}
 	c, remotes, stop := podlaneKube(t, dir)
 	m := message(7, []string{"10.5.2.0/24"}, announced(t, 1, "10.5.1.0-24"))
