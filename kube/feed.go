@@ -65,7 +65,6 @@ func newFeeder(c config, api *client, p *problems.Log, log logrus.FieldLogger) (
 	f.network = &networkReader{file: c.networkFile, configMap: api.configMap, changed: f.changed}
 	f.announce = &announcer{nodes: api.nodes(), keys: keys, name: c.nodeName}
 	f.client = channel.NewClient(c.runDir, channel.Hello{Program: "podlane-kube " + version, Node: c.nodeName})
-	f.client.SendSource(channel.Source{Fault: "podlane-kube has not listed the Nodes yet"})
 	return f, nil
 }
 

@@ -149,6 +149,18 @@ func (w *feedWorld) awaitSource(want string) {
 	})
 }
 
+// expectNoFault expects that podlaned has received no fault of the source. A start is none.
+func (w *feedWorld) expectNoFault() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.feeds {
+		if f.Source != nil && f.Source.Fault != "" {
+			w.t.Errorf("the fault %q was sent", f.Source.Fault)
+		}
+	}
+}
+
 func leaseKeys(l channel.Leases) string {
 	var keys []string
 	for _, lease := range l.Leases {
@@ -209,6 +221,7 @@ func TestPodlanedReceivesTheNodesAndAnnouncesItself(t *testing.T) {
 			if got := w.last().Leases.Losses; got != 0 {
 				t.Errorf("%d losses", got)
 			}
+			w.expectNoFault()
 		})
 	}
 }
