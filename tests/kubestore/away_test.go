@@ -12,6 +12,10 @@ import (
 // tries to list the Nodes for 10 s.
 const awayLimit = 40 * time.Second
 
+// savedLimit is the time until a start without podlane-kube uses the saved state. It waits for 2 s. Only 15 s later is that a
+// problem.
+const savedLimit = 5 * time.Second
+
 // The API server is away while the nodes run.
 var awayFaults = []fault{
 	{"smoke", func(t *testing.T, b *bed) { b.flood(t).ExpectNothingLost(t) }},
@@ -106,7 +110,12 @@ var lifeFaults = []fault{
 			cluster.Kill(t, n)
 			cluster.Check(t, n.KillFeeder())
 			cluster.Check(t, n.Launch(cluster.Within(t)))
-			expectProblem(t, n, soon, "podlane-kube is not connected")
+			began := time.Now()
+			cluster.AwaitStatus(t, n, soon, "the peers of the saved state", func(s cluster.Status) bool { return len(s.Peers) == 2 && !s.Verified.IsZero() })
+			if took := time.Since(began); took > savedLimit {
+				t.Errorf("the saved state is used after %v", took)
+			}
+			expectProblem(t, n, 2*soon, "podlane-kube is not connected")
 			b.expectAttach(t, n)
 			startNodes(t, n)
 		})
