@@ -3,7 +3,9 @@ package problems
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // recoveryTime is how long a problem must be absent until it is over. If it returns sooner, it is the same problem: nothing
@@ -24,7 +26,7 @@ type episode struct {
 	last    []string             // the last texts before it was absent
 	absent  time.Time            // since when it is absent
 	recent  map[string]time.Time // the texts within the last recoveryTime, and when each was last set
-	since   time.Time            // since when the current texts are the same
+	since   time.Time            // since when the current texts are the same, except for numbers
 	logged  []string             // the texts that were logged
 }
 
@@ -45,7 +47,7 @@ func (e *episode) record(texts []string, now time.Time) (added []string) {
 	if len(texts) == 0 && len(e.current) > 0 {
 		e.last, e.absent = e.current, now
 	}
-	if !slices.Equal(e.current, texts) {
+	if !slices.EqualFunc(e.current, texts, alike) {
 		e.since = now
 	}
 	e.current = slices.Clone(texts)
@@ -61,9 +63,22 @@ func (e *episode) markLogged(texts []string) {
 	}
 }
 
+// alike reports whether two texts are the same except for numbers. A time, a port or a process id is different in each attempt.
+func alike(a, b string) bool { return a == b || withoutNumbers(a) == withoutNumbers(b) }
+
+func withoutNumbers(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // lastsAt returns when the current text has lasted long enough to be logged. Zero: it is logged already, or is not the only one.
 func (e *episode) lastsAt() time.Time {
-	if len(e.current) != 1 || slices.Contains(e.logged, e.current[0]) || len(e.logged) == maxLogged {
+	logged := func(text string) bool { return alike(text, e.current[0]) }
+	if len(e.current) != 1 || slices.ContainsFunc(e.logged, logged) || len(e.logged) == maxLogged {
 		return time.Time{}
 	}
 	return e.since.Add(lastingTime)

@@ -13,7 +13,8 @@ import (
 )
 
 // Log holds the current problems by kind. It logs one line at the first problem of a kind. It logs another when the kind has
-// been absent for 3 s. In between, it logs another text of the kind if that lasts for 10 s. Several goroutines may use it.
+// been absent for 3 s. In between, it logs another text of the kind if that lasts for 10 s. Texts that differ only in numbers
+// count as the same. Several goroutines may use it.
 type Log struct {
 	log      logrus.FieldLogger
 	now      func() time.Time

@@ -3,7 +3,6 @@ package problems
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,8 +121,7 @@ func TestAlternatingProblemIsLoggedOnce(t *testing.T) {
 	f.expectLogged(t, "at the end", "info etcd: recovered; it was: write refused")
 }
 
-// A command without a loop uses Run.
-// A program starts before the one that it needs. Then the real cause appears.
+// A cause replaces another one.
 func TestAnotherTextIsLoggedOnceItHasLasted(t *testing.T) {
 	f := newFixture()
 	f.Set("store", "not connected")
@@ -144,10 +142,22 @@ func TestAnotherTextIsLoggedOnceItHasLasted(t *testing.T) {
 	f.expectLogged(t, "a text that was logged before")
 }
 
+// The new text contains the time, and is different in each attempt.
+func TestTextWithNumbersIsLoggedOnceItHasLasted(t *testing.T) {
+	f := newFixture()
+	f.Set("store", "no answer")
+	for range 20 {
+		f.now = f.now.Add(3 * time.Second)
+		f.Set("store", "wrong token; this node's clock shows "+f.now.Format(time.TimeOnly))
+	}
+	f.expectLogged(t, "after a minute", "warning store: no answer", "warning store: wrong token; this node's clock shows 12:00:15")
+	f.expectList(t, "after a minute", "store: wrong token; this node's clock shows 12:01:00")
+}
+
 func TestNumberOfTextsThatAreLoggedIsBounded(t *testing.T) {
 	f := newFixture()
 	for i := range 20 {
-		f.Set("store", fmt.Sprintf("port %d", i))
+		f.Set("store", "cause "+string(rune('a'+i)))
 		f.now = f.now.Add(lastingTime)
 		f.LogRecovered()
 	}
@@ -156,6 +166,7 @@ func TestNumberOfTextsThatAreLoggedIsBounded(t *testing.T) {
 	}
 }
 
+// A command without a loop uses Run.
 func TestRunLogsRecoveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &strings.Builder{}
