@@ -178,7 +178,7 @@ func (m *machine) overlappingNode(self subnet.Self, pair subnet.Pair) (text stri
 	own := m.recordIndex(self, pair)
 	for i := range m.set.Records {
 		r := &m.set.Records[i]
-		if i == own || !r.Pair().Overlaps(pair) {
+		if i == own || !m.collides(r.Pair(), pair) {
 			continue
 		}
 		text = fmt.Sprintf("the podCIDR %s of the Node %s overlaps that of another Node, %s: only one controller may assign podCIDRs; stop the other one, then delete and register one of the two Nodes again",
@@ -188,6 +188,15 @@ func (m *machine) overlappingNode(self subnet.Self, pair subnet.Pair) (text stri
 		}
 	}
 	return text, false
+}
+
+// collides reports whether another Node's pod subnets overlap with some of this node. One that no node can use is skipped by all
+// nodes, so it does not count: 10.0.0.0/8 on one Node would stop all others.
+func (m *machine) collides(other, pair subnet.Pair) bool {
+	return slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool {
+		half := other.Half(f)
+		return half.Overlaps(pair.Half(f)) && m.config.network.Range(f).Unusable(half) == ""
+	})
 }
 
 // held reports whether the Node's annotations had the own lease when they were last read.

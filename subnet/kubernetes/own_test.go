@@ -197,6 +197,24 @@ func TestAnotherNodeHasThePodCIDR(t *testing.T) {
 	}
 }
 
+// No node uses a podCIDR that is too large for the pod network. So another Node with one does not stop this node.
+func TestAnotherNodeHasAnUnusablePodCIDR(t *testing.T) {
+	for _, key := range []string{"10.5.0.0-16", "10.5.0.0-17", "10.0.0.0-8", "0.0.0.0-1", "10.5.2.0-24&fd00::-8"} {
+		config := ipv4Config
+		cidrs := []string{"10.5.9.0/24"}
+		if strings.Contains(key, "&") {
+			config, cidrs = dualConfig, append(cidrs, "fd00:5:0:2::/64")
+		}
+		m := message(7, cidrs, announced(t, 3, key))
+		m.Config = []byte(config)
+		w := newWorld(t)
+		w.send(m)
+		if st := w.echo(m); st.Conflict != "" || st.Err != nil || !st.Held {
+			t.Errorf("%s: own lease %s, held %v, conflict %q, error %v", key, st.Own, st.Held, st.Conflict, st.Err)
+		}
+	}
+}
+
 // At a first start no pod uses the podCIDR. So the node does not use it while another Node has it, and takes the next one.
 func TestAnotherNodeHasThePodCIDRAtTheFirstStart(t *testing.T) {
 	w := newWorld(t)
