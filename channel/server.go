@@ -16,12 +16,13 @@ import (
 // Feed is what podlaned received last from its feeder. It is a value. Its Leases and Source must not be changed. One exception:
 // the only receiver may drop the list in Leases after it has parsed it.
 type Feed struct {
-	Connected bool
-	Program   string    // name and version of the connected feeder, or of the last one
-	Fault     string    // why there is no connection, or which one was refused or replaced within noticeFor; empty: neither, or no feeder has connected yet
-	Leases    *Leases   // the newest from the newest connection; nil: none yet
-	Source    *Source   // the newest from the newest connection; nil: none yet
-	At        time.Time // when the newest message arrived; zero: never
+	Connected  bool
+	Connection int       // the number of the newest connection; 0: there was none
+	Program    string    // name and version of the connected feeder, or of the last one
+	Fault      string    // why there is no connection, or which one was refused or replaced within noticeFor; empty: neither, or no feeder has connected yet
+	Leases     *Leases   // the newest from the newest connection; nil: none yet
+	Source     *Source   // the newest from the newest connection; nil: none yet
+	At         time.Time // when the newest message arrived; zero: never
 }
 
 const (
@@ -145,7 +146,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn, hello Hello, deliver 
 	defer close(f.done)
 	s.replace(deliver, f)
 	s.update(deliver, func(feed *Feed) {
-		*feed = Feed{Connected: true, Program: peer.label(), At: time.Now()}
+		*feed = Feed{Connected: true, Connection: feed.Connection + 1, Program: peer.label(), At: time.Now()}
 	})
 	err = sess.run(ctx, s.out, func(kind string, body []byte) error { return s.receive(deliver, kind, body) })
 	if ctx.Err() == nil {

@@ -22,6 +22,7 @@ const (
 // connection holds the state of the connection to podlane-kube.
 type connection struct {
 	connected       bool
+	number          int       // of the newest connection; 0: there was none
 	program         string    // the program at the other end; empty: none
 	fault           string    // why there is no connection, or why another one was refused
 	source          string    // why podlane-kube does not know the newest state; empty: it knows it
@@ -37,6 +38,7 @@ func (c *connection) update(f channel.Feed, now time.Time) (changed bool) {
 	if c.complete && !complete {
 		c.incompleteSince = now
 	}
+	c.number = f.Connection
 	c.connected, c.program, c.fault, c.source, c.complete = f.Connected, f.Program, f.Fault, "", complete
 	if !f.Connected {
 		c.program = ""

@@ -82,7 +82,7 @@ func message(revision int64, podCIDRs []string, leases ...subnet.Lease) *channel
 
 // feed returns the feed of a connection on which a set has arrived.
 func feed(l *channel.Leases, at time.Time) channel.Feed {
-	return channel.Feed{Connected: true, Program: "podlane-kube v1", Leases: l, Source: &channel.Source{}, At: at}
+	return channel.Feed{Connected: true, Connection: 1, Program: "podlane-kube v1", Leases: l, Source: &channel.Source{}, At: at}
 }
 
 // world is the machine of node 2, with what podlane-kube sends it.

@@ -19,9 +19,15 @@ import (
 // loss holds what is known about losses of data.
 type loss struct {
 	highest  int64 // the highest revision since the last loss
-	reported int   // how many losses podlane-kube has reported
-	count    int   // how many podlaned has found since its start
+	reported report
+	count    int // how many podlaned has found since its start
 	retained store.Retention
+}
+
+// report is what podlane-kube has reported of losses.
+type report struct {
+	connection int // the one that delivered the last set
+	losses     int // since the start of podlane-kube
 }
 
 // previous is what was known before a message.
@@ -41,18 +47,19 @@ func (m *machine) recordLoss(l *channel.Leases, prev previous, now time.Time) {
 	case first && m.opts.Saved != nil:
 		m.loss.retained.Add(m.opts.Saved.LostLeases(), until)
 	}
-	m.loss.highest, m.loss.reported = max(m.loss.highest, l.Revision), l.Losses
+	m.loss.highest = max(m.loss.highest, l.Revision)
+	m.loss.reported = report{m.connection.number, l.Losses}
 	m.prune(now)
 }
 
 // showsLoss reports whether a lease set shows that the API server has lost data:
 //
 //   - The revision is lower than before. podlaned sends the highest one in its hello, and podlane-kube has confirmed the list.
-//   - podlane-kube reports another loss. The first report after a start may be old: then the revision decides.
+//   - podlane-kube reports another loss. The first report of a connection may be old: then the revision decides.
 //   - The own Node is missing together with another one. An administrator deletes Nodes one by one.
 func (m *machine) showsLoss(l *channel.Leases, prev previous) bool {
-	first := prev.set.Revision == 0
-	if l.Revision < m.loss.highest || !first && l.Losses > m.loss.reported {
+	first, reported := prev.set.Revision == 0, m.loss.reported
+	if l.Revision < m.loss.highest || m.connection.number == reported.connection && l.Losses > reported.losses {
 		return true
 	}
 	existed := prev.node.Exists || first && m.opts.Saved != nil && m.opts.Saved.Own != ""
