@@ -61,7 +61,7 @@ func newFeeder(c config, api *client, p *problems.Log, log logrus.FieldLogger) (
 	}
 	f := &feeder{problems: p, log: log, started: time.Now(), changed: newKicks(), announceDue: newKicks()}
 	f.cache = newNodeCache(keys, c.nodeName, f.changed)
-	f.follower = &follower{nodes: api.nodes(), listNodes: api.listNodes, cache: f.cache, resync: newKicks(), report: f.setSource, silence: streamSilence}
+	f.follower = &follower{nodes: api.nodes(), listNodes: api.listNodes, cache: f.cache, resync: newKicks(), report: f.setSource, silence: streamSilence, watchSilence: watchSilence}
 	f.network = &networkReader{file: c.networkFile, configMap: api.configMap, changed: f.changed}
 	f.announce = &announcer{nodes: api.nodes(), keys: keys, name: c.nodeName}
 	f.client = channel.NewClient(c.runDir, channel.Hello{Program: "podlane-kube " + version, Node: c.nodeName})

@@ -32,7 +32,8 @@ type feedWorld struct {
 	file string // net-conf.json
 	log  *logBuffer
 
-	https bool // the client expects TLS from a server without it
+	https        bool          // the client expects TLS from a server without it
+	watchSilence time.Duration // 0: as in production
 
 	mu    sync.Mutex
 	feeds []channel.Feed
@@ -85,6 +86,9 @@ func (w *feedWorld) start(ca []byte, token string) {
 	f, err := newFeeder(config{nodeName: "n1", runDir: w.dir, networkFile: w.file, annotationPrefix: annotation.DefaultPrefix}, c, problems.New(log), log)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.watchSilence > 0 {
+		f.follower.watchSilence = w.watchSilence
 	}
 	runUntilEnd(w.t, f.run)
 	w.t.Cleanup(func() { w.t.Log(w.log) })
@@ -342,6 +346,23 @@ func TestAPIServerIsUnreachableForAWhile(t *testing.T) {
 	if err := w.api.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	w.awaitSource("")
+	w.join("n2", "10.244.2.0/24")
+	w.awaitKeys("10.244.1.0-24 10.244.2.0-24")
+}
+
+// It keeps the connections open and sends nothing, as a proxy in front of it can.
+func TestAPIServerHangsForAWhile(t *testing.T) {
+	w := newFeedWorld(t, apiserver.Options{})
+	w.watchSilence = 2 * time.Second
+	w.join("n1", "10.244.1.0/24")
+	w.podlaned(0)
+	w.start(nil, "")
+	w.awaitKeys("10.244.1.0-24")
+	w.awaitSource("")
+	w.api.Hang(true)
+	w.awaitSource("the API server does not answer: ")
+	w.api.Hang(false)
 	w.awaitSource("")
 	w.join("n2", "10.244.2.0/24")
 	w.awaitKeys("10.244.1.0-24 10.244.2.0-24")

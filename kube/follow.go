@@ -20,6 +20,9 @@ const (
 	minWatch = 5 * time.Minute
 	// streamSilence is the longest silence in a streamed list. A server that does not know streamed lists never ends one.
 	streamSilence = 10 * time.Second
+	// watchSilence is the longest silence of a watch, which is then opened again. An API server sends a bookmark every minute. One
+	// that hangs, or a proxy in front of it, can keep the connection open.
+	watchSilence = 2 * time.Minute
 	// minFollowRetry and maxFollowRetry bound the time to the next attempt. A part of it is random, so that the nodes of a
 	// cluster do not all ask at once.
 	minFollowRetry = 500 * time.Millisecond
@@ -39,8 +42,9 @@ type follower struct {
 	resync    kicks       // the cache's target was raised
 	report    func(error) // is called with the current error; nil: the cache is up to date
 
-	silence time.Duration // streamSilence, or less in a test
-	expired bool          // the watch cannot continue at the cache's revision
+	silence      time.Duration // streamSilence, or less in a test
+	watchSilence time.Duration // watchSilence, or less in a test
+	expired      bool          // the watch cannot continue at the cache's revision
 }
 
 // errResync ends a watch, so that the Nodes are listed again.
@@ -143,15 +147,20 @@ func (w cancelingWatch) Stop() {
 
 // receive applies the events of a watch until it ends.
 func (f *follower) receive(ctx context.Context, w watch.Interface) error {
+	silence := time.NewTimer(f.watchSilence)
+	defer silence.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-silence.C:
+			return nil // the next call shows whether the API server answers
 		case <-f.resync:
 			if f.cache.state().due() {
 				return errResync
 			}
 		case event, ok := <-w.ResultChan():
+			silence.Reset(f.watchSilence)
 			if !ok {
 				return nil // the API server has ended it
 			}
