@@ -36,6 +36,8 @@ func describe(what string, err error, now time.Time) error {
 		return fmt.Errorf("%s: the API server's certificate is for another name: check the address in podlane-kube's credentials; %w", what, cause(err))
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s: the API server does not answer with TLS: check the port of its address; %w", what, cause(err))
+	case errors.Is(err, context.DeadlineExceeded) && !isNetwork(err): // client-go waits for as long as an answer asks to (Retry-After)
+		return fmt.Errorf("%s: the API server does not answer in time, or asks to wait", what)
 	case isUnreachable(err):
 		return fmt.Errorf("%s: the API server does not answer: %w", what, cause(err))
 	}
@@ -44,9 +46,15 @@ func describe(what string, err error, now time.Time) error {
 
 // isUnreachable reports whether an error means that the API server did not answer.
 func isUnreachable(err error) bool {
-	network, temporary := (*net.OpError)(nil), net.Error(nil)
-	return errors.As(err, &network) || errors.As(err, &temporary) || errors.Is(err, context.DeadlineExceeded) ||
+	temporary := net.Error(nil)
+	return isNetwork(err) || errors.As(err, &temporary) || errors.Is(err, context.DeadlineExceeded) ||
 		utilnet.IsProbableEOF(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
+}
+
+// isNetwork reports whether a connection could not be made or broke.
+func isNetwork(err error) bool {
+	network := (*net.OpError)(nil)
+	return errors.As(err, &network)
 }
 
 // cause returns an error of HTTP without its URL, which is long and different in each attempt.

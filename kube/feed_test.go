@@ -361,7 +361,7 @@ func TestAPIServerHangsForAWhile(t *testing.T) {
 	w.awaitKeys("10.244.1.0-24")
 	w.awaitSource("")
 	w.api.Hang(true)
-	w.awaitSource("the API server does not answer: ")
+	w.awaitSource("the API server does not answer in time, or asks to wait")
 	w.api.Hang(false)
 	w.awaitSource("")
 	w.join("n2", "10.244.2.0/24")
