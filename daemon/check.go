@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +26,7 @@ func (c config) check() error {
 	case !isLevel(c.logLevel):
 		return fmt.Errorf("log-level %q is none of debug, info, warning and error", c.logLevel)
 	}
-	if err := cmp.Or(c.checkStore(), c.etcd.Check()); err != nil {
+	if err := c.checkStore(); err != nil {
 		return err
 	}
 	return errors.Join(

@@ -71,9 +71,6 @@ func TestWrongSettings(t *testing.T) {
 		"unknown key":                 {file: "# a comment\nnode-name: n1\netcd-endpoint: http://x\n", want: `line 3: unknown key "etcd-endpoint"; do you mean "etcd-endpoints"?`},
 		"settings of etcd":            {args: []string{"--etcd-prefix=podlane"}, want: "is not a path"},
 		"unknown store":               {args: []string{"--store=zookeeper"}, want: `store "zookeeper" is not etcd or kubernetes`},
-		"two stores, flags":           {args: []string{"--store=kubernetes", "--etcd-endpoints=http://a:2379"}, want: "two stores at once: store is kubernetes, and etcd-endpoints is set for etcd; remove one of them"},
-		"two stores, file":            {file: "store: kubernetes\netcd-prefix: /podlane/network\n", want: "two stores at once: store is kubernetes, and etcd-prefix is set for etcd; remove one of them"},
-		"two stores, both":            {file: "store: kubernetes\n", env: "PODLANE_ETCD_CAFILE=/ca.pem", want: "two stores at once: store is kubernetes, and etcd-cafile is set for etcd; remove one of them"},
 		"unknown flag":                {args: []string{"--ifaces=x"}, want: "usage: flag provided but not defined: -ifaces"},
 		"key twice":                   {file: "iface: a\niface: b\n", want: "line 2: iface is set twice"},
 		"wrong value in file":         {file: "\nlease-ttl: soon\n", want: `line 2: lease-ttl: "soon"`},
@@ -123,6 +120,25 @@ func TestUnknownVariableIsNoError(t *testing.T) {
 	}
 }
 
+func TestSettingOfTheOtherStoreIsNoError(t *testing.T) {
+	for name, c := range map[string]struct {
+		file, env string
+		args      []string
+		want      string
+	}{
+		"flags":             {args: []string{"--store=kubernetes", "--etcd-endpoints=http://a:2379"}, want: "etcd-endpoints"},
+		"file":              {file: "store: kubernetes\netcd-prefix: /podlane/network\n", want: "etcd-prefix"},
+		"file and variable": {file: "store: kubernetes\n", env: "PODLANE_ETCD_CAFILE=/ca.pem", want: "etcd-cafile"},
+		"a wrong value":     {args: []string{"--store=kubernetes", "--etcd-prefix=podlane"}, want: "etcd-prefix"},
+	} {
+		got, _, err := load(t, c.file, []string{c.env}, c.args...)
+		want := "two stores at once: store is kubernetes, and " + c.want + " is set for etcd and has no effect; remove one of them"
+		if err != nil || got.otherStore() != want {
+			t.Errorf("%s: %q, error %v, want %q", name, got.otherStore(), err, want)
+		}
+	}
+}
+
 func TestStoreSetting(t *testing.T) {
 	for name, c := range map[string]struct {
 		file, env string
@@ -138,7 +154,7 @@ func TestStoreSetting(t *testing.T) {
 		"etcd, with a setting": {file: "store: etcd\n", env: "PODLANE_ETCD_PREFIX=/p/", want: storeEtcd, identity: "/p"},
 	} {
 		got, _, err := load(t, c.file, []string{c.env}, c.args...)
-		if err != nil || got.store != c.want || got.storeIdentity() != c.identity {
+		if err != nil || got.store != c.want || got.storeIdentity() != c.identity || got.otherStore() != "" {
 			t.Errorf("%s: store %s, identity %s, error %v", name, got.store, got.storeIdentity(), err)
 		}
 	}

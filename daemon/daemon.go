@@ -77,6 +77,7 @@ func runDaemon(ctx context.Context, c config, rest []string, io streams) error {
 		d.reloaded = started
 		d.problems.Check("reload", unusableErr)
 		d.problems.SetAll("environment", c.unknown)
+		d.problems.Set("settings", c.otherStore())
 		err := d.run(ctx, reloads)
 		started = started || d.started.Load()
 		switch {

@@ -33,7 +33,6 @@ func TestCommandLine(t *testing.T) {
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
 		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read password: open /none"},
 		{"config with the Kubernetes store", []string{"config", "get", "--store=kubernetes"}, exitError, "", "podlaned: with store kubernetes the network configuration is net-conf.json in the ConfigMap podlane-network: edit it with `kubectl --namespace podlane edit configmap podlane-network`"},
-		{"two stores", []string{"--store=kubernetes", "--etcd-prefix=/p"}, exitUsage, "", "podlaned: two stores at once: "},
 		{"no configuration to set", []string{"config", "set", "/none"}, exitError, "", "podlaned: read the network configuration: open /none"},
 		{"wrong configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
 	} {

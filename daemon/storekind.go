@@ -55,13 +55,22 @@ func describeIdentity(identity string) string {
 	return "the etcd prefix " + identity
 }
 
-// checkStore returns an error if the settings name no store, or two.
+// checkStore returns an error if the settings name no store, or contain a wrong one of the store.
 func (c config) checkStore() error {
-	switch {
-	case c.store != storeEtcd && c.store != storeKubernetes:
-		return fmt.Errorf("store %q is not %s or %s", c.store, storeEtcd, storeKubernetes)
-	case c.store == storeKubernetes && c.etcdSetting != "":
-		return fmt.Errorf("two stores at once: store is %s, and %s is set for etcd; remove one of them", storeKubernetes, c.etcdSetting)
+	switch c.store {
+	case storeEtcd:
+		return c.etcd.Check()
+	case storeKubernetes:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("store %q is not %s or %s", c.store, storeEtcd, storeKubernetes)
+}
+
+// otherStore returns a sentence if a setting belongs to the store that is not used; empty: none does. It is no error: in
+// Kubernetes podlaned would be restarted again and again, and only its log would name the reason.
+func (c config) otherStore() string {
+	if c.store != storeKubernetes || c.etcdSetting == "" {
+		return ""
+	}
+	return fmt.Sprintf("two stores at once: store is %s, and %s is set for etcd and has no effect; remove one of them", storeKubernetes, c.etcdSetting)
 }

@@ -89,6 +89,19 @@ func TestFirstInstallationReportsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// A setting of etcd, such as one that was left over, does not stop podlaned.
+func TestSettingOfTheOtherStoreIsReported(t *testing.T) {
+	l := cluster.Start(t, lab.Options{Nodes: 1, Kubernetes: true, NodeEnv: func(int) []string {
+		return []string{"PODLANE_ETCD_ENDPOINTS=http://198.18.0.1:2379"}
+	}}, 0)
+	n := l.Nodes[0]
+	const want = "settings: two stores at once: store is kubernetes, and etcd-endpoints is set for etcd and has no effect; remove one of them"
+	cluster.AwaitStatus(t, n, soon, "it is ready, with the problem", func(s cluster.Status) bool {
+		return s.Ready && slices.Equal(s.Problems, []string{want})
+	})
+	awaitProblem(t, l, n, "Settings", want)
+}
+
 // awaitProblem waits until the Node's condition PodNetworkProblem has a text, and a Warning of the Node has it too.
 func awaitProblem(t *testing.T, l *lab.Lab, n *lab.Node, reason, text string) {
 	t.Helper()
