@@ -189,7 +189,7 @@ func TestChangedSettingRestartsThePods(t *testing.T) {
 	}
 }
 
-// The schema and the templates refuse wrong values before anything is installed.
+// The schema and the templates refuse wrong values before anything is installed. The error explains what to do.
 func TestChartRefusesBadValues(t *testing.T) {
 	etcd := "store=etcd,network.Network=10.5.0.0/16,etcd.endpoints[0]=http://198.18.1.1:2379"
 	deploy := "store=etcd,network.Network=10.5.0.0/16,etcd.deploy=true,etcd.members[0].node=a,etcd.members[0].address=198.18.1.1"
@@ -210,29 +210,44 @@ func TestChartRefusesBadValues(t *testing.T) {
 		{etcd + ",etcd.members[0].node=a,etcd.members[0].address=cp1", "is not valid ipv4"},
 		{"podMonitor.enabled=true", "podMonitor needs an address at which Prometheus reaches each node, such as --set metrics=:9473"},
 		{"podMonitor.enabled=true,metrics=127.0.0.1:9473", "podMonitor needs an address"},
-		{"metrics=9473", "/metrics"},
-		{"metrics=:9472", "/metrics"}, // the port of the probes
-		{"serviceAccount.create=false", "give serviceAccount.name"},
+		{"metrics=9473", `metrics is "9473": give an address with a port, such as :9473`},
+		{"metrics=:99999", "give an address with a port"},
+		{"metrics=:9472", "metrics has the port 9472, which podlaned's other server uses"},
+		{"serviceAccount.create=false", "give the name of an existing ServiceAccount"},
 		{"etcd.endpoint=http://198.18.1.1:2379", "'endpoint' not allowed"},
-		{"etcd.endpoints[0]=198.18.1.1:2379", "does not match pattern"},
+		{"etcd.endpoints[0]=198.18.1.1:2379", "give a list of URLs with their ports, such as {http://10.0.0.1:2379}"},
+		{"store=etcd,network.Network=10.5.0.0/16,etcd.endpoints[0]=http://198.18.1.1", "give a list of URLs with their ports"},
+		{etcd + ",etcd.tls=true", "etcd.tls is true, but the endpoint http://198.18.1.1:2379 has no TLS"},
+		{"store=etcd,network.Network=10.5.0.0/16,etcd.endpoints[0]=https://198.18.1.1:2379", "the endpoint https://198.18.1.1:2379 has TLS: add --set etcd.tls=true, and put ca.crt, tls.crt and tls.key into the Secret podlane-etcd-client"},
+		{etcd + ",etcd.members[0].node=a,etcd.members[0].address=198.18.1.1", "add --set etcd.deploy=true, or remove etcd.members"},
 		{"etcd.members[0].node=cp1", "missing property 'address'"},
 		{"image.pullPolicy=Sometimes", "/image/pullPolicy"},
-		{"image.digest=sha256:1", "does not match pattern"},
+		{"image.digest=sha256:1", "give sha256: and 64 hexadecimal digits"},
 		{"image.pullSecrets[0].name=a", "is now imagePullSecrets"},
-		{"global.imageRegistry=https://registry.example", "/global/imageRegistry"},
+		{"global.imageRegistry=https://registry.example", "give a registry without https://"},
 		{"extraArgs[0]=--store=etcd", "extraArgs has --store=etcd: other objects of the chart depend on this setting. Use the value store"},
 		{"extraEnv[0].name=PODLANE_ANNOTATION_PREFIX,extraEnv[0].value=a", "Use the value settings.annotation-prefix"},
+		{"extraArgs={--log-level,debug}", `extraArgs is "debug": give a list of flags, each with its value`},
+		{"extraArgs[0]=--etcd-prefix=/a", "two stores: the store is kubernetes, but etcd's settings are given too: extraArgs --etcd-prefix=/a"},
+		{"extraEnv[0].name=PODLANE_ETCD_ENDPOINTS,extraEnv[0].value=a", "too: extraEnv PODLANE_ETCD_ENDPOINTS"},
+		{"network.Network=10.244", `network.Network is "10.244": give an IPv4 prefix, such as 10.244.0.0/16`},
+		{"network.IPv6Network=fd00::", "give an IPv6 prefix"},
+		{"network.Backend.Type=host-gw", "podlane has no other backend"},
+		{"network.Backend.VNI=16777216", "network.Backend.VNI is 16777216: give a number from 1 to 16777215"},
+		{"network.Backend.Port=65536", "maximum: got 65,536, want 65,535"},
 		{"network.Netwrk=10.5.0.0/16", "'Netwrk' not allowed"},
 		{"network.network=10.5.0.0/16", "'network' not allowed"}, // in k3s there would be two
 		{"network.Backend.VIN=5", "'VIN' not allowed"},
-		{"settings.cni-conf=/x.conflist", "does not match pattern"},
+		{"settings.cni-conf=/x.conflist", "give a file in /etc/cni/net.d, the folder in the container"},
+		{"settings.resync=30", `settings.resync is "30": give a duration with its unit, such as 30s`},
+		{"podMonitor.interval=30", "give a duration with its unit"},
 		{"settings.PODLANE_IFACE=eth1", "'PODLANE_IFACE' not allowed"},
 		{"settings.ifcae=eth1", "'ifcae' not allowed"},
 		{"settings.ip-masq=no", "/settings/ip-masq"},
-		{"settings.http=127.0.0.1:9500", "does not match pattern"}, // the probes would fail, and so restart podlaned
-		{"settings.http=", "does not match pattern"},
+		{"settings.http=127.0.0.1:9500", "give an address with the port 9472, because the probes use 127.0.0.1:9472"}, // the probes would fail, and so restart podlaned
+		{"settings.http=", `settings.http is ""`},
 		{"network=null", "missing property 'network'"},
-		{"cni.bin=opt/cni/bin", "does not match pattern"},
+		{"cni.bin=opt/cni/bin", "give the folder with its whole path, such as /opt/cni/bin"},
 		{"realease=true", "'realease' not allowed"},
 	} {
 		if _, err := tryTool(t, helm, "template", "podlane", chart, "--set="+c.set); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -63,6 +63,20 @@ func TestValuesHaveAllSettings(t *testing.T) {
 	}
 }
 
+// A setting that belongs elsewhere is refused, and the error names what to use.
+func TestSettingsOfOtherValuesAreRefused(t *testing.T) {
+	for name, reason := range notInValues {
+		_, err := tryTool(t, helm, "template", "podlane", chart, "--set=settings."+name+"=a")
+		if err == nil || !strings.Contains(err.Error(), "remove settings."+name+": ") {
+			t.Errorf("settings.%s is not refused with a reason: %v", name, err)
+			continue
+		}
+		if value, use := strings.CutPrefix(reason, "the value "); use && !strings.Contains(err.Error(), "use the value "+value) {
+			t.Errorf("settings.%s: the error does not name the value %s: %v", name, value, err)
+		}
+	}
+}
+
 // The chart refuses a misspelt key of the network configuration. So its list must be complete: the documentation has all.
 func TestValuesHaveAllKeysOfTheNetwork(t *testing.T) {
 	type object struct{ Properties map[string]json.RawMessage }
@@ -101,7 +115,7 @@ func TestValuesHaveAllKeysOfTheNetwork(t *testing.T) {
 
 // A value that is null counts as absent. A registry may end in a slash.
 func TestAbsentValues(t *testing.T) {
-	all := fromHelm(t, defaults, "--set=imagePullSecrets=null,extraArgs=null,extraEnv=null,tolerations=null,namespace.create=true,namespace.labels=null,global.imageRegistry=registry.example/")
+	all := fromHelm(t, defaults, "--set=imagePullSecrets=null,extraArgs=null,extraEnv=null,tolerations=null,podMonitor=null,metrics=null,resources=null,updateStrategy=null,namespace.create=true,namespace.labels=null,global.imageRegistry=registry.example/")
 	pod := pods(t, all)["DaemonSet podlane"]
 	if got := pod.Containers[0].Image; got != "registry.example/podlane/podlane:dev" {
 		t.Errorf("image %s", got)
