@@ -32,7 +32,7 @@ func TestCommandLine(t *testing.T) {
 		{"config alone", []string{"config"}, exitUsage, "", "podlaned: usage: podlaned config get, or podlaned config set FILE"},
 		{"no endpoint", []string{"config", "get", "--etcd-endpoints="}, exitError, "", "podlaned: etcd: no endpoint given"},
 		{"no password", []string{"config", "get", "--etcd-username=a", "--etcd-password-file=/none"}, exitError, "", "podlaned: etcd: read password: open /none"},
-		{"config with the Kubernetes store", []string{"config", "get", "--store=kubernetes"}, exitError, "", "podlaned: with store kubernetes the network configuration is net-conf.json in the ConfigMap podlane-network: edit it with `kubectl --namespace podlane edit configmap podlane-network`"},
+		{"config with the Kubernetes store", []string{"config", "get", "--store=kubernetes"}, exitError, "", "podlaned: with store kubernetes the network configuration is net-conf.json in the ConfigMap podlane-network: change it in podlane.yaml or in the value network of the chart, and apply that"},
 		{"no configuration to set", []string{"config", "set", "/none"}, exitError, "", "podlaned: read the network configuration: open /none"},
 		{"wrong configuration to set", []string{"config", "set", "-"}, exitError, "", "podlaned: network configuration: empty"},
 	} {

@@ -18,8 +18,8 @@ const maxConfig = 64 << 10
 // runConfig reads or writes the network configuration in etcd, so that the operator does not need etcdctl.
 func runConfig(ctx context.Context, c config, rest []string, io streams) error {
 	if c.store == storeKubernetes {
-		return fmt.Errorf("with store %s the network configuration is net-conf.json in the ConfigMap %s: edit it with `kubectl --namespace podlane edit configmap %s`, then restart podlaned on the nodes",
-			c.store, kubernetes.ConfigMap, kubernetes.ConfigMap)
+		return fmt.Errorf("with store %s the network configuration is net-conf.json in the ConfigMap %s: change it in podlane.yaml or in the value network of the chart, and apply that; `podlaned status` has a note until podlaned is restarted",
+			c.store, kubernetes.ConfigMap)
 	}
 	store, err := c.etcd.Open(nil)
 	if err != nil {

@@ -27,8 +27,8 @@ type announcer struct {
 	backoff
 }
 
-// announce makes the own Node's annotations those of an announcement. It writes only what differs, and returns the keys. It tries
-// a failed write again later, at most every minute, and returns its error until then.
+// announce writes an announcement into the own Node's annotations. It writes only what differs, and returns the written keys. It
+// repeats a failed write at most once a minute, and returns its error until then.
 func (a *announcer) announce(ctx context.Context, own ownNode, announcement channel.Announcement, now time.Time) (written []string, err error) {
 	changes, err := a.changes(own, announcement)
 	switch {

@@ -29,7 +29,7 @@ func describe(what string, err error, now time.Time) error {
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%s: podlane-kube has no right to do that (403): apply the RBAC objects of podlane's manifest or chart, such as the ClusterRole podlane; the API server's answer: %w", what, err)
 	case errors.As(err, &unknownCA):
-		return fmt.Errorf("%s: podlane-kube's CA did not sign the API server's certificate: check the certificate-authority of its credentials; %w", what, cause(err))
+		return fmt.Errorf("%s: podlane-kube's CA did not sign the API server's certificate: check the ConfigMap kube-root-ca.crt, or the CA in the file of --kubeconfig; %w", what, cause(err))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("%s: the API server's certificate is not valid at this node's time, %s: renew it, or correct the clock; %w", what, at, cause(err))
 	case errors.As(err, &wrongHost):

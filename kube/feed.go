@@ -81,7 +81,7 @@ func (f *feeder) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// setSource records whether the API server is reached.
+// setSource reports to podlaned whether the API server answers.
 func (f *feeder) setSource(err error) {
 	f.problems.Check(watchingNodes, err)
 	source := channel.Source{}
@@ -134,8 +134,11 @@ func (f *feeder) mustSend(last, next channel.Leases) bool {
 	return true
 }
 
-// compose returns the newest lease set. It is not ready until the Nodes are listed and the network configuration is read. It is
-// not ready either as long as it is older than what podlaned has seen.
+// compose returns the newest lease set. It is ready if:
+//
+//   - the Nodes are listed,
+//   - the network configuration is read,
+//   - the set is not older than what podlaned has seen.
 func (f *feeder) compose() (leases channel.Leases, ready bool) {
 	set, revisions := f.cache.snapshot()
 	sources := f.network.sources()

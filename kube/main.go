@@ -1,5 +1,10 @@
-// podlane-kube runs in Kubernetes. Beside podlaned on each node, it reports to the API server whether the network is up. Once
-// in a cluster, it can release the leases of deleted nodes. It never changes the overlay, not even if it fails.
+// podlane-kube runs in Kubernetes, and is the only program of podlane that uses the API server:
+//
+//   - node, beside podlaned on each node: it reports whether the network is up. With the store kubernetes, it also feeds podlaned
+//     with the leases of all Nodes, and writes the announcement of its own Node.
+//   - release, once in a cluster: it releases the leases of deleted nodes in etcd.
+//
+// It never programs the kernel. If it fails, the overlay keeps working.
 package main
 
 import (
@@ -42,8 +47,8 @@ var commands = []struct {
 	name, help string
 	run        func(ctx context.Context, c config, log *logrus.Logger) error
 }{
-	{"node", "beside podlaned on each node: report in the Node's conditions and Events whether the network is up, and its problems", runNode},
-	{"release", "once in a cluster: release the leases of deleted nodes", runRelease},
+	{"node", "on each node, beside podlaned: report the network's state and problems in the Node's conditions and Events; with --store=kubernetes, also feed podlaned with the leases of all Nodes", runNode},
+	{"release", "once in a cluster with --store=etcd: release the leases of deleted nodes", runRelease},
 }
 
 func command(ctx context.Context, args, environ []string, out, log io.Writer) int {

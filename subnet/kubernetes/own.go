@@ -48,7 +48,7 @@ func (m *machine) decide() {
 		return
 	}
 	if used := m.usedPair(); pairsDiffer(used, pair) {
-		m.own.conflict = fmt.Sprintf("the Node %s has the podCIDR %s, but its pods use %s: drain the node, run `podlaned cleanup`, and start podlaned again", name, pair, used)
+		m.own.conflict = fmt.Sprintf("the Node %s has the podCIDR %s, but its pods use %s: drain the node, and reboot it", name, pair, used)
 		m.keepUsedSubnets()
 		return
 	}
@@ -212,10 +212,10 @@ func (m *machine) held() bool {
 func (m *machine) missingNodeError() error {
 	name := m.self.Node.Name
 	if used := m.usedPair(); !used.IsZero() {
-		return fmt.Errorf("the Node %s was deleted or renamed: its pods keep %s; register it again (restart kubelet), or drain it and run `podlaned cleanup`", name, used)
+		return fmt.Errorf("the Node %s was deleted or renamed: its pods keep %s; restart kubelet, which registers it again", name, used)
 	}
 	if m.opts.Saved != nil && m.opts.Saved.Own != "" {
-		return fmt.Errorf("the Node %s was deleted or renamed: register it again (restart kubelet), or run `podlaned cleanup`", name)
+		return fmt.Errorf("the Node %s was deleted or renamed: restart kubelet, which registers it again", name)
 	}
 	return fmt.Errorf("there is no Node %s: register it, or set node-name to the name of this node's Node; `kubectl get nodes` lists them", name)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/podlane/podlane/channel"
 	"github.com/podlane/podlane/subnet"
+	"github.com/podlane/podlane/subnet/store"
 )
 
 func TestOwnLeaseIsThePodCIDROfTheNode(t *testing.T) {
@@ -111,7 +112,7 @@ func TestNodeCannotJoinTheNetwork(t *testing.T) {
 
 // The pods keep their pod subnet, and the conflict names what to do. The pod subnet is announced, not the Node's new podCIDR.
 func TestPodCIDRDiffersFromPodSubnetInUse(t *testing.T) {
-	const want = "the Node n2 has the podCIDR 10.5.9.0/24, but its pods use 10.5.2.0/24: drain the node, run `podlaned cleanup`, and start podlaned again"
+	const want = "the Node n2 has the podCIDR 10.5.9.0/24, but its pods use 10.5.2.0/24: drain the node, and reboot it"
 	inUse := func(o *Options) { o.Self.Previous, o.Self.InUse = pair(t, "10.5.2.0-24"), true }
 	changed := message(9, []string{"10.5.9.0/24"})
 	t.Run("before the start", func(t *testing.T) {
@@ -122,6 +123,14 @@ func TestPodCIDRDiffersFromPodSubnetInUse(t *testing.T) {
 		}
 		if a, found := w.announcement(); !found || a.Lease.Key != "10.5.2.0-24" {
 			t.Errorf("announced %q, want the pod subnet in use", a.Lease.Key)
+		}
+	})
+	t.Run("after a reboot", func(t *testing.T) { // no pod uses the old pod subnet
+		w := newWorld(t, func(o *Options) {
+			o.Self.Previous, o.Saved = pair(t, "10.5.2.0-24"), &store.Saved{Revision: 7, Own: "10.5.2.0-24"}
+		})
+		if st := w.send(changed); st.Conflict != "" || st.Err != nil || st.Own.Pair() != pair(t, "10.5.9.0-24") {
+			t.Errorf("own lease %s, error %v, conflict %q", st.Own, st.Err, st.Conflict)
 		}
 	})
 	t.Run("while it runs", func(t *testing.T) {
@@ -260,7 +269,7 @@ func TestNewNodeHasThePodCIDR(t *testing.T) {
 }
 
 func TestOwnNodeIsDeleted(t *testing.T) {
-	const want = "the Node n2 was deleted or renamed: its pods keep 10.5.2.0/24; register it again (restart kubelet), or drain it and run `podlaned cleanup`"
+	const want = "the Node n2 was deleted or renamed: its pods keep 10.5.2.0/24; restart kubelet, which registers it again"
 	w := newWorld(t)
 	m := message(7, []string{"10.5.2.0/24"}, announced(t, 1, "10.5.1.0-24"))
 	w.send(m)
@@ -283,7 +292,7 @@ func TestOwnNodeIsDeleted(t *testing.T) {
 		t.Errorf("deleted while podlaned was down: own lease %s, held %v, error %v", st.Own, st.Held, st.Err)
 	}
 	w = newWorld(t, func(o *Options) { o.Saved = savedState(5, own) })
-	if st = w.send(gone); text(st.Err) != "the Node n2 was deleted or renamed: register it again (restart kubelet), or run `podlaned cleanup`" || st.Own != (subnet.Lease{}) {
+	if st = w.send(gone); text(st.Err) != "the Node n2 was deleted or renamed: restart kubelet, which registers it again" || st.Own != (subnet.Lease{}) {
 		t.Errorf("deleted before a reboot: own lease %s, error %v", st.Own, st.Err)
 	}
 }
