@@ -9,7 +9,7 @@ import (
 
 // Reboot crashes the node's machine and boots it. podlaned is killed, and podlane-kube too. The node's pods, its kernel state and its files
 // in /run are lost. Files on disk stay: podlaned's saved state and log, and the addresses that host-local gave out.
-// The node is on the underlay again; No daemon is started. Commands that still run in the old node keep running,
+// The node is on the underlay again. No daemon is started. Commands that still run in the old node keep running,
 // cut off from everything.
 //
 // Several nodes may reboot at once. The lab drops their pods. Detach frees their addresses, like a container runtime

@@ -47,7 +47,7 @@ var happenings = []happening{
 		[]string{"tests/faults.TestEtcdRefusesWrites", "subnet/etcd.TestDeletedConfigurationIsRestored", "subnet/etcd.TestNodeMayNotRestoreTheConfiguration"},
 	},
 	{
-		"with `store: kubernetes`, the API server, podlane-kube or `podlaned` is away, or all of them",
+		"with `store: kubernetes`, the API server, podlane-kube or `podlaned` is down, or all of them",
 		"no packet is lost, and pods can be attached. A node boots from its saved state. `/readyz`, `podlaned status` and the Node's condition report it",
 		[]string{"tests/kubestore.TestAway", "tests/kubestore.TestLife"},
 	},
