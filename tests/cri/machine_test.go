@@ -148,8 +148,8 @@ func (m *machine) powerOff(t *testing.T) {
 // start starts a command on the machine. The caller waits for it.
 func (m *machine) start(cmd *exec.Cmd) error { return sandbox.Start(m.init.Process.Pid, "", cmd) }
 
-// run runs a command on the machine and returns its output.
-func (m *machine) run(t *testing.T, name string, args ...string) string {
+// run runs a command on the machine. A command that fails ends the test.
+func (m *machine) run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := m.Command(cluster.Within(t), name, args...)
 	var out bytes.Buffer
@@ -161,7 +161,6 @@ func (m *machine) run(t *testing.T, name string, args ...string) string {
 	if err != nil {
 		t.Fatalf("on %s: %s %s: %v: %s", m.Name, name, strings.Join(args, " "), err, &out)
 	}
-	return out.String()
 }
 
 // startRuntime starts containerd and makes a client that waits until it answers.

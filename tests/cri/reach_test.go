@@ -33,18 +33,16 @@ func TestPodsReachEachOther(t *testing.T) {
 	}
 }
 
-// A container without Kubernetes and without the CRI: ctr calls the plugins itself.
+// A container without Kubernetes and without the CRI: ctr calls the plugins itself. The container checks the answer, because ctr
+// can lose the output of a short container.
 func TestContainerWithoutTheCRI(t *testing.T) {
 	_, all := start(t)
 	web := all[1].addPod(t, "web")
 	for _, addr := range web.addrs {
 		server := netip.AddrPortFrom(addr, 80)
 		awaitName(t, "a pod", web, func() (string, error) { return web.fetch(t, server) })
-		got := all[0].run(t, "ctr", "run", "--rm", "--cni", "--cgroup", "/"+os.Getenv(cgroupVariable)+"/by-hand", image, "by-hand",
-			"busybox", "wget", "-q", "-O-", "http://"+server.String()+"/name")
-		if strings.TrimSpace(got) != "web" {
-			t.Errorf("%s answers %q, want %q", server, got, "web")
-		}
+		all[0].run(t, "ctr", "run", "--rm", "--cni", "--cgroup", "/"+os.Getenv(cgroupVariable)+"/by-hand", image, "by-hand",
+			"busybox", "sh", "-c", `test "$(busybox wget -q -O- http://`+server.String()+`/name)" = web`)
 	}
 	for _, m := range all {
 		m.clear(t)
