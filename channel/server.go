@@ -45,7 +45,7 @@ type Server struct {
 	handshakes chan struct{} // has one element for each handshake in progress
 
 	mu       sync.Mutex
-	revision int64
+	revision int64   // of the newest set
 	active   *feeder // the newest one; nil: there was none
 
 	feedMu sync.Mutex // serializes the calls of deliver
@@ -56,7 +56,8 @@ type Server struct {
 // feeder is a connection that was accepted.
 type feeder struct {
 	session *session
-	name    string
+	label   string        // the name and version of its program
+	told    int64         // the revision in this side's hello
 	done    chan struct{} // closed after its last delivery
 }
 
@@ -88,18 +89,25 @@ func (s *Server) Close() error {
 // Announce sets what this node announces. The newest one is sent after each hello and after each change.
 func (s *Server) Announce(a Announcement) { s.out.put(kindAnnouncement, a) }
 
-// SetRevision sets the revision in the next hello.
+// SetRevision sets the revision in the next hello, before a set arrives. Each set sets it, too.
 func (s *Server) SetRevision(revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision = revision
 }
 
+// newest returns the revision of the newest set.
+func (s *Server) newest() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision
+}
+
 // Run accepts feeders until ctx ends, and then returns nil. The newest feeder replaces the previous one. hello is this side's;
 // its Version and Revision are filled in.
 //
 // Run calls deliver once at its start, and after each message, heartbeat and change of the connection. It makes one call at a
-// time. deliver must return soon; it may call Announce and SetRevision.
+// time. deliver must return soon; it may call Announce.
 func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
@@ -132,7 +140,7 @@ func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error
 // serve makes the handshake on one connection and receives its messages until it ends.
 func (s *Server) serve(ctx context.Context, conn net.Conn, hello Hello, deliver func(Feed)) {
 	defer conn.Close()
-	sess, peer, name, err := s.handshake(ctx, conn, hello)
+	f, err := s.handshake(ctx, conn, hello)
 	<-s.handshakes
 	if ctx.Err() != nil {
 		return
@@ -141,46 +149,46 @@ func (s *Server) serve(ctx context.Context, conn net.Conn, hello Hello, deliver 
 		s.setNotice(deliver, fmt.Errorf("a connection to the channel was refused: %w", err))
 		return
 	}
-	sess.peer = name
-	f := &feeder{session: sess, name: name, done: make(chan struct{})}
 	defer close(f.done)
 	s.replace(deliver, f)
+	if s.newest() != f.told {
+		return // its first set could be older than the newest one. It connects again
+	}
 	s.update(deliver, func(feed *Feed) {
-		*feed = Feed{Connected: true, Connection: feed.Connection + 1, Program: peer.label(), At: time.Now()}
+		*feed = Feed{Connected: true, Connection: feed.Connection + 1, Program: f.label, At: time.Now()}
 	})
-	err = sess.run(ctx, s.out, func(kind string, body []byte) error { return s.receive(deliver, kind, body) })
+	err = f.session.run(ctx, s.out, func(kind string, body []byte) error { return s.receive(deliver, kind, body) })
 	if ctx.Err() == nil {
 		s.update(deliver, func(feed *Feed) { feed.Connected, feed.Fault = false, err.Error() })
 	}
 }
 
 // handshake checks who connected, and exchanges the hellos.
-func (s *Server) handshake(ctx context.Context, conn net.Conn, own Hello) (sess *session, peer Hello, name string, err error) {
+func (s *Server) handshake(ctx context.Context, conn net.Conn, own Hello) (*feeder, error) {
 	cred, err := credentials(conn)
 	if err != nil {
-		return nil, peer, "", err
+		return nil, err
 	}
 	process := "a process of another PID namespace"
 	if cred.Pid > 0 {
 		process = fmt.Sprintf("process %d", cred.Pid)
 	}
 	if cred.Uid != s.uid {
-		return nil, peer, "", fmt.Errorf("%s has user id %d, and only user id %d can feed podlaned", process, cred.Uid, s.uid)
+		return nil, fmt.Errorf("%s has user id %d, and only user id %d can feed podlaned", process, cred.Uid, s.uid)
 	}
-	s.mu.Lock()
-	own.Version, own.Revision = Version, s.revision
-	s.mu.Unlock()
+	own.Version, own.Revision = Version, s.newest()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	sess = newSession(conn, s.timing, process, kindAnnouncement)
-	if peer, err = sess.handshake(own); err != nil {
-		return nil, peer, "", fmt.Errorf("%s: %w", process, err)
+	sess := newSession(conn, s.timing, process, kindAnnouncement)
+	peer, err := sess.handshake(own)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", process, err)
 	}
-	name = fmt.Sprintf("%s (%s)", peer.label(), process)
+	sess.peer = fmt.Sprintf("%s (%s)", peer.label(), process)
 	if err := checkHello(own, peer); err != nil {
-		return nil, peer, "", fmt.Errorf("%s: %w", process, err)
+		return nil, fmt.Errorf("%s: %w", process, err)
 	}
-	return sess, peer, name, nil
+	return &feeder{session: sess, label: peer.label(), told: own.Revision, done: make(chan struct{})}, nil
 }
 
 // replace makes a feeder the active one. It ends the previous one, and waits until nothing of that is delivered any more.
@@ -197,7 +205,7 @@ func (s *Server) replace(deliver func(Feed), f *feeder) {
 		return
 	default:
 	}
-	reason := fmt.Errorf("%s connected to the channel and replaced %s", f.name, previous.name)
+	reason := fmt.Errorf("%s connected to the channel and replaced %s", f.session.peer, previous.session.peer)
 	previous.session.end(reason)
 	<-previous.done
 	s.setNotice(deliver, reason)
@@ -216,6 +224,7 @@ func (s *Server) receive(deliver func(Feed), kind string, body []byte) error {
 		if err := leases.check(); err != nil {
 			return fmt.Errorf("the message %q is invalid: %w", kind, err)
 		}
+		s.SetRevision(leases.Revision)
 	case kindSource:
 		source = &Source{}
 		if err := decodeBody(kind, body, source); err != nil {

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"io/fs"
@@ -228,6 +229,27 @@ func TestSecondFeederReplacesTheFirst(t *testing.T) {
 	}
 	if remotes.some(func(r Remote) bool { return !r.Connected }) {
 		t.Error("the second feeder was disconnected")
+	}
+}
+
+// A feeder confirms sets that are older than the hello allows. If a newer one arrives from another feeder before this one
+// replaces it, the hello is out of date.
+func TestFeederWithAnOldHelloIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	_, feeds, _ := serve(t, dir, defaultTiming)
+	first, second := dial(t, dir), dial(t, dir)
+	if h, err := readHeader(bufio.NewReader(second)); err != nil || h.Kind != kindHello {
+		t.Fatalf("message %q, error %v, want the hello", h.Kind, err)
+	}
+	send(first, frame(t, kindHello, podlaneKube), frame(t, kindLeases, someLeases(3)))
+	feeds.until(t, "the first set", func(f Feed) bool { return f.Leases != nil })
+	send(second, frame(t, kindHello, podlaneKube), frame(t, kindLeases, someLeases(2)))
+	feeds.until(t, "the end of both", func(f Feed) bool { return !f.Connected })
+	third := dial(t, dir)
+	send(third, frame(t, kindHello, podlaneKube), frame(t, kindLeases, someLeases(4)))
+	feeds.until(t, "the next connection", func(f Feed) bool { return f.Connected && f.Leases != nil && f.Leases.Revision == 4 })
+	if feeds.some(func(f Feed) bool { return f.Leases != nil && f.Leases.Revision == 2 }) {
+		t.Error("the older set was delivered")
 	}
 }
 

@@ -77,6 +77,7 @@ func (r *runner) listen(ctx context.Context) {
 		return
 	}
 	r.server = server
+	server.SetRevision(r.machine.revision())
 	r.announce() // before the first hello
 	hello := channel.Hello{Version: channel.Version, Program: r.opts.Program, Node: r.opts.Self.Node.Name}
 	r.serving.Go(func() {
@@ -95,12 +96,11 @@ func (r *runner) put(f channel.Feed) {
 	r.feeds <- f
 }
 
-// announce gives the server the revision, and the announcement if it has changed.
+// announce gives the server the announcement if it has changed.
 func (r *runner) announce() {
 	if r.server == nil {
 		return
 	}
-	r.server.SetRevision(r.machine.revision())
 	if l := r.machine.own.announced; l != r.announced {
 		r.announced = l
 		r.server.Announce(channel.Announcement{Lease: store.SavedLease{Key: l.Pair().Key(), Value: l.Value()}})
