@@ -178,13 +178,18 @@ func (d *daemon) runNode(ctx context.Context) error {
 }
 
 // runOnUnderlay runs the loop and its watchers until the underlay changes, and then returns errUnderlayChanged.
+//
+// The watchers begin after the first reconciliation. While any process listens, the kernel keeps 8 KiB for each new element of a
+// set until the transaction ends. A watcher kicks when it begins, so no earlier change is missed.
 func (l *loop) runOnUnderlay(ctx context.Context, states <-chan store.State) error {
 	changed := newKicks()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.backend.Watch(ctx, changed.kick) })
-	g.Go(func() error { return firewall.Watch(ctx, changed.kick) })
-	g.Go(func() error { return firewall.WatchLegacy(ctx, changed.kick) })
-	g.Go(func() error { return l.run(ctx, states, changed) })
+	watch := func() {
+		g.Go(func() error { return l.backend.Watch(ctx, changed.kick) })
+		g.Go(func() error { return firewall.Watch(ctx, changed.kick) })
+		g.Go(func() error { return firewall.WatchLegacy(ctx, changed.kick) })
+	}
+	g.Go(func() error { return l.run(ctx, states, changed, watch) })
 	return g.Wait()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/podlane/podlane/backend"
@@ -88,16 +89,17 @@ func (l *loop) awaitLease(ctx context.Context, states <-chan store.State) error 
 // running reports whether the node has had a lease in this run.
 func (l *loop) running() bool { return l.backend != nil }
 
-// run reconciles until ctx ends.
-func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan struct{}) error {
+// run reconciles until ctx ends. It calls watch after the first reconciliation.
+func (l *loop) run(ctx context.Context, states <-chan store.State, kernel <-chan struct{}, watch func()) error {
 	defer l.problems.Close()
 	defer l.saveState(true)
-	for {
+	for begin := sync.OnceFunc(watch); ; {
 		began := time.Now()
 		next, err := l.reconcile(ctx)
 		if err != nil {
 			return err
 		}
+		begin()
 		if !pause.For(ctx, minInterval-time.Since(began)) {
 			return ctx.Err()
 		}
