@@ -144,12 +144,12 @@ var happenings = []happening{
 	{
 		"a lease has an address that no node can have, or pod subnets on the underlay",
 		"it is skipped, and `podlaned status` shows the reason. Other peers are not affected",
-		[]string{"tests/input.TestLeaseThatCannotBeProgrammed", "tests/promises.TestPeersAreCheckedAgainWhenTheUnderlayChanges"},
+		[]string{"tests/input.TestLeaseThatCannotBeProgrammed", "tests/promises.TestPeersAreCheckedAgainWhenTheUnderlayChanges", "tests/kubestore.TestHostileNodes"},
 	},
 	{
 		"the disk is full or read-only; the clock jumps",
 		"no packet is lost. It is logged once. `podlaned` recovers 2 s after the disk has space again",
-		[]string{"tests/faults.TestDisksFailWhilePodlanedRuns", "tests/faults.TestDisksFailBeforePodlanedStarts", "tests/faults.TestClock"},
+		[]string{"tests/faults.TestDisksFailWhilePodlanedRuns", "tests/faults.TestDisksFailBeforePodlanedStarts", "tests/faults.TestClock", "tests/kubestore.TestClock"},
 	},
 	{
 		"the firewall is reloaded, or iptables' FORWARD policy becomes DROP",
