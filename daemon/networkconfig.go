@@ -64,14 +64,23 @@ func setConfig(ctx context.Context, store *etcd.Store, file string, io streams) 
 }
 
 func readAll(file string, in stdio.Reader) ([]byte, error) {
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	if file == "-" {
+		return readLimited(in)
 	}
+	return readFile(file)
+}
+
+// readFile reads a file of at most maxConfig bytes.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readLimited(f)
+}
+
+func readLimited(in stdio.Reader) ([]byte, error) {
 	raw, err := stdio.ReadAll(stdio.LimitReader(in, maxConfig+1))
 	if err == nil && len(raw) > maxConfig {
 		err = errors.New("it is larger than 64 KiB")

@@ -46,7 +46,7 @@ func (f *networkFile) read() error {
 	if f.path == "" {
 		return nil
 	}
-	raw, err := readAll(f.path, nil)
+	raw, err := readFile(f.path)
 	var network subnet.Network
 	if err == nil {
 		network, _, err = subnet.ParseNetwork(raw) // the store warns of what etcd has

@@ -107,3 +107,11 @@ func TestStoreWaitsForACorrectCA(t *testing.T) {
 	}
 	s.Close()
 }
+
+// The setting names a file. It does not mean the standard input, which a daemon does not have.
+func TestNetworkFileIsNotTheStandardInput(t *testing.T) {
+	f := newNetworkFile(config{store: storeEtcd, networkFile: "-"})
+	if err := f.read(); err == nil || f.config() != nil {
+		t.Errorf("read %q, %v; want an error", f.config(), err)
+	}
+}
