@@ -52,7 +52,7 @@ type line struct {
 func (l line) set(f *flag.FlagSet, given map[string]bool) error {
 	switch {
 	case f.Lookup(l.key) == nil || l.key == FileFlag:
-		return fmt.Errorf("unknown key %q%s", l.key, nearest(f, l.key))
+		return fmt.Errorf("unknown key %q%s", l.key, suggestion(f, l.key))
 	case given[l.key]:
 		return nil
 	}
@@ -116,20 +116,16 @@ func scalar(n *yaml.Node) (string, error) {
 	return "", errors.New("want a plain value or a list of them")
 }
 
-// nearest suggests the key that shares the longest beginning with an unknown one.
-func nearest(f *flag.FlagSet, key string) string {
-	best, shared := "", 3
+// suggestion names the key that an unknown one probably means, if there is one.
+func suggestion(f *flag.FlagSet, key string) string {
+	var known []string
 	f.VisitAll(func(x *flag.Flag) {
-		n := 0
-		for n < len(key) && n < len(x.Name) && key[n] == x.Name[n] {
-			n++
-		}
-		if n > shared && x.Name != FileFlag { // it cannot be in the file that it names
-			best, shared = x.Name, n
+		if x.Name != FileFlag { // it cannot be in the file that it names
+			known = append(known, x.Name)
 		}
 	})
-	if best == "" {
-		return ""
+	if other := nearest(known, key); other != "" {
+		return fmt.Sprintf("; do you mean %q?", other)
 	}
-	return fmt.Sprintf("; do you mean %q?", best)
+	return ""
 }

@@ -73,6 +73,7 @@ func TestWrongSettings(t *testing.T) {
 		want          string
 	}{
 		"unknown key":             {file: "# a comment\nname: n1\nperio: 1h\n", want: `line 3: unknown key "perio"; do you mean "period"?`},
+		"another beginning":       {file: "eriod: 1h\n", want: `line 1: unknown key "eriod"; do you mean "period"?`},
 		"key far from all others": {file: "x: 1\n", want: `line 1: unknown key "x"`},
 		"file in the file":        {file: "config: /x\n", want: `line 1: unknown key "config"`},
 		"map as a value":          {file: "peers: {a: b}\n", want: "line 1: peers: want a plain value or a list of them"},
