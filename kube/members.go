@@ -123,22 +123,12 @@ func identity(announced subnet.Node, n *corev1.Node) subnet.Node {
 
 // accepts reports whether the claim of a Node is valid. Its pod subnets must be in the pod network, and free: no other Node has
 // or claims them. So no Node can announce the pod subnet of another Node.
-func (s nodeSet) accepts(name string, network subnet.Network) bool {
+func (s nodeSet) accepts(name string, network subnet.Network, all holders) bool {
 	pair := s.members[name].claim.pair
-	if pair.IsZero() {
-		return false
-	}
-	for _, f := range subnet.Families {
-		if half := pair.Half(f); half.IsValid() && !subnet.Contains(network.Range(f).Prefix, half) {
-			return false
-		}
-	}
-	for other, m := range s.members {
-		if other != name && (m.pair.Overlaps(pair) || m.claim.pair.Overlaps(pair)) {
-			return false
-		}
-	}
-	return true
+	return !pair.IsZero() && !slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool {
+		half := pair.Half(f)
+		return half.IsValid() && !(subnet.Contains(network.Range(f).Prefix, half) && all.free(half, name))
+	})
 }
 
 // leases composes the lease set that podlaned receives, without its revision and its configuration. network is the pod network.
@@ -149,9 +139,10 @@ func (s nodeSet) leases(network subnet.Network) channel.Leases {
 		PublicIP:   s.own.annotations[s.keys.PublicIPOverwrite],
 		PublicIPv6: s.own.annotations[s.keys.PublicIPv6Overwrite],
 	}}
+	held := newHolders(s.members)
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
 		switch m := s.members[name]; {
-		case s.accepts(name, network):
+		case s.accepts(name, network, held):
 			all.Leases = append(all.Leases, store.SavedLease{Key: m.claim.key, Value: []byte(m.claim.value), Created: m.created})
 		case m.fault != "":
 			all.Junk++
