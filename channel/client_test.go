@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +99,25 @@ func TestHeartbeatsKeepTheConnection(t *testing.T) {
 	}
 }
 
+// feedConnection starts a client and answers with podlaned's hello, without the server.
+func feedConnection(t *testing.T, p timing) (*Client, *inbox[Remote], net.Conn) {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := listen(t.Context(), filepath.Join(dir, Socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c, remotes := feed(t, dir, p, podlaneKube)
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	send(conn, frame(t, kindHello, podlaned))
+	return c, remotes, conn
+}
+
 func TestSilentPeers(t *testing.T) {
 	t.Run("of podlaned", func(t *testing.T) {
 		dir := t.TempDir()
@@ -109,19 +130,7 @@ func TestSilentPeers(t *testing.T) {
 		}
 	})
 	t.Run("of podlane-kube", func(t *testing.T) {
-		dir := t.TempDir()
-		l, err := listen(t.Context(), dir+"/"+Socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, remotes := feed(t, dir, shortTiming, podlaneKube)
-		conn, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		send(conn, frame(t, kindHello, podlaned))
+		_, remotes, conn := feedConnection(t, shortTiming)
 		remotes.until(t, "the connection", func(r Remote) bool { return r.Connected })
 		go func() { _, _ = io.Copy(io.Discard, conn) }() // until the client closes it
 		remotes.until(t, "its end", func(r Remote) bool {
@@ -147,19 +156,7 @@ func TestSlowReaders(t *testing.T) {
 		})
 	})
 	t.Run("of podlane-kube", func(t *testing.T) {
-		dir := t.TempDir()
-		l, err := listen(t.Context(), dir+"/"+Socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		c, remotes := feed(t, dir, p, podlaneKube)
-		conn, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		send(conn, frame(t, kindHello, podlaned))
+		c, remotes, _ := feedConnection(t, p)
 		large := someLeases(3)
 		large.Fault = strings.Repeat("x", 4<<20)
 		c.SendLeases(large)

@@ -16,12 +16,7 @@ const (
 )
 
 // place returns where the leases are, for sentences.
-func (k storeKind) place() string {
-	if k == storeKubernetes {
-		return "the Kubernetes API"
-	}
-	return "etcd"
-}
+func (k storeKind) place() string { return status.Place(string(k)) }
 
 // configPlace returns where the network configuration is, for sentences.
 func (k storeKind) configPlace() string {

@@ -62,7 +62,7 @@ func WriteChecks(w io.Writer, checks []Check) {
 // leaseFault returns why the lease is not held in the store, or nothing. In a conflict it is not restored, and another check
 // reports that. Before the store has answered, it is unknown whether the lease is missing.
 func (s Status) leaseFault(now time.Time) string {
-	own, place := Join(s.Lease.Subnet), s.storePlace()
+	own, place := Join(s.Lease.Subnet), Place(s.Store)
 	switch invalid := s.Lease.invalid(now); {
 	case invalid != "" || s.Lease.Held || s.Lease.Conflict != "":
 		return invalid

@@ -94,7 +94,7 @@ func (s Status) leaseText(now time.Time) string {
 	case len(l.Subnet) == 0:
 		return "none yet"
 	case !l.Held:
-		return own + ", NOT HELD in " + s.storePlace()
+		return own + ", NOT HELD in " + Place(s.Store)
 	case s.Kubernetes != nil:
 		return own + ", the podCIDR of this node's Node"
 	case l.Expiry.IsZero():

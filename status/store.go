@@ -9,9 +9,9 @@ import (
 // storeName returns the name of the store's check. An older podlaned, which knows only etcd, reports none.
 func (s Status) storeName() string { return cmp.Or(s.Store, StoreEtcd) }
 
-// storePlace returns where the leases are, for sentences.
-func (s Status) storePlace() string {
-	if s.Kubernetes != nil {
+// Place returns where a store has the leases, for sentences.
+func Place(store string) string {
+	if store == StoreKubernetes {
 		return "the Kubernetes API"
 	}
 	return "etcd"
