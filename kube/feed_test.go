@@ -549,7 +549,7 @@ func TestPodSubnetInUseStaysAnnounced(t *testing.T) {
 		t.Errorf("backend-data is %s, want no Subnets", data())
 	}
 	w.api.SetNode("n1", "10.244.9.0/24")
-	got := w.await("the claimed pod subnet", func(l channel.Leases) bool {
+	got := w.await("the former pod subnet", func(l channel.Leases) bool {
 		return leaseKeys(l) == "10.244.1.0-24" && l.Own.PodCIDRs[0] == "10.244.9.0/24"
 	})
 	if got.Junk != 0 || !strings.Contains(data(), `"Subnets":"10.244.1.0-24"`) {
@@ -561,7 +561,7 @@ func TestPodSubnetInUseStaysAnnounced(t *testing.T) {
 	w.await("the podCIDR of n2 alone", func(l channel.Leases) bool { return leaseKeys(l) == "10.244.1.0-24" && l.Junk == 1 })
 	w.api.DeleteNode("n2")
 	w.api.SetNode("n1", "10.244.1.0/24")
-	until(t, "the claim ends", func() bool { return !strings.Contains(data(), "Subnets") })
+	until(t, "the former pod subnet is announced no more", func() bool { return !strings.Contains(data(), "Subnets") })
 }
 
 func TestChangesOfAnAnnouncement(t *testing.T) {

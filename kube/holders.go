@@ -60,9 +60,9 @@ func (h holders) free(p netip.Prefix, name string) bool {
 	})
 }
 
-// subnets returns the podCIDRs of a Node, and the pod subnets that it claims.
+// subnets returns the podCIDRs of a Node, and its former pod subnets.
 func (m member) subnets() (all []netip.Prefix) {
-	for _, pair := range []subnet.Pair{m.pair, m.claim.pair} {
+	for _, pair := range []subnet.Pair{m.pair, m.former.pair} {
 		for _, f := range subnet.Families {
 			if half := pair.Half(f); half.IsValid() {
 				all = append(all, half)

@@ -26,7 +26,7 @@ func TestHoldersFindOverlaps(t *testing.T) {
 	for range 2000 {
 		members := map[string]member{}
 		for i := range 6 {
-			members[fmt.Sprint("n", i)] = member{pair: randomPair(), claim: claim{pair: randomPair()}}
+			members[fmt.Sprint("n", i)] = member{pair: randomPair(), former: former{pair: randomPair()}}
 		}
 		held := newHolders(members)
 		for name, m := range members {

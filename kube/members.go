@@ -21,12 +21,12 @@ type member struct {
 	pair       subnet.Pair // its podCIDRs; zero if they are invalid
 	key, value string      // of its lease, as in store.SavedLease; empty: it announces none
 	fault      string      // why its announcement cannot be used
-	claim      claim       // the pod subnets that its pods use instead of its podCIDRs
+	former     former      // the pod subnets that its pods use instead of its podCIDRs
 }
 
-// claim is the lease of a Node that has got other podCIDRs while its pods use the old ones.
-type claim struct {
-	pair       subnet.Pair // zero: there is no claim
+// former is the lease of a Node that has got other podCIDRs while its pods use the old ones.
+type former struct {
+	pair       subnet.Pair // zero: there is none
 	key, value string
 }
 
@@ -106,9 +106,9 @@ func memberOf(keys annotation.Keys, n *corev1.Node) (m member) {
 		lease.Node = identity(lease.Node, n)
 		m.key, m.value = lease.Pair().Key(), string(lease.Value())
 	}
-	if lease, claims := keys.Claim(n.Annotations); claims {
+	if lease, used := keys.FormerSubnets(n.Annotations); used {
 		lease.Node = identity(lease.Node, n)
-		m.claim = claim{lease.Pair(), lease.Pair().Key(), string(lease.Value())}
+		m.former = former{lease.Pair(), lease.Pair().Key(), string(lease.Value())}
 	}
 	return m
 }
@@ -121,10 +121,10 @@ func identity(announced subnet.Node, n *corev1.Node) subnet.Node {
 	return announced
 }
 
-// accepts reports whether the claim of a Node is valid. Its pod subnets must be in the pod network, and free: no other Node has
-// or claims them. So no Node can announce the pod subnet of another Node.
+// accepts reports whether a Node may announce its former pod subnets. They must be in the pod network, and free: no other Node
+// has or uses them. So no Node can announce the pod subnet of another Node.
 func (s nodeSet) accepts(name string, network subnet.Network, all holders) bool {
-	pair := s.members[name].claim.pair
+	pair := s.members[name].former.pair
 	return !pair.IsZero() && !slices.ContainsFunc(subnet.Families[:], func(f subnet.Family) bool {
 		half := pair.Half(f)
 		return half.IsValid() && !(subnet.Contains(network.Range(f).Prefix, half) && all.free(half, name))
@@ -143,7 +143,7 @@ func (s nodeSet) leases(network subnet.Network) channel.Leases {
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
 		switch m := s.members[name]; {
 		case s.accepts(name, network, held):
-			all.Leases = append(all.Leases, store.SavedLease{Key: m.claim.key, Value: []byte(m.claim.value), Created: m.created})
+			all.Leases = append(all.Leases, store.SavedLease{Key: m.former.key, Value: []byte(m.former.value), Created: m.created})
 		case m.fault != "":
 			all.Junk++
 			if len(all.Skipped) < subnet.MaxSkips {

@@ -94,15 +94,15 @@ func TestLeasesOfNodes(t *testing.T) {
 }
 
 // n1 got the podCIDR 10.244.9.0/24 while its pods use 10.244.1.0/24.
-func TestClaimedPodSubnets(t *testing.T) {
+func TestFormerPodSubnets(t *testing.T) {
 	network, _, err := subnet.ParseNetwork([]byte(testNetwork))
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := func(name, podCIDR, claim string) *corev1.Node {
-		return clusterNode(name, podCIDR, "backend-data", `{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"`+claim+`"}`)
+	uses := func(name, podCIDR, former string) *corev1.Node {
+		return clusterNode(name, podCIDR, "backend-data", `{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"`+former+`"}`)
 	}
-	n1 := claims("n1", "10.244.9.0/24", "10.244.1.0-24")
+	n1 := uses("n1", "10.244.9.0/24", "10.244.1.0-24")
 	noMember := clusterNode("n2", "10.244.1.0/24", "kube-subnet-manager", "")
 	for name, c := range map[string]struct {
 		nodes   []*corev1.Node
@@ -111,15 +111,15 @@ func TestClaimedPodSubnets(t *testing.T) {
 		skipped int
 	}{
 		"free":                           {[]*corev1.Node{n1, clusterNode("n2", "10.244.2.0/24")}, network, "10.244.1.0-24 10.244.2.0-24", 0},
-		"the Node has no podCIDR":        {[]*corev1.Node{claims("n1", "", "10.244.1.0-24")}, network, "10.244.1.0-24", 0},
+		"the Node has no podCIDR":        {[]*corev1.Node{uses("n1", "", "10.244.1.0-24")}, network, "10.244.1.0-24", 0},
 		"the podCIDR of another Node":    {[]*corev1.Node{n1, clusterNode("n2", "10.244.1.0/24")}, network, "10.244.1.0-24 10.244.9.0-24", 0},
 		"of a Node that is no member":    {[]*corev1.Node{n1, noMember}, network, "10.244.9.0-24", 0},
-		"a part of another Node's":       {[]*corev1.Node{claims("n1", "10.244.9.0/24", "10.244.1.128-25"), clusterNode("n2", "10.244.1.0/24")}, network, "10.244.1.0-24 10.244.9.0-24", 0},
-		"more than another Node's":       {[]*corev1.Node{claims("n1", "10.244.9.0/24", "10.244.0.0-20"), clusterNode("n2", "10.244.2.0/24")}, network, "10.244.2.0-24 10.244.9.0-24", 0},
-		"claimed by two Nodes":           {[]*corev1.Node{n1, claims("n2", "10.244.8.0/24", "10.244.1.0-24")}, network, "10.244.8.0-24 10.244.9.0-24", 0},
-		"outside the pod network":        {[]*corev1.Node{claims("n1", "10.244.9.0/24", "10.5.1.0-24")}, network, "10.244.9.0-24", 0},
+		"a part of another Node's":       {[]*corev1.Node{uses("n1", "10.244.9.0/24", "10.244.1.128-25"), clusterNode("n2", "10.244.1.0/24")}, network, "10.244.1.0-24 10.244.9.0-24", 0},
+		"more than another Node's":       {[]*corev1.Node{uses("n1", "10.244.9.0/24", "10.244.0.0-20"), clusterNode("n2", "10.244.2.0/24")}, network, "10.244.2.0-24 10.244.9.0-24", 0},
+		"used by two Nodes":              {[]*corev1.Node{n1, uses("n2", "10.244.8.0/24", "10.244.1.0-24")}, network, "10.244.8.0-24 10.244.9.0-24", 0},
+		"outside the pod network":        {[]*corev1.Node{uses("n1", "10.244.9.0/24", "10.5.1.0-24")}, network, "10.244.9.0-24", 0},
 		"the pod network is not known":   {[]*corev1.Node{n1}, subnet.Network{}, "10.244.9.0-24", 0},
-		"a podCIDR is missing, not free": {[]*corev1.Node{claims("n1", "", "10.244.1.0-24"), noMember}, network, "", 1},
+		"a podCIDR is missing, not free": {[]*corev1.Node{uses("n1", "", "10.244.1.0-24"), noMember}, network, "", 1},
 	} {
 		got := setOfNodes(t, "n1", c.nodes...).leases(c.network)
 		if leaseKeys(got) != c.want || len(got.Skipped) != c.skipped {

@@ -1,6 +1,6 @@
 // Package annotation reads and writes the leases of nodes as annotations of Kubernetes' Nodes. The keys and the values are
 // flannel's, so podlane nodes and flannel nodes (kube-subnet-mgr) read each other. The annotations do not contain the pod
-// subnet: it is the Node's podCIDR. Claim describes the one exception.
+// subnet: it is the Node's podCIDR. FormerSubnets describes the one exception.
 package annotation
 
 import (
@@ -176,9 +176,9 @@ func usesOtherSubnets(lease, podCIDRs subnet.Pair) bool {
 	})
 }
 
-// Claim returns the lease of a Node whose pods use other pod subnets than its podCIDRs. The node has announced these pod
+// FormerSubnets returns the lease of a Node whose pods use other pod subnets than its podCIDRs. The node has announced these pod
 // subnets in the field Subnets. The caller decides whether they are free.
-func (k Keys) Claim(annotations map[string]string) (subnet.Lease, bool) {
+func (k Keys) FormerSubnets(annotations map[string]string) (subnet.Lease, bool) {
 	a := k.announcement(annotations)
 	if annotations[k.Member] != "true" || len(a.BackendData) > subnet.MaxValue || len(a.BackendV6Data) > subnet.MaxValue {
 		return subnet.Lease{}, false

@@ -249,7 +249,7 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 }
 
 // The Node has got other podCIDRs while its pods use the old ones.
-func TestClaims(t *testing.T) {
+func TestFormerSubnets(t *testing.T) {
 	k := keys(t)
 	single := subnet.Lease{IPv4: v4, BackendType: "vxlan", Node: podlane}
 	dual := subnet.Lease{IPv4: v4, IPv6: v6, BackendType: "vxlan", Node: podlane}
@@ -268,24 +268,24 @@ func TestClaims(t *testing.T) {
 		"no podCIDR of IPv6":        {dual, single.Pair(), true},
 		"IPv6 alone, other podCIDR": {subnet.Lease{IPv6: v6, BackendType: "vxlan", Node: podlane}, others, true},
 	} {
-		got, ok := k.Claim(k.Annotations(c.lease, c.podCIDRs))
+		got, ok := k.FormerSubnets(k.Annotations(c.lease, c.podCIDRs))
 		if ok != c.want || ok && got != c.lease {
-			t.Errorf("%s: claim %+v, %v; want %v", name, got, ok, c.want)
+			t.Errorf("%s: former %+v, %v; want %v", name, got, ok, c.want)
 		}
 	}
-	claim := k.Annotations(single, others)
-	if want := strings.TrimSuffix(podlaneData, "}") + `,"Subnets":"10.244.1.0-24"}`; claim[f+"backend-data"] != want {
-		t.Errorf("backend-data is %s, want %s", claim[f+"backend-data"], want)
+	former := k.Annotations(single, others)
+	if want := strings.TrimSuffix(podlaneData, "}") + `,"Subnets":"10.244.1.0-24"}`; former[f+"backend-data"] != want {
+		t.Errorf("backend-data is %s, want %s", former[f+"backend-data"], want)
 	}
 	for name, annotations := range map[string]map[string]string{
-		"not a member":          with(claim, f+"kube-subnet-manager", "false"),
-		"not a pod subnet":      with(claim, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"10.244.1.7-24"}`),
-		"not a text":            with(claim, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":["10.244.1.0-24"]}`),
-		"a family without data": with(claim, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"10.244.1.0-24&fd00:5:1::-64"}`),
-		"no address":            with(claim, f+"public-ip", ""),
+		"not a member":          with(former, f+"kube-subnet-manager", "false"),
+		"not a pod subnet":      with(former, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"10.244.1.7-24"}`),
+		"not a text":            with(former, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":["10.244.1.0-24"]}`),
+		"a family without data": with(former, f+"backend-data", `{"VtepMAC":"c6:d2:32:6f:8f:44","Subnets":"10.244.1.0-24&fd00:5:1::-64"}`),
+		"no address":            with(former, f+"public-ip", ""),
 	} {
-		if got, ok := k.Claim(annotations); ok {
-			t.Errorf("%s: claim %+v", name, got)
+		if got, ok := k.FormerSubnets(annotations); ok {
+			t.Errorf("%s: former %+v", name, got)
 		}
 	}
 }
@@ -318,7 +318,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// The pod subnet comes from the podCIDRs alone: no annotation can claim the subnet of another node.
+// The pod subnet comes from the podCIDRs alone: no annotation can announce the subnet of another node.
 func FuzzParse(f *testing.F) {
 	f.Add("10.244.1.0/24", "fd00:5:1::/64", "vxlan", podlaneData, podlaneData, "192.168.64.3", "2001:db8::3")
 	f.Add("10.244.1.0/24", "", "vxlan", flannelData, "", "192.168.64.3", "")
@@ -353,11 +353,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil || back != l {
 			t.Errorf("%+v\nis read back as %+v, %v", l, back, err)
 		}
-		if claim, ok := k.Claim(own); ok {
-			t.Errorf("the podCIDRs are claimed: %+v", claim)
+		if former, ok := k.FormerSubnets(own); ok {
+			t.Errorf("the podCIDRs count as former: %+v", former)
 		}
-		if claim, ok := k.Claim(k.Annotations(l, subnet.Pair{})); !ok || claim != l {
-			t.Errorf("%+v\nis claimed as %+v, %v", l, claim, ok)
+		if former, ok := k.FormerSubnets(k.Annotations(l, subnet.Pair{})); !ok || former != l {
+			t.Errorf("%+v\nis read as %+v, %v", l, former, ok)
 		}
 		if changes := k.Changes(own, l, l.Pair()); len(changes) > 0 {
 			t.Errorf("changes without a difference: %v", changes)

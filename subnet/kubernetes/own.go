@@ -52,11 +52,11 @@ func (m *machine) decide() {
 		m.keepUsedSubnets()
 		return
 	}
-	m.claim(pair)
+	m.adopt(pair)
 }
 
-// claim makes pod subnets of the Node the own lease.
-func (m *machine) claim(pair subnet.Pair) {
+// adopt makes pod subnets of the Node the own lease.
+func (m *machine) adopt(pair subnet.Pair) {
 	self, warnings := overwrite(m.self, m.node, m.config.network)
 	lease := m.leaseOf(self, pair)
 	m.own.warnings = warnings
