@@ -87,8 +87,8 @@ var hostileFaults = []fault{
 		for range 3 {
 			b.expectChanges(t)
 			s, err := cluster.StatusOf(cluster.Within(t), n)
-			if err != nil || !s.Ready || len(s.Problems) > 0 {
-				t.Errorf("ready %v, problems %q, error %v", s.Ready, s.Problems, err)
+			if err != nil || !s.Ready || len(s.Problems) > 0 || s.Kubernetes.Losses > 0 {
+				t.Errorf("ready %v, problems %q, error %v, store %+v", s.Ready, s.Problems, err, s.Kubernetes)
 			}
 		}
 		cluster.Check(t, second.Process.Kill())
