@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,9 @@ const apiServer = "API server"
 // apiConfig returns how to reach the API server: with a kubeconfig, or without one as the pod's service account.
 func apiConfig(kubeconfig string) (*rest.Config, error) {
 	c, err := rest.InClusterConfig()
+	if errors.Is(err, rest.ErrNotInCluster) {
+		err = errors.New("podlane-kube does not run in a pod; give it --kubeconfig")
+	}
 	if kubeconfig != "" {
 		c, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 	}

@@ -82,6 +82,9 @@ func command(ctx context.Context, args, environ []string, out, log io.Writer) in
 		}
 		return exitOK
 	}
+	if name != "" {
+		fmt.Fprintf(log, "podlane-kube: unknown command %q\n\n", name)
+	}
 	usage(log)
 	return exitUsage
 }

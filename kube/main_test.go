@@ -52,7 +52,7 @@ func TestWrongCommandLines(t *testing.T) {
 		want          string
 	}{
 		"no command":       {nil, nil, "Usage"},
-		"unknown command":  {[]string{"nod"}, nil, "Usage"},
+		"unknown command":  {[]string{"nod"}, nil, `unknown command "nod"`},
 		"no node name":     {[]string{"node"}, nil, "NODE_NAME"},
 		"unknown flag":     {[]string{"node", "--grace=1m"}, nil, "grace"},
 		"argument":         {[]string{"release", "now"}, nil, "now"},
@@ -62,7 +62,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"wrong prefix":     {[]string{"node", "--node-name=n1", "--annotation-prefix=blue"}, nil, "is not a prefix of annotations"},
 		"negative grace":   {[]string{"release", "--grace=-1s"}, nil, "is negative"},
 		"no API server":    {[]string{"node", "--node-name=n1", "--kubeconfig=/nowhere"}, nil, "/nowhere"},
-		"not in a cluster": {[]string{"release"}, nil, "find the API server"},
+		"not in a cluster": {[]string{"release"}, nil, "find the API server: podlane-kube does not run in a pod; give it --kubeconfig"},
 	} {
 		var out, log bytes.Buffer
 		if code := command(t.Context(), c.args, c.environ, &out, &log); code == exitOK || !strings.Contains(log.String(), c.want) {
