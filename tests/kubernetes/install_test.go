@@ -74,7 +74,7 @@ func logCommand(t *testing.T) []string {
 }
 
 // expectLogs starts podlane's pods 12 times. Each time, as soon as they have reported a problem, the documented command
-// must show it.
+// must show it. The API server gives no log of a pod that it does not know to be running, and the kubelet reports that later.
 func (k *kube) expectLogs(t *testing.T, words ...string) {
 	t.Helper()
 	const tries = 12
@@ -88,6 +88,10 @@ func (k *kube) expectLogs(t *testing.T, words ...string) {
 				return err != nil && containsAll(out, words), out
 			})
 		}
+		cluster.Until(t, minute, "the pods run, as the kubelet has reported", func() (bool, string) {
+			out := k.kubectl(t, "-n", "podlane", "get", "pods", "-l", "app.kubernetes.io/component=node", "-o", "jsonpath={.items[*].status.phase}")
+			return out == strings.TrimSpace(strings.Repeat("Running ", len(k.nodes))), out
+		})
 		out, err := k.try(t, command...)
 		if err == nil && containsAll(out, words) {
 			shown++
