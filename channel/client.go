@@ -49,8 +49,7 @@ func NewClient(runDir string, hello Hello) *Client {
 
 // SendLeases sets the lease set. The newest one is sent after each hello and after each change. It must not be changed.
 //
-// If podlaned's hello has a higher revision, the set is withheld until the next call. podlaned treats a lower revision as a
-// loss of data, so the caller must confirm it first. Call SendLeases again even if the confirmed set is the same.
+// A set that is Unconfirmed for the revision in podlaned's hello is withheld. The caller must send a confirmed one.
 func (c *Client) SendLeases(l Leases) { c.out.put(kindLeases, l) }
 
 // SendSource sets whether the source is reached. The newest one is sent after each hello, after each change and every 5 s.
@@ -58,8 +57,7 @@ func (c *Client) SendSource(s Source) { c.out.put(kindSource, s) }
 
 // Run connects to podlaned, again and again, until ctx ends. It then returns nil.
 //
-// Run calls deliver after each change of the connection and of the announcement. It makes one call at a time. After a hello it
-// sends nothing before deliver has returned.
+// Run calls deliver after each change of the connection and of the announcement. It makes one call at a time.
 func (c *Client) Run(ctx context.Context, deliver func(Remote)) error {
 	backoff := minBackoff
 	for ctx.Err() == nil {
@@ -95,11 +93,7 @@ func (c *Client) connect(ctx context.Context, deliver func(Remote)) error {
 	if err := checkHello(peer, c.hello); err != nil {
 		return err
 	}
-	sess.peer = peer.label()
-	newest, _ := c.out.get(kindLeases)
-	if set, ok := newest.message.(Leases); ok && set.Revision < peer.Revision {
-		sess.sent[kindLeases] = newest.version // withheld
-	}
+	sess.peer, sess.seen = peer.label(), peer.Revision
 	c.remote = Remote{Connected: true, Hello: peer}
 	deliver(c.remote)
 	var last []byte

@@ -74,7 +74,15 @@ func TestOlderSetIsWithheld(t *testing.T) {
 	if f.Leases != nil {
 		t.Fatalf("the older set was sent: %+v", f.Leases)
 	}
-	c.SendLeases(someLeases(5))
+	c.SendLeases(someLeases(6)) // composed before the hello, and sent after it
+	c.SendSource(Source{Fault: "still not confirmed"})
+	f = feeds.until(t, "the source", func(f Feed) bool { return f.Source != nil && f.Source.Fault == "still not confirmed" })
+	if f.Leases != nil {
+		t.Fatalf("the older set was sent: %+v", f.Leases)
+	}
+	confirmed := someLeases(5)
+	confirmed.Refuted = 7
+	c.SendLeases(confirmed)
 	feeds.until(t, "the confirmed set", func(f Feed) bool { return f.Leases != nil && f.Leases.Revision == 5 })
 }
 

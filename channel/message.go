@@ -31,6 +31,7 @@ type Hello struct {
 type Leases struct {
 	Revision int64              `json:"revision"`          // of the store; at least 1
 	Losses   int                `json:"losses"`            // how often the store lost data since podlane-kube started
+	Refuted  int64              `json:"-"`                 // the highest revision that the store has lost, as a quorum read has shown; it is not sent
 	Config   json.RawMessage    `json:"config,omitempty"`  // the network configuration, in flannel's keys
 	Fault    string             `json:"fault,omitempty"`   // why Config is not usable
 	Own      Own                `json:"own"`               // the Node of this node
@@ -38,6 +39,10 @@ type Leases struct {
 	Skipped  []subnet.Skip      `json:"skipped,omitempty"` // Nodes whose announcement is invalid; at most subnet.MaxSkips
 	Junk     int                `json:"junk,omitempty"`    // the number of Nodes whose announcement is invalid
 }
+
+// Unconfirmed reports whether the set is older than a revision that podlaned has seen, and no quorum read has shown that revision to
+// be lost. podlaned treats a lower revision as a loss of data.
+func (l Leases) Unconfirmed(seen int64) bool { return l.Revision < seen && l.Refuted < seen }
 
 // Own is what the store has about this node.
 type Own struct {

@@ -30,6 +30,7 @@ type session struct {
 	reader *bufio.Reader
 	timing timing
 	peer   string         // the peer's program, for errors
+	seen   int64          // the revision in the peer's hello
 	sends  []string       // the kinds that this side sends, in order; the last one is the heartbeat
 	sent   map[string]int // the version of each kind that was sent; only the writer uses it
 
@@ -164,7 +165,7 @@ func (s *session) writeNew(out *outbox) (changed <-chan struct{}, err error) {
 		if i == 0 {
 			changed = c // a put of any kind after this is sent now or in the next call
 		}
-		if newest.version == s.sent[kind] {
+		if set, ok := newest.message.(Leases); newest.version == s.sent[kind] || ok && set.Unconfirmed(s.seen) {
 			continue
 		}
 		if err := s.writeMessage(kind, newest.message); err != nil {

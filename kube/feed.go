@@ -49,8 +49,6 @@ type feeder struct {
 	mu     sync.Mutex
 	remote channel.Remote
 	fault  string // why the announcement is not written
-	sent   int64  // revision of the set that was sent last
-	resend bool   // the next set must be sent even if it is the same: podlaned waits for a confirmed one
 }
 
 // newFeeder makes a feeder for the Node of a config.
@@ -91,12 +89,10 @@ func (f *feeder) setSource(err error) {
 	f.client.SendSource(source)
 }
 
-// receive records what podlaned sent. If podlaned has seen a higher revision than that of the set, the client withholds the
-// set. The feeder must send it again after it is confirmed.
+// receive records what podlaned sent. If podlaned has seen a higher revision than that of the Nodes, they are listed again.
 func (f *feeder) receive(r channel.Remote) {
 	f.mu.Lock()
 	f.remote = r
-	f.resend = f.resend || r.Connected && r.Hello.Revision > f.sent
 	f.mu.Unlock()
 	if r.Connected && f.cache.raise(r.Hello.Revision) {
 		f.follower.resync.kick()
@@ -115,7 +111,7 @@ func (f *feeder) send(ctx context.Context) error {
 			continue
 		}
 		f.problems.Set(networkConfiguration, leases.Fault)
-		if f.mustSend(last, leases) {
+		if last.Unconfirmed(f.received().Hello.Revision) || !sameLeases(last, leases) {
 			f.client.SendLeases(leases)
 			last = leases
 		}
@@ -123,15 +119,11 @@ func (f *feeder) send(ctx context.Context) error {
 	return nil
 }
 
-// mustSend reports whether a set must be sent after another one.
-func (f *feeder) mustSend(last, next channel.Leases) bool {
+// received returns what podlaned sent last.
+func (f *feeder) received() channel.Remote {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.resend && sameLeases(last, next) {
-		return false
-	}
-	f.resend, f.sent = false, next.Revision
-	return true
+	return f.remote
 }
 
 // compose returns the newest lease set. It is ready if:
@@ -148,7 +140,7 @@ func (f *feeder) compose() (leases channel.Leases, ready bool) {
 	}
 	leases = set.leases(f.lastNetwork)
 	leases.Config, leases.Fault = config, fault
-	leases.Revision, leases.Losses = revisions.current, revisions.losses
+	leases.Revision, leases.Losses, leases.Refuted = revisions.current, revisions.losses, revisions.refuted
 	f.mu.Lock()
 	leases.Own.Fault = f.fault
 	f.mu.Unlock()
@@ -194,16 +186,14 @@ func (f *feeder) write(ctx context.Context) error {
 		if outage.over(f.problems) {
 			f.announce.retryAt = time.Time{}
 		}
-		f.mu.Lock()
-		fault, announcement := f.remote.Fault, f.remote.Announcement
-		f.mu.Unlock()
+		podlaned := f.received()
 		if time.Since(f.started) > startTime {
-			f.problems.Set(podlanedChannel, fault)
+			f.problems.Set(podlanedChannel, podlaned.Fault)
 		}
-		if announcement == nil || f.cache.state().due() {
+		if podlaned.Announcement == nil || f.cache.state().due() {
 			continue
 		}
-		written, err := f.announce.announce(ctx, f.cache.own(), *announcement, time.Now())
+		written, err := f.announce.announce(ctx, f.cache.own(), *podlaned.Announcement, time.Now())
 		f.problems.Check(announcing, unlessKnown(f.problems, err))
 		f.setFault(err)
 		if len(written) > 0 {

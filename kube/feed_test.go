@@ -287,6 +287,27 @@ func TestRestoredCluster(t *testing.T) {
 	}
 }
 
+// The hello of the connection has a revision that two restores have lost.
+func TestClusterIsRestoredTwice(t *testing.T) {
+	w := newFeedWorld(t, apiserver.Options{})
+	w.join("n1", "10.244.1.0/24")
+	first := w.api.Snapshot()
+	w.join("n2", "10.244.2.0/24")
+	w.join("n3", "10.244.3.0/24")
+	w.podlaned(w.api.Revision())
+	w.start(nil, "")
+	w.awaitKeys("10.244.1.0-24 10.244.2.0-24 10.244.3.0-24")
+	w.api.Restore(first)
+	w.awaitKeys("10.244.1.0-24")
+	second := w.api.Snapshot()
+	w.join("n4", "10.244.4.0/24")
+	w.awaitKeys("10.244.1.0-24 10.244.4.0-24")
+	w.api.Restore(second)
+	if got := w.awaitKeys("10.244.1.0-24"); got.Losses != 2 {
+		t.Errorf("%d losses, want 2", got.Losses)
+	}
+}
+
 // etcd was restored while podlane-kube did not run. podlaned knows a revision that etcd does not have any more.
 func TestClusterIsRestoredBeforeTheStart(t *testing.T) {
 	for name, options := range apiServers {

@@ -18,7 +18,7 @@ type revisions struct {
 func (r *revisions) listed(revision int64) {
 	if revision < r.target {
 		r.losses++
-		r.refuted = r.target
+		r.refuted = max(r.refuted, r.target)
 	}
 	r.current, r.target = revision, revision
 }

@@ -25,6 +25,7 @@ func TestRevisions(t *testing.T) {
 		"podlaned repeats the lost revision":              {[]func(*revisions){hello(15), list(10), hello(15)}, 1, false, 10},
 		"podlaned repeats it after more changes":          {[]func(*revisions){hello(15), list(10), change(13), hello(15)}, 1, false, 13},
 		"restored twice":                                  {[]func(*revisions){list(20), list(10), change(12), list(11)}, 2, false, 11},
+		"podlaned was away while it was restored twice":   {[]func(*revisions){list(20), list(10), change(12), list(11), hello(20)}, 2, false, 11},
 		"a set that passed the lost revision, and no set": {[]func(*revisions){hello(15), list(10), change(16), hello(16)}, 1, false, 16},
 	} {
 		var r revisions
