@@ -24,12 +24,12 @@ func newNodeCache(keys annotation.Keys, name string, changed kicks) *nodeCache {
 // empty returns a set without Nodes, for a list to fill.
 func (c *nodeCache) empty() nodeSet { return newNodeSet(c.set.keys, c.set.name) }
 
-// replace records a complete list. It reports whether the list was used. A list older than what was seen is used only if a quorum
-// read has confirmed it.
-func (c *nodeCache) replace(set nodeSet, revision int64, confirmed bool) bool {
+// replace records a complete list. It reports whether the list was used. A list older than the target is used only if it is a
+// quorum read, and began after the target was seen. confirmed is the target at its begin; 0: it is no quorum read.
+func (c *nodeCache) replace(set nodeSet, revision, confirmed int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if revision < c.revisions.target && !confirmed {
+	if revision < c.revisions.target && confirmed < c.revisions.target {
 		return false
 	}
 	c.set = set

@@ -47,7 +47,7 @@ type follower struct {
 	expired      bool          // the watch cannot continue at the cache's revision
 }
 
-// errResync ends a watch, so that the Nodes are listed again.
+// errResync ends a watch or a list, so that the Nodes are listed again.
 var errResync = errors.New("the Nodes must be listed again")
 
 // run runs until ctx ends.

@@ -23,9 +23,11 @@ func (f *follower) list(ctx context.Context) (watch.Interface, error) {
 		return w, describe("list the Nodes", err, time.Now())
 	}
 	set, revision, err := f.listPages(ctx, metav1.ListOptions{ResourceVersion: "0"})
-	if err == nil && !f.cache.replace(set, revision, false) {
-		if set, revision, err = f.listPages(ctx, metav1.ListOptions{}); err == nil {
-			f.cache.replace(set, revision, true)
+	if err == nil && !f.cache.replace(set, revision, 0) {
+		target := f.cache.state().target
+		set, revision, err = f.listPages(ctx, metav1.ListOptions{})
+		if err == nil && !f.cache.replace(set, revision, target) {
+			err = errResync
 		}
 	}
 	return nil, describe("list the Nodes", err, time.Now())
@@ -42,17 +44,19 @@ func cannotStream(err error) bool {
 
 // stream fills the cache from a streamed list. It returns the watch that follows it.
 func (f *follower) stream(ctx context.Context) (watch.Interface, error) {
-	initial := true
+	initial, target := true, f.cache.state().target
 	w, err := f.open(ctx, metav1.ListOptions{SendInitialEvents: &initial, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
 	if err != nil {
 		return nil, err
 	}
 	set, revision, err := f.receiveList(ctx, w)
+	if err == nil && !f.cache.replace(set, revision, target) {
+		err = errResync
+	}
 	if err != nil {
 		w.Stop()
 		return nil, err
 	}
-	f.cache.replace(set, revision, true)
 	return w, nil
 }
 

@@ -21,11 +21,15 @@ type streamOf struct {
 	err    error
 	events []watch.Event
 	end    bool
+	opened func() // called with each watch; may be nil
 }
 
 func (s streamOf) Watch(context.Context, metav1.ListOptions) (watch.Interface, error) {
 	if s.err != nil {
 		return nil, s.err
+	}
+	if s.opened != nil {
+		s.opened()
 	}
 	w := watch.NewFakeWithChanSize(len(s.events), false)
 	for _, e := range s.events {
@@ -78,6 +82,35 @@ func TestIncompleteStreamedList(t *testing.T) {
 			}
 			if slices.Sort(names); strings.Join(names, " ") != c.want {
 				t.Errorf("Nodes %q, want %q", names, c.want)
+			}
+		})
+	}
+}
+
+// The hello with a newer revision arrives while the Nodes are listed. Another podlane-kube has sent that one. The list was read
+// before, so it does not show a loss of data.
+func TestHelloDuringAList(t *testing.T) {
+	for name, err := range map[string]error{"streamed": nil, "plain": apierrors.NewBadRequest("unknown parameter")} {
+		t.Run(name, func(t *testing.T) {
+			f := follower{cache: newNodeCache(testKeys(t), "n1", newKicks()), silence: time.Minute}
+			hello := func() { f.cache.raise(20) }
+			mark := watch.Event{Type: watch.Bookmark, Object: &corev1.Node{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "9", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}}
+			f.nodes = streamOf{err: err, events: []watch.Event{mark}, opened: hello}
+			f.listNodes = func(_ context.Context, o metav1.ListOptions, _ func(*corev1.Node)) (metav1.ListMeta, error) {
+				if o.ResourceVersion == "" {
+					hello()
+				}
+				return metav1.ListMeta{ResourceVersion: "9"}, nil
+			}
+			f.cache.raise(10)
+			if w, err := f.list(t.Context()); w != nil || !errors.Is(err, errResync) {
+				t.Errorf("watch %v, error %v; want %v", w, err, errResync)
+			}
+			if got := f.cache.state(); got.losses != 0 || !got.due() {
+				t.Errorf("%+v, want no loss and another list", got)
+			}
+			if _, err := f.list(t.Context()); err != nil || f.cache.state().losses != 1 {
+				t.Errorf("error %v, %+v; want one loss: the second list was read after the hello", err, f.cache.state())
 			}
 		})
 	}
