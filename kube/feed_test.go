@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -370,6 +371,32 @@ func TestAPIServerIsUnreachableForAWhile(t *testing.T) {
 	w.awaitSource("")
 	w.join("n2", "10.244.2.0/24")
 	w.awaitKeys("10.244.1.0-24 10.244.2.0-24")
+}
+
+// An answer with an error is no loss of data and no new state.
+func TestAPIServerAnswersWithErrors(t *testing.T) {
+	for _, code := range []int{http.StatusNotFound, http.StatusGone, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			w := newFeedWorld(t, apiserver.Options{})
+			w.join("n1", "10.244.1.0/24")
+			w.join("n2", "10.244.2.0/24")
+			w.podlaned(0)
+			w.start(nil, "")
+			before := w.awaitKeys("10.244.1.0-24 10.244.2.0-24")
+			w.awaitSource("")
+			w.api.Fail(code)
+			w.awaitSource(http.StatusText(code))
+			w.api.DeleteNode("n2")
+			if got := *w.last().Leases; got.Revision != before.Revision {
+				t.Errorf("podlaned received %+v while the API server fails", got)
+			}
+			w.api.Fail(0)
+			if got := w.awaitKeys("10.244.1.0-24"); got.Losses != 0 {
+				t.Errorf("%d losses", got.Losses)
+			}
+			w.awaitSource("")
+		})
+	}
 }
 
 // It keeps the connections open and sends nothing, as a proxy in front of it can.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -126,6 +127,18 @@ func (s *Server) Events() (events []Event) {
 		events = append(events, e)
 	}
 	return events
+}
+
+// Fail ends all watches, and answers all requests with an HTTP status such as 429 or 500, until Fail(0).
+func (s *Server) Fail(code int) {
+	s.set(func() {
+		s.failing = nil
+		if code != 0 {
+			s.failing = fail(code, "", http.StatusText(code))
+		}
+		close(s.ended)
+		s.ended = make(chan struct{})
+	})
 }
 
 // Deny refuses requests with 403 Forbidden: "patch nodes/status", "list nodes". "*" refuses all. It replaces the rules before.

@@ -133,12 +133,14 @@ func (s *Server) count(q query) {
 	s.calls[q.verb+" "+q.resource()]++
 }
 
-// authorize checks the token and the rules.
+// authorize checks whether requests fail, the token and the rules.
 func (s *Server) authorize(r *http.Request, q query) *failure {
 	s.mu.Lock()
-	token, denied := s.token, s.denied
+	token, denied, failing := s.token, s.denied, s.failing
 	s.mu.Unlock()
 	switch {
+	case failing != nil:
+		return failing
 	case token != "" && r.Header.Get("Authorization") != "Bearer "+token:
 		return fail(http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 	case slices.Contains(denied, "*") || slices.Contains(denied, q.verb+" "+q.resource()):

@@ -4,6 +4,7 @@
 //   - Lag: an old copy answers
 //   - Restore: all data go back to an earlier copy
 //   - Refuse, Hang: it is away
+//   - Fail: it answers with an error
 //   - Deny, SetToken: the client has no rights
 //   - Options.Certificate: the client's clock or CA is wrong
 package apiserver
@@ -42,6 +43,7 @@ type Server struct {
 	denied   []string      // "verb resource"
 	token    string        // that clients must send; empty: any
 	hung     bool
+	failing  *failure      // the answer to all requests; nil: none
 	ended    chan struct{} // closed when all watches must end
 	calls    map[string]int
 	uids     int
