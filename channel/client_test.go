@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlane/podlane/localsocket"
 	"github.com/podlane/podlane/subnet/store"
 )
 
@@ -111,7 +112,7 @@ func TestHeartbeatsKeepTheConnection(t *testing.T) {
 func feedConnection(t *testing.T, p timing) (*Client, *inbox[Remote], net.Conn) {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := listen(t.Context(), filepath.Join(dir, Socket))
+	l, err := localsocket.Listen(t.Context(), filepath.Join(dir, Socket), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podlane/podlane/localsocket"
 	"github.com/podlane/podlane/pause"
 )
 
@@ -70,7 +71,7 @@ type notice struct {
 // Listen makes the socket in podlaned's run folder. Only the user of this process can connect. The caller must hold
 // podlaned's lock: the socket of an earlier podlaned is replaced.
 func Listen(ctx context.Context, runDir string) (*Server, error) {
-	l, err := listen(ctx, filepath.Join(runDir, Socket))
+	l, err := localsocket.Listen(ctx, filepath.Join(runDir, Socket), 0o600)
 	if err != nil {
 		return nil, err
 	}

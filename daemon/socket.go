@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/podlane/podlane/localsocket"
 	"github.com/podlane/podlane/status"
 )
 
@@ -35,25 +35,9 @@ func answerJSON(document any, w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(document) // an error means that the reader has closed the connection
 }
 
-// listenSocket listens on the local socket, which only root and its group may use. It replaces the socket of an earlier
-// podlaned: the lock shows that it has ended.
+// listenSocket listens on the local socket, which only root and its group may use.
 func listenSocket(ctx context.Context, runDir string) (net.Listener, error) {
-	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // every user may read the node file in it
-		return nil, fmt.Errorf("make the run folder: %w", err)
-	}
-	path := filepath.Join(runDir, status.Socket)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the old socket: %w", err)
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen on the local socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the members of root's group have access too
-		l.Close()
-		return nil, fmt.Errorf("protect the local socket: %w", err)
-	}
-	return l, nil
+	return localsocket.Listen(ctx, filepath.Join(runDir, status.Socket), 0o660)
 }
 
 // newServer returns a server whose connections end. Without ReadTimeout, a request whose body never comes keeps its connection

@@ -85,9 +85,9 @@ func TestImportRules(t *testing.T) {
 				wrong = "subnet is pure: the standard library only"
 			case path == "subnet/machine" && !all[dep].Standard && dep != module+"/subnet" && dep != module+"/subnet/store":
 				wrong = "the lease machine is pure: the standard library, subnet and subnet/store only"
-			case path == "channel" && !all[dep].Standard && !within(dep, "subnet", "pause", "golang.org/x/sys") || path == "channel" && within(dep, "subnet/etcd", "subnet/machine"):
-				wrong = "both ends of the channel import it: the standard library, x/sys, pause, subnet and subnet/store only"
-			case path == "subnet/kubernetes" && !all[dep].Standard && !within(dep, "channel", "pause", "golang.org/x/sys") && dep != module+"/subnet" && dep != module+"/subnet/store":
+			case path == "channel" && !all[dep].Standard && !within(dep, "subnet", "localsocket", "pause", "golang.org/x/sys") || path == "channel" && within(dep, "subnet/etcd", "subnet/machine"):
+				wrong = "both ends of the channel import it: the standard library, x/sys, localsocket, pause, subnet and subnet/store only"
+			case path == "subnet/kubernetes" && !all[dep].Standard && !within(dep, "channel", "localsocket", "pause", "golang.org/x/sys") && dep != module+"/subnet" && dep != module+"/subnet/store":
 				wrong = "the store in podlaned knows no client of the API: channel, subnet, subnet/store and what the channel needs"
 			case path == "subnet/annotation" && !all[dep].Standard && dep != module+"/subnet":
 				wrong = "the codec of annotations is pure: the standard library and subnet only"
