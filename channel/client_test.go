@@ -200,12 +200,12 @@ func TestDeliverAnnounces(t *testing.T) {
 		t.Fatal(err)
 	}
 	background(t, func(ctx context.Context) error {
-		return s.Run(ctx, podlaned, func(f Feed) {
+		s.Run(ctx, podlaned, func(f Feed) {
 			if f.Leases != nil {
-				s.SetRevision(f.Leases.Revision)
 				s.Announce(announcementOf(f.Leases.Leases[0].Key))
 			}
 		})
+		return nil
 	})
 	c, remotes := feed(t, dir, defaultTiming, podlaneKube)
 	c.SendLeases(someLeases(3))

@@ -117,7 +117,7 @@ func serve(t *testing.T, dir string, p timing, prepare ...func(*Server)) (*Serve
 		f(s)
 	}
 	feeds := &inbox[Feed]{}
-	end := background(t, func(ctx context.Context) error { return s.Run(ctx, podlaned, feeds.deliver) })
+	end := background(t, func(ctx context.Context) error { s.Run(ctx, podlaned, feeds.deliver); return nil })
 	return s, feeds, end
 }
 

@@ -104,12 +104,12 @@ func (s *Server) newest() int64 {
 	return s.revision
 }
 
-// Run accepts feeders until ctx ends, and then returns nil. The newest feeder replaces the previous one. hello is this side's;
+// Run accepts feeders until ctx ends. The newest feeder replaces the previous one. hello is this side's;
 // its Version and Revision are filled in.
 //
 // Run calls deliver once at its start, and after each message, heartbeat and change of the connection. It makes one call at a
 // time. deliver must return soon; it may call Announce.
-func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error {
+func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
@@ -121,7 +121,7 @@ func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error
 		select {
 		case s.handshakes <- struct{}{}:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 		conn, err := s.listener.Accept()
 		if err == nil {
@@ -131,7 +131,7 @@ func (s *Server) Run(ctx context.Context, hello Hello, deliver func(Feed)) error
 		<-s.handshakes
 		if errors.Is(err, net.ErrClosed) {
 			<-ctx.Done() // Close was called
-			return nil
+			return
 		}
 		s.setNotice(deliver, fmt.Errorf("accept a connection: %w", err))
 		pause.For(ctx, acceptEvery)

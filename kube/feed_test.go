@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/podlane/podlane/channel"
 	"github.com/podlane/podlane/lab/apiserver"
 	"github.com/podlane/podlane/problems"
@@ -56,6 +54,18 @@ func newFeedWorld(t *testing.T, o apiserver.Options) *feedWorld {
 	w.file = filepath.Join(w.dir, "net-conf.json")
 	w.writeNetwork(testNetwork)
 	return w
+}
+
+// newAnnouncedWorld returns a world in which the Node n1 is announced, and podlaned's side.
+func newAnnouncedWorld(t *testing.T) (*feedWorld, *channel.Server) {
+	t.Helper()
+	w := newFeedWorld(t, apiserver.Options{})
+	w.api.SetNode("n1", "10.244.1.0/24")
+	podlaned := w.podlaned(0)
+	w.start(nil, "")
+	podlaned.Announce(channel.Announcement{Lease: ownLease("192.168.64.1")})
+	w.awaitKeys("10.244.1.0-24")
+	return w, podlaned
 }
 
 func (w *feedWorld) writeNetwork(text string) {
@@ -103,9 +113,9 @@ func (w *feedWorld) podlaned(revision int64) *channel.Server {
 		w.t.Fatal(err)
 	}
 	s.SetRevision(revision)
-	g := errgroup.Group{}
-	g.Go(func() error {
-		return s.Run(w.t.Context(), channel.Hello{Version: channel.Version, Program: "podlaned v1", Node: "n1"}, func(f channel.Feed) {
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		s.Run(w.t.Context(), channel.Hello{Version: channel.Version, Program: "podlaned v1", Node: "n1"}, func(f channel.Feed) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.feeds = append(w.feeds, f)
@@ -115,7 +125,7 @@ func (w *feedWorld) podlaned(revision int64) *channel.Server {
 		if err := s.Close(); err != nil {
 			w.t.Error(err)
 		}
-		_ = g.Wait() // its context has ended
+		serving.Wait() // its context has ended
 	})
 	return s
 }
@@ -546,12 +556,7 @@ func TestHeartbeatsAreNotSent(t *testing.T) {
 }
 
 func TestOverwrittenAddressIsAnnounced(t *testing.T) {
-	w := newFeedWorld(t, apiserver.Options{})
-	w.api.SetNode("n1", "10.244.1.0/24")
-	podlaned := w.podlaned(0)
-	w.start(nil, "")
-	podlaned.Announce(channel.Announcement{Lease: ownLease("192.168.64.1")})
-	w.awaitKeys("10.244.1.0-24")
+	w, podlaned := newAnnouncedWorld(t)
 	w.api.Annotate("n1", prefix+"public-ip-overwrite", "203.0.113.1")
 	w.await("the overwritten address", func(l channel.Leases) bool { return l.Own.PublicIP == "203.0.113.1" })
 	podlaned.Announce(channel.Announcement{Lease: ownLease("203.0.113.1")})
@@ -563,12 +568,7 @@ func TestOverwrittenAddressIsAnnounced(t *testing.T) {
 
 // Another program changes the annotations, or the Node is created again.
 func TestAnnouncementIsRestored(t *testing.T) {
-	w := newFeedWorld(t, apiserver.Options{})
-	w.api.SetNode("n1", "10.244.1.0/24")
-	podlaned := w.podlaned(0)
-	w.start(nil, "")
-	podlaned.Announce(channel.Announcement{Lease: ownLease("192.168.64.1")})
-	w.awaitKeys("10.244.1.0-24")
+	w, _ := newAnnouncedWorld(t)
 	announced := func() bool {
 		n, _ := w.api.Node("n1")
 		return n.Annotations[prefix+"public-ip"] == "192.168.64.1" && n.Annotations[prefix+"kube-subnet-manager"] == "true"
@@ -583,12 +583,7 @@ func TestAnnouncementIsRestored(t *testing.T) {
 
 // The Node got another podCIDR while pods use the old one. The other nodes must still reach these pods.
 func TestPodSubnetInUseStaysAnnounced(t *testing.T) {
-	w := newFeedWorld(t, apiserver.Options{})
-	w.api.SetNode("n1", "10.244.1.0/24")
-	podlaned := w.podlaned(0)
-	w.start(nil, "")
-	podlaned.Announce(channel.Announcement{Lease: ownLease("192.168.64.1")})
-	w.awaitKeys("10.244.1.0-24")
+	w, _ := newAnnouncedWorld(t)
 	data := func() string {
 		n, _ := w.api.Node("n1")
 		return n.Annotations[prefix+"backend-data"]

@@ -80,11 +80,7 @@ func (r *runner) listen(ctx context.Context) {
 	server.SetRevision(r.machine.revision())
 	r.announce() // before the first hello
 	hello := channel.Hello{Version: channel.Version, Program: r.opts.Program, Node: r.opts.Self.Node.Name}
-	r.serving.Go(func() {
-		if err := server.Run(ctx, hello, r.put); err != nil {
-			r.put(channel.Feed{Fault: err.Error()})
-		}
-	})
+	r.serving.Go(func() { server.Run(ctx, hello, r.put) })
 }
 
 // put keeps only the newest feed. The server must not wait for the loop.
