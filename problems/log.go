@@ -94,8 +94,8 @@ func (l *Log) logLasting(now time.Time) {
 	}
 }
 
-// LogRecovered logs the recoveries that are due, and the texts that have lasted long enough. It returns a channel that delivers when the next one is due. Nil: none will
-// be.
+// LogRecovered logs the recoveries that are due, and the texts that have lasted long enough. It returns a channel that delivers
+// when the next one is due. Nil: none will be.
 func (l *Log) LogRecovered() <-chan time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
